@@ -1,0 +1,62 @@
+"""What one member leaves behind.
+
+Legend: E epochs trained, C classes, N images.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Status = str  # FINISHED, KILLED (stopped by the user) or FAILED (no finite validation accuracy)
+
+
+@dataclass
+class Result:
+    """One trained member; accuracies in 0…1, costs in nats an image.
+
+    history: one dict an epoch with epoch (from 1), eta, train/cost, train/accuracy (running means while training),
+    validation/cost, validation/accuracy, weight_norm/NAME for every weight, images_per_second (the whole stack's).
+    best_epoch: the latest epoch with the highest validation accuracy [N6, network3.py]; None when no epoch ended.
+    weights: name -> tensor of that epoch, as the network's state_dict.
+    probabilities: (N, C) on the test set with those weights; None when it was not evaluated.
+    """
+
+    config: dict[str, Any]  # the resolved configuration
+    seed: int
+    status: Status
+    history: list[dict[str, float]]
+    best_epoch: int | None
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    seconds: float  # of training, the whole stack's
+    dataset: str  # what was used: mnist, mnist expanded, digits, …
+    device: str  # as the run's header says it
+    weights: dict[str, Any] = field(repr=False, default_factory=dict)
+    probabilities: Any = field(repr=False, default=None)
+    repeat: int = 0  # which repeat of the trial the member belongs to
+    vote: int = 0  # its place in the repeat's ensemble
+
+    def as_json(self) -> dict[str, Any]:
+        """What result.json holds of this member: everything but tensors."""
+        left_out = ("weights", "probabilities")
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes `content` so that a reader never sees half a file. NaN and infinity become null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
+    os.replace(draft, path)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and (content != content or content in (float("inf"), float("-inf"))):
+        return None
+    return content
