@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic.config import JsonDict
 
+from src.error import UserError
 from src.nets.shapes import ConvPool, Dense, LayerShape, ShapeError, chain
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"]
@@ -17,11 +19,11 @@ Pooling = Literal["max", "l2", "none"]
 Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 
 # Marks a field whose value may differ between the members of one stack; every other field must be equal in a stack.
-PER_MEMBER = {"per_member": True}
+PER_MEMBER: JsonDict = {"per_member": True}
 
 
-class ConfigError(ValueError):
-    """A command that cannot run; its text is the whole message for the user."""
+class ConfigError(UserError):
+    """A configuration that cannot run; the text lists every problem."""
 
 
 class Section(BaseModel):
@@ -36,7 +38,9 @@ class DataConfig(Section):
     name: Literal["auto", "mnist", "digits", "idx"]
     dir: str | None = None  # folder with the four IDX files, plain or gzipped
     expand: Literal["none", "shifts"] = "none"  # shifts: each image and its four one-pixel moves [N6, expand_mnist.py]
-    order: Literal["fixed", "once", "epoch"] = "fixed"  # fixed: as stored [N6]; once: permuted; epoch: again every epoch
+    order: Literal["fixed", "once", "epoch"] = (
+        "fixed"  # fixed: as stored [N6]; once: permuted; epoch: again every epoch
+    )
     height: int = Field(28, ge=1)  # pixels
     width: int = Field(28, ge=1)  # pixels
     classes: int = Field(10, ge=2, le=256)
@@ -270,6 +274,7 @@ _RULES = {
     "int_from_float": "must be a whole number",
     "bool_type": "must be true or false",
     "string_type": "must be a text",
+    "string_too_short": "must not be empty",
     "list_type": "must be a list such as [20,40]",
     "model_type": "must be a section with keys of its own",
     "dict_type": "must be a section with keys of its own",
@@ -304,7 +309,12 @@ def _range(path: list[Any], rule: str) -> str:
     ends = {type(item).__name__: item for item in field.metadata}
     words = [
         f"{word} {getattr(ends[kind], attribute):g}"
-        for kind, attribute, word in (("Gt", "gt", "above"), ("Ge", "ge", "at least"), ("Lt", "lt", "below"), ("Le", "le", "at most"))
+        for kind, attribute, word in (
+            ("Gt", "gt", "above"),
+            ("Ge", "ge", "at least"),
+            ("Lt", "lt", "below"),
+            ("Le", "le", "at most"),
+        )
         if kind in ends
     ]
     optional = type(None) in get_args(field.annotation)
@@ -325,7 +335,9 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         except ShapeError as error:
             problems.append(f"model: {error}")
         if data.name == "idx" and data.dir is None:
-            problems.append("data.dir = null: data=idx needs the folder that holds the four IDX files; accepted: a path")
+            problems.append(
+                "data.dir = null: data=idx needs the folder that holds the four IDX files; accepted: a path"
+            )
         if data.name in ("mnist", "auto", "digits") and (data.height, data.width, data.classes) != (28, 28, 10):
             problems.append(
                 f"data: {data.name} has 28x28 images of 10 classes, not {data.height}x{data.width} of {data.classes}; "
@@ -344,7 +356,9 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         pass
     else:
         if trainer.engine == "cpu" and trainer.accelerator in ("gpu", "cuda", "mps"):
-            problems.append(f"trainer.engine = 'cpu': cannot run on trainer.accelerator={trainer.accelerator}; use engine=torch")
+            problems.append(
+                f"trainer.engine = 'cpu': cannot run on trainer.accelerator={trainer.accelerator}; use engine=torch"
+            )
     return problems
 
 

@@ -28,7 +28,7 @@ class Split:
 class Dataset:
     """Three splits of one data set."""
 
-    name: str  # as it appears in names, tags and tables: mnist, mnist-expanded, digits, digits-expanded, NAME of a folder
+    name: str  # in names, tags and tables: mnist, mnist-expanded, digits, digits-expanded, or a folder's name
     source: str  # one line: where the images came from
     train: Split
     validation: Split

@@ -76,7 +76,9 @@ def chain(image: tuple[int, int, int], layers: Iterable[LayerShape]) -> list[Lay
             layer = replace(layer, inputs=prod(shape))
         else:
             if dense_seen:
-                raise ShapeError(f"layer {number} is a convolution behind a fully connected layer; put convolutions first")
+                raise ShapeError(
+                    f"layer {number} is a convolution behind a fully connected layer; put convolutions first"
+                )
             layer = replace(layer, input=shape)
             _check(number, layer)
         result.append(layer)
@@ -94,8 +96,8 @@ def _check(number: int, layer: ConvPool) -> None:
     _, height, width = layer.convolved
     if layer.pool_size > min(height, width):
         raise ShapeError(
-            f"layer {number}: {layer.pool_size}x{layer.pool_size} pooling does not fit the {height}x{width} left by its "
-            f"convolution; accepted: a pool_size of at most {min(height, width)}"
+            f"layer {number}: {layer.pool_size}x{layer.pool_size} pooling does not fit the {height}x{width} left by "
+            f"its convolution; accepted: a pool_size of at most {min(height, width)}"
         )
 
 

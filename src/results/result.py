@@ -49,7 +49,7 @@ def write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
-    os.replace(draft, path)
+    draft.replace(path)
 
 
 def _finite(content: Any) -> Any:

@@ -8,7 +8,7 @@ flattens (C, H, W); `layers.0.bias` (K, maps or outputs). The softmax layer is t
 
 One step of one member, mini-batch number t (from 0), mean cost over the mini-batch:
 
-    g = d cost / d w + (lambda_ / batches) · w + (l1 / batches) · sign(w)      weights; biases: the first term only   (1)
+    g = d cost / d w + (lambda_ / batches) · w + (l1 / batches) · sign(w)    weights; biases: first term only  (1)
     v <- momentum · v + g                                                                                          (2)
     w <- w − eta · v                                                                                               (3)
 
@@ -50,9 +50,15 @@ class Members:
 class Engine(Protocol):
     """K members of one structure."""
 
-    description: str  # for the run's header, such as "torch, compiled, 2 threads"
+    resize_seconds: float  # what `select` costs beyond a copy, such as a new compilation
 
-    def train(self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def description(self) -> str:
+        """For the run's header, such as "torch, compiled, 2 threads"."""
+
+    def train(
+        self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Trains one chunk and returns the summed cost (K,) float64 and the correct answers (K,) int64 over it.
 
         images (N, C, H, W) uint8, pixel value / 255 is what the network sees; labels (N,) int64; order (K or 1, M, B)

@@ -1,0 +1,46 @@
+# make run and make test do all the set-up by themselves; a second call starts at once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# The environment is made anew exactly when the pins change.
+READY = $(VENV)/.ready
+
+.PHONY: run test check format venv ui clean
+
+# The main job: the chapter's ensemble of five dropout networks, on the digits that come with scikit-learn, so that it
+# needs no network; `make run DATA=mnist EXP=conv2_relu` runs another.
+EXP ?= ensemble
+DATA ?= digits
+ARGS ?=
+run: $(READY)
+	$(BIN)/python -m src.train +exp=$(EXP) data=$(DATA) $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+ui: $(READY)
+	$(BIN)/python -m src.ui
+
+venv: $(READY)
+
+# torch by itself first: plain pip then takes the build that fits this machine's index, and nothing replaces it.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sweepstack needs Python 3.11 or newer; $(PYTHON) is older. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info

@@ -1,0 +1,66 @@
+"""Help on the command line: the list of experiments, and what is wrong with a command, all of it in one go."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def experiments() -> str:
+    """One line an experiment, with the figure its header names; read from conf/exp."""
+    lines = []
+    for path in sorted((CONF / "exp").glob("*.yaml")):
+        comments = [line[2:].strip() for line in path.read_text().splitlines() if line.startswith("# ")]
+        title = next(line for line in comments if not line.startswith("@"))
+        published = next((line[len("Published: ") :] for line in comments if line.startswith("Published: ")), "")
+        lines.append(f"  {path.stem:<18}{title}: {published}")
+    return "\n".join(lines)
+
+
+def explain(arguments: list[str], error: Exception) -> str:
+    """Every problem of a command that Hydra refused with `error`: wrong keys and options, and wrong values besides."""
+    from src.config import ConfigError, all_keys, parse, unknown_key
+
+    groups = {
+        path.name: sorted(option.stem for option in path.glob("*.yaml")) for path in CONF.iterdir() if path.is_dir()
+    }
+    problems, sound = list[str](), list[str]()
+    for argument in arguments:
+        match = re.fullmatch(r"[+~]*([\w./@]+)=(.*)", argument, flags=re.DOTALL)
+        if match is None or argument.startswith("hydra"):
+            continue
+        key, value = match.groups()
+        if key in groups:
+            if value not in groups[key]:
+                problems.append(f"{key} = {value!r}: no such option; accepted: {', '.join(groups[key])}")
+            elif key == "exp" and not argument.startswith("+"):
+                problems.append(f"exp={value}: an experiment is added, so write +exp={value}")
+            else:
+                sound.append(argument)
+        elif any(known == key or known.startswith(f"{key}.") for known in all_keys()):
+            sound.append(argument)
+        else:
+            problems.append(unknown_key(key, [*all_keys(), *groups]))
+    try:
+        parse(_composed(sound), problems)
+    except ConfigError as found:
+        return str(found)
+    except (HydraException, OmegaConfBaseException) as again:
+        error = again if not problems else error
+    message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return "\n".join(
+        ["The command cannot be read, nothing was started:", *(f"  {line}" for line in [*problems, message])]
+    )
+
+
+def _composed(overrides: list[str]) -> Any:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", overrides), resolve=True)

@@ -1,0 +1,35 @@
+"""scikit-learn's digits in the shape of MNIST: what runs without a network.
+
+1,797 real handwritten digits of 8 × 8 pixels with values 0…16 (E. Alpaydin and C. Kaynak, "Optical Recognition of
+Handwritten Digits", UCI, 1998), inside scikit-learn's package. Bilinear interpolation makes them 28 × 28, 0…255.
+"""
+
+import torch
+from torch.nn.functional import interpolate
+
+from src.data.dataset import Dataset, Split
+
+TRAIN, VALIDATION, TEST = 1197, 300, 300  # images: two thirds, a sixth, a sixth of the 1,797
+SPLIT_SEED = 1797
+LARGEST = 16  # pixel value in the package
+SIDE = 28  # pixels, as MNIST's
+
+
+def digits(train: int | None = None, validation: int = VALIDATION) -> Dataset:
+    """The three splits, images (N, 1, 28, 28), the same in every run; `train` and `validation` limit two of them.
+
+    A limit above what there is (1,197 and 300) takes all, so that a configuration made for MNIST runs here as well.
+    """
+    from sklearn.datasets import load_digits  # takes a second to import, and is seldom needed
+
+    found = load_digits()
+    small = torch.from_numpy(found.images).float().unsqueeze(1) * (255 / LARGEST)  # (N, 1, 8, 8)
+    images = interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False).round().to(torch.uint8)
+    labels = torch.from_numpy(found.target).long()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    parts = order.split([TRAIN, VALIDATION, TEST])
+    limits = (train, validation, None)
+    first, second, third = (
+        Split(images[part[:limit]], labels[part[:limit]]) for part, limit in zip(parts, limits, strict=True)
+    )
+    return Dataset("digits", "scikit-learn's load_digits, 8x8 pixels, upsampled to 28x28", first, second, third, 10)

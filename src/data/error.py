@@ -1,0 +1,7 @@
+"""The one error of this folder."""
+
+from src.error import UserError
+
+
+class DataError(UserError):
+    """Images that cannot be had or used; its text is the whole message for the user."""

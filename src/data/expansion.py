@@ -1,0 +1,36 @@
+"""The chapter's expanded training data: every image, and the same moved by one pixel in four directions.
+
+Source: M. Nielsen, Neural Networks and Deep Learning, ch. 6, expand_mnist.py.
+
+Legend: N images, C channels, H × W pixels.
+"""
+
+import torch
+
+from src.data.dataset import Split
+
+# Pixels (down, right) by which each copy is moved: as it is, down, up, right, left.
+MOVES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+SHUFFLE_SEED = 250_000
+
+
+def shifts(split: Split) -> Split:
+    """The split with the four one-pixel moves of its images, 5N in all, shuffled; on the same device, uint8.
+
+    The row or column that moves in is zero. The shuffle is the same in every run and on every device. Needs the memory
+    of the result and that of one copy of the split's images besides.
+    """
+    count = len(split)
+    generator = torch.Generator().manual_seed(SHUFFLE_SEED)
+    places = torch.randperm(len(MOVES) * count, generator=generator).to(split.images.device)
+    images = split.images.new_zeros(len(places), *split.images.shape[1:])  # (5N, C, H, W)
+    labels = split.labels.new_empty(len(places))
+    for (down, right), target in zip(MOVES, places.split(count), strict=True):
+        images[..., _into(down), _into(right)].index_copy_(0, target, split.images[..., _into(-down), _into(-right)])
+        labels[target] = split.labels
+    return Split(images, labels)
+
+
+def _into(move: int) -> slice:
+    """The pixels of an axis that an image moved by `move` still covers; by -move, those that it keeps."""
+    return slice(max(move, 0), min(move, 0) or None)

@@ -1,0 +1,51 @@
+"""What a run leaves in its folder: result.json, each member's weights and, for ensembles, what the votes said.
+
+FOLDER/result.json             a list, one object a member
+FOLDER/member-00/weights.pt    a plain state_dict: torch.load(path, weights_only=True)
+FOLDER/votes.json              one object a repeat of an ensemble
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from src.results.result import Result, write_json
+
+# While training, results are written at most this often: a run that is killed outright loses no more than this.
+KEEP_SECONDS = 30.0
+
+
+def keep(results: list[Result], folder: Path) -> Path:
+    """Writes result.json and the weights, each file whole or not at all; returns the path of result.json."""
+    for number, result in enumerate(results):
+        path = folder / f"member-{number:02d}" / "weights.pt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        torch.save(result.weights, draft)
+        draft.replace(path)
+    write_json(folder / "result.json", [result.as_json() for result in results])
+    return folder / "result.json"
+
+
+class Keeper:
+    """Watches a run and keeps its results so far, marked RUNNING."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder, self.clock = folder, clock
+        self._last = clock()
+
+    def progressed(self, epoch: int, batch: int, members: int) -> None:
+        """Nothing: results change with epochs."""
+
+    def epoch_ended(self, rows: list[dict[str, float] | None], so_far: Callable[[], list[Result]]) -> None:
+        """Keeps the results when the last time is KEEP_SECONDS ago."""
+        if self.clock() - self._last < KEEP_SECONDS:
+            return
+        results = so_far()
+        for result in results:
+            result.status = "RUNNING"
+        keep(results, self.folder)
+        self._last = self.clock()

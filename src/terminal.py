@@ -1,0 +1,212 @@
+"""What a user sees of a run: what will run and how long it may take, a progress bar, a table, what to type next."""
+
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from src.config import RunConfig
+from src.data.dataset import Dataset
+from src.nets.shapes import ConvPool, LayerShape, parameter_count
+from src.results.result import Result
+from src.results.summary import Summary
+from src.results.vote import Vote
+from src.training.fit import Prepared
+from src.training.module import Row
+
+console = Console(highlight=False)
+# Messages and errors go where they do not mix with a table that is piped into a file.
+error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line for the user."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """A box that cannot be missed."""
+    console.print(Panel(text, title="Warning", border_style="bold yellow", padding=(0, 1)))
+
+
+def fail(text: str) -> None:
+    """The one paragraph of a command that cannot run."""
+    error_console.print(text, markup=False)
+
+
+def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
+    """What will run, on which data and device, with which engine, for about how long."""
+    data = prepared.dataset
+    if data.warning:
+        warn(data.warning)
+    sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
+    rows = {
+        "experiment": f"{config.name}: {who(config)}",
+        "network": f"{' · '.join(layer_words(layer) for layer in prepared.layers)}"
+        f" ({parameter_count(prepared.layers):,} parameters a member)",
+        "data": f"{data.name} ({data.source}): {sizes}",
+        "training": training_words(config),
+        "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
+        "estimate": f"{duration(prepared.seconds)} for {config.max_epochs} epochs"
+        + (", less where members stop early" if config.stop.rule != "none" else ""),
+        "results": str(folder),
+    }
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column()
+    for label, text in rows.items():
+        grid.add_row(label, text)
+    console.print(grid)
+
+
+def who(config: RunConfig) -> str:
+    """The members in words."""
+    members = f"{config.members} member{'s' if config.members > 1 else ''} in one stack"
+    if config.ensemble > 1 and config.repeats > 1:
+        return f"{members}: {config.repeats} repeats of {config.ensemble} networks that vote"
+    if config.ensemble > 1:
+        return f"{members}, which vote"
+    return f"{members}: {config.repeats} repeats" if config.repeats > 1 else members
+
+
+def layer_words(layer: LayerShape) -> str:
+    """A layer in a few characters, such as conv 20 (5x5, max 2x2) relu."""
+    if isinstance(layer, ConvPool):
+        pool = "" if layer.pool == "none" else f", {layer.pool} {layer.pool_size}x{layer.pool_size}"
+        return f"conv {layer.maps} ({layer.field}x{layer.field}{pool}) {layer.activation}"
+    if layer.activation == "none":
+        return f"softmax {layer.outputs}"
+    return f"FC {layer.outputs} {layer.activation}"
+
+
+def training_words(config: RunConfig) -> str:
+    """Optimiser and stopping in a line."""
+    optim = config.optim
+    words = [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
+    words += [f"L1 {optim.l1:g}"] if optim.l1 else []
+    words += [f"momentum {optim.momentum:g}"] if optim.momentum else []
+    words += [f"dropout {config.model.dropout:g} ({config.model.dropout_convention})"] if config.model.dropout else []
+    words += [f"schedule {optim.schedule}"] if optim.schedule != "constant" else []
+    words += [f"mini-batch {config.batch_size}", f"at most {config.max_epochs} epochs"]
+    if config.stop.rule == "patience_epochs":
+        words.append(f"stops after {config.stop.patience_epochs} epochs without a better validation accuracy")
+    if config.stop.rule == "patience_batches":
+        words.append(f"stops by the tutorial's patience of {config.stop.patience_batches} mini-batches")
+    return ", ".join(words)
+
+
+def duration(seconds: float) -> str:
+    """About that long, in a person's units."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:.1f} h"
+
+
+class ProgressBar:
+    """An observer that shows epoch, best validation accuracy and time left."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        config = prepared.members[0].config
+        self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
+        self.best = [-math.inf] * len(prepared.members)
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[best]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=self.epochs * self.batches, epoch=1, epochs=self.epochs, best="")
+
+    def __enter__(self) -> "ProgressBar":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def progressed(self, epoch: int, batch: int, members: int) -> None:
+        """Moves the bar."""
+        self.bar.update(self.task, completed=epoch * self.batches + batch, epoch=epoch + 1, best=self._words(members))
+
+    def epoch_ended(self, rows: list[Row | None], so_far: Callable[[], list[Result]]) -> None:
+        """Takes in the accuracies; where there is no terminal, prints a line an epoch instead."""
+        for number, row in enumerate(rows):
+            if row is not None and row["validation/accuracy"] > self.best[number]:
+                self.best[number] = row["validation/accuracy"]
+        if not console.is_terminal:
+            live = [row for row in rows if row is not None]
+            epoch = int(live[0]["epoch"]) if live else 0
+            say(f"epoch {epoch}/{self.epochs}  {self._words(len(live))}")
+
+    def _words(self, members: int) -> str:
+        known = [accuracy for accuracy in self.best if math.isfinite(accuracy)]
+        if not known:
+            return f"{members} training"
+        words = f"best validation {100 * max(known):.2f} %"
+        if len(self.best) > 1:
+            words += f", mean {100 * sum(known) / len(known):.2f} %; {members} of {len(self.best)} training"
+        return words
+
+
+def table(results: list[Result], config: RunConfig, dataset: Dataset) -> None:
+    """One line a member: best epoch, validation and test accuracy, and the published one beside MNIST only."""
+    shown = Table(box=SIMPLE_HEAD, title=f"{config.name} on {dataset.name}", title_style="bold")
+    for column in ("member", "seed", "best epoch", "validation %", "test %"):
+        shown.add_column(column, justify="right")
+    published = dataset.is_mnist and config.published is not None
+    if published:
+        shown.add_column("published %", justify="right")
+    if any(result.status != "FINISHED" for result in results):
+        shown.add_column("status")
+    for number, result in enumerate(results):
+        cells = [str(number), str(result.seed), str(result.best_epoch or "–")]
+        cells += [percent(result.validation_accuracy), percent(result.test_accuracy)]
+        # The ensemble's published figure belongs to its vote, not to a member.
+        cells += [f"{config.published:.2f}" if config.ensemble == 1 else ""] if published else []
+        cells += [result.status] if result.status != "FINISHED" or len(shown.columns) > len(cells) else []
+        shown.add_row(*cells)
+    console.print(shown)
+
+
+def conclusion(config: RunConfig, dataset: Dataset, votes: list[Vote], summary: Summary) -> None:
+    """The votes, then the figure by the chapter's rule with mean and spread."""
+    published = dataset.is_mnist and config.published is not None
+    beside = f" (published {config.published:.2f} %)" if published else ""
+    for repeat, vote in enumerate(votes):
+        which = f"repeat {repeat}: " if len(votes) > 1 else ""
+        say(
+            f"{which}{vote.voters} networks vote: {percent(vote.accuracy)} % by plurality{beside}, "
+            f"{percent(vote.mean_probability_accuracy)} % by mean probability; {len(vote.errors)} test images wrong"
+        )
+    if not votes or len(votes) > 1:
+        say(f"test accuracy: {summary.sentence()}{beside}")
+
+
+def percent(accuracy: float | None) -> str:
+    """0.9780 -> 97.80."""
+    return "–" if accuracy is None else f"{100 * accuracy:.2f}"
+
+
+def next_command(config: RunConfig, arguments: list[str], folder: Path) -> None:
+    """What one would type now."""
+    typed = shlex.join(argument for argument in arguments if not argument.startswith("repeats="))
+    lines = []
+    if config.tracking.kind == "mlflow":
+        lines.append("make ui                                  see and compare the runs in MLflow")
+    if config.repeats == 1 and config.ensemble == 1:
+        lines.append(f"python -m src.train {typed} repeats=3    three seeds in one stack: mean, spread, interval")
+    lines.append(f"python -m src.compare {folder} OTHER     two runs side by side")
+    say("Next: " + "\n      ".join(lines))

@@ -1,0 +1,176 @@
+"""The command: python -m src.train +exp=NAME KEY=VALUE …
+
+main -> train(config) -> Trainer.fit -> list[Result]. Heavy libraries are imported after the configuration is checked,
+so a mistake is answered at once. Exit status: 0 done; 1 a member failed; 2 the command cannot run; 130 the user
+stopped it.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src import command_line
+from src.error import UserError
+
+if TYPE_CHECKING:
+    from src.config import RunConfig
+    from src.data.dataset import Dataset
+    from src.results.result import Result
+    from src.results.summary import Summary
+    from src.results.vote import Vote
+
+CANNOT_RUN, INTERRUPTED = 2, 130
+
+
+def main() -> None:
+    """The entry point: runs the command, and turns whatever the user can mend into one paragraph."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed by Hydra
+    OmegaConf.register_new_resolver("experiments", command_line.experiments, replace=True)
+    try:
+        _job()
+    except (HydraException, OmegaConfBaseException) as error:
+        _stop(command_line.explain(sys.argv[1:], error))
+
+
+def _stop(message: str, status: int = CANNOT_RUN) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(status)
+
+
+@hydra.main(version_base="1.3", config_path=str(command_line.CONF), config_name="config")
+def _job(composed: Any) -> None:
+    """One job. Errors end the process from here, so that Hydra adds nothing to the message."""
+    try:
+        results = _run(composed)
+    except UserError as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("Stopped.", INTERRUPTED)
+    if any(result.status == "KILLED" for result in results):
+        sys.exit(INTERRUPTED)
+    if any(result.status == "FAILED" for result in results):
+        _stop("A member never had a finite validation cost: its weights diverged. Try a smaller optim.eta.", 1)
+
+
+def _run(composed: Any) -> "list[Result]":
+    from src.config import parse
+
+    raw = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(raw, dict)
+    config = parse({str(key): value for key, value in raw.items()})
+    runtime = HydraConfig.get()
+    folder = Path(os.path.relpath(runtime.runtime.output_dir))
+    return train(config, folder, list(runtime.overrides.task))
+
+
+def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None) -> "list[Result]":
+    """Trains one trial as a stack and leaves everything in `folder` and in the tracking store; one Result a member.
+
+    `arguments` are the command line's overrides, for the hint at the end. Raises ConfigError and DataError.
+    """
+    from src import terminal
+    from src.data.load import load
+    from src.interrupt import Interrupt
+    from src.results import keep
+    from src.results.result import write_json
+    from src.training.fit import prepare, run
+
+    dataset = load(config.data)
+    prepared = prepare([config], dataset, terminal.say)
+    terminal.header(prepared, config, folder)
+    watch = _tracking(config, folder, prepared.dataset.name, prepared.device_name, [m.seed for m in prepared.members])
+    with Interrupt(terminal.say) as interrupted:
+        try:
+            with terminal.ProgressBar(prepared) as bar:
+                results = run(prepared, [bar, keep.Keeper(folder), watch], interrupted)
+        except BaseException as error:
+            watch.tracker.abort("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", repr(error))
+            raise
+        path = keep.keep(results, folder)
+        votes, summary = conclude(config, results, dataset)
+        if votes:
+            write_json(folder / "votes.json", [vote.as_json() for vote in votes])
+        terminal.table(results, config, dataset)
+        terminal.conclusion(config, dataset, votes, summary)
+        figures = _figures(config, results, folder, dataset, votes)
+        watch.tracker.finish(results, _metrics(votes, summary, len(results)), figures)
+    terminal.say(f"Results: {path}")
+    terminal.next_command(config, arguments or [], folder)
+    return results
+
+
+def conclude(config: "RunConfig", results: "list[Result]", dataset: "Dataset") -> "tuple[list[Vote], Summary]":
+    """The vote of each repeat of an ensemble, and the summary over the repeats."""
+    import torch
+
+    from src.results.summary import summarise
+    from src.results.vote import vote
+
+    if config.ensemble == 1:
+        validation = [result.validation_accuracy for result in results]
+        return [], summarise(validation=validation, test=[result.test_accuracy for result in results])
+    votes, validation = [], []
+    for repeat in range(config.repeats):
+        members = [result for result in results if result.repeat == repeat]
+        voting = [member for member in members if member.probabilities is not None]
+        shape = (0, len(dataset.test), dataset.classes)
+        given = torch.stack([member.probabilities for member in voting]) if voting else torch.zeros(shape)
+        votes.append(vote(given, dataset.test.labels))
+        known = [member.validation_accuracy for member in voting if member.validation_accuracy is not None]
+        validation.append(sum(known) / len(known) if known else None)
+    return votes, summarise(validation=validation, test=[vote.accuracy for vote in votes])
+
+
+def _metrics(votes: "list[Vote]", summary: "Summary", members: int) -> dict[str, float] | None:
+    """What the parent run of several members carries."""
+    if members == 1:
+        return None
+    metrics = summary.metrics()
+    if votes and votes[0].accuracy is not None and votes[0].mean_probability_accuracy is not None:
+        metrics["vote/plurality"] = votes[0].accuracy
+        metrics["vote/mean_probability"] = votes[0].mean_probability_accuracy
+        metrics["vote/errors"] = len(votes[0].errors)
+    return metrics
+
+
+def _figures(
+    config: "RunConfig", results: "list[Result]", folder: Path, dataset: "Dataset", votes: "list[Vote]"
+) -> list[Path]:
+    if not config.figures or all(not result.history for result in results):
+        return []
+    from src.results.figures import draw
+
+    test = dataset.test
+    return draw(results, folder / "figures", test.images, test.labels, votes[0] if votes else None)
+
+
+class _Watch:
+    """An observer that hands each epoch to the tracker."""
+
+    def __init__(self, tracker: Any) -> None:
+        self.tracker = tracker
+
+    def progressed(self, epoch: int, batch: int, members: int) -> None:
+        """Nothing: tracking is by epochs."""
+
+    def epoch_ended(self, rows: list[dict[str, float] | None], so_far: Any) -> None:
+        """One batch an epoch."""
+        self.tracker.epoch(rows)
+
+
+def _tracking(config: "RunConfig", folder: Path, dataset: str, device: str, seeds: list[int]) -> _Watch:
+    from src import terminal
+    from src.results.tracking import open_tracker
+
+    return _Watch(open_tracker(config, folder, dataset=dataset, device=device, seeds=seeds, say=terminal.say))
+
+
+if __name__ == "__main__":
+    main()

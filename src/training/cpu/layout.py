@@ -1,0 +1,209 @@
+"""Where a network's numbers lie in memory: the plan that the kernels read, and the way from and to canonical weights.
+
+Everything that depends on a network's sizes is data in a Plan, so that the kernels are compiled once for all networks.
+Legend: K members, B images in a mini-batch, C maps, H × W pixels, R = field·field·C taps of a convolution,
+L = LANES, [n] = n rounded up to a whole number of registers.
+
+One member's weights are one row of a (K, size) array:
+
+    convolution   weights (maps, R), a tap's place (ky, kx, C); bias ([maps],)                                    (1)
+    dense         weights (outputs up to a multiple of 4, [inputs]), zeros around; bias (outputs likewise,)        (2)
+
+Signals (the input images and each layer's output) are rows of one image each, its pixels in the order (H, W, C); the
+first dense layer behind a convolution has its inputs, which torch orders as (C, H, W), permuted accordingly.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from torch import Tensor, from_numpy
+
+from src.nets.shapes import ConvPool, Dense, LayerShape
+from src.training.cpu.activations import ACTIVATIONS
+from src.training.cpu.vectors import FIVE, FOUR, LANES
+
+ROW = 2 * LANES  # a dense layer's rows are whole numbers of two registers
+SLACK = 16 * LANES  # behind every region: vectors may read and write past the end of a row, never past this
+CONV, DENSE = 0, 1
+
+# One signal: where its values, their slopes f'(z) and the cost's gradient lie in a thread's working memory.
+SIGNAL = np.dtype([(name, np.int64) for name in ("units", "stride", "values", "slopes", "gradients")])
+
+# One layer. Fields that end in _at are offsets: of weights and bias into a member's row, of tables into Plan.tables,
+# of the others into working memory.
+LAYER = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            *("kind", "activation", "outputs", "weights_at", "bias_at"),
+            *("inputs", "row", "units_at"),  # dense: row = [inputs]; table: each input's number in torch's order
+            *("field", "channels", "row_taps", "taps", "lanes_out"),  # row_taps = field·C; lanes_out = [maps]
+            *("pixels", "width", "pooled", "pooled_width", "is_l2", "pool_size", "pool_stride"),
+            *("taps_at", "pixels_at"),  # tables: offset of each tap and of each output pixel within an input image
+            *("vectors", "vectors_at"),  # a field's rows cut into vectors, and the table of their offsets
+            *("by_tap_at", "by_map_at", "gradient_at", "convolved_at", "convolved_stride", "memo_at"),
+            *("sums_at", "room_at"),  # the bias's gradient; room for a kernel of taps
+            *("entries", "entries_at", "places_at", "counts_at"),  # the last two into integer working memory
+        )
+    ]
+)
+
+
+def _up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
+class Plan:
+    """The layout of a network for mini-batches of up to `batch` images."""
+
+    def __init__(self, layers: Sequence[LayerShape], batch: int) -> None:
+        self.batch = batch
+        self.signals = np.zeros(len(layers) + 1, SIGNAL)
+        self.layers = np.zeros(len(layers), LAYER)
+        self.size = 0  # floats of one member's weights
+        self.work = 0  # floats of one thread's working memory
+        self.integers = 0  # integers of it
+        self._tables = list[np.ndarray]()
+        first = layers[0]
+        self.image = first.input if isinstance(first, ConvPool) else (first.inputs, 1, 1)  # (C, H, W)
+        self._add_signal(0, prod(self.image))
+        channels = self.image[0]
+        for number, layer in enumerate(layers):
+            self._add_signal(number + 1, prod(layer.output))
+            row = self.layers[number]
+            row["activation"] = ACTIVATIONS.index(layer.activation)
+            row["outputs"] = layer.output[0]
+            row["sums_at"] = self._memory(layer.output[0])
+            if isinstance(layer, ConvPool):
+                self._add_convolution(row, layer)
+                channels = layer.maps
+            else:
+                self._add_dense(row, layer, channels if number else 1)
+                channels = 1
+        self.tables = np.concatenate(self._tables)
+
+    def _weights(self, count: int) -> int:
+        start, self.size = self.size, self.size + _up(count, ROW)
+        return start
+
+    def _memory(self, count: int) -> int:
+        start, self.work = self.work, self.work + _up(count + SLACK, ROW)
+        return start
+
+    def _table(self, values: np.ndarray) -> int:
+        start = sum(len(table) for table in self._tables)
+        self._tables.append(values.astype(np.int64).ravel())
+        return start
+
+    def _add_signal(self, number: int, units: int) -> None:
+        stride = _up(units, ROW) + ROW  # an odd number of lines, so that images do not share their cache sets
+        if stride // 16 % 2 == 0:
+            stride += 16
+        regions = [self._memory(self.batch * stride) for _ in range(3)]
+        self.signals[number] = (units, stride, *regions)
+
+    def _add_dense(self, row: np.void, layer: Dense, channels: int) -> None:
+        row["kind"], row["inputs"], row["row"] = DENSE, layer.inputs, _up(layer.inputs, ROW)
+        outputs = _up(layer.outputs, len(FOUR))
+        row["weights_at"], row["bias_at"] = self._weights(outputs * row["row"]), self._weights(outputs)
+        row["units_at"] = self._table(torch_order(layer.inputs, channels))
+        row["gradient_at"] = self._memory(len(FOUR) * row["row"])
+
+    def _add_convolution(self, row: np.void, layer: ConvPool) -> None:
+        channels, height, width = layer.input
+        maps, out_height, out_width = layer.convolved
+        field, stride = layer.field, layer.stride
+        row["kind"], row["field"], row["channels"], row["row_taps"] = CONV, field, channels, field * channels
+        taps = row["taps"] = field * field * channels
+        lanes_out = row["lanes_out"] = _up(maps, LANES)
+        row["weights_at"], row["bias_at"] = self._weights(maps * taps), self._weights(lanes_out)
+        row["pixels"], row["width"] = out_height * out_width, out_width
+        row["pooled"], row["pooled_width"] = prod(layer.output[1:]), layer.output[2]
+        row["is_l2"], row["pool_size"], row["pool_stride"] = layer.pool == "l2", layer.pool_size, layer.pool_stride
+
+        line = width * channels  # floats from one row of pixels to the next
+        ky, inside = np.divmod(np.arange(taps), field * channels)
+        row["taps_at"] = self._table(ky * line + inside)
+        y, x = np.divmod(np.arange(out_height * out_width), out_width)
+        pixels = y * stride * line + x * stride * channels
+        row["pixels_at"] = self._table(np.append(pixels, [0] * SLACK))  # a block of pixels may run past the last one
+
+        # Vector number v·field + ky covers lanes v·L … of row ky; up to a multiple of 5 with idle ones. Neighbours in
+        # this order lie in different rows: what one entry of the backward pass stores, the next does not load at once.
+        across = -(-field * channels // LANES)
+        v, ky = np.divmod(np.arange(across * field), field)
+        vectors = row["vectors"] = _up(across * field, len(FIVE))
+        row["vectors_at"] = self._table(np.append(ky * line + v * LANES, [0] * (vectors - across * field)))
+
+        row["by_tap_at"] = self._memory(taps * lanes_out)
+        row["by_map_at"] = self._memory(maps * vectors * LANES)
+        row["gradient_at"] = self._memory(maps * vectors * LANES)
+        row["convolved_stride"] = row["pixels"] * lanes_out + SLACK
+        # L2 pooling needs the convolution's output again in the backward pass; otherwise one image's place is enough.
+        row["convolved_at"] = self._memory((self.batch if row["is_l2"] else 1) * row["convolved_stride"])
+        row["memo_at"] = self._memory(self.batch * (row["pooled"] * lanes_out))
+        row["room_at"] = self._memory(taps)
+        row["entries"] = row["pooled"] * (layer.pool_size**2 if row["is_l2"] else 1)
+        row["entries_at"] = self._memory(row["entries"] * maps)
+        row["places_at"], row["counts_at"] = self.integers, self.integers + row["entries"] * maps
+        self.integers += (row["entries"] + 1) * maps
+
+
+def torch_order(units: int, channels: int) -> np.ndarray:
+    """(units,): the number in the order (C, H, W) of each unit in the order (H, W, C)."""
+    return np.arange(units).reshape(channels, -1).T.ravel()
+
+
+def pack(plan: Plan, layers: Sequence[LayerShape], weights: dict[str, Tensor]) -> np.ndarray:
+    """(K, size) float32 from the canonical weights."""
+    rows = aligned((len(weights["layers.0.bias"]), plan.size))
+    for number, layer in enumerate(layers):
+        place, bias = _views(plan, number, layer, rows)
+        weight = weights[f"layers.{number}.weight"].detach().cpu().numpy()
+        if isinstance(layer, ConvPool):
+            place[:] = weight.transpose(0, 1, 3, 4, 2)  # (K, maps, C, ky, kx) -> (K, maps, ky, kx, C)
+        else:
+            place[:] = weight[:, :, _order(plan, number, layer)]
+        bias[:] = weights[f"layers.{number}.bias"].detach().cpu().numpy()
+    return rows
+
+
+def unpack(plan: Plan, layers: Sequence[LayerShape], rows: np.ndarray) -> dict[str, Tensor]:
+    """The canonical weights, copies, from rows (K, size)."""
+    weights = {}
+    for number, layer in enumerate(layers):
+        place, bias = _views(plan, number, layer, rows)
+        if isinstance(layer, ConvPool):
+            weight = place.transpose(0, 1, 4, 2, 3)
+        else:
+            weight = place[:, :, np.argsort(_order(plan, number, layer))]
+        weights[f"layers.{number}.weight"] = from_numpy(weight.copy(order="C"))
+        weights[f"layers.{number}.bias"] = from_numpy(bias.copy())
+    return weights
+
+
+def _order(plan: Plan, number: int, layer: Dense) -> np.ndarray:
+    start = plan.layers[number]["units_at"]
+    return plan.tables[start : start + layer.inputs]
+
+
+def _views(plan: Plan, number: int, layer: LayerShape, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias of a layer inside `rows`: (K, maps, ky, kx, C) or (K, outputs, inputs), and (K, outputs)."""
+    row, members = plan.layers[number], len(rows)
+    start, outputs = row["weights_at"], layer.output[0]
+    if isinstance(layer, ConvPool):
+        shape = (members, layer.maps, layer.field, layer.field, layer.input[0])
+        weight = rows[:, start : start + prod(shape[1:])].reshape(shape)
+    else:
+        width = row["row"]
+        weight = rows[:, start : start + outputs * width].reshape(members, outputs, width)[:, :, : layer.inputs]
+    return weight, rows[:, row["bias_at"] : row["bias_at"] + outputs]
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros that begin at a cache line: float32."""
+    count = prod(shape)
+    room = np.zeros(count + 16, np.float32)
+    start = -room.ctypes.data % 64 // 4
+    return room[start : start + count].reshape(shape)

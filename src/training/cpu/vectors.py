@@ -1,0 +1,351 @@
+"""A vector of float32 lanes as a Numba type, and the few operations on vectors from which the fast kernels are made.
+
+Numba's loops vectorise by themselves, but they do not keep a block of sums in registers, which is where a dense layer
+or a convolution gains its last factor of three. So a kernel here names its block: a *tile* is a tuple of vectors, its
+length known at compile time (`TWO`, `FIVE`, …), which LLVM keeps in registers. Every operation is a line of LLVM; all
+arithmetic is IEEE, with multiplication and addition fused, so NaN and infinity behave as anywhere else.
+
+`a` is a one-dimensional contiguous array, `at` an index into it, never checked: a load or store takes LANES floats from there on.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+# One 512-bit register, or one of 256 bit; where there is neither (ARM), LLVM makes two of 128 bit of it.
+LANES = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
+
+_FLOAT = ir.FloatType()
+_LANES = ir.VectorType(_FLOAT, LANES)
+
+
+class Vector(types.Type):  # type: ignore[misc]
+    """Numba's type of a vector."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{LANES}")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, type_: Vector) -> None:
+        super().__init__(manager, type_, _LANES)
+
+
+_vector = Vector()
+_index = types.int64
+
+# Lengths of tiles, passed to the operations below: only the length of the tuple matters, and it is part of its type.
+ONE, TWO, THREE, FOUR, FIVE, SIX, EIGHT = ((0,) * length for length in (1, 2, 3, 4, 5, 6, 8))
+
+
+def _tile(length: int) -> types.UniTuple:
+    return types.UniTuple(_vector, length)
+
+
+def _fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    name = f"llvm.fma.v{LANES}f32"
+    function = builder.module.globals.get(name) or ir.Function(
+        builder.module, ir.FunctionType(_LANES, [_LANES] * 3), name
+    )
+    return builder.call(function, [x, y, z])
+
+
+def _spread(builder: Any, scalar: Any) -> Any:
+    first = builder.insert_element(ir.Constant(_LANES, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(
+        first, ir.Constant(_LANES, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    )
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [at])
+
+
+def _read(builder: Any, pointer: Any) -> Any:
+    return builder.load(builder.bitcast(pointer, _LANES.as_pointer()), align=4)
+
+
+def _write(builder: Any, value: Any, pointer: Any) -> None:
+    builder.store(value, builder.bitcast(pointer, _LANES.as_pointer()), align=4)
+
+
+def _operation(signature: Any, lines: Callable[..., Any]) -> Any:
+    """An intrinsic's answer; `lines(context, builder, types, *arguments)` emits its LLVM."""
+    return signature, lambda context, builder, signature, arguments: lines(context, builder, signature.args, *arguments)
+
+
+@intrinsic
+def load(typing: Any, a: Any, at: Any) -> Any:
+    """The vector a[at : at + LANES]."""
+    return _operation(_vector(a, _index), lambda c, b, t, a, at: _read(b, _pointer(c, b, t[0], a, at)))
+
+
+@intrinsic
+def store(typing: Any, a: Any, at: Any, value: Any) -> Any:
+    """a[at : at + LANES] = value."""
+
+    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, value: Any) -> Any:
+        _write(builder, value, _pointer(context, builder, types_[0], a, at))
+        return context.get_dummy_value()
+
+    return _operation(types.void(a, _index, _vector), lines)
+
+
+@intrinsic
+def spread(typing: Any, scalar: Any) -> Any:
+    """A scalar in every lane."""
+    return _operation(_vector(types.float32), lambda c, b, t, scalar: _spread(b, scalar))
+
+
+@intrinsic
+def add(typing: Any, x: Any, y: Any) -> Any:
+    """x + y."""
+    return _operation(_vector(_vector, _vector), lambda c, b, t, x, y: b.fadd(x, y))
+
+
+@intrinsic
+def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """x·y + z."""
+    return _operation(_vector(_vector, _vector, _vector), lambda c, b, t, x, y, z: _fma(b, x, y, z))
+
+
+@intrinsic
+def root(typing: Any, x: Any) -> Any:
+    """The square root of every lane."""
+
+    def lines(context: Any, builder: Any, types_: Any, x: Any) -> Any:
+        name = f"llvm.sqrt.v{LANES}f32"
+        function = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(_LANES, [_LANES]), name
+        )
+        return builder.call(function, [x])
+
+    return _operation(_vector(_vector), lines)
+
+
+@intrinsic
+def keep_larger(typing: Any, best: Any, best_note: Any, value: Any, note: Any) -> Any:
+    """(best, best_note), or (value, note) in the lanes where value is larger, or NaN: a NaN wins and stays."""
+
+    def lines(context: Any, builder: Any, types_: Any, best: Any, best_note: Any, value: Any, note: Any) -> Any:
+        larger = builder.or_(builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value))
+        chosen = [builder.select(larger, value, best), builder.select(larger, note, best_note)]
+        return context.make_tuple(builder, _tile(2), chosen)
+
+    return _operation(_tile(2)(_vector, _vector, _vector, _vector), lines)
+
+
+@intrinsic
+def zeros(typing: Any, length: Any, other: Any) -> Any:
+    """A tile of len(length) · len(other) zeros."""
+    count = len(length) * len(other)
+
+    def lines(context: Any, builder: Any, types_: Any, *_: Any) -> Any:
+        return context.make_tuple(builder, _tile(count), [ir.Constant(_LANES, [0.0] * LANES)] * count)
+
+    return _operation(_tile(count)(length, other), lines)
+
+
+@intrinsic
+def rows(typing: Any, length: Any, a: Any, at: Any, stride: Any) -> Any:
+    """Tile of the vectors at at, at + stride, at + 2·stride, …"""
+
+    def lines(context: Any, builder: Any, types_: Any, length: Any, a: Any, at: Any, stride: Any) -> Any:
+        found = []
+        for _ in range(len(types_[0])):
+            found.append(_read(builder, _pointer(context, builder, types_[1], a, at)))
+            at = builder.add(at, stride)
+        return context.make_tuple(builder, _tile(len(found)), found)
+
+    return _operation(_tile(len(length))(length, a, _index, _index), lines)
+
+
+@intrinsic
+def store_rows(typing: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
+    """The tile's vectors go to at, at + stride, at + 2·stride, …"""
+
+    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
+        for value in cgutils.unpack_tuple(builder, tile):
+            _write(builder, value, _pointer(context, builder, types_[0], a, at))
+            at = builder.add(at, stride)
+        return context.get_dummy_value()
+
+    return _operation(types.void(a, _index, _index, tile), lines)
+
+
+@intrinsic
+def grid(typing: Any, length: Any, other: Any, a: Any, at: Any, stride: Any) -> Any:
+    """Tile whose vector i·len(other) + j is the one at at + i·stride + j·LANES."""
+    count = len(length) * len(other)
+
+    def lines(context: Any, builder: Any, types_: Any, length: Any, other: Any, a: Any, at: Any, stride: Any) -> Any:
+        places = _grid_places(context, builder, types_[2], a, at, stride, len(types_[0]), len(types_[1]))
+        return context.make_tuple(builder, _tile(count), [_read(builder, place) for place in places])
+
+    return _operation(_tile(count)(length, other, a, _index, _index), lines)
+
+
+@intrinsic
+def store_grid(typing: Any, other: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
+    """The tile's vector i·len(other) + j goes to at + i·stride + j·LANES."""
+
+    def lines(context: Any, builder: Any, types_: Any, other: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
+        columns = len(types_[0])
+        places = _grid_places(context, builder, types_[1], a, at, stride, len(types_[4]) // columns, columns)
+        for place, value in zip(places, cgutils.unpack_tuple(builder, tile), strict=True):
+            _write(builder, value, place)
+        return context.get_dummy_value()
+
+    return _operation(types.void(other, a, _index, _index, tile), lines)
+
+
+def _grid_places(
+    context: Any, builder: Any, array_type: Any, a: Any, at: Any, stride: Any, height: int, width: int
+) -> list[Any]:
+    places = []
+    for _ in range(height):
+        row = _pointer(context, builder, array_type, a, at)
+        places += [builder.gep(row, [ir.Constant(at.type, column * LANES)]) for column in range(width)]
+        at = builder.add(at, stride)
+    return places
+
+
+@intrinsic
+def spread_row(typing: Any, length: Any, a: Any, at: Any) -> Any:
+    """Tile of the scalars a[at], a[at + 1], …, each in all lanes of its vector."""
+
+    def lines(context: Any, builder: Any, types_: Any, length: Any, a: Any, at: Any) -> Any:
+        found = []
+        for _ in range(len(types_[0])):
+            found.append(_spread(builder, builder.load(_pointer(context, builder, types_[1], a, at))))
+            at = builder.add(at, ir.Constant(at.type, 1))
+        return context.make_tuple(builder, _tile(len(found)), found)
+
+    return _operation(_tile(len(length))(length, a, _index), lines)
+
+
+@intrinsic
+def indices(typing: Any, length: Any, table: Any, at: Any) -> Any:
+    """The integers table[at], table[at + 1], … as a tuple."""
+    answer = types.UniTuple(_index, len(length))
+
+    def lines(context: Any, builder: Any, types_: Any, length: Any, table: Any, at: Any) -> Any:
+        found = []
+        for _ in range(len(types_[0])):
+            found.append(builder.load(_pointer(context, builder, types_[1], table, at)))
+            at = builder.add(at, ir.Constant(at.type, 1))
+        return context.make_tuple(builder, answer, found)
+
+    return _operation(answer(length, table, _index), lines)
+
+
+@intrinsic
+def rows_at(typing: Any, a: Any, at: Any, offsets: Any) -> Any:
+    """Tile of the vectors at at + offset, for each of the offsets."""
+
+    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, offsets: Any) -> Any:
+        start = _pointer(context, builder, types_[0], a, at)
+        found = [_read(builder, builder.gep(start, [offset])) for offset in cgutils.unpack_tuple(builder, offsets)]
+        return context.make_tuple(builder, _tile(len(found)), found)
+
+    return _operation(_tile(len(offsets))(a, _index, offsets), lines)
+
+
+@intrinsic
+def spread_at(typing: Any, a: Any, at: Any, offsets: Any) -> Any:
+    """Tile of the scalars a[at + offset], each in all lanes of its vector."""
+
+    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, offsets: Any) -> Any:
+        start = _pointer(context, builder, types_[0], a, at)
+        found = [
+            _spread(builder, builder.load(builder.gep(start, [offset])))
+            for offset in cgutils.unpack_tuple(builder, offsets)
+        ]
+        return context.make_tuple(builder, _tile(len(found)), found)
+
+    return _operation(_tile(len(offsets))(a, _index, offsets), lines)
+
+
+@intrinsic
+def add_at(typing: Any, a: Any, at: Any, offsets: Any, factor: Any, tile: Any) -> Any:
+    """Adds factor·vector to a at at + offset, for each vector of the tile and its offset, one after the other."""
+
+    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, offsets: Any, factor: Any, tile: Any) -> Any:
+        start = _pointer(context, builder, types_[0], a, at)
+        vectors = cgutils.unpack_tuple(builder, tile)
+        for offset, value in zip(cgutils.unpack_tuple(builder, offsets), vectors, strict=True):
+            place = builder.gep(start, [offset])
+            _write(builder, _fma(builder, factor, value, _read(builder, place)), place)
+        return context.get_dummy_value()
+
+    return _operation(types.void(a, _index, offsets, _vector, tile), lines)
+
+
+@intrinsic
+def outer(typing: Any, xs: Any, ys: Any, sums: Any) -> Any:
+    """sums + xs ⊗ ys: vector i·len(ys) + j gains xs[i]·ys[j]."""
+
+    def lines(context: Any, builder: Any, types_: Any, xs: Any, ys: Any, sums: Any) -> Any:
+        xs, ys, sums = (cgutils.unpack_tuple(builder, tile) for tile in (xs, ys, sums))
+        pairs = [(x, y) for x in xs for y in ys]
+        return context.make_tuple(
+            builder, types_[2], [_fma(builder, x, y, s) for (x, y), s in zip(pairs, sums, strict=True)]
+        )
+
+    return _operation(sums(xs, ys, sums), lines)
+
+
+@intrinsic
+def inner(typing: Any, xs: Any, ys: Any, start: Any) -> Any:
+    """start + xs[0]·ys[0] + xs[1]·ys[1] + …, one vector."""
+
+    def lines(context: Any, builder: Any, types_: Any, xs: Any, ys: Any, start: Any) -> Any:
+        for x, y in zip(cgutils.unpack_tuple(builder, xs), cgutils.unpack_tuple(builder, ys), strict=True):
+            start = _fma(builder, x, y, start)
+        return start
+
+    return _operation(_vector(xs, ys, _vector), lines)
+
+
+@intrinsic
+def blend(typing: Any, p: Any, xs: Any, q: Any, ys: Any) -> Any:
+    """p·xs + q·ys, vector by vector."""
+
+    def lines(context: Any, builder: Any, types_: Any, p: Any, xs: Any, q: Any, ys: Any) -> Any:
+        pairs = zip(cgutils.unpack_tuple(builder, xs), cgutils.unpack_tuple(builder, ys), strict=True)
+        mixed = [_fma(builder, q, y, builder.fmul(p, x)) for x, y in pairs]
+        return context.make_tuple(builder, types_[1], mixed)
+
+    return _operation(xs(_vector, xs, _vector, ys), lines)
+
+
+@intrinsic
+def add_totals(typing: Any, a: Any, at: Any, stride: Any, columns: Any, tile: Any) -> Any:
+    """Adds the sum over the lanes of vector i·len(columns) + j to a[at + i + j·stride]."""
+
+    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, stride: Any, columns: Any, tile: Any) -> Any:
+        half = LANES
+        vectors = cgutils.unpack_tuple(builder, tile)
+        while half > 1:  # halves are added until one lane is left: a fixed order of additions
+            half //= 2
+            low = ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(half)))
+            high = ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(half, 2 * half)))
+            vectors = [
+                builder.fadd(builder.shuffle_vector(v, v, low), builder.shuffle_vector(v, v, high)) for v in vectors
+            ]
+        for number, value in enumerate(vectors):
+            row, column = divmod(number, len(types_[3]))
+            shift = builder.mul(stride, ir.Constant(stride.type, column))
+            place = builder.add(builder.add(at, shift), ir.Constant(at.type, row))
+            pointer = _pointer(context, builder, types_[0], a, place)
+            total = builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+            builder.store(builder.fadd(builder.load(pointer), total), pointer)
+        return context.get_dummy_value()
+
+    return _operation(types.void(a, _index, _index, columns, tile), lines)

@@ -1,0 +1,223 @@
+"""From checked trials of one structure to a Result a member: `prepare` builds and times the stack, `run` trains it."""
+
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from src.config import ConfigError, RunConfig, TrainerConfig, structure_key
+from src.data.dataset import Dataset
+from src.nets.shapes import LayerShape
+from src.results.result import Result
+from src.training import cpu
+from src.training.chunks import Chunks
+from src.training.engine import Engine, Members
+from src.training.module import Observer, StackModule
+from src.training.stack import Member, first_weights, hyperparameters, members_of
+from src.training.stopping import check_every
+from src.training.torch_engine import (
+    COMPILE_GAIN,
+    COMPILE_SECONDS,
+    TorchEngine,
+    compilation_pays,
+    fastest_threads,
+    timed,
+)
+
+# Seconds of work handed over in one go: short enough to stop at, long enough that handing over costs nothing.
+CHUNK_SECONDS = 1.0
+# Seconds that the calibration's timed probe should last, after one mini-batch to warm up.
+PROBE_SECONDS = 0.3
+
+
+@dataclass
+class Prepared:
+    """A stack that is ready to train, and what its header says about it."""
+
+    members: list[Member]
+    layers: list[LayerShape]
+    dataset: Dataset
+    device: torch.device
+    engine: Engine
+    chunks: Chunks
+    notes: list[str]  # one line each for what the user should know: why an engine was not taken, say
+    step_seconds: float  # one mini-batch of the whole stack
+    seconds: float  # estimated, for all epochs
+
+    @property
+    def device_name(self) -> str:
+        """For headers, tags and tables."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{self.device.type}, {os.cpu_count()} cores" if self.device.type == "cpu" else self.device.type
+
+
+def choose_device(config: TrainerConfig) -> torch.device:
+    """The device of `trainer.accelerator`; auto takes CUDA where there is one, else the CPU. Raises ConfigError."""
+    wanted = {"gpu": "cuda"}.get(config.accelerator, config.accelerator)
+    available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    available += ["mps"] if torch.backends.mps.is_available() else []
+    if wanted == "auto":
+        wanted = "cuda" if "cuda" in available else "cpu"
+    if wanted not in available:
+        raise ConfigError(
+            f"trainer.accelerator = {config.accelerator!r}: this machine has no such device that torch can use; "
+            f"accepted here: auto, {', '.join(available)}"
+        )
+    if config.precision != "32" and wanted != "cuda":
+        raise ConfigError(
+            f"trainer.precision = {config.precision!r}: needs CUDA, and this run is on {wanted}; accepted: 32"
+        )
+    return torch.device(wanted)
+
+
+def prepare(configs: list[RunConfig], dataset: Dataset, say: Callable[[str], None] = print) -> Prepared:
+    """Members, engine and chunks for trials that may share a stack. Raises ConfigError where they may not."""
+    if len({structure_key(config) for config in configs}) > 1:
+        raise ConfigError("These trials differ in what must be equal inside a stack, so they cannot train together.")
+    config = configs[0]
+    if config.batch_size > len(dataset.train):
+        raise ConfigError(
+            f"batch_size = {config.batch_size}: more than the {len(dataset.train)} training images of {dataset.name}; "
+            f"accepted: 1 to {len(dataset.train)}"
+        )
+    device, layers, stack = choose_device(config.trainer), config.shapes(), members_of(configs)
+    dataset = dataset.to(device)
+    batches = len(dataset.train) // config.batch_size
+    chunks = Chunks(config.data.order, [m.seed for m in stack], len(dataset.train), config.batch_size, 1, batches)
+    probe = next(iter(chunks)).order
+    engine, step_seconds, notes = _engine(config, layers, stack, dataset, device, probe, say)
+    steps = config.max_epochs * batches
+    length = config.trainer.chunk or max(1, round(CHUNK_SECONDS / step_seconds))
+    chunks = Chunks(
+        config.data.order, chunks.seeds, chunks.images, config.batch_size, length, check_every(config.stop, batches)
+    )
+    look = (
+        timed(lambda: engine.evaluate(*_head(dataset, 500)))
+        * len(dataset.validation)
+        / min(500, len(dataset.validation))
+    )
+    seconds = steps * step_seconds + config.max_epochs * look
+    if getattr(engine, "compiled", False):
+        seconds = steps * step_seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
+    return Prepared(stack, layers, dataset, device, engine, chunks, notes, step_seconds, seconds)
+
+
+def run(prepared: Prepared, observers: list[Observer], interrupted: Callable[[], bool] = lambda: False) -> list[Result]:
+    """Trains the stack and evaluates each member's best weights on the test set; one Result a member, in order.
+
+    `interrupted` is asked after each chunk; once it says True, training ends and the results are KILLED.
+    """
+    module = StackModule(
+        prepared.members,
+        prepared.engine,
+        prepared.chunks,
+        prepared.dataset,
+        prepared.device_name,
+        observers,
+        interrupted,
+    )
+    config = prepared.members[0].config
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters
+    with warnings.catch_warnings():
+        # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.
+        warnings.simplefilter("ignore")
+        trainer = pl.Trainer(accelerator=prepared.device.type, devices=1, max_epochs=config.max_epochs, barebones=True)
+        trainer.fit(module, train_dataloaders=prepared.chunks)
+    return _tested(prepared, module)
+
+
+def _engine(
+    config: RunConfig,
+    layers: list[LayerShape],
+    stack: list[Member],
+    dataset: Dataset,
+    device: torch.device,
+    order: Tensor,
+    say: Callable[[str], None],
+) -> tuple[Engine, float, list[str]]:
+    """The engine by `trainer.engine`, timed: (engine with its initial weights, seconds a step, notes)."""
+    weights, members = first_weights(stack), hyperparameters(stack)
+    train = dataset.train
+    batches = len(train) // config.batch_size
+    eta = torch.tensor([member.config.optim.eta for member in stack])
+
+    def seconds_a_step(engine: Engine) -> float:
+        """Trains a throwaway probe and puts the initial weights back."""
+
+        def probe(steps: int) -> float:
+            chunk = order.repeat(1, steps, 1)
+            return timed(lambda: engine.train(train.images, train.labels, chunk, 0, eta)) / steps
+
+        probe(1)
+        rough = probe(1)
+        result = probe(max(1, min(200, round(PROBE_SECONDS / rough)))) if rough < PROBE_SECONDS else rough
+        engine.load(weights)
+        return result
+
+    reason = _cpu_engine_reason(config, layers, device)
+    if reason is None:
+        threads = config.trainer.threads or os.cpu_count() or 1
+        engine: Engine = cpu.CpuEngine(layers, members, weights, batches, config.model.dropout_convention, threads)
+        return engine, seconds_a_step(engine), []
+    if config.trainer.engine == "cpu":
+        say(f"trainer.engine=cpu cannot serve this run ({reason}); the torch engine does.")
+
+    def torch_engine(compiled: bool) -> TorchEngine:
+        convention, precision = config.model.dropout_convention, config.trainer.precision
+        return TorchEngine(layers, members, weights, batches, convention, device, precision, compiled, say)
+
+    engine = torch_engine(compiled=False)
+    if device.type == "cpu":
+        if config.trainer.threads:
+            torch.set_num_threads(config.trainer.threads)
+        else:
+            fastest_threads(lambda: seconds_a_step(engine), os.cpu_count() or 1)
+    step_seconds = seconds_a_step(engine)
+    wanted = config.trainer.compile
+    if wanted == "auto":
+        wanted = device.type != "mps" and compilation_pays(step_seconds, config.max_epochs * batches)
+    return (torch_engine(compiled=True) if wanted else engine), step_seconds, []
+
+
+def _cpu_engine_reason(config: RunConfig, layers: list[LayerShape], device: torch.device) -> str | None:
+    """Why the CPU engine does not serve this run; None where it does."""
+    if config.trainer.engine == "torch":
+        return "trainer.engine=torch"
+    if device.type != "cpu":
+        return f"the device is {device.type}"
+    return cpu.unsupported(layers)
+
+
+def _head(dataset: Dataset, images: int) -> tuple[Tensor, Tensor]:
+    return dataset.validation.images[:images], dataset.validation.labels[:images]
+
+
+def _tested(prepared: Prepared, module: StackModule) -> list[Result]:
+    """The module's results with their accuracy and probabilities on the test set."""
+    results = module.results()
+    if all(result.best_epoch is None for result in results):
+        return results
+    test = prepared.dataset.test
+    probabilities = _evaluating_engine(prepared, module.best).probabilities(test.images).cpu()
+    for result, own in zip(results, probabilities, strict=True):
+        if result.best_epoch is not None:
+            result.probabilities = own
+            result.test_accuracy = float((own.argmax(-1) == test.labels.cpu()).double().mean())
+    return results
+
+
+def _evaluating_engine(prepared: Prepared, weights: dict[str, Tensor]) -> Engine:
+    """An engine for all members of the start with `weights`: those that had stopped have left the training one."""
+    config = prepared.members[0].config
+    members: Members = hyperparameters(prepared.members)
+    convention, batches = config.model.dropout_convention, prepared.chunks.batches
+    if isinstance(prepared.engine, TorchEngine):
+        return TorchEngine(prepared.layers, members, weights, batches, convention, prepared.device)
+    threads = config.trainer.threads or os.cpu_count() or 1
+    return cpu.CpuEngine(prepared.layers, members, weights, batches, convention, threads)

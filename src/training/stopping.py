@@ -1,0 +1,47 @@
+"""When one member stops: never before `max_epochs`, on a plateau, or by the tutorial's patience.
+
+patience_epochs    after patience_epochs epochs without a better validation accuracy         [N6, ch. 3]
+patience_batches   at mini-batch t once t ≥ patience; whenever the validation error falls below
+                   improvement_threshold · best, patience = max(patience, patience_increase · t); the
+                   error is looked at every min(batches, patience/2) mini-batches            [DLT, mlp.py]
+"""
+
+from src.config import StopConfig
+
+
+def check_every(config: StopConfig, batches: int) -> int:
+    """Mini-batches between two looks at the validation set; `batches` are an epoch's."""
+    if config.rule == "patience_batches":
+        return max(1, min(batches, config.patience_batches // 2))
+    return batches
+
+
+class Stopping:
+    """One member's rule; `checked` tells after each look at the validation set whether the member is done."""
+
+    def __init__(self, config: StopConfig) -> None:
+        self.config = config
+        self.best_accuracy, self.waited = -1.0, 0
+        self.best_error, self.patience = float("inf"), float(config.patience_batches)
+
+    def checked(self, accuracy: float, batch: int, epoch_ended: bool) -> bool:
+        """`accuracy` in 0…1 after `batch` mini-batches since the start. A NaN is never an improvement."""
+        if self.config.rule == "patience_epochs":
+            return epoch_ended and self._plateau(accuracy)
+        if self.config.rule == "patience_batches":
+            return self._out_of_patience(1 - accuracy, batch)
+        return False
+
+    def _plateau(self, accuracy: float) -> bool:
+        if accuracy > self.best_accuracy:
+            self.best_accuracy, self.waited = accuracy, 0
+        else:
+            self.waited += 1
+        return self.waited >= self.config.patience_epochs
+
+    def _out_of_patience(self, error: float, batch: int) -> bool:
+        if error < self.best_error:
+            if error < self.best_error * self.config.improvement_threshold:
+                self.patience = max(self.patience, batch * self.config.patience_increase)
+            self.best_error = error
+        return batch >= self.patience

@@ -1,0 +1,196 @@
+"""MLflow's UI, lean: python -m src.ui [--port 5000] [--host 127.0.0.1] [store]
+
+store: MLflow's address of a database (sqlite:///…, postgresql://…), or the path of a SQLite file. As `mlflow ui` starts
+it, the UI takes 15 processes and 2.1 GB; here two processes of MLflow and 0.4 GB, for the jobs of its GenAI half are
+off. The command prints the address of the comparison view and runs until Ctrl-C or SIGTERM; no process outlives it.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from src.results.tracking import ENVIRONMENT, absolute, masked, sqlite_path
+from src.results.view import KEY, TAG, view_url
+
+STORE = "sqlite:///mlruns/mlflow.db"
+PORTS_TRIED = 100
+START_SECONDS = 120.0  # 4 s on a quiet machine
+STOP_SECONDS = 5.0
+POLL_SECONDS = 0.1
+
+
+class UiError(Exception):
+    """The UI cannot be shown; `status` is the command's exit status, the text all that the user needs."""
+
+    def __init__(self, text: str, status: int = 1):
+        super().__init__(text)
+        self.status = status
+
+
+def store_uri(given: str) -> str:
+    """MLflow's absolute address of the store. Raises UiError (status 2) where there is nothing to show."""
+    uri = absolute(given if "://" in given else f"sqlite:///{Path(given).as_posix()}")
+    if uri.startswith("http"):
+        raise UiError(f"{masked(uri)} is an MLflow server, which has a UI of its own: open that address.", 2)
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        raise UiError(
+            f"There is no store at {path}: nothing was tracked there yet. The first run creates it, for example\n"
+            "    python -m src.train +exp=shallow\n"
+            "If the runs are kept somewhere else, name that store: python -m src.ui PATH/mlflow.db",
+            2,
+        )
+    return uri
+
+
+def free_port(host: str, wanted: int) -> int:
+    """`wanted`, or the next port that nobody listens on. Raises UiError when there is none within PORTS_TRIED."""
+    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            if os.name == "posix":  # a port whose last connection closed a moment ago is free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                failure = error
+            else:
+                return port
+    raise UiError(f"--port {wanted}: no port from it on can be used on {host} ({failure}); name another one.", 2)
+
+
+def command(uri: str, host: str, port: int) -> list[str]:
+    """The command line that starts MLflow's server with one worker."""
+    words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    words += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    path = sqlite_path(uri)
+    if path is not None:  # where runs that are logged through this server put their artifacts, as all others do
+        words += ["--artifacts-destination", (path.parent / "artifacts").as_uri()]
+    return words
+
+
+@contextlib.contextmanager
+def server(uri: str, host: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """MLflow's server and what it writes; at the end, however it comes, all its processes are gone."""
+    # The worker has to find the store's address before a request comes; telemetry and jobs are off.
+    environment = {**ENVIRONMENT, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command(uri, host, port),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a group of its own: Ctrl-C reaches us first, and we end all of it
+        )
+        try:
+            yield process, output
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and its children: politely, after STOP_SECONDS by force."""
+    _signal_all(process, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    _signal_all(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+    process.wait()
+
+
+def _signal_all(process: subprocess.Popen[bytes], number: int) -> None:
+    if os.name != "posix":
+        process.terminate()
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def wait_until_up(process: subprocess.Popen[bytes], output: IO[bytes], base: str, seconds: float) -> None:
+    """Returns when the server answers. Raises UiError with its last words when it ends or takes too long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise UiError(f"MLflow's server ended by itself; its last words:\n{_tail(output)}")
+        try:
+            with urllib.request.urlopen(f"{base}/health", timeout=2.0):
+                return
+        except (OSError, urllib.error.URLError):
+            time.sleep(POLL_SECONDS)
+    raise UiError(f"MLflow's server did not answer within {seconds:.0f} s; its last words:\n{_tail(output)}")
+
+
+def _tail(output: IO[bytes]) -> str:
+    output.seek(0)
+    return masked("\n".join(f"    {line}" for line in output.read().decode(errors="replace").splitlines()[-12:]))
+
+
+def views(base: str) -> list[tuple[str, str]]:
+    """(experiment's name, address of its saved view), the one with the latest change first."""
+    body = json.dumps({"max_results": 1000, "order_by": ["last_update_time DESC"]}).encode()
+    request = urllib.request.Request(
+        f"{base}/api/2.0/mlflow/experiments/search", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30.0) as answer:
+        experiments: list[dict[str, Any]] = json.load(answer).get("experiments", [])
+    return [
+        (experiment["name"], view_url(base, experiment["experiment_id"], KEY))
+        for experiment in experiments
+        if any(tag["key"] == TAG for tag in experiment.get("tags", []))
+    ]
+
+
+def serve(given: str, host: str, port: int) -> None:
+    """Shows the store until it is interrupted. Raises UiError where that is not possible."""
+    uri = store_uri(given)
+    chosen = free_port(host, port)
+    if chosen != port:
+        print(f"port {port} is taken, {chosen} is used", flush=True)
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    base = f"http://{shown}:{chosen}"
+    with server(uri, host, chosen) as (process, output):
+        wait_until_up(process, output, base, START_SECONDS)
+        for name, url in views(base) or [("no saved view yet", base)]:
+            print(f"{name}: {url}")
+        print("Ctrl-C ends it.", flush=True)
+        process.wait()
+        raise UiError(f"MLflow's server ended by itself; its last words:\n{_tail(output)}")
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str]) -> int:
+    """The command; returns its exit status: 0 interrupted, 1 the server failed, 2 nothing to show or used wrongly."""
+    parser = argparse.ArgumentParser(prog="python -m src.ui", description="MLflow's UI, the comparison view ready.")
+    parser.add_argument("store", nargs="?", default=STORE, help=f"address or SQLite file, default {STORE}")
+    parser.add_argument("--port", type=int, default=5000, help="default 5000, or the next free one")
+    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
+    chosen = parser.parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        serve(chosen.store, chosen.host, chosen.port)
+    except KeyboardInterrupt:
+        return 0
+    except UiError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

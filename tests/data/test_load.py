@@ -1,0 +1,162 @@
+"""From a configuration to three splits: what fits is loaded, what does not is named with the key to change."""
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from src.config import DataConfig
+from src.data import idx
+from src.data.expansion import shifts
+from src.data.load import DataError, load
+
+REAL = os.environ.get("MNIST_DIR")  # read before the fixtures clear it
+
+
+def config(name, folder=None, **fields):
+    return DataConfig(name=name, dir=None if folder is None else str(folder), **{"validation": 5, **fields})
+
+
+def put(folder, name, content):
+    (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+
+
+@pytest.mark.parametrize("name", ["mnist", "auto", "idx"])
+def test_validation_is_the_last_of_the_training_file(folder, values, name):
+    dataset = load(config(name, folder))
+    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [15, 5, 6]
+    images, labels = torch.from_numpy(values[idx.TRAIN_IMAGES]), torch.from_numpy(values[idx.TRAIN_LABELS])
+    assert dataset.train.images.squeeze(1).equal(images[:15].to(torch.uint8))
+    assert dataset.validation.images.squeeze(1).equal(images[15:].to(torch.uint8))
+    assert dataset.train.labels.equal(labels[:15])
+    assert dataset.validation.labels.equal(labels[15:])
+    assert dataset.test.images.squeeze(1).equal(torch.from_numpy(values[idx.TEST_IMAGES]).to(torch.uint8))
+    assert dataset.test.labels.equal(torch.from_numpy(values[idx.TEST_LABELS]))
+    assert dataset.warning is None
+    assert dataset.is_mnist == (name != "idx")
+
+
+@given(validation=st.integers(1, 25), train=st.none() | st.integers(1, 25))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_limits_are_kept_or_refused(folder, validation, train):
+    def loaded():
+        return load(config("idx", folder, validation=validation, train=train))
+
+    if validation >= 20:
+        with pytest.raises(DataError, match=f"data.validation = {validation}: .*accepted: 1 to 19"):
+            loaded()
+    elif train is not None and train > 20 - validation:
+        with pytest.raises(DataError, match=f"data.train = {train}: .*accepted: 1 to {20 - validation}, or null"):
+            loaded()
+    else:
+        dataset = loaded()
+        assert (len(dataset.train), len(dataset.validation)) == (train or 20 - validation, validation)
+        assert dataset.train.labels[0] == 0  # the first N
+
+
+def test_auto_without_mnist_takes_digits_and_warns():
+    dataset = load(DataConfig(name="auto", train=2000))
+    assert dataset.name == "digits"
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (1197, 300, 300)
+    assert dataset.warning.startswith("This is NOT MNIST")
+    assert "MNIST_DIR" in dataset.warning
+
+
+def test_mnist_without_mnist_is_an_error():
+    with pytest.raises(DataError, match="MNIST is not here and could not be downloaded"):
+        load(DataConfig(name="mnist"))
+
+
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_auto_never_passes_over_a_damaged_folder(folder, monkeypatch, by_environment):
+    put(folder, idx.TEST_LABELS, b"foreign")
+    if by_environment:
+        monkeypatch.setenv("MNIST_DIR", str(folder))
+    with pytest.raises(DataError, match=f"{idx.TEST_LABELS}.gz is not an IDX file"):
+        load(config("auto", None if by_environment else folder))
+
+
+def test_digits_are_asked_for_without_a_warning():
+    dataset = load(DataConfig(name="digits", validation=40, train=30))
+    assert (dataset.name, len(dataset.train), len(dataset.validation), dataset.warning) == ("digits", 30, 40, None)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("mnist", "mnist-expanded"), ("idx", "letters-expanded")])
+def test_only_the_training_images_are_expanded(folder, name, expected):
+    plain, expanded = load(config(name, folder, train=10)), load(config(name, folder, train=10, expand="shifts"))
+    assert expanded.name == expected
+    assert expanded.train.images.equal(shifts(plain.train).images)
+    assert len(expanded.train) == 50
+    assert expanded.validation.images.equal(plain.validation.images)
+    assert expanded.test.images.equal(plain.test.images)
+    assert expanded.is_mnist == plain.is_mnist
+
+
+def test_another_set_has_its_folders_name_its_sizes_and_its_classes(tmp_path, idx_bytes):
+    for name, count in (("train", 9), ("t10k", 4)):
+        put(tmp_path, f"{name}-images-idx3-ubyte", idx_bytes(np.ones((count, 5, 7))))
+        put(tmp_path, f"{name}-labels-idx1-ubyte", idx_bytes(np.arange(count) % 3))
+    dataset = load(config("idx", tmp_path, height=5, width=7, classes=3, validation=2))
+    assert (dataset.name, dataset.classes) == (tmp_path.name, 3)
+    assert dataset.train.images.shape == (7, 1, 5, 7)
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist-expanded", "digits"])
+def test_an_unchecked_set_never_goes_by_the_name_of_mnist(folder, name):
+    dataset = load(config("idx", folder.rename(folder.with_name(name))))
+    assert dataset.name == f"idx-{name}"
+    assert not dataset.is_mnist
+
+
+def test_another_set_needs_a_folder():
+    with pytest.raises(DataError, match=r"data\.dir = null: data=idx needs the folder"):
+        load(config("idx"))
+
+
+def test_a_wrong_folder_of_another_set_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"data.dir = '.*nowhere': .*nowhere is no folder\. data=idx needs"):
+        load(config("idx", tmp_path / "nowhere"))
+
+
+def test_other_sizes_are_named_with_the_keys_to_set(folder):
+    with pytest.raises(DataError, match=r"data.height, data.width = 32, 20: .* set data.height=28 data.width=28"):
+        load(config("idx", folder, height=32, width=20))
+
+
+def test_a_label_too_large_is_named_with_the_key_to_set(folder):
+    with pytest.raises(DataError, match=r"data.classes = 8: .*labels.* the label 9, .*set data.classes=10"):
+        load(config("idx", folder, classes=8))
+
+
+def test_images_and_labels_that_differ_in_number_are_named(folder, contents):
+    put(folder, idx.TEST_LABELS, contents[idx.TRAIN_LABELS])
+    with pytest.raises(DataError, match=f"{idx.TEST_IMAGES}.gz holds 6 images, but .*{idx.TEST_LABELS}.gz 20 labels"):
+        load(config("idx", folder))
+
+
+def test_everything_that_does_not_fit_is_named_in_one_go(folder):
+    with pytest.raises(DataError) as caught:
+        load(config("idx", folder, height=1, classes=2, validation=20))
+    assert all(key in str(caught.value) for key in ("data.height", "data.classes", "data.validation"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_single_training_image_is_refused(tmp_path, idx_bytes):
+    for name in ("train", "t10k"):
+        put(tmp_path, f"{name}-images-idx3-ubyte", idx_bytes(np.ones((1, 28, 28))))
+        put(tmp_path, f"{name}-labels-idx1-ubyte", idx_bytes(np.zeros(1)))
+    with pytest.raises(DataError, match=f"{idx.TRAIN_IMAGES}.gz holds one image only"):
+        load(config("idx", tmp_path, validation=1))
+
+
+@pytest.mark.skipif(REAL is None, reason="MNIST_DIR names no MNIST")
+def test_the_real_mnist_is_split_as_in_the_chapter(monkeypatch):
+    monkeypatch.undo()
+    dataset = load(DataConfig(name="mnist", dir=REAL))
+    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [50_000, 10_000, 10_000]
+    assert dataset.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert dataset.test.labels[:5].tolist() == [7, 2, 1, 0, 4]

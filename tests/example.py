@@ -1,0 +1,57 @@
+"""Small configurations and data sets for tests."""
+
+from typing import Any
+
+import torch
+
+from src.config import RunConfig, parse
+from src.data.dataset import Dataset, Split
+
+SIDE, CLASSES = 12, 4
+
+
+def raw(**sections: Any) -> dict[str, Any]:
+    """A valid composed configuration of a small network; `model=dict(…)` and so on replace parts of a section."""
+    base: dict[str, Any] = {
+        "data": {
+            "name": "idx",
+            "dir": "somewhere",
+            "height": SIDE,
+            "width": SIDE,
+            "classes": CLASSES,
+            "validation": 20,
+        },
+        "model": {"maps": [3], "hidden": [6], "field": 3},
+        "optim": {"eta": 0.1},
+        "stop": {},
+        "trainer": {"engine": "torch", "compile": False, "threads": 1},
+        "tracking": {"kind": "none"},
+        "batch_size": 5,
+        "max_epochs": 2,
+        "figures": False,
+    }
+    for name, value in sections.items():
+        base[name] = {**base[name], **value} if isinstance(value, dict) else value
+    return base
+
+
+def config(**sections: Any) -> RunConfig:
+    """The same, checked."""
+    return parse(raw(**sections))
+
+
+def split(images: int, seed: int) -> Split:
+    """Images whose class shows: a brighter quarter, on noise."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, CLASSES, (images,), generator=generator)
+    pixels = torch.randint(0, 90, (images, 1, SIDE, SIDE), generator=generator)
+    half = SIDE // 2
+    for image, label in enumerate(labels.tolist()):
+        row, column = divmod(label, 2)
+        pixels[image, 0, row * half : (row + 1) * half, column * half : (column + 1) * half] += 150
+    return Split(pixels.to(torch.uint8), labels)
+
+
+def dataset(train: int = 60) -> Dataset:
+    """60 training, 20 validation and 30 test images of 4 classes."""
+    return Dataset("example", "made up", split(train, 1), split(20, 2), split(30, 3), CLASSES)

@@ -1,0 +1,240 @@
+"""What the schema refuses, and that it says so: field, value, rule, what is accepted; all in one go."""
+
+import copy
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from pydantic import BaseModel
+
+from src import config as schema
+from src.command_line import CONF
+from src.config import ConfigError, RunConfig, all_keys, parse, structure_key
+from tests import example
+
+words = st.text(alphabet="abcdefgxyz", min_size=1, max_size=8).map(lambda word: f"{word}_")
+whole = st.integers(-5, 10**6)
+not_a_number = st.one_of(words, st.none(), st.lists(st.integers(), max_size=2), st.booleans())
+not_a_whole_number = st.one_of(not_a_number, st.floats(0.1, 0.9))
+not_finite = st.sampled_from([math.nan, math.inf, -math.inf])
+
+
+def optional(bad):
+    """What is bad even where null is allowed."""
+    return bad.filter(lambda value: value is not None)
+
+
+def at_least(low):
+    return st.one_of(not_a_whole_number, st.integers(max_value=low - 1))
+
+
+def numbers(*, above=None, low=None, below=None, high=None):
+    outside = [not_a_number, not_finite]
+    outside += [st.floats(max_value=above, allow_nan=False)] if above is not None else []
+    outside += [st.floats(max_value=low, exclude_max=True, allow_nan=False)] if low is not None else []
+    outside += [st.floats(min_value=below, allow_nan=False)] if below is not None else []
+    outside += [st.floats(min_value=high, exclude_min=True, allow_nan=False)] if high is not None else []
+    return st.one_of(outside)
+
+
+no_option = st.one_of(words, st.integers(), st.none(), st.lists(words, max_size=1))
+no_text = st.one_of(st.integers(), st.lists(words, max_size=1), st.booleans())
+no_units = st.one_of(words, st.integers(), st.lists(st.integers(max_value=0), min_size=1, max_size=3), st.just([1.5]))
+
+BAD = {
+    "name": st.one_of(no_text, st.none(), st.just("")),
+    "published": optional(numbers(low=0, high=100)),
+    "data.name": no_option,
+    "data.dir": no_text,
+    "data.expand": no_option,
+    "data.order": no_option,
+    "data.height": at_least(1),
+    "data.width": at_least(1),
+    "data.classes": st.one_of(at_least(2), st.integers(min_value=257)),
+    "data.train": optional(at_least(1)),
+    "data.validation": at_least(1),
+    "model.maps": no_units,
+    "model.hidden": no_units,
+    "model.layers": st.one_of(words, st.integers(), st.lists(st.sampled_from([{"fc": 0}, {"conv": -1}, {"dense": 3}, 3, {"fc": 3, "dropout": 1.0}, {"conv": 2, "pool": "mean"}]), min_size=1, max_size=2)),
+    "model.activation": no_option,
+    "model.field": at_least(1),
+    "model.stride": at_least(1),
+    "model.pool": no_option,
+    "model.pool_size": at_least(1),
+    "model.pool_stride": optional(at_least(1)),
+    "model.init": no_option,
+    "model.dropout": numbers(low=0, below=1),
+    "model.dropout_convention": no_option,
+    "optim.eta": numbers(above=0),
+    "optim.lambda_": numbers(low=0),
+    "optim.l1": numbers(low=0),
+    "optim.momentum": numbers(low=0, below=1),
+    "optim.schedule": no_option,
+    "optim.decay": numbers(low=0),
+    "optim.eta_end": optional(numbers(above=0)),
+    "optim.plateau_epochs": at_least(1),
+    "optim.min_eta_factor": numbers(above=0, high=1),
+    "stop.rule": no_option,
+    "stop.patience_epochs": at_least(1),
+    "stop.patience_batches": at_least(1),
+    "stop.patience_increase": numbers(low=1),
+    "stop.improvement_threshold": numbers(above=0, high=1),
+    "trainer.accelerator": no_option,
+    "trainer.engine": no_option,
+    "trainer.compile": st.one_of(words, st.integers(), st.none()),
+    "trainer.precision": st.one_of(words, st.integers(), st.none()),
+    "trainer.threads": optional(at_least(1)),
+    "trainer.chunk": optional(at_least(1)),
+    "tracking.kind": no_option,
+    "tracking.uri": st.one_of(no_text, st.none()),
+    "tracking.experiment": st.one_of(no_text, st.none(), st.just("")),
+    "batch_size": at_least(1),
+    "max_epochs": at_least(1),
+    "repeats": at_least(1),
+    "ensemble": at_least(1),
+    "seed": st.one_of(at_least(0), st.integers(min_value=2**32)),
+    "figures": st.one_of(words, st.integers(), st.none()),
+}  # fmt: skip
+
+
+def with_value(key, value):
+    raw = copy.deepcopy(example.raw())
+    section = raw
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    return raw
+
+
+def test_every_field_has_its_bad_values_here():
+    assert set(BAD) == set(all_keys())
+
+
+@pytest.mark.parametrize("key", sorted(BAD))
+def test_a_bad_value_is_refused_by_the_name_of_its_field(key):
+    @given(BAD[key])
+    def refused(value):
+        with pytest.raises(ConfigError) as caught:
+            parse(with_value(key, value))
+        lines = str(caught.value).splitlines()[1:]
+        assert any(line.strip().startswith(key) for line in lines), caught.value
+        assert "must" in str(caught.value)
+
+    refused()
+
+
+@given(st.lists(st.sampled_from(sorted(set(BAD) - {"model.layers"})), min_size=2, max_size=6, unique=True))
+def test_all_that_is_wrong_is_reported_in_one_go(keys):
+    raw = copy.deepcopy(example.raw())
+    for key in keys:
+        *parents, last = key.split(".")
+        section = raw
+        for parent in parents:
+            section = section[parent]
+        section[last] = {"no": "value"}
+    with pytest.raises(ConfigError) as caught:
+        parse(raw)
+    for key in keys:
+        assert f"  {key} = " in str(caught.value)
+
+
+@given(st.sampled_from(["data", "model", "optim", "stop", "trainer", "tracking"]), words)
+def test_an_unknown_key_is_refused_with_the_nearest_known_ones(section, word):
+    with pytest.raises(ConfigError, match=f"{section}.{word}: no such key; did you mean {section}"):
+        parse(with_value(f"{section}.{word}", 1))
+
+
+def test_a_typed_mistake_is_answered_with_the_key_that_was_meant():
+    with pytest.raises(ConfigError, match=r"optim.lambda: no such key; did you mean optim.lambda_"):
+        parse(with_value("optim.lambda", 1))
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        ({"maps": [2, 2, 2], "hidden": []}, ["3x3 convolution", "1x1 input"]),
+        ({"maps": [2], "field": 13}, ["13x13 convolution", "12x12 input", "at most 12"]),
+        ({"maps": [2], "pool_size": 11}, ["11x11 pooling", "10x10", "at most 10"]),
+        ({"layers": [{"fc": 3}, {"conv": 2}]}, ["layer 2", "put convolutions first"]),
+    ],
+)
+def test_a_layer_that_does_not_fit_is_named_with_the_sizes(model, sizes):
+    with pytest.raises(ConfigError) as caught:
+        parse(example.raw(model=model))
+    assert all(part in str(caught.value) for part in sizes)
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"data": {"dir": None}}, "data=idx needs the folder"),
+        ({"data": {"name": "mnist"}}, "describe data=idx only"),
+        ({"optim": {"schedule": "exponential"}}, "needs the last epoch's rate"),
+        ({"trainer": {"engine": "cpu", "accelerator": "cuda"}}, "cannot run on trainer.accelerator=cuda"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(sections, words):
+    with pytest.raises(ConfigError, match=words):
+        parse(example.raw(**sections))
+
+
+def test_maps_and_hidden_are_a_short_form_of_layers():
+    short = example.config(model={"maps": [3], "hidden": [6, 5]})
+    long = example.config(model={"layers": [{"conv": 3}, {"fc": 6}, {"fc": 5}]})
+    assert short.shapes() == long.shapes()
+
+
+def test_dropout_is_on_the_inputs_of_every_fully_connected_layer_and_of_the_softmax():
+    model = {"layers": [{"conv": 3}, {"fc": 6, "dropout": 0.1}, {"fc": 5}], "dropout": 0.5}
+    assert example.config(model=model).model.dropouts() == [0.1, 0.5, 0.5]
+
+
+@given(st.sampled_from(["optim.eta", "optim.lambda_", "model.dropout", "optim.momentum"]), st.floats(0.1, 0.9))
+def test_members_of_one_stack_may_differ_in_hyperparameters(key, value):
+    assert structure_key(parse(with_value(key, value))) == structure_key(example.config())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("model.hidden", [7]), ("batch_size", 6), ("max_epochs", 3), ("model.activation", "relu"), ("data.dir", "other")],
+)
+def test_members_of_one_stack_share_the_structure(key, value):
+    assert structure_key(parse(with_value(key, value))) != structure_key(example.config())
+
+
+def test_the_files_in_conf_hold_the_schemas_defaults():
+    """So that a program that builds a configuration itself gets what the command line gets."""
+
+    def check(section: type[BaseModel], values: dict, prefix: str) -> None:
+        for name, field in section.model_fields.items():
+            assert name in values, f"{prefix}{name} is missing in conf"
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                continue
+            if not field.is_required() and (prefix, name) not in {("model.", "hidden"), ("data.", "name")}:
+                assert values[name] == field.default, f"{prefix}{name}"
+
+    sections = {
+        "data": "auto",
+        "model": "shallow",
+        "optim": "sgd",
+        "stop": "none",
+        "trainer": "auto",
+        "tracking": "mlflow",
+    }
+    top = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    check(RunConfig, {**top, **dict.fromkeys(sections)}, "")
+    for group, option in sections.items():
+        loaded = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
+        check(RunConfig.model_fields[group].annotation, loaded, f"{group}.")
+
+
+def test_the_schema_is_imported_without_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, src.config, src.command_line; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert schema.__name__ == "src.config"

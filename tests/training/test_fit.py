@@ -1,0 +1,239 @@
+"""Whole runs on made-up images: stopping, best weights, compaction, interruption, and the choice of engine."""
+
+import math
+
+import pytest
+import torch
+
+from src.config import ConfigError
+from src.nets.network import Network
+from src.training import fit, torch_engine
+from src.training.fit import choose_device, prepare, run
+from tests import example
+
+
+class Recorder:
+    def __init__(self):
+        self.epochs, self.members, self.kept = [], [], []
+
+    def progressed(self, epoch, batch, members):
+        self.members.append(members)
+
+    def epoch_ended(self, rows, so_far):
+        self.epochs.append(rows)
+        self.kept = so_far()
+
+
+def go(configs, interrupted=lambda: False, train=60):
+    recorder = Recorder()
+    lines = []
+    prepared = prepare(configs, example.dataset(train), lines.append)
+    results = run(prepared, [recorder], interrupted)
+    return results, recorder, prepared, lines
+
+
+def test_a_run_leaves_one_complete_result_a_member():
+    config = example.config(repeats=2, ensemble=2, max_epochs=3, seed=5)
+    results, recorder, _, _ = go([config])
+    assert [(r.seed, r.repeat, r.vote) for r in results] == [(5, 0, 0), (6, 0, 1), (7, 1, 0), (8, 1, 1)]
+    for result in results:
+        assert result.status == "FINISHED"
+        assert [row["epoch"] for row in result.history] == [1, 2, 3]
+        assert set(result.history[0]) == {
+            "epoch", "eta", "train/cost", "train/accuracy", "validation/cost", "validation/accuracy",
+            "weight_norm/layers.0.weight", "weight_norm/layers.1.weight", "weight_norm/layers.2.weight",
+            "images_per_second",
+        }  # fmt: skip
+        assert result.probabilities.shape == (30, 4)
+    assert len(recorder.epochs) == 3
+
+
+def test_the_networks_learn():
+    results, _, _, _ = go([example.config(max_epochs=8, optim={"eta": 0.5})], train=200)
+    assert results[0].test_accuracy > 0.9
+    assert results[0].history[-1]["train/cost"] < results[0].history[0]["train/cost"]
+
+
+def test_the_best_weights_are_those_of_the_latest_epoch_with_the_highest_validation_accuracy():
+    config = example.config(max_epochs=6, repeats=3, optim={"eta": 0.7})
+    results, _, prepared, _ = go([config])
+    data = prepared.dataset
+    for result in results:
+        accuracies = [row["validation/accuracy"] for row in result.history]
+        best = max(accuracies)
+        assert result.validation_accuracy == best
+        assert result.best_epoch == max(number for number, value in enumerate(accuracies, 1) if value == best)
+        network = Network(config.shapes())
+        network.load_state_dict(result.weights)
+        with torch.no_grad():
+            answers = network(data.validation.images.float() / 255).argmax(1)
+            test = network(data.test.images.float() / 255).argmax(1)
+        assert float((answers == data.validation.labels).double().mean()) == pytest.approx(best)
+        assert result.test_accuracy == pytest.approx(float((test == data.test.labels).double().mean()))
+
+
+def test_a_member_has_the_same_history_alone_and_among_others():
+    rates = [0.05, 0.3, 0.9]
+    data = {"order": "epoch"}
+    trials = [
+        example.config(data=data, optim={"eta": eta}, model={"dropout": 0.2, "hidden": [8]}, seed=number, max_epochs=4)
+        for number, eta in enumerate(rates)
+    ]
+    together, _, _, _ = go(trials)
+    for trial, expected in zip(trials, together, strict=True):
+        (alone,), _, _, _ = go([trial])
+        for row, other in zip(alone.history, expected.history, strict=True):
+            for key in ("train/cost", "validation/cost", "weight_norm/layers.1.weight"):
+                assert row[key] == pytest.approx(other[key], rel=1e-3)
+
+
+def test_a_stopped_member_leaves_the_stack_and_the_others_go_on():
+    stop = {"rule": "patience_epochs", "patience_epochs": 2}
+    trials = [
+        example.config(stop=stop, max_epochs=12, optim={"eta": eta}, seed=3) for eta in (1e-9, 0.5)
+    ]  # the first never improves
+    results, recorder, prepared, _ = go(trials, train=200)
+    assert len(results[0].history) == 3
+    assert len(results[1].history) > 3
+    assert recorder.epochs[3][0] is None
+    assert prepared.engine.weights()["layers.0.weight"].shape[0] == 1
+    (alone,), _, _, _ = go(trials[1:], train=200)
+    assert [row["validation/cost"] for row in alone.history] == pytest.approx(
+        [row["validation/cost"] for row in results[1].history], rel=1e-3
+    )
+
+
+def test_a_stopped_member_stays_where_dropping_it_costs_more_than_it_saves(monkeypatch):
+    stop = {"rule": "patience_epochs", "patience_epochs": 1}
+    trials = [example.config(stop=stop, max_epochs=5, optim={"eta": eta}) for eta in (1e-9, 0.3)]
+    prepared = prepare(trials, example.dataset())
+    prepared.engine.resize_seconds = 1e9
+    results = run(prepared, [])
+    assert prepared.engine.weights()["layers.0.weight"].shape[0] == 2
+    assert len(results[0].history) == 2  # it computes on, but its result stands
+
+
+def test_training_ends_when_no_member_is_left():
+    config = example.config(stop={"rule": "patience_epochs", "patience_epochs": 1}, max_epochs=50, optim={"eta": 1e-9})
+    results, recorder, _, _ = go([config])
+    assert len(results[0].history) == len(recorder.epochs) == 2
+
+
+def test_the_tutorials_patience_looks_within_epochs():
+    stop = {"rule": "patience_batches", "patience_batches": 6}
+    config = example.config(stop=stop, max_epochs=50, optim={"eta": 1e-9})
+    results, recorder, prepared, _ = go([config])
+    assert sorted(prepared.chunks.checks) == [3, 6, 9, 12]
+    # The first look is an improvement at batch 3 and makes the patience max(6, 2·3); at batch 6 it is over.
+    assert results[0].history == []
+    assert results[0].best_epoch == 1
+    assert results[0].status == "FINISHED"
+
+
+def test_a_diverged_member_ends_as_failed_and_the_others_do_not_notice():
+    trials = [example.config(optim={"eta": eta}, max_epochs=3) for eta in (1e38, 0.3)]
+    results, _, _, _ = go(trials)
+    assert [result.status for result in results] == ["FAILED", "FINISHED"]
+    assert results[0].test_accuracy is None
+    assert len(results[0].history) == 1
+    assert math.isfinite(results[1].history[-1]["validation/cost"])
+
+
+def test_an_interrupted_run_keeps_what_is_there_as_killed():
+    asked = []
+
+    def interrupted():
+        asked.append(1)
+        return len(asked) > 4
+
+    config = example.config(max_epochs=50, repeats=2, trainer={"chunk": 4})  # three chunks an epoch
+    results, recorder, _, _ = go([config], interrupted)
+    assert [result.status for result in results] == ["KILLED", "KILLED"]
+    assert len(results[0].history) == 1
+    assert results[0].test_accuracy is not None
+
+
+def test_a_run_interrupted_before_its_first_epoch_has_no_accuracy_and_does_not_fail():
+    results, _, _, _ = go([example.config(trainer={"chunk": 2}, max_epochs=3)], lambda: True)
+    assert results[0].status == "KILLED"
+    assert (results[0].best_epoch, results[0].test_accuracy, results[0].history) == (None, None, [])
+
+
+def test_results_so_far_can_be_kept_after_every_epoch():
+    _, recorder, _, _ = go([example.config(max_epochs=3)])
+    assert len(recorder.kept[0].history) == 3
+    assert recorder.kept[0].test_accuracy is None
+    assert set(recorder.kept[0].weights) == {f"layers.{n}.{kind}" for n in range(3) for kind in ("weight", "bias")}
+
+
+def test_trials_that_differ_in_structure_are_refused_together():
+    with pytest.raises(ConfigError, match="cannot train together"):
+        prepare([example.config(), example.config(model={"hidden": [9]})], example.dataset())
+
+
+def test_a_mini_batch_larger_than_the_data_is_refused():
+    with pytest.raises(ConfigError, match="batch_size = 61: more than the 60 training images"):
+        prepare([example.config(batch_size=61)], example.dataset())
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="trainer.accelerator = 'gpu'.*accepted here: auto, cpu"):
+        choose_device(example.config(trainer={"accelerator": "gpu"}).trainer)
+    with pytest.raises(ConfigError, match="trainer.precision = 'bf16': needs CUDA"):
+        choose_device(example.config(trainer={"precision": "bf16"}).trainer)
+
+
+def test_without_a_compiler_training_goes_on_with_one_line(monkeypatch):
+    def no_compiler(function, **_):
+        def step(*arguments):
+            raise RuntimeError("no working C++ compiler\nand more")
+
+        return step
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    results, _, prepared, lines = go([example.config(trainer={"compile": True})])
+    assert results[0].status == "FINISHED"
+    assert lines == ["torch.compile does not work here (no working C++ compiler); going on without it."]
+    assert "eager" in prepared.engine.description
+
+
+def test_an_error_of_the_plain_step_is_not_mistaken_for_a_missing_compiler():
+    prepared = prepare([example.config()], example.dataset())
+    prepared.engine._step = lambda *_: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        run(prepared, [])
+
+
+def test_compilation_is_chosen_where_the_steps_repay_it():
+    assert torch_engine.compilation_pays(0.01, 100_000)
+    assert not torch_engine.compilation_pays(0.01, 1_000)
+
+
+def test_the_fastest_number_of_threads_is_taken_and_set():
+    cost = {1: 3.0, 2: 1.0, 4: 2.0}
+    assert torch_engine.fastest_threads(lambda: cost[torch.get_num_threads()], 4) == 2
+    assert torch.get_num_threads() == 2
+
+
+def test_threads_are_measured_when_none_are_given():
+    prepared = prepare([example.config(trainer={"threads": None})], example.dataset())
+    assert torch.get_num_threads() in (1, 2, 4, 8, 16, 32, 64) or torch.get_num_threads() == fit.os.cpu_count()
+    assert "thread" in prepared.engine.description
+
+
+@pytest.mark.parametrize("engine", ["auto", "cpu"])
+def test_the_cpu_engine_serves_where_it_can(engine):
+    results, _, prepared, lines = go([example.config(trainer={"engine": engine, "threads": 2}, repeats=3)])
+    assert prepared.engine.description == "cpu, 2 threads"
+    assert lines == []
+    plain, _, _, _ = go([example.config(repeats=3)])
+    for one, other in zip(results, plain, strict=True):
+        assert one.history[-1]["validation/cost"] == pytest.approx(other.history[-1]["validation/cost"], rel=1e-3)
+
+
+def test_where_the_cpu_engine_cannot_serve_torch_does_and_says_so(monkeypatch):
+    monkeypatch.setattr(fit.cpu, "unsupported", lambda layers: "a layer from another world")
+    _, _, prepared, lines = go([example.config(trainer={"engine": "cpu"})])
+    assert "torch" in prepared.engine.description
+    assert lines == ["trainer.engine=cpu cannot serve this run (a layer from another world); the torch engine does."]
