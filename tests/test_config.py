@@ -42,6 +42,8 @@ def numbers(*, above=None, low=None, below=None, high=None):
 no_option = st.one_of(words, st.integers(), st.none(), st.lists(words, max_size=1))
 no_text = st.one_of(st.integers(), st.lists(words, max_size=1), st.booleans())
 no_units = st.one_of(words, st.integers(), st.lists(st.integers(max_value=0), min_size=1, max_size=3), st.just([1.5]))
+bad_layers = [{"fc": 0}, {"conv": -1}, {"dense": 3}, 3, {"fc": 3, "dropout": 1.0}, {"conv": 2, "pool": "mean"}]
+no_layers = st.one_of(words, st.integers(), st.lists(st.sampled_from(bad_layers), min_size=1, max_size=2))
 
 BAD = {
     "name": st.one_of(no_text, st.none(), st.just("")),
@@ -57,7 +59,7 @@ BAD = {
     "data.validation": at_least(1),
     "model.maps": no_units,
     "model.hidden": no_units,
-    "model.layers": st.one_of(words, st.integers(), st.lists(st.sampled_from([{"fc": 0}, {"conv": -1}, {"dense": 3}, 3, {"fc": 3, "dropout": 1.0}, {"conv": 2, "pool": "mean"}]), min_size=1, max_size=2)),
+    "model.layers": no_layers,
     "model.activation": no_option,
     "model.field": at_least(1),
     "model.stride": at_least(1),

@@ -600,8 +600,10 @@ def log_pending(path: Path, uri: str | None = None, say: Callable[[str], None] =
     try:
         content = json.loads(path.read_text())
         own, experiment, notes, runs = (content[key] for key in ("uri", "experiment", "notes", "runs"))
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} was not written by a run's tracking: {error!r}") from error
+    for note in notes:
+        note["tried"] = True  # perhaps by an earlier replay of this file: look for the run before creating it
     journal = Journal(uri or own, experiment, path.parent, say=say, notes=notes, runs=runs)
     journal.flush(now=True)
     left = len(journal.notes) + len(journal.refused)

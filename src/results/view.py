@@ -72,15 +72,21 @@ def _charts() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         for index, chart in enumerate(members)
     ]
     shape = {"display": True, "isReordered": False, "columns": 2, "cardHeight": CARD_HEIGHT}
-    sections = [{"uuid": name, "name": name, **shape} for name in layout]
+    titles = {"results": f"results (curves from {ZOOM:g} up)"}
+    sections = [{"uuid": name, "name": titles.get(name, name), **shape} for name in layout]
     return charts, sections
 
 
 def _curves(metric: str, above: float | None = None) -> dict[str, Any]:
-    chart = {"type": "LINE", "metricKey": metric, "selectedMetricKeys": [metric], "runsCountToCompare": CURVES}
+    chart: dict[str, Any] = {
+        "type": "LINE",
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        "runsCountToCompare": CURVES,
+    }
     chart |= {"xAxisKey": "step", "scaleType": "linear", "lineSmoothness": 0, "displayPoints": False}
     if above is not None:
-        chart |= {"displayName": f"{metric}, {above:g} to 1", "range": {"yMin": above, "yMax": 1}}
+        chart["range"] = {"yMin": above, "yMax": 1}
     return chart
 
 

@@ -142,7 +142,7 @@ def test_a_nan_stays_in_its_member(engine, bad):
     clean, _, _ = trained(engine, configs, order, eta=eta)
     eta = eta.clone()
     eta[2] = bad
-    dirty, cost, _ = trained(engine, configs, order, eta=eta)
+    dirty, _, _ = trained(engine, configs, order, eta=eta)
     split = example.dataset().validation
     costs, accuracies = dirty.evaluate(split.images, split.labels)
     assert not costs[2].isfinite()

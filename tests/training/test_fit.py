@@ -122,7 +122,7 @@ def test_training_ends_when_no_member_is_left():
 def test_the_tutorials_patience_looks_within_epochs():
     stop = {"rule": "patience_batches", "patience_batches": 6}
     config = example.config(stop=stop, max_epochs=50, optim={"eta": 1e-9})
-    results, recorder, prepared, _ = go([config])
+    results, _, prepared, _ = go([config])
     assert sorted(prepared.chunks.checks) == [3, 6, 9, 12]
     # The first look is an improvement at batch 3 and makes the patience max(6, 2·3); at batch 6 it is over.
     assert results[0].history == []
@@ -147,7 +147,7 @@ def test_an_interrupted_run_keeps_what_is_there_as_killed():
         return len(asked) > 4
 
     config = example.config(max_epochs=50, repeats=2, trainer={"chunk": 4})  # three chunks an epoch
-    results, recorder, _, _ = go([config], interrupted)
+    results, _, _, _ = go([config], interrupted)
     assert [result.status for result in results] == ["KILLED", "KILLED"]
     assert len(results[0].history) == 1
     assert results[0].test_accuracy is not None
@@ -178,9 +178,9 @@ def test_a_mini_batch_larger_than_the_data_is_refused():
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match="trainer.accelerator = 'gpu'.*accepted here: auto, cpu"):
+    with pytest.raises(ConfigError, match=r"trainer\.accelerator = 'gpu'.*accepted here: auto, cpu"):
         choose_device(example.config(trainer={"accelerator": "gpu"}).trainer)
-    with pytest.raises(ConfigError, match="trainer.precision = 'bf16': needs CUDA"):
+    with pytest.raises(ConfigError, match=r"trainer\.precision = 'bf16': needs CUDA"):
         choose_device(example.config(trainer={"precision": "bf16"}).trainer)
 
 

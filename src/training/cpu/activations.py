@@ -6,10 +6,21 @@ exp by the Cephes polynomial (S. Moshier, expf); tanh and erf by the rational fu
 value, of which tests/training/cpu/test_activations.py makes sure. NaN stays NaN.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
-ACTIVATIONS = ("none", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu")  # a layer's code is its index here
+ACTIVATIONS = (
+    "none",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+)  # a layer's code is its index here
 _SIGMOID, _TANH, _RELU, _LEAKY_RELU, _ELU, _GELU, _SILU = range(1, 8)
 
 f32 = np.float32
@@ -24,12 +35,27 @@ _E3, _E4, _E5 = f32(4.1665795894e-2), f32(1.6666665459e-1), f32(5.0000001201e-1)
 
 _TANH_MAX = f32(7.90531110763549805)  # beyond it tanh is 1 in float32
 _T13, _T11, _T9 = f32(-2.76076847742355e-16), f32(2.00018790482477e-13), f32(-8.60467152213735e-11)
-_T7, _T5, _T3, _T1 = f32(5.12229709037114e-08), f32(1.48572235717979e-05), f32(6.37261928875436e-04), f32(4.89352455891786e-03)
-_U6, _U4, _U2, _U0 = f32(1.19825839466702e-06), f32(1.18534705686654e-04), f32(2.26843463243900e-03), f32(4.89352518554385e-03)
+_T7, _T5, _T3, _T1 = (
+    f32(5.12229709037114e-08),
+    f32(1.48572235717979e-05),
+    f32(6.37261928875436e-04),
+    f32(4.89352455891786e-03),
+)
+_U6, _U4, _U2, _U0 = (
+    f32(1.19825839466702e-06),
+    f32(1.18534705686654e-04),
+    f32(2.26843463243900e-03),
+    f32(4.89352518554385e-03),
+)
 
 _ERF_MAX = f32(4)  # beyond it erf is 1 in float32
 _F13, _F11, _F9 = f32(-2.72614225801306e-10), f32(2.77068142495902e-08), f32(-2.10102402082508e-06)
-_F7, _F5, _F3, _F1 = f32(-5.69250639462346e-05), f32(-7.34990630326855e-04), f32(-2.95459980854025e-03), f32(-1.60960333262415e-02)
+_F7, _F5, _F3, _F1 = (
+    f32(-5.69250639462346e-05),
+    f32(-7.34990630326855e-04),
+    f32(-2.95459980854025e-03),
+    f32(-1.60960333262415e-02),
+)
 _G8, _G6, _G4 = f32(-1.45660718464996e-05), f32(-2.13374055278905e-04), f32(-1.68282697438203e-03)
 _G2, _G0 = f32(-7.37332916720468e-03), f32(-1.42647390514189e-02)
 
@@ -39,7 +65,7 @@ _fast = njit(fastmath={"contract"}, error_model="numpy")
 
 
 @_fast
-def exp(x: f32) -> f32:
+def exp(x: Any) -> Any:
     """e^x, x clamped to -87 … 88."""
     x = _EXP_MAX if x > _EXP_MAX else x
     x = _EXP_MIN if x < _EXP_MIN else x
@@ -51,12 +77,12 @@ def exp(x: f32) -> f32:
 
 
 @_fast
-def _sigmoid(x: f32) -> f32:
+def _sigmoid(x: Any) -> Any:
     return _ONE / (_ONE + exp(-x))
 
 
 @_fast
-def _tanh(x: f32) -> f32:
+def _tanh(x: Any) -> Any:
     x = _TANH_MAX if x > _TANH_MAX else x
     x = -_TANH_MAX if x < -_TANH_MAX else x
     s = x * x
@@ -65,7 +91,7 @@ def _tanh(x: f32) -> f32:
 
 
 @_fast
-def _erf(x: f32) -> f32:
+def _erf(x: Any) -> Any:
     x = _ERF_MAX if x > _ERF_MAX else x
     x = -_ERF_MAX if x < -_ERF_MAX else x
     s = x * x

@@ -1,4 +1,4 @@
-"""A convolution with its pooling, one image at a time: forward, and backward through the few places that carry gradient.
+"""A convolution with its pooling, one image at a time: forward, and backward where there is gradient.
 
     c[p, m] = Σ_t W[m, t] x[pixel p + tap t]           then pooling over p, then + bias                            (1)
     dW[m, t] = Σ_e z[e] x[place e + t],  g[place e + t] += z[e] W[m, t]                                            (2)
@@ -150,7 +150,13 @@ def _list_entries(layer, tables, d, memo, convolved, values, places, counts):  #
     d (pooled, M) is the gradient in z. An entry is written in any case and counted if it is not zero (NaN is not): a
     branch here would be mispredicted half of the time.
     """
-    maps, lanes_out, room, size, step = layer.outputs, layer.lanes_out, layer.entries, layer.pool_size, layer.pool_stride
+    maps, lanes_out, room, size, step = (
+        layer.outputs,
+        layer.lanes_out,
+        layer.entries,
+        layer.pool_size,
+        layer.pool_stride,
+    )
     width, pooled, pooled_width, is_l2 = layer.width, layer.pooled, layer.pooled_width, layer.is_l2
     pixel_places = tables[layer.pixels_at : layer.pixels_at + layer.pixels]
     for m in range(maps):

@@ -51,7 +51,7 @@ class CpuEngine:
         convention: Literal["chapter", "inverted"],
         threads: int,
     ) -> None:
-        """Layers with their inputs filled in, the softmax last; `batches`: mini-batches of an epoch. Raises ValueError."""
+        """Layers with their sizes, the softmax last; `batches`: mini-batches of an epoch. Raises ValueError."""
         reason = unsupported(layers)
         if reason:
             raise ValueError(f"trainer.engine = 'cpu': cannot serve {reason}; use engine=torch")
@@ -76,7 +76,9 @@ class CpuEngine:
     def load(self, weights: dict[str, Tensor]) -> None:
         """Replaces the members' weights; velocities start at zero."""
         self._weights = pack(self._plan, self._layers, weights)
-        self._velocity = aligned(self._weights.shape if bool((self._members.momentum != 0).any()) else (len(self._weights), 0))
+        self._velocity = aligned(
+            self._weights.shape if bool((self._members.momentum != 0).any()) else (len(self._weights), 0)
+        )
 
     def weights(self) -> dict[str, Tensor]:
         """The members' weights in the canonical layout, leading axis K."""
@@ -91,7 +93,9 @@ class CpuEngine:
             replaced[:] = kept
             setattr(self, name, replaced)
 
-    def train(self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor) -> tuple[Tensor, Tensor]:
+    def train(
+        self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Trains one chunk; the mini-batches' mean costs summed (K,) float64, and the correct answers (K,) int64."""
         rows, steps, batch = order.shape
         if batch > self._plan.batch:

@@ -111,7 +111,7 @@ class Plan:
         row["gradient_at"] = self._memory(len(FOUR) * row["row"])
 
     def _add_convolution(self, row: np.void, layer: ConvPool) -> None:
-        channels, height, width = layer.input
+        channels, _, width = layer.input
         maps, out_height, out_width = layer.convolved
         field, stride = layer.field, layer.stride
         row["kind"], row["field"], row["channels"], row["row_taps"] = CONV, field, channels, field * channels

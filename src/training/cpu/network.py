@@ -24,7 +24,7 @@ _fast = njit(fastmath={"contract"}, error_model="numpy")
 
 
 @_fast
-def _mix(x: u32) -> u32:
+def _mix(x: Any) -> Any:
     """lowbias32. Numba widens 32-bit arithmetic to 64 bits; each product is cut back to its low 32."""
     x = u32(x ^ (x >> u32(16)))
     x = u32(x * u32(0x7FEB352D))

@@ -9,13 +9,13 @@ f32 = np.float32
 
 
 class Rule(NamedTuple):
-    """One member's update rule, all float32; the last is a flag."""
+    """One member's update rule."""
 
-    eta: float
-    share: float  # 1 / B: gradients arrive as sums over the mini-batch
-    lambda_: float  # lambda_ / batches
-    l1: float  # l1 / batches
-    momentum: float
+    eta: np.float32
+    share: np.float32  # 1 / B: gradients arrive as sums over the mini-batch
+    lambda_: np.float32  # lambda_ / batches
+    l1: np.float32  # l1 / batches
+    momentum: np.float32
     plain: bool  # neither l1 nor momentum: w <- (1 − eta·lambda_)·w − eta·share·gradient is all there is
 
 

@@ -5,7 +5,7 @@ or a convolution gains its last factor of three. So a kernel here names its bloc
 length known at compile time (`TWO`, `FIVE`, …), which LLVM keeps in registers. Every operation is a line of LLVM; all
 arithmetic is IEEE, with multiplication and addition fused, so NaN and infinity behave as anywhere else.
 
-`a` is a one-dimensional contiguous array, `at` an index into it, never checked: a load or store takes LANES floats from there on.
+`a` is a one-dimensional contiguous array, `at` an index into it, never checked: a load takes LANES floats from there.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _FLOAT = ir.FloatType()
 _LANES = ir.VectorType(_FLOAT, LANES)
 
 
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """Numba's type of a vector."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Vector(types.Type):  # type: ignore[misc]
 
 
 @register_model(Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, type_: Vector) -> None:
         super().__init__(manager, type_, _LANES)
 

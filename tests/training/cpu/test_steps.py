@@ -8,11 +8,19 @@ from src.training.cpu.engine import CpuEngine
 from tests.training.cpu.twin import Twin, make_images, make_members, make_weights, with_softmax
 
 IMAGE = (1, 12, 12)
-# A float32 sum of some hundred terms, added in another order, differs by a few units in the last place of values near 1.
+# Float32 sums of some hundred terms, added in another order, differ by a few units in the last place of values near 1.
 ONE_STEP = 1e-6
 
 
-def conv(maps: int = 5, field: int = 3, stride: int = 1, pool: str = "max", size: int = 2, step: int = 2, activation: str = "tanh"):
+def conv(
+    maps: int = 5,
+    field: int = 3,
+    stride: int = 1,
+    pool: str = "max",
+    size: int = 2,
+    step: int = 2,
+    activation: str = "tanh",
+):
     return ConvPool(maps, field, stride, pool, size, step, activation)
 
 
@@ -23,7 +31,10 @@ NETS = {
     "wide input": ((1, 28, 28), [Dense(101, "sigmoid")]),
     "chapter, one convolution": ((1, 28, 28), [conv(20, 5, activation="sigmoid"), Dense(100, "sigmoid")]),
     "chapter, two convolutions": ((1, 28, 28), [conv(20, 5), conv(40, 5, activation="relu"), Dense(50, "relu")]),
-    "three convolutions": ((1, 16, 16), [conv(6, 3, pool="none", size=1, step=1), conv(9, 3), conv(17, 2), Dense(9, "relu")]),
+    "three convolutions": (
+        (1, 16, 16),
+        [conv(6, 3, pool="none", size=1, step=1), conv(9, 3), conv(17, 2), Dense(9, "relu")],
+    ),
     "no hidden layer": (IMAGE, [conv()]),
     "three channels": ((3, 12, 11), [conv(), conv(7, 2, size=2, step=1)]),
     "strided": ((2, 13, 13), [conv(stride=2, size=2, step=1)]),
@@ -40,7 +51,13 @@ for name in ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"):
 
 
 def largest_difference(
-    image: tuple[int, int, int], hidden: list[LayerShape], steps: int, batch: int, convention: str, eta: float, **settings: float
+    image: tuple[int, int, int],
+    hidden: list[LayerShape],
+    steps: int,
+    batch: int,
+    convention: str,
+    eta: float,
+    **settings: float,
 ) -> float:
     """Between the weights (and costs) of engine and twin after `steps` mini-batches."""
     layers = with_softmax(image, *hidden)
@@ -87,7 +104,13 @@ def test_one_step_equals_the_twin_with_any_setting(net: str, name: str, conventi
 
 @pytest.mark.parametrize(
     ("net", "settings"),
-    [("one dense layer", "all"), ("three dense layers", "dropout"), ("three channels", "all"), ("L2 pooling", "lambda_"), ("gelu", "momentum")],
+    [
+        ("one dense layer", "all"),
+        ("three dense layers", "dropout"),
+        ("three channels", "all"),
+        ("L2 pooling", "lambda_"),
+        ("gelu", "momentum"),
+    ],
 )
 def test_200_steps_stay_with_the_twin(net: str, settings: str) -> None:
     # Rounding differences grow with the steps; a wrong term would grow to the size of the weights.
@@ -105,7 +128,13 @@ def test_evaluation_equals_the_twin(net: str, convention: str) -> None:
     cost, accuracy = engine.evaluate(images, labels)
     outputs = engine.probabilities(images)
     for k in range(2):
-        twin = Twin(layers, {name: value[k] for name, value in weights.items()}, {"dropout": members.dropout[k, 0].item()}, 5, convention)
+        twin = Twin(
+            layers,
+            {name: value[k] for name, value in weights.items()},
+            {"dropout": members.dropout[k, 0].item()},
+            5,
+            convention,
+        )
         with torch.no_grad():
             logits = twin.logits(images, None)
         torch.testing.assert_close(outputs[k], logits.softmax(1), rtol=1e-5, atol=1e-6)

@@ -6,7 +6,7 @@ Legend: K members, B images in a mini-batch, O outputs, I inputs of a dense laye
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from src.nets.shapes import ConvPool, Dense, LayerShape, chain
@@ -45,7 +45,12 @@ class Twin:
     """One member; `weights` without the leading axis."""
 
     def __init__(
-        self, layers: Sequence[LayerShape], weights: dict[str, Tensor], settings: dict[str, float], batches: int, convention: str
+        self,
+        layers: Sequence[LayerShape],
+        weights: dict[str, Tensor],
+        settings: dict[str, float],
+        batches: int,
+        convention: str,
     ) -> None:
         self.layers, self.settings, self.batches, self.convention = layers, settings, batches, convention
         self.weights = {name: value.clone().requires_grad_() for name, value in weights.items()}

@@ -1,0 +1,295 @@
+"""The command as a user meets it: what a run leaves, what a mistake is answered with, and how it ends early."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from src import command_line, terminal, train
+from src.config import RunConfig, parse
+from src.nets.network import Network
+from src.results import keep
+from tests import example
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = [
+    "+exp=shallow",
+    "data=digits",
+    "max_epochs=1",
+    "trainer.engine=torch",
+    "trainer.compile=false",
+    "trainer.threads=1",
+]
+
+
+def command(*arguments, folder, **environment):
+    """Runs the command in `folder` as a process of its own."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "src.train", *arguments],
+        cwd=folder, env=variables, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the terminal shows, as text."""
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    monkeypatch.setattr(terminal, "console", console)
+    yield lambda: console.export_text(clear=False)
+    console.file.close()
+
+
+def digits(**sections):
+    """A checked configuration on the digits, quick to train."""
+    raw = example.raw(
+        data={"name": "digits", "height": 28, "width": 28, "classes": 10, "dir": None, "train": 200},
+        model={"maps": [], "hidden": [20]},
+        batch_size=10,
+    )
+    for name, value in sections.items():
+        raw[name] = {**raw[name], **value} if isinstance(value, dict) else value
+    return parse(raw)
+
+
+def test_a_run_leaves_results_weights_figures_and_says_where(tmp_path, shown):
+    results = train.train(digits(repeats=2, figures=True, name="shallow", published=97.8), tmp_path / "run", ["+exp=x"])
+    left = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert len(left) == 2
+    for member, result in zip(left, results, strict=True):
+        assert {"config", "history", "best_epoch", "validation_accuracy", "test_accuracy", "seconds"} <= set(member)
+        assert 0 <= member["test_accuracy"] <= 1
+        assert RunConfig.model_validate(member["config"]) == digits(
+            repeats=2, figures=True, name="shallow", published=97.8
+        )
+        assert member["validation_accuracy"] == result.validation_accuracy
+    weights = torch.load(tmp_path / "run" / "member-01" / "weights.pt", weights_only=True)
+    Network(digits().shapes()).load_state_dict(weights)
+    assert (tmp_path / "run" / "figures" / "accuracy.png").stat().st_size > 1000
+    text = shown()
+    for words in ("2 repeats", "digits", "FC 20 sigmoid · softmax 10", "estimate", "95 % interval", "Next:"):
+        assert words in text
+    assert re.search(r"Results: .*result\.json", text)
+    assert "97.8" not in text  # the chapter's figure stands beside MNIST only
+
+
+def test_the_published_accuracy_stands_beside_mnist(shown):
+    dataset = example.dataset()
+    mnist = type(dataset)("mnist", "made up", dataset.train, dataset.validation, dataset.test, 4)
+    config = example.config(name="shallow", published=97.8)
+    from src.training.fit import prepare, run
+
+    results = run(prepare([config], mnist), [])
+    votes, summary = train.conclude(config, results, mnist)
+    terminal.table(results, config, mnist)
+    terminal.conclusion(config, mnist, votes, summary)
+    assert shown().count("97.80") == 2
+
+
+def test_an_ensemble_votes_once_a_repeat(tmp_path, shown):
+    config = digits(ensemble=3, repeats=2, max_epochs=3)
+    results = train.train(config, tmp_path)
+    votes = json.loads((tmp_path / "votes.json").read_text())
+    assert len(votes) == 2
+    for repeat, vote in enumerate(votes):
+        members = [result for result in results if result.repeat == repeat]
+        assert vote["member_accuracies"] == pytest.approx([member.test_accuracy for member in members])
+        assert vote["accuracy"] == pytest.approx(1 - len(vote["errors"]) / 300)
+    assert shown().count("3 networks vote") == 2
+    assert "n = 2" in shown()
+
+
+def test_a_run_that_breaks_is_tracked_as_failed(tmp_path, monkeypatch, shown):
+    ended = []
+
+    class Tracker:
+        def abort(self, status, reason):
+            ended.append((status, reason))
+
+        def epoch(self, rows):
+            raise RuntimeError("broken")
+
+    monkeypatch.setattr(train, "_tracking", lambda *_: train._Watch(Tracker()))
+    with pytest.raises(RuntimeError, match="broken"):
+        train.train(digits(), tmp_path)
+    assert ended == [("FAILED", "RuntimeError('broken')")]
+
+
+def test_results_so_far_are_kept_while_training(tmp_path):
+    now = [0.0]
+    keeper = keep.Keeper(tmp_path, clock=lambda: now[0])
+    from src.training.fit import prepare, run
+
+    class Clock:
+        def progressed(self, *_):
+            now[0] += keep.KEEP_SECONDS / 5  # five looks of a clock apart
+
+        def epoch_ended(self, *_):
+            pass
+
+    run(prepare([example.config(max_epochs=8, trainer={"chunk": 12})], example.dataset()), [Clock(), keeper])
+    left = json.loads((tmp_path / "result.json").read_text())
+    assert left[0]["status"] == "RUNNING"
+    assert 4 <= len(left[0]["history"]) < 8
+    torch.load(tmp_path / "member-00" / "weights.pt", weights_only=True)
+
+
+def test_the_command_trains_and_tracks(tmp_path):
+    done = command(*TINY, "repeats=2", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 repeats" in done.stdout
+    (folder,) = (tmp_path / "mlruns" / "hydra").glob("*/*-shallow")
+    assert len(json.loads((folder / "result.json").read_text())) == 2
+    with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as store:
+        statuses = [row[0] for row in store.execute("select status from runs")]
+    store.close()
+    assert statuses == ["FINISHED"] * 3
+
+
+def test_tracking_none_never_imports_mlflow(tmp_path):
+    code = (
+        "import sys; sys.argv = ['train', *sys.argv[1:]]; from src import train; train.main(); "
+        "sys.exit('mlflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *TINY, "tracking=none", "figures=false"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+def test_ctrl_c_keeps_what_is_there_as_killed(tmp_path):
+    arguments = [*TINY, "max_epochs=5000", "trainer.chunk=20"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "src.train", *arguments],
+        cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("epoch 2/"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest, errors = process.communicate(timeout=200)
+    assert process.returncode == 130, errors
+    assert "what is there will be kept" in rest
+    (path,) = (tmp_path / "mlruns" / "hydra").glob("*/*/result.json")
+    (member,) = json.loads(path.read_text())
+    assert member["status"] == "KILLED"
+    assert len(member["history"]) >= 2
+    assert member["test_accuracy"] is not None
+    with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as store:
+        assert [row[0] for row in store.execute("select status from runs")] == ["KILLED"]
+    store.close()
+
+
+def test_two_processes_may_start_at_once(tmp_path):
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "src.train", *TINY, f"seed={seed}", "figures=false"],
+            cwd=tmp_path, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for seed in (1, 2)
+    ]  # fmt: skip
+    errors = [process.communicate(timeout=240)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors
+    with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as store:
+        assert [row[0] for row in store.execute("select status from runs")] == ["FINISHED"] * 2
+    store.close()
+    assert len(list((tmp_path / "mlruns" / "hydra").glob("*/*/result.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["+exp=shalow", "optim.etta=1", "optim.eta=-1"],
+            ["exp = 'shalow'", "optim.etta: no such key", "optim.eta = -1"],
+        ),
+        (["optim.eta=-1", "max_epochs=0"], ["2 problems", "optim.eta = -1: must be greater than 0", "max_epochs = 0"]),
+        (["exp=shallow"], ["write +exp=shallow"]),
+        (["data=nist"], ["data = 'nist': no such option; accepted: auto, digits, idx, mnist"]),
+        (["model.maps=[20"], ["cannot be read"]),
+        (["+optim.foo=1"], ["optim.foo: no such key"]),
+        (["data=mnist", "data.dir=nowhere"], ["nowhere"]),
+        (["data=digits", "batch_size=5000"], ["batch_size = 5000: more than the 1197 training images"]),
+    ],
+)
+def test_a_mistake_gets_one_clear_paragraph_and_a_status(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert "Error executing job" not in error
+    for word in words:
+        assert word in error
+
+
+def test_a_run_whose_member_diverged_ends_with_a_status_and_a_hint(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", *TINY, "tracking=none", "optim.eta=1e38", "figures=false"])
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    assert ended.value.code == 1
+    assert "Try a smaller optim.eta" in capsys.readouterr().err
+    (path,) = (tmp_path / "mlruns" / "hydra").glob("*/*/result.json")
+    assert json.loads(path.read_text())[0]["status"] == "FAILED"
+
+
+def test_help_lists_the_experiments_with_their_published_accuracies():
+    lines = command_line.experiments().splitlines()
+    assert len(lines) == len(list((ROOT / "conf" / "exp").glob("*.yaml"))) == 14
+    assert any("ensemble" in line and "99.67 %" in line for line in lines)
+
+
+# Table 1 of the specification: layers, activation, eta, lambda, epochs, data, published accuracy.
+CONV1, CONV2 = "conv 20", "conv 40"
+TABLE = {
+    "shallow": (["FC 100"], "sigmoid", 0.1, 0, 60, "none", 97.80),
+    "conv_only": ([CONV1], "sigmoid", 0.1, 0, 60, "none", None),
+    "conv": ([CONV1, "FC 100"], "sigmoid", 0.1, 0, 60, "none", 98.78),
+    "conv2": ([CONV1, CONV2, "FC 100"], "sigmoid", 0.1, 0, 60, "none", 99.06),
+    "conv2_tanh": ([CONV1, CONV2, "FC 100"], "tanh", 0.1, 0, 60, "none", None),
+    "conv2_relu": ([CONV1, CONV2, "FC 100"], "relu", 0.03, 0.1, 60, "none", 99.23),
+    "expanded": ([CONV1, CONV2, "FC 100"], "relu", 0.03, 0.1, 60, "shifts", 99.37),
+    "expanded_fc300": ([CONV1, CONV2, "FC 300"], "relu", 0.03, 0.1, 60, "shifts", 99.46),
+    "expanded_fc1000": ([CONV1, CONV2, "FC 1000"], "relu", 0.03, 0.1, 60, "shifts", 99.43),
+    "expanded_2fc100": ([CONV1, CONV2, "FC 100", "FC 100"], "relu", 0.03, 0.1, 60, "shifts", 99.43),
+    "expanded_2fc300": ([CONV1, CONV2, "FC 300", "FC 300"], "relu", 0.03, 0.1, 60, "shifts", 99.48),
+    "expanded_2fc1000": ([CONV1, CONV2, "FC 1000", "FC 1000"], "relu", 0.03, 0.1, 60, "shifts", 99.47),
+    "dropout": ([CONV1, CONV2, "FC 1000", "FC 1000"], "relu", 0.03, 0, 40, "shifts", 99.60),
+    "ensemble": ([CONV1, CONV2, "FC 1000", "FC 1000"], "relu", 0.03, 0, 40, "shifts", 99.67),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_an_experiment_is_what_the_chapter_trained(name):
+    layers, activation, eta, lambda_, epochs, expand, published = TABLE[name]
+    config = parse(command_line._composed([f"+exp={name}"]))
+    assert [terminal.layer_words(layer).split(" (")[0] for layer in config.shapes()] == [
+        *(words if words.startswith("conv") else f"{words} {activation}" for words in layers),
+        "softmax 10",
+    ]
+    for layer in config.shapes()[:-1]:
+        assert layer.activation == activation
+    assert (config.optim.eta, config.optim.lambda_, config.max_epochs) == (eta, lambda_, epochs)
+    assert (config.data.expand, config.published, config.name) == (expand, published, name)
+    assert (config.batch_size, config.data.order, config.model.init) == (10, "fixed", "chapter")
+    dropout = name in ("dropout", "ensemble")
+    assert config.model.dropouts() == [0.5 if dropout else 0.0] * (
+        len(layers) - layers.count(CONV1) - layers.count(CONV2) + 1
+    )
+    assert config.model.dropout_convention == "chapter"
+    assert config.ensemble == (5 if name == "ensemble" else 1)
