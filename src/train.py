@@ -83,7 +83,8 @@ def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None)
     from src.training.fit import prepare, run
 
     dataset = load(config.data)
-    prepared = prepare([config], dataset, terminal.say)
+    with terminal.console.status("Building the networks and timing a few steps; a first run also compiles its kernels"):
+        prepared = prepare([config], dataset, terminal.say)
     terminal.header(prepared, config, folder)
     watch = _tracking(config, folder, prepared.dataset.name, prepared.device_name, [m.seed for m in prepared.members])
     with Interrupt(terminal.say) as interrupted:

@@ -54,7 +54,12 @@ class Prepared:
         """For headers, tags and tables."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return f"{self.device.type}, {os.cpu_count()} cores" if self.device.type == "cpu" else self.device.type
+        return f"{self.device.type}, {cores()} cores" if self.device.type == "cpu" else self.device.type
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_device(config: TrainerConfig) -> torch.device:
@@ -97,14 +102,10 @@ def prepare(configs: list[RunConfig], dataset: Dataset, say: Callable[[str], Non
     chunks = Chunks(
         config.data.order, chunks.seeds, chunks.images, config.batch_size, length, check_every(config.stop, batches)
     )
-    look = (
-        timed(lambda: engine.evaluate(*_head(dataset, 500)))
-        * len(dataset.validation)
-        / min(500, len(dataset.validation))
-    )
-    seconds = steps * step_seconds + config.max_epochs * look
+    seconds = steps * step_seconds
     if getattr(engine, "compiled", False):
-        seconds = steps * step_seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
+        seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
+    seconds += config.max_epochs * _seconds_a_look(engine, dataset)
     return Prepared(stack, layers, dataset, device, engine, chunks, notes, step_seconds, seconds)
 
 
@@ -162,7 +163,7 @@ def _engine(
 
     reason = _cpu_engine_reason(config, layers, device)
     if reason is None:
-        threads = config.trainer.threads or os.cpu_count() or 1
+        threads = config.trainer.threads or cores()
         engine: Engine = cpu.CpuEngine(layers, members, weights, batches, config.model.dropout_convention, threads)
         return engine, seconds_a_step(engine), []
     if config.trainer.engine == "cpu":
@@ -177,7 +178,7 @@ def _engine(
         if config.trainer.threads:
             torch.set_num_threads(config.trainer.threads)
         else:
-            fastest_threads(lambda: seconds_a_step(engine), os.cpu_count() or 1)
+            fastest_threads(lambda: seconds_a_step(engine), cores())
     step_seconds = seconds_a_step(engine)
     wanted = config.trainer.compile
     if wanted == "auto":
@@ -194,8 +195,15 @@ def _cpu_engine_reason(config: RunConfig, layers: list[LayerShape], device: torc
     return cpu.unsupported(layers)
 
 
-def _head(dataset: Dataset, images: int) -> tuple[Tensor, Tensor]:
-    return dataset.validation.images[:images], dataset.validation.labels[:images]
+def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
+    """Seconds that evaluating the validation set takes, from a part of it; the first time warms up."""
+    validation, images = dataset.validation, min(500, len(dataset.validation))
+
+    def look() -> object:
+        return engine.evaluate(validation.images[:images], validation.labels[:images])
+
+    look()
+    return timed(look) * len(validation) / images
 
 
 def _tested(prepared: Prepared, module: StackModule) -> list[Result]:
@@ -219,5 +227,5 @@ def _evaluating_engine(prepared: Prepared, weights: dict[str, Tensor]) -> Engine
     convention, batches = config.model.dropout_convention, prepared.chunks.batches
     if isinstance(prepared.engine, TorchEngine):
         return TorchEngine(prepared.layers, members, weights, batches, convention, prepared.device)
-    threads = config.trainer.threads or os.cpu_count() or 1
+    threads = config.trainer.threads or cores()
     return cpu.CpuEngine(prepared.layers, members, weights, batches, convention, threads)

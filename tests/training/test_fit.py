@@ -1,6 +1,7 @@
 """Whole runs on made-up images: stopping, best weights, compaction, interruption, and the choice of engine."""
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -198,6 +199,20 @@ def test_without_a_compiler_training_goes_on_with_one_line(monkeypatch):
     assert "eager" in prepared.engine.description
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU, and none is here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own compiler
+def test_a_compiled_step_computes_what_the_plain_one_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    model = {"maps": [], "hidden": [6], "dropout": 0.3}
+    plain, _, _, _ = go([example.config(repeats=2, model=model)])
+    compiled, _, prepared, lines = go([example.config(repeats=2, model=model, trainer={"compile": True})])
+    assert (prepared.engine.description, lines) == ("torch, compiled, 1 thread", [])
+    for one, other in zip(plain, compiled, strict=True):
+        assert one.history[-1]["train/cost"] == pytest.approx(other.history[-1]["train/cost"], rel=1e-4)
+        for name, value in one.weights.items():
+            torch.testing.assert_close(other.weights[name], value, rtol=1e-3, atol=1e-5)
+
+
 def test_an_error_of_the_plain_step_is_not_mistaken_for_a_missing_compiler():
     prepared = prepare([example.config()], example.dataset())
     prepared.engine._step = lambda *_: 1 / 0
@@ -218,7 +233,7 @@ def test_the_fastest_number_of_threads_is_taken_and_set():
 
 def test_threads_are_measured_when_none_are_given():
     prepared = prepare([example.config(trainer={"threads": None})], example.dataset())
-    assert torch.get_num_threads() in (1, 2, 4, 8, 16, 32, 64) or torch.get_num_threads() == fit.os.cpu_count()
+    assert torch.get_num_threads() in (1, 2, 4, 8, 16, 32, 64) or torch.get_num_threads() == fit.cores()
     assert "thread" in prepared.engine.description
 
 
