@@ -68,7 +68,7 @@ class Tracker(Protocol):
     def epoch(self, rows: Sequence[Row | None]) -> None:
         """Records one epoch: one row a member, None for a member that has stopped.
 
-        NaN and infinite values are left out; a tag says from which epoch on.
+        validation/error is added. NaN and infinite values are left out; a tag says from which epoch on.
         """
 
     def finish(self, results: Sequence[Result], summary: Row | None = None, artifacts: Iterable[Path] = ()) -> None:
@@ -153,6 +153,8 @@ class MlflowTracker:
             if row is None:
                 continue
             values = {key: value for key, value in row.items() if key != "epoch"}
+            if "validation/accuracy" in values:  # the view draws its curves on a logarithmic axis
+                values["validation/error"] = 1 - values["validation/accuracy"]
             lost = [key for key, value in values.items() if not math.isfinite(value)]
             tags = {}
             if lost and not self._not_finite[index]:

@@ -16,7 +16,6 @@ TAG = f"mlflow.sharedViewState.{KEY}"
 NAME = "sweepstack: members, best first"
 RUNS_IN_CHARTS = 100
 CARD_HEIGHT = 400  # pixels
-ZOOM = 0.95  # accuracy; every network of the chapter is above it after a few epochs
 CURVES = 50  # runs in a chart of curves; more cannot be told apart
 
 # Column -> width in pixels, in the order in which the table shows them.
@@ -57,13 +56,13 @@ def _charts() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The charts and the sections that hold them, in order. Other metrics get sections of the UI's own."""
     layout: dict[str, list[dict[str, Any]]] = {
         "results": [
-            # One diverged member must not squeeze all others into a line; the whole range is in the next section.
-            _curves("validation/accuracy", above=ZOOM),
+            _curves("validation/accuracy"),
+            _curves("validation/error", "log"),  # tells 0.99 from 0.995 even beside a diverged member
             _parallel(["log10.optim.eta", "optim.lambda_", "model.dropout"], ["best/validation_accuracy"]),
             _scatter("log10.optim.eta", "best/validation_accuracy"),
             _bars("test/error"),  # bars start at 0: those of accuracies all look alike
         ],
-        "validation": [_curves("validation/accuracy"), _curves("validation/cost")],
+        "validation": [_curves("validation/cost")],
         "train": [_curves("train/cost"), _curves("train/accuracy")],
     }
     charts = [
@@ -72,22 +71,13 @@ def _charts() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         for index, chart in enumerate(members)
     ]
     shape = {"display": True, "isReordered": False, "columns": 2, "cardHeight": CARD_HEIGHT}
-    titles = {"results": f"results (curves from {ZOOM:g} up)"}
-    sections = [{"uuid": name, "name": titles.get(name, name), **shape} for name in layout]
+    sections = [{"uuid": name, "name": name, **shape} for name in layout]
     return charts, sections
 
 
-def _curves(metric: str, above: float | None = None) -> dict[str, Any]:
-    chart: dict[str, Any] = {
-        "type": "LINE",
-        "metricKey": metric,
-        "selectedMetricKeys": [metric],
-        "runsCountToCompare": CURVES,
-    }
-    chart |= {"xAxisKey": "step", "scaleType": "linear", "lineSmoothness": 0, "displayPoints": False}
-    if above is not None:
-        chart["range"] = {"yMin": above, "yMax": 1}
-    return chart
+def _curves(metric: str, scale: str = "linear") -> dict[str, Any]:
+    chart = {"type": "LINE", "metricKey": metric, "selectedMetricKeys": [metric], "runsCountToCompare": CURVES}
+    return {**chart, "xAxisKey": "step", "scaleType": scale, "lineSmoothness": 0, "displayPoints": False}
 
 
 def _bars(metric: str) -> dict[str, Any]:

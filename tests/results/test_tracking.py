@@ -60,7 +60,7 @@ class Flaky:
 @pytest.fixture(scope="module")
 def raced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, str, str]]]:
     """A fresh database that two processes started on at once, and what became of them: status, output, errors."""
-    path = tmp_path_factory.mktemp("store") / "mlruns" / "mlflow.db"
+    path = tmp_path_factory.getbasetemp() / "empty-store" / "mlflow.db"  # test_ui.py copies it
     code = """
 import sys
 from src.results import tracking
@@ -260,6 +260,7 @@ def test_an_epoch_is_one_step_of_every_member_that_still_trains(uri: str, tmp_pa
     curves = {run.data.params["seed"]: history(uri, run, "validation/accuracy") for run in members}
     assert curves == {"0": [(1, 0.5), (2, 0.7)], "1": [(1, 0.6)]}
     assert "epoch" not in members[0].data.metrics
+    assert sorted(run.data.metrics["validation/error"] for run in members) == pytest.approx([0.3, 0.4])
 
 
 def test_a_connected_epoch_takes_one_call_a_member(uri: str, tmp_path: Path, flaky: list[Flaky]) -> None:
