@@ -86,7 +86,8 @@ def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None)
     with terminal.console.status("Building the networks and timing a few steps; a first run also compiles its kernels"):
         prepared = prepare([config], dataset, terminal.say)
     terminal.header(prepared, config, folder)
-    watch = _tracking(config, folder, prepared.dataset.name, prepared.device_name, [m.seed for m in prepared.members])
+    seeds = [member.seed for member in prepared.members]
+    watch = _tracking(config, folder, prepared.dataset.name, prepared.device_name, seeds, arguments or [])
     with Interrupt(terminal.say) as interrupted:
         try:
             with terminal.ProgressBar(prepared) as bar:
@@ -166,11 +167,25 @@ class _Watch:
         self.tracker.epoch(rows)
 
 
-def _tracking(config: "RunConfig", folder: Path, dataset: str, device: str, seeds: list[int]) -> _Watch:
+def _tracking(
+    config: "RunConfig", folder: Path, dataset: str, device: str, seeds: list[int], arguments: list[str]
+) -> _Watch:
     from src import terminal
     from src.results.tracking import open_tracker
 
-    return _Watch(open_tracker(config, folder, dataset=dataset, device=device, seeds=seeds, say=terminal.say))
+    label = shown_in_name(arguments)
+    tracker = open_tracker(config, folder, dataset=dataset, device=device, seeds=seeds, label=label, say=terminal.say)
+    return _Watch(tracker)
+
+
+def shown_in_name(arguments: list[str]) -> str:
+    """What the command line changed, for a run's name, but for what names show anyway or no result depends on."""
+    silent = ("exp", "data", "data.dir", "repeats", "seed", "figures")
+    typed = [argument.lstrip("+~") for argument in arguments]
+    kept = [
+        one for one in typed if (key := one.split("=")[0]) not in silent and not key.startswith(("tracking", "trainer"))
+    ]
+    return " ".join(kept)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,22 @@ def test_the_published_accuracy_stands_beside_mnist(shown):
     assert shown().count("97.80") == 2
 
 
+def test_digits_that_stand_in_for_mnist_are_announced_in_a_box(shown):
+    from dataclasses import replace
+
+    from src.training.fit import prepare
+
+    prepared = prepare([example.config()], replace(example.dataset(), warning="This is NOT MNIST"))
+    terminal.header(prepared, example.config(), Path("somewhere"))
+    assert "Warning" in shown()
+    assert "This is NOT MNIST" in shown()
+
+
+def test_a_runs_name_shows_what_the_command_line_changed():
+    arguments = ["+exp=shallow", "data=digits", "optim.eta=0.3", "repeats=3", "trainer.threads=1", "tracking.uri=x"]
+    assert train.shown_in_name(arguments) == "optim.eta=0.3"
+
+
 def test_an_ensemble_votes_once_a_repeat(tmp_path, shown):
     config = digits(ensemble=3, repeats=2, max_epochs=3)
     results = train.train(config, tmp_path)
