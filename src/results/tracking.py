@@ -1,15 +1,10 @@
 """Records one trial in MLflow: one run a member, and above them one run for the trial where it has several members.
 
-Everything that is recorded passes one queue of *notes*, small JSON-ready dicts that carry their own times:
+The tracker turns what happens in a trial into notes: names, tags and params when it starts, metrics after every epoch,
+results and artifacts at its end. The notes pass the queue in src/results/journal.py, which keeps them while the store
+does not answer; what is left at the end of a run is in a file that this module's command logs later:
 
-    run    a new run: name, tags, parent                       batch  metrics, params and tags of a run
-    file   a file of the trial's folder, as an artifact        text   a small artifact, its content in the note
-    end    a run's last status
-
-A note leaves the queue once the store has taken it. A store that does not answer therefore costs nothing but time: the
-queue grows, is tried again at most every RETRY_SECONDS, and what is left at the end is written to a file that
-`python -m src.results.tracking FILE [URI]` logs later. Writing a note twice does no harm: runs are found by a tag of
-their own, and MLflow keeps one of two equal metrics.
+    python -m src.results.tracking FILE [URI of the store]
 
 MLflow is imported when a run is tracked, not before: it takes a second or two.
 """
@@ -17,49 +12,24 @@ MLflow is imported when a run is tracked, not before: it takes a second or two.
 import functools
 import getpass
 import json
-import logging
 import math
-import os
-import re
-import sqlite3
 import subprocess
 import sys
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock
-
 from src.config import RunConfig
-from src.results.result import Result, Status, write_json
-from src.results.view import write_view
+from src.results.journal import PENDING, UID_TAG, Journal, Row, absolute, log_pending, masked, milliseconds
+from src.results.result import Result, Status
 
-Note = dict[str, Any]
-Row = dict[str, float]  # one epoch of one member, as in Result.history
-
-RETRY_SECONDS = 30.0
-LOCK_SECONDS = 120.0  # creating the tables of a fresh SQLite store takes 3–8 s
-CONNECT_ATTEMPTS = 3  # MLflow's own 10 attempts at a SQL database that does not answer take 100 s
 GIT_SECONDS = 5.0
-METRICS_PER_BATCH = 1000  # MLflow 3.17: MAX_METRICS_PER_BATCH
-PAIRS_PER_BATCH = 100  # MAX_PARAMS_TAGS_PER_BATCH
-VALUE_LENGTH = 6000  # MAX_PARAM_VAL_LENGTH
-UID_TAG = "sweepstack.uid"
-PENDING = "tracking_pending.json"
+VALUE_LENGTH = 6000  # MLflow 3.17: MAX_PARAM_VAL_LENGTH
 FIGURES = (".png", ".svg", ".pdf", ".html")
 ROOT = Path(__file__).resolve().parents[2]
-
-# Defaults that a user's own variables override. The queue tries again by itself, so a request need not.
-ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",  # seconds
-    "GIT_PYTHON_REFRESH": "quiet",
-}
 
 
 class Tracker(Protocol):
@@ -144,7 +114,7 @@ class MlflowTracker:
     ) -> None:
         name, tags = labelled
         note = {"do": "run", "run": uid, "parent": parent, "name": name, "tags": {**tags, UID_TAG: uid}}
-        self._journal.add({**note, "time": _now()})
+        self._journal.add({**note, "time": milliseconds()})
         self._journal.batch(uid, params=params)
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
@@ -185,7 +155,7 @@ class MlflowTracker:
         for path in artifacts:
             self._journal.file(self._trial, path, "figures" if path.suffix in FIGURES else "")
         for uid, status in statuses.items():
-            self._journal.add({"do": "end", "run": uid, "status": status, "time": _now()})
+            self._journal.add({"do": "end", "run": uid, "status": status, "time": milliseconds()})
         self._journal.close()
 
 
@@ -279,11 +249,6 @@ def _finite(values: Row) -> Row:
     return {key: float(value) for key, value in values.items() if math.isfinite(value)}
 
 
-def _now() -> int:
-    """Milliseconds since 1970, MLflow's unit."""
-    return int(time.time() * 1000)
-
-
 # What computed the numbers.
 
 
@@ -326,294 +291,7 @@ def _ask_git(*words: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS).stdout.strip()
 
 
-# The queue.
-
-
-class Journal:
-    """Notes in order, those not yet in the store, and when to try again. One process, one thread writes."""
-
-    def __init__(
-        self,
-        uri: str,
-        experiment: str,
-        folder: Path,
-        *,
-        say: Callable[[str], None] = print,
-        clock: Callable[[], float] = time.monotonic,
-        notes: Iterable[Note] = (),
-        runs: dict[str, str] | None = None,
-    ):
-        self.folder = folder.resolve()
-        self.notes = deque(notes)
-        self.refused: list[Note] = []  # what the store answered with "no": not tried again by this process
-        self._uri, self._experiment, self._runs = uri, experiment, dict(runs or {})
-        self._say, self._clock = say, clock
-        self._writer: Writer | None = None
-        self._failed_at: float | None = None  # on the clock; None while the store answers
-
-    def add(self, note: Note) -> None:
-        """Puts a note at the end of the queue."""
-        self.notes.append(note)
-
-    def batch(
-        self,
-        run: str,
-        *,
-        metrics: Row | None = None,
-        step: int = 0,
-        params: dict[str, str] | None = None,
-        tags: dict[str, str] | None = None,
-    ) -> None:
-        """Notes values of a run, joined with what already waits for it, so that a long queue takes few requests."""
-        now = _now()
-        points = [[key, value, now, step] for key, value in (metrics or {}).items()]
-        note = {"do": "batch", "run": run, "metrics": points, "params": params or {}, "tags": tags or {}}
-        if not (points or params or tags):
-            return
-        last = next((old for old in reversed(self.notes) if old["run"] == run), None)
-        if last is None or last["do"] != "batch" or len(last["metrics"]) + len(points) > METRICS_PER_BATCH:
-            self.add(note)
-            return
-        last["metrics"] += points
-        last["params"] |= params or {}
-        last["tags"] |= tags or {}
-
-    def file(self, run: str, path: Path, under: str) -> None:
-        """Notes a file as an artifact in the artifact folder `under`; a file that does not exist is passed over."""
-        path = path.resolve()
-        if path.is_file():
-            inside = path.is_relative_to(self.folder)
-            shown = path.relative_to(self.folder).as_posix() if inside else path.as_posix()
-            self.add({"do": "file", "run": run, "path": shown, "under": under})
-
-    def flush(self, now: bool = False) -> None:
-        """Writes what waits. After a failure not before RETRY_SECONDS, except with `now`. Never raises."""
-        if not self.notes:
-            return
-        if self._failed_at is not None and not now and self._clock() - self._failed_at < RETRY_SECONDS:
-            return
-        try:
-            if self._writer is None:
-                self._writer = Writer(*connect(self._uri, self._experiment, self._say), self.folder, self._runs)
-            while self.notes:
-                self._write(self._writer, self.notes[0])
-                self.notes.popleft()
-        except Exception as error:
-            self._lost(error)
-        else:
-            self._found()
-
-    def _write(self, writer: "Writer", note: Note) -> None:
-        try:
-            writer.write(note)
-        except Exception as error:
-            if note["do"] == "run" or not _is_refusal(error):
-                raise
-            if not self.refused:
-                self._say(
-                    f"tracking: the store refuses a {note['do']} ({_reason(error)}); it is kept, the rest goes on"
-                )
-            self.refused.append(note)
-
-    def _lost(self, error: Exception) -> None:
-        if self._failed_at is None:
-            self._say(
-                f"tracking: {masked(self._uri)} does not answer ({_reason(error)}); training goes on, "
-                f"what it records is kept and tried again every {RETRY_SECONDS:.0f} s"
-            )
-        self._failed_at = self._clock()
-
-    def _found(self) -> None:
-        if self._failed_at is not None:
-            self._say(f"tracking: {masked(self._uri)} answers again, all that was kept is logged")
-        self._failed_at = None
-
-    def close(self) -> None:
-        """Tries once more; writes to PENDING in the folder what still could not be logged, and says where."""
-        self.flush(now=True)
-        if self.notes or self.refused:
-            path = self.folder / PENDING
-            self.save(path)
-            self._say(
-                f"tracking: not everything could be logged, it is kept in {path}\n"
-                f"          log it later: python -m src.results.tracking {path}"
-            )
-
-    def save(self, path: Path) -> None:
-        """Writes what is not in the store, with the runs that are; a password in the store's address is left out."""
-        content = {"uri": masked(self._uri), "experiment": self._experiment, "runs": self._runs}
-        write_json(path, {**content, "notes": [*self.refused, *self.notes]})
-
-
-def _reason(error: Exception) -> str:
-    """The error's first line, short, no password in it."""
-    text = masked(str(error).strip().split("\n")[0])
-    return text if len(text) <= 160 else text[:157] + "..."
-
-
-def _is_refusal(error: Exception) -> bool:
-    """True where another try would end the same way: a request that is wrong, a file that is gone."""
-    from mlflow.exceptions import MlflowException
-
-    if isinstance(error, MlflowException):
-        return error.get_http_status_code() in (400, 404, 409)
-    return isinstance(error, FileNotFoundError)
-
-
-# The store.
-
-
-class Writer:
-    """Writes notes through MlflowClient. `runs` maps a run's uid to MLflow's run id and grows with every new run."""
-
-    def __init__(self, client: Any, experiment_id: str, folder: Path, runs: dict[str, str]):
-        self._client, self._experiment_id, self._folder, self._runs = client, experiment_id, folder, runs
-
-    def write(self, note: Note) -> None:
-        """Writes one note; raises whatever MLflow raises. Writing it again changes nothing."""
-        {"run": self._run, "batch": self._batch, "file": self._file, "text": self._text, "end": self._end}[note["do"]](
-            note
-        )
-
-    def _run(self, note: Note) -> None:
-        # A request may have been answered too late for us: look before creating a run a second time.
-        run_id = self._find(note["run"]) if note.get("tried") else None
-        note["tried"] = True
-        if run_id is None:
-            tags = dict(note["tags"])
-            if note["parent"]:
-                tags["mlflow.parentRunId"] = self._runs[note["parent"]]
-            run = self._client.create_run(self._experiment_id, note["time"], tags, note["name"])
-            run_id = run.info.run_id
-        self._runs[note["run"]] = run_id
-
-    def _find(self, uid: str) -> str | None:
-        found = self._client.search_runs([self._experiment_id], f"tags.`{UID_TAG}` = '{uid}'", max_results=1)
-        return found[0].info.run_id if found else None
-
-    def _batch(self, note: Note) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        run_id = self._runs[note["run"]]
-        metrics = [Metric(key, value, stamp, step) for key, value, stamp, step in note["metrics"]]
-        params = [Param(key, value) for key, value in note["params"].items()]
-        tags = [RunTag(key, value) for key, value in note["tags"].items()]
-        while metrics or params or tags:
-            at_once = min(METRICS_PER_BATCH - 2 * PAIRS_PER_BATCH, len(metrics))  # together at most 1000
-            self._client.log_batch(run_id, metrics[:at_once], params[:PAIRS_PER_BATCH], tags[:PAIRS_PER_BATCH])
-            metrics, params, tags = metrics[at_once:], params[PAIRS_PER_BATCH:], tags[PAIRS_PER_BATCH:]
-
-    def _file(self, note: Note) -> None:
-        path = self._folder / note["path"]
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is gone")
-        self._client.log_artifact(self._runs[note["run"]], str(path), note["under"] or None)
-
-    def _text(self, note: Note) -> None:
-        self._client.log_text(self._runs[note["run"]], note["text"], note["name"])
-
-    def _end(self, note: Note) -> None:
-        self._client.set_terminated(self._runs[note["run"]], note["status"], note["time"])
-
-
-def connect(uri: str, experiment: str, say: Callable[[str], None] = print) -> tuple[Any, str]:
-    """MLflow's client and the experiment's id; creates the store, the experiment and its saved view where missing.
-
-    Raises whatever MLflow raises, within seconds, when the store does not answer.
-    """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    _calm_mlflow(uri)
-    path = sqlite_path(uri)
-    if path is None:
-        client = MlflowClient(uri)
-        return client, _experiment_id(client, experiment, None, say)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two processes that create the tables of one fresh database at once crash.
-    with FileLock(f"{path}.lock", timeout=LOCK_SECONDS):
-        client = MlflowClient(uri)
-        _write_ahead(path)
-        return client, _experiment_id(client, experiment, (path.parent / "artifacts").as_uri(), say)
-
-
-def _calm_mlflow(uri: str) -> None:
-    """No INFO lines and no tracebacks from MLflow (a failure is reported once, by the journal), and no long waits."""
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    if not uri.startswith("http"):
-        from mlflow.store.db import utils
-
-        utils.MAX_RETRY_COUNT = min(utils.MAX_RETRY_COUNT, CONNECT_ATTEMPTS)
-
-
-def _write_ahead(path: Path) -> None:
-    """Readers and the writer no longer wait for each other, and a commit costs less; stays set in the file."""
-    connection = sqlite3.connect(path, timeout=20.0)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
-
-
-def _experiment_id(client: Any, name: str, artifacts: str | None, say: Callable[[str], None]) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            client.create_experiment(name, artifacts)
-        except Exception:  # another process may have been faster; if not, the next line fails with the real error
-            if client.get_experiment_by_name(name) is None:
-                raise
-        found = client.get_experiment_by_name(name)
-    elif found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-        say(f"tracking: the experiment {name} was deleted in MLflow; it is restored, for this run belongs to it")
-    write_view(client, found.experiment_id)
-    return str(found.experiment_id)
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The file of a `sqlite:///…` address; None for every other store."""
-    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
-    return Path(match[1]) if match and match[1] != ":memory:" else None
-
-
-def absolute(uri: str) -> str:
-    """The same store, a relative SQLite path resolved, so that it can be found from another folder."""
-    path = sqlite_path(uri)
-    return uri if path is None else uri.replace(str(path), path.resolve().as_posix(), 1)
-
-
-def masked(text: str) -> str:
-    """`text` with every password of an address (`scheme://user:password@host`) replaced by ***."""
-    return re.sub(r"(://[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)
-
-
 # python -m src.results.tracking FILE [URI]
-
-
-def log_pending(path: Path, uri: str | None = None, say: Callable[[str], None] = print) -> int:
-    """Logs what a run kept in `path` and deletes the file; returns how many notes are still left in it.
-
-    uri: the store, where it is not (or no longer) the one in the file. Raises ValueError for a file of another kind.
-    """
-    try:
-        content = json.loads(path.read_text())
-        own, experiment, notes, runs = (content[key] for key in ("uri", "experiment", "notes", "runs"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} was not written by a run's tracking: {error!r}") from error
-    for note in notes:
-        note["tried"] = True  # perhaps by an earlier replay of this file: look for the run before creating it
-    journal = Journal(uri or own, experiment, path.parent, say=say, notes=notes, runs=runs)
-    journal.flush(now=True)
-    left = len(journal.notes) + len(journal.refused)
-    if left:
-        journal.save(path)
-    else:
-        path.unlink()
-    return left
 
 
 def main(arguments: list[str]) -> int:

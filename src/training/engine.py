@@ -59,7 +59,7 @@ class Engine(Protocol):
     def train(
         self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Trains one chunk and returns the summed cost (K,) float64 and the correct answers (K,) int64 over it.
+        """Trains one chunk: the sum of its mini-batches' mean costs (K,) float64, and its correct answers (K,) int64.
 
         images (N, C, H, W) uint8, pixel value / 255 is what the network sees; labels (N,) int64; order (K or 1, M, B)
         int64 picks the images (1: the same for all members); first_step: number of the chunk's first mini-batch;

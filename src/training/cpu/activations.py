@@ -9,7 +9,8 @@ value, of which tests/training/cpu/test_activations.py makes sure. NaN stays NaN
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from src.training.cpu.kernel import kernel
 
 ACTIVATIONS = (
     "none",
@@ -61,10 +62,8 @@ _G2, _G0 = f32(-7.37332916720468e-03), f32(-1.42647390514189e-02)
 
 _ROOT_HALF, _DENSITY = f32(0.70710678118654752), f32(0.39894228040143268)  # 1/√2 and 1/√(2π), for gelu
 
-_fast = njit(fastmath={"contract"}, error_model="numpy")
 
-
-@_fast
+@kernel
 def exp(x: Any) -> Any:
     """e^x, x clamped to -87 … 88."""
     x = _EXP_MAX if x > _EXP_MAX else x
@@ -76,12 +75,12 @@ def exp(x: Any) -> Any:
     return (p * r * r + r + _ONE) * np.int32((whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@_fast
+@kernel
 def _sigmoid(x: Any) -> Any:
     return _ONE / (_ONE + exp(-x))
 
 
-@_fast
+@kernel
 def _tanh(x: Any) -> Any:
     x = _TANH_MAX if x > _TANH_MAX else x
     x = -_TANH_MAX if x < -_TANH_MAX else x
@@ -90,7 +89,7 @@ def _tanh(x: Any) -> Any:
     return p / (((_U6 * s + _U4) * s + _U2) * s + _U0)
 
 
-@_fast
+@kernel
 def _erf(x: Any) -> Any:
     x = _ERF_MAX if x > _ERF_MAX else x
     x = -_ERF_MAX if x < -_ERF_MAX else x
@@ -99,7 +98,7 @@ def _erf(x: Any) -> Any:
     return p / ((((_G8 * s + _G6) * s + _G4) * s + _G2) * s + _G0)
 
 
-@_fast
+@kernel
 def activate(activation: int, values: np.ndarray, slopes: np.ndarray) -> None:
     """Replaces weighted inputs z in `values` by f(z), and writes f'(z) to `slopes`."""
     count = len(values)

@@ -11,8 +11,8 @@ Legend: C maps of the input, M of the output, R taps, L lanes, [M] = M rounded u
 """
 
 import numpy as np
-from numba import njit
 
+from src.training.cpu.kernel import kernel
 from src.training.cpu.update import Rule, update
 from src.training.cpu.vectors import (
     EIGHT,
@@ -43,12 +43,11 @@ from src.training.cpu.vectors import (
 )
 
 f32 = np.float32
-_fast = njit(fastmath={"contract"}, error_model="numpy")
 
 _TAPS = 128  # taps in one go: their weights, 128 x [M] floats, stay in the first-level cache
 
 
-@_fast
+@kernel
 def arrange_weights(layer, weights, by_tap, by_map):  # type: ignore[no-untyped-def]
     """Copies weights (M, R) to by_tap (R, [M]) for the forward pass and by_map (M, vectors, L) for the backward one."""
     maps, taps, lanes_out, field = layer.outputs, layer.taps, layer.lanes_out, layer.field
@@ -66,7 +65,7 @@ def arrange_weights(layer, weights, by_tap, by_map):  # type: ignore[no-untyped-
                 by_map[at + inside // LANES * LANES * field + inside % LANES] = weights[row + inside]
 
 
-@_fast
+@kernel
 def _block(vectors, block, first, taps, by_tap, lanes_out, m, tap_offsets, x, pixel_offsets, pixels, out):  # type: ignore[no-untyped-def]
     """(1) for len(vectors) vectors of maps from map m on, all pixels in blocks, taps first … first + taps."""
     for p in range(0, pixels, len(block)):
@@ -79,7 +78,7 @@ def _block(vectors, block, first, taps, by_tap, lanes_out, m, tap_offsets, x, pi
         store_grid(vectors, out, at, lanes_out, sums)
 
 
-@_fast
+@kernel
 def convolve(layer, tables, by_tap, x, out):  # type: ignore[no-untyped-def]
     """(1) without pooling: out (pixels, [M]) of one image x."""
     lanes_out, pixels = layer.lanes_out, layer.pixels
@@ -98,7 +97,7 @@ def convolve(layer, tables, by_tap, x, out):  # type: ignore[no-untyped-def]
             m += LANES
 
 
-@_fast
+@kernel
 def _largest_of_four(convolved, at, right, below, offsets):  # type: ignore[no-untyped-def]
     """Max pooling of 2x2, by far the most common, with its offset: two rounds instead of four in a row."""
     upper, upper_note = keep_larger(load(convolved, at), offsets[0], load(convolved, at + right), offsets[1])
@@ -107,7 +106,7 @@ def _largest_of_four(convolved, at, right, below, offsets):  # type: ignore[no-u
     return keep_larger(upper, upper_note, lower, lower_note)
 
 
-@_fast
+@kernel
 def pool(layer, tables, convolved, bias, z, memo):  # type: ignore[no-untyped-def]
     """Pools one image's convolution (pixels, [M]) and adds the bias: z (pooled, M).
 
@@ -143,20 +142,15 @@ def pool(layer, tables, convolved, bias, z, memo):  # type: ignore[no-untyped-de
             store(z, p * maps + m, add(best, load(bias, m)))
 
 
-@_fast
-def _list_entries(layer, tables, d, memo, convolved, values, places, counts):  # type: ignore[no-untyped-def]
+@kernel
+def list_entries(layer, tables, d, memo, convolved, values, places, counts):  # type: ignore[no-untyped-def]
     """The entries of one image: of map m, values and places from m·entries on, counts[m] of them.
 
     d (pooled, M) is the gradient in z. An entry is written in any case and counted if it is not zero (NaN is not): a
     branch here would be mispredicted half of the time.
     """
-    maps, lanes_out, room, size, step = (
-        layer.outputs,
-        layer.lanes_out,
-        layer.entries,
-        layer.pool_size,
-        layer.pool_stride,
-    )
+    maps, lanes_out, room = layer.outputs, layer.lanes_out, layer.entries
+    size, step = layer.pool_size, layer.pool_stride
     width, pooled, pooled_width, is_l2 = layer.width, layer.pooled, layer.pooled_width, layer.is_l2
     pixel_places = tables[layer.pixels_at : layer.pixels_at + layer.pixels]
     for m in range(maps):
@@ -177,12 +171,9 @@ def _list_entries(layer, tables, d, memo, convolved, values, places, counts):  #
         counts[m] = at - m * room
 
 
-@_fast
-def convolution_backward(  # type: ignore[no-untyped-def]
-    layer, tables, d, memo, convolved, x, by_map, gradient, g, needs_g, values, places, counts
-):
-    """(2) for one image: adds to gradient (M, vectors, L), and to g, shaped as x, where `needs_g`."""
-    _list_entries(layer, tables, d, memo, convolved, values, places, counts)
+@kernel
+def convolution_backward(layer, tables, x, by_map, gradient, g, needs_g, values, places, counts):  # type: ignore[no-untyped-def]
+    """(2) for one image and its entries: adds to gradient (M, vectors, L), and to g, shaped as x, where `needs_g`."""
     vectors, vectors_at = layer.vectors, layer.vectors_at
     for m in range(layer.outputs):
         start = m * layer.entries
@@ -199,7 +190,7 @@ def convolution_backward(  # type: ignore[no-untyped-def]
             store_rows(gradient, at, LANES, sums)
 
 
-@_fast
+@kernel
 def update_convolution(layer, weights, gradient, room, velocity, rule: Rule):  # type: ignore[no-untyped-def]
     """Updates weights (M, R) from the gradient (M, vectors, L), by way of `room` (R,)."""
     taps, field, row_taps, vectors = layer.taps, layer.field, layer.row_taps, layer.vectors

@@ -9,8 +9,8 @@ is loaded once a step and used for all B images while it lies in registers. Lege
 """
 
 import numpy as np
-from numba import njit
 
+from src.training.cpu.kernel import kernel
 from src.training.cpu.layout import ROW
 from src.training.cpu.update import Rule, update
 from src.training.cpu.vectors import (
@@ -33,15 +33,14 @@ from src.training.cpu.vectors import (
 )
 
 f32 = np.float32
-_fast = njit(fastmath={"contract"}, error_model="numpy")
 
 # Columns are worked on in strips. Forward: long, for a strip ends with the sums over lanes, and x is read from the
-# second-level cache if need be. Backward: B rows of x and of g stay in the first-level cache, half of 32 KB.
+# second-level cache if need be. Backward: B rows of x and of g stay in the first-level cache of 32 KB.
 _FORWARD_STRIP = 1024
-_BACKWARD_FLOATS = 4096
+_BACKWARD_FLOATS = 8192
 
 
-@_fast
+@kernel
 def _dot_block(outs, images, weights, w_at, width, x, x_at, stride, columns, z, z_at, z_stride):  # type: ignore[no-untyped-def]
     """z += W x over some columns for len(outs) outputs × len(images) images: all the sums stay in registers."""
     sums = zeros(outs, images)
@@ -51,7 +50,7 @@ def _dot_block(outs, images, weights, w_at, width, x, x_at, stride, columns, z, 
     add_totals(z, z_at, z_stride, images, sums)
 
 
-@_fast
+@kernel
 def dense_forward(
     weights: np.ndarray,  # (O·I,)
     bias: np.ndarray,  # (O,)
@@ -81,29 +80,27 @@ def dense_forward(
                 b += 1
 
 
-@_fast
+@kernel
 def dense_backward(
     weights: np.ndarray,  # (O·I,), updated
     velocity: np.ndarray,  # (O·I,), or empty without momentum
-    outputs: int,
-    width: int,  # I
-    batch: int,
+    shape: tuple[int, int, int],  # O, I, B
+    strides: tuple[int, int],  # of x and g, and of d
     x: np.ndarray,
-    x_stride: int,
     d: np.ndarray,
-    d_stride: int,
-    g: np.ndarray,  # gradient in x, written where `needs_g`
-    g_stride: int,
+    g: np.ndarray,  # written where `needs_g`
     needs_g: bool,
-    gradient: np.ndarray,  # (4·I,), room
+    room: np.ndarray,  # (4·I,)
     rule: Rule,
 ) -> None:
     """(2) and the update; g comes from the weights before the update."""
+    (outputs, width, batch), (x_stride, d_stride) = shape, strides
     decay, rate = spread(f32(1) - rule.eta * rule.lambda_), spread(-rule.eta * rule.share)
     strip = max(_BACKWARD_FLOATS // (2 * batch) // ROW, 2) * ROW
     if needs_g:
         for b in range(batch):
-            g[b * g_stride : b * g_stride + width] = f32(0)
+            for i in range(b * x_stride, b * x_stride + width):
+                g[i] = f32(0)
     for start in range(0, width, strip):
         stop = min(start + strip, width)
         for o in range(0, outputs, 4):
@@ -114,11 +111,11 @@ def dense_backward(
                     for b in range(batch):
                         factors = spread_row(FOUR, d, b * d_stride + o)
                         sums = outer(factors, (load(x, b * x_stride + i),), sums)
-                        store(g, b * g_stride + i, inner(factors, w, load(g, b * g_stride + i)))
+                        store(g, b * x_stride + i, inner(factors, w, load(g, b * x_stride + i)))
                     if rule.plain:
                         store_rows(weights, at, width, blend(decay, w, rate, sums))
                     else:
-                        store_rows(gradient, i, width, sums)
+                        store_rows(room, i, width, sums)
             else:
                 # Twice the columns at once: four sums would wait for one another.
                 for i in range(start, stop, ROW):
@@ -132,10 +129,10 @@ def dense_backward(
                         at += LANES
                         store_rows(weights, at, width, blend(decay, rows(FOUR, weights, at, width), rate, right))
                     else:
-                        store_rows(gradient, i, width, left)
-                        store_rows(gradient, i + LANES, width, right)
+                        store_rows(room, i, width, left)
+                        store_rows(room, i + LANES, width, right)
             if not rule.plain:
                 for row in range(4):
                     at, end = (o + row) * width + start, (o + row) * width + stop
-                    room = gradient[row * width + start : row * width + stop]
-                    update(weights[at:end], room, velocity[at:end], rule, True)
+                    gradient = room[row * width + start : row * width + stop]
+                    update(weights[at:end], gradient, velocity[at:end], rule, True)

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor, from_numpy
 
 from src.nets.shapes import Dense, LayerShape
@@ -23,7 +24,7 @@ from src.training.engine import Members
 # A member's chunk is trained in pieces: where K is no multiple of the threads, the member that is behind gets a thread.
 _PIECES = 8
 _EVALUATION_BATCH = 20  # images that go through the network together in evaluation
-_EVALUATION_BLOCK = 500  # images a task: its size is part of the order in which costs are added
+_EVALUATION_BLOCK = 25  # such mini-batches a task
 
 
 def unsupported(layers: Sequence[LayerShape]) -> str | None:
@@ -107,17 +108,16 @@ class CpuEngine:
         dropout = _numpy(self._members.dropout)
         costs, correct = np.zeros(members), np.zeros(members, np.int64)
         size = max(1, -(-steps // _PIECES))
+        nothing = np.empty((0, 0), np.float32)
 
         def piece(member: int, start: int, thread: int) -> None:
-            work, whole = self._work[thread]
-            cost, right = network.train(
+            cost, right = network.run(
                 plan.signals,
                 plan.layers,
                 plan.tables,
                 self._weights[member],
                 self._velocity[member],
-                work,
-                whole,
+                *self._work[thread],
                 plan.image[0],
                 flat,
                 answers,
@@ -127,6 +127,8 @@ class CpuEngine:
                 dropout[member],
                 self._inverted,
                 np.uint32(self._members.seed[member].item()),
+                True,
+                nothing,
             )
             costs[member] += cost
             correct[member] += right
@@ -150,43 +152,51 @@ class CpuEngine:
 
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean cost (K,) float64 and accuracy (K,) float64 of every member; a NaN counts as wrong."""
-        _, costs, correct = self._evaluate(images, _numpy(labels), keep=False)
+        _, costs, correct = self._evaluate(images, _numpy(labels))
         return from_numpy(costs / len(images)), from_numpy(correct / len(images))
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Softmax outputs (K, N, C) float32."""
-        outputs, _, _ = self._evaluate(images, np.zeros(len(images), np.int64), keep=True)
+        outputs, _, _ = self._evaluate(images, np.zeros(len(images), np.int64))
         return from_numpy(outputs)
 
-    def _evaluate(self, images: Tensor, labels: np.ndarray, keep: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Softmax outputs (K, N or 0, C), summed cost (K,), correct answers (K,)."""
+    def _evaluate(self, images: Tensor, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,)."""
         plan, members, flat = self._plan, len(self._members), _flat(images)
-        starts = range(0, len(images), _EVALUATION_BLOCK)
-        classes = self._layers[-1].output[0]
-        outputs = np.zeros((members, len(images) if keep else 0, classes), np.float32)
-        costs, correct = np.zeros((members, len(starts))), np.zeros((members, len(starts)), np.int64)
-        dropout = _numpy(self._members.dropout)
+        # Mini-batches (rows of a block) in blocks; the images that fill no mini-batch are one of their own.
+        full = len(images) // _EVALUATION_BATCH * _EVALUATION_BATCH
+        order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
+        blocks = [order[row : row + _EVALUATION_BLOCK] for row in range(0, len(order), _EVALUATION_BLOCK)]
+        if full < len(images):
+            blocks.append(np.arange(full, len(images)).reshape(1, -1))
+        outputs = np.empty((members, len(images), self._layers[-1].output[0]), np.float32)
+        costs, correct = np.zeros((members, len(blocks))), np.zeros((members, len(blocks)), np.int64)
+        rule, dropout = self._rules(1, torch.zeros(members))[0], _numpy(self._members.dropout)
 
-        def block(member: int, start: int, thread: int) -> None:
-            stop = min(start + _EVALUATION_BLOCK, len(images))
-            room = outputs[member, start:stop] if keep else np.empty((stop - start, classes), np.float32)
-            number = start // _EVALUATION_BLOCK
-            costs[member, number], correct[member, number] = network.evaluate(
+        def evaluate(member: int, number: int, thread: int) -> None:
+            block = blocks[number]
+            cost, correct[member, number] = network.run(
                 plan.signals,
                 plan.layers,
                 plan.tables,
                 self._weights[member],
-                self._work[thread][0],
+                self._velocity[member],
+                *self._work[thread],
                 plan.image[0],
-                _EVALUATION_BATCH,
-                flat[start:stop],
-                labels[start:stop],
+                flat,
+                labels,
+                block,
+                0,
+                rule,
                 dropout[member],
                 self._inverted,
-                room,
+                np.uint32(0),
+                False,
+                outputs[member, block[0, 0] : block[-1, -1] + 1],
             )
+            costs[member, number] = cost * block.shape[1]
 
-        self._run(_Queue(members, starts, together=True), block)
+        self._run(_Queue(members, range(len(blocks)), together=True), evaluate)
         return outputs, costs.sum(1), correct.sum(1)
 
     def _run(self, queue: "_Queue", task: Callable[[int, int, int], None]) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, from_numpy
 
 from src.nets.shapes import ConvPool, Dense, LayerShape
 from src.training.cpu.activations import ACTIVATIONS
-from src.training.cpu.vectors import FIVE, FOUR, LANES
+from src.training.cpu.vectors import EIGHT, FIVE, FOUR, LANES
 
 ROW = 2 * LANES  # a dense layer's rows are whole numbers of two registers
 SLACK = 16 * LANES  # behind every region: vectors may read and write past the end of a row, never past this
@@ -30,24 +30,20 @@ CONV, DENSE = 0, 1
 # One signal: where its values, their slopes f'(z) and the cost's gradient lie in a thread's working memory.
 SIGNAL = np.dtype([(name, np.int64) for name in ("units", "stride", "values", "slopes", "gradients")])
 
-# One layer. Fields that end in _at are offsets: of weights and bias into a member's row, of tables into Plan.tables,
-# of the others into working memory.
-LAYER = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            *("kind", "activation", "outputs", "weights_at", "bias_at"),
-            *("inputs", "row", "units_at"),  # dense: row = [inputs]; table: each input's number in torch's order
-            *("field", "channels", "row_taps", "taps", "lanes_out"),  # row_taps = field·C; lanes_out = [maps]
-            *("pixels", "width", "pooled", "pooled_width", "is_l2", "pool_size", "pool_stride"),
-            *("taps_at", "pixels_at"),  # tables: offset of each tap and of each output pixel within an input image
-            *("vectors", "vectors_at"),  # a field's rows cut into vectors, and the table of their offsets
-            *("by_tap_at", "by_map_at", "gradient_at", "convolved_at", "convolved_stride", "memo_at"),
-            *("sums_at", "room_at"),  # the bias's gradient; room for a kernel of taps
-            *("entries", "entries_at", "places_at", "counts_at"),  # the last two into integer working memory
-        )
-    ]
-)
+# One layer. Fields that end in _at are offsets: of weights and bias into a member's row; of units, taps, pixels and
+# vectors into Plan.tables; of places and counts into integer working memory; of all others into working memory.
+_BOTH = ("kind", "activation", "outputs", "weights_at", "bias_at")
+_BOTH_ROOM = ("sums_at", "room_at")  # the bias's gradient; room for the gradient of some weights
+# row = [inputs], rows = outputs up to a multiple of 4; table: each input's number in torch's order
+_DENSE = ("inputs", "row", "rows", "units_at")
+# row_taps = field·C, lanes_out = [maps]; tables: offset of each tap, and of each output pixel, within an input image
+_CONVOLUTION = ("field", "row_taps", "taps", "lanes_out", "pixels", "width", "taps_at", "pixels_at")
+_POOLING = ("pooled", "pooled_width", "is_l2", "pool_size", "pool_stride")
+# A field's rows cut into vectors, the table of their offsets; regions of a convolution in working memory
+_CONVOLUTION_ROOM = ("vectors", "vectors_at", "by_tap_at", "by_map_at", "gradient_at")
+_POOLING_ROOM = ("convolved_at", "convolved_stride", "memo_at", "entries", "entries_at", "places_at", "counts_at")
+_FIELDS = (*_BOTH, *_BOTH_ROOM, *_DENSE, *_CONVOLUTION, *_POOLING, *_CONVOLUTION_ROOM, *_POOLING_ROOM)
+LAYER = np.dtype([(name, np.int64) for name in _FIELDS])
 
 
 def _up(count: int, multiple: int) -> int:
@@ -105,16 +101,16 @@ class Plan:
 
     def _add_dense(self, row: np.void, layer: Dense, channels: int) -> None:
         row["kind"], row["inputs"], row["row"] = DENSE, layer.inputs, _up(layer.inputs, ROW)
-        outputs = _up(layer.outputs, len(FOUR))
+        outputs = row["rows"] = _up(layer.outputs, len(FOUR))
         row["weights_at"], row["bias_at"] = self._weights(outputs * row["row"]), self._weights(outputs)
         row["units_at"] = self._table(torch_order(layer.inputs, channels))
-        row["gradient_at"] = self._memory(len(FOUR) * row["row"])
+        row["room_at"] = self._memory(len(FOUR) * row["row"])
 
     def _add_convolution(self, row: np.void, layer: ConvPool) -> None:
         channels, _, width = layer.input
         maps, out_height, out_width = layer.convolved
         field, stride = layer.field, layer.stride
-        row["kind"], row["field"], row["channels"], row["row_taps"] = CONV, field, channels, field * channels
+        row["kind"], row["field"], row["row_taps"] = CONV, field, field * channels
         taps = row["taps"] = field * field * channels
         lanes_out = row["lanes_out"] = _up(maps, LANES)
         row["weights_at"], row["bias_at"] = self._weights(maps * taps), self._weights(lanes_out)
@@ -139,7 +135,8 @@ class Plan:
         row["by_tap_at"] = self._memory(taps * lanes_out)
         row["by_map_at"] = self._memory(maps * vectors * LANES)
         row["gradient_at"] = self._memory(maps * vectors * LANES)
-        row["convolved_stride"] = row["pixels"] * lanes_out + SLACK
+        # The last block of pixels may reach past the last one, by less than eight.
+        row["convolved_stride"] = (row["pixels"] + len(EIGHT)) * lanes_out
         # L2 pooling needs the convolution's output again in the backward pass; otherwise one image's place is enough.
         row["convolved_at"] = self._memory((self.batch if row["is_l2"] else 1) * row["convolved_stride"])
         row["memo_at"] = self._memory(self.batch * (row["pooled"] * lanes_out))

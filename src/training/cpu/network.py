@@ -1,4 +1,4 @@
-"""One member's network: a chunk of training steps, and the evaluation of a block of images, each one compiled call.
+"""One member's network: `run` trains it for a number of steps, or evaluates it, in one compiled call.
 
 The equations are those of src/training/engine.py. Memory is described by a Plan (layout.py): `signals` and `layers`
 are its records, `tables` its index tables, `work` and `whole` a thread's floats and integers, `weights` one row.
@@ -13,17 +13,24 @@ import numpy as np
 from numba import njit
 
 from src.training.cpu.activations import activate, exp
-from src.training.cpu.convolution import arrange_weights, convolution_backward, convolve, pool, update_convolution
+from src.training.cpu.convolution import (
+    arrange_weights,
+    convolution_backward,
+    convolve,
+    list_entries,
+    pool,
+    update_convolution,
+)
 from src.training.cpu.dense import dense_backward, dense_forward
+from src.training.cpu.kernel import ARITHMETIC, kernel
 from src.training.cpu.layout import CONV
 from src.training.cpu.update import update
 from src.training.cpu.vectors import LANES
 
 f32, u32 = np.float32, np.uint32
-_fast = njit(fastmath={"contract"}, error_model="numpy")
 
 
-@_fast
+@kernel
 def _mix(x: Any) -> Any:
     """lowbias32. Numba widens 32-bit arithmetic to 64 bits; each product is cut back to its low 32."""
     x = u32(x ^ (x >> u32(16)))
@@ -33,7 +40,7 @@ def _mix(x: Any) -> Any:
     return u32(x ^ (x >> u32(16)))
 
 
-@_fast
+@kernel
 def _drop_inputs(values, slopes, units, stream, first_unit, p, divisor):  # type: ignore[no-untyped-def]
     """Equation (4) for one image: zeroes dropped inputs and, so that no gradient passes them, their slopes.
 
@@ -47,54 +54,95 @@ def _drop_inputs(values, slopes, units, stream, first_unit, p, divisor):  # type
         slopes[i] = slopes[i] / divisor if kept else f32(0)
 
 
-@_fast
-def _place_images(signal, channels, pixels, images, chosen, work):  # type: ignore[no-untyped-def]
-    """Pixels / 255 of the chosen images, (C, H, W) -> (H, W, C)."""
-    for b in range(len(chosen)):
-        values, image = work[signal.values + b * signal.stride :], images[chosen[b]]
-        if channels == 1:
+@kernel
+def _from(a, at):  # type: ignore[no-untyped-def]
+    """a[at:], compiled once for all the places that cut an array; so with the next two."""
+    return a[at:]
+
+
+@kernel
+def _part(a, at, count):  # type: ignore[no-untyped-def]
+    return a[at : at + count]
+
+
+@kernel
+def _image(work, region, signal, b):  # type: ignore[no-untyped-def]
+    """Image b in a region (values, slopes or gradients) of a signal: (units,)."""
+    return work[region + b * signal.stride : region + b * signal.stride + signal.units]
+
+
+@kernel
+def _scale(a, factor):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        a[i] *= factor
+
+
+@kernel
+def _clear(a):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        a[i] = f32(0)
+
+
+@kernel
+def _copy(a, target):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        target[i] = a[i]
+
+
+@kernel
+def _place_image(channels, image, values):  # type: ignore[no-untyped-def]
+    """Pixels / 255, (C, H, W) -> (H, W, C)."""
+    pixels = len(values) // channels
+    if channels == 1:
+        for i in range(pixels):
+            values[i] = f32(image[i]) / f32(255)
+    else:
+        for c in range(channels):
             for i in range(pixels):
-                values[i] = f32(image[i]) / f32(255)
-        else:
-            for c in range(channels):
-                for i in range(pixels):
-                    values[i * channels + c] = f32(image[c * pixels + i]) / f32(255)
+                values[i * channels + c] = f32(image[c * pixels + i]) / f32(255)
 
 
-@_fast
-def _arrange(layers, weights, work):  # type: ignore[no-untyped-def]
-    """The convolutions' weights in the orders that their kernels read."""
-    for number in range(len(layers)):
-        layer = layers[number]
-        if layer.kind == CONV:
-            arrange_weights(layer, weights[layer.weights_at :], work[layer.by_tap_at :], work[layer.by_map_at :])
+@kernel
+def _convolved(layer, work, b):  # type: ignore[no-untyped-def]
+    """The output of a convolution before pooling: (pixels, [M]); kept for every image for L2 pooling only."""
+    return _from(work, layer.convolved_at + (b * layer.convolved_stride if layer.is_l2 else 0))
 
 
-@_fast
+@kernel
+def _memo(layer, work, b):  # type: ignore[no-untyped-def]
+    return _from(work, layer.memo_at + b * layer.pooled * layer.lanes_out)
+
+
+@kernel
 def _forward_convolution(layer, source, target, tables, weights, work, batch):  # type: ignore[no-untyped-def]
-    by_tap, bias = work[layer.by_tap_at :], weights[layer.bias_at :]
+    by_tap, bias = _from(work, layer.by_tap_at), _from(weights, layer.bias_at)
+    arrange_weights(layer, _from(weights, layer.weights_at), by_tap, _from(work, layer.by_map_at))
     for b in range(batch):
-        place = layer.convolved_at + (b * layer.convolved_stride if layer.is_l2 else 0)
-        convolved = work[place : place + layer.convolved_stride]
-        convolve(layer, tables, by_tap, work[source.values + b * source.stride :], convolved)
-        memo = work[layer.memo_at + b * layer.pooled * layer.lanes_out :]
-        pool(layer, tables, convolved, bias, work[target.values + b * target.stride :], memo)
+        convolved = _convolved(layer, work, b)
+        convolve(layer, tables, by_tap, _image(work, source.values, source, b), convolved)
+        pool(layer, tables, convolved, bias, _image(work, target.values, target, b), _memo(layer, work, b))
 
 
-@_fast
+@kernel
+def _drop(source, units, work, batch, p, stream, training, inverted):  # type: ignore[no-untyped-def]
+    """Dropout of a dense layer's inputs, or what stands for it in evaluation."""
+    for b in range(batch):
+        values = _image(work, source.values, source, b)
+        if training:
+            slopes, divisor = _image(work, source.slopes, source, b), f32(1) - p if inverted else f32(1)
+            _drop_inputs(values, slopes, units, stream, u32(b * source.units), p, divisor)
+        elif not inverted:  # the same as (1 − p) times the weights
+            _scale(values, f32(1) - p)
+
+
+@kernel
 def _forward_dense(layer, source, target, weights, work, batch):  # type: ignore[no-untyped-def]
-    matrix, bias = weights[layer.weights_at :], weights[layer.bias_at : layer.bias_at + (layer.outputs + 3) // 4 * 4]
-    x, z = work[source.values :], work[target.values :]
+    matrix, bias = _from(weights, layer.weights_at), _part(weights, layer.bias_at, layer.rows)
+    x, z = _from(work, source.values), _from(work, target.values)
     dense_forward(matrix, bias, layer.row, batch, x, source.stride, z, target.stride)
 
 
-@_fast
-def _scale(values, factor):  # type: ignore[no-untyped-def]
-    for i in range(len(values)):
-        values[i] *= factor
-
-
-@_fast
+@kernel
 def _forward(signals, layers, tables, weights, work, batch, dropout, inverted, training, streams):  # type: ignore[no-untyped-def]
     """Fills values and slopes of every signal for the first `batch` images; the last one's values are the logits."""
     dense = 0
@@ -103,26 +151,18 @@ def _forward(signals, layers, tables, weights, work, batch, dropout, inverted, t
         if layer.kind == CONV:
             _forward_convolution(layer, source, target, tables, weights, work, batch)
         else:
-            p, units = dropout[dense], tables[layer.units_at : layer.units_at + layer.inputs]
-            kept = f32(1) - p
-            for b in range(batch):
-                at = b * source.stride
-                values = work[source.values + at : source.values + at + layer.inputs]
-                slopes = work[source.slopes + at : source.slopes + at + layer.inputs]
-                if training and p > f32(0):
-                    divisor = kept if inverted else f32(1)
-                    _drop_inputs(values, slopes, units, streams[dense], u32(b * layer.inputs), p, divisor)
-                elif p > f32(0) and not inverted:  # the same as (1 − p) times the weights
-                    _scale(values, kept)
+            p = dropout[dense]
+            if p > f32(0):
+                units = _part(tables, layer.units_at, layer.inputs)
+                _drop(source, units, work, batch, p, streams[dense], training, inverted)
             _forward_dense(layer, source, target, weights, work, batch)
             dense += 1
         for b in range(batch):
-            at = b * target.stride
-            values = work[target.values + at : target.values + at + target.units]
-            activate(layer.activation, values, work[target.slopes + at : target.slopes + at + target.units])
+            values, slopes = _image(work, target.values, target, b), _image(work, target.slopes, target, b)
+            activate(layer.activation, values, slopes)
 
 
-@_fast
+@kernel
 def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
     """Writes the softmax (C,) to `outputs`; returns −ln of the label's output, and whether it is the largest logit."""
     largest, best, number = logits[0], 0, True
@@ -139,74 +179,53 @@ def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
     return np.log(np.float64(total)) - np.float64(logits[label] - largest), number and best == label
 
 
-@_fast
-def _backward_convolution(layer, source, target, tables, weights, velocity, work, whole, batch, needs_g, rule):  # type: ignore[no-untyped-def]
-    by_map, gradient = work[layer.by_map_at :], work[layer.gradient_at :]
-    gradient[: layer.outputs * layer.vectors * LANES] = f32(0)
-    places, counts = whole[layer.places_at :], whole[layer.counts_at :]
+@kernel
+def _scale_gradients(target, maps, work, batch, sums):  # type: ignore[no-untyped-def]
+    """d = g · f'(z) in place of g, and its sum over images and pixels, the gradient of the bias, to sums (maps,)."""
+    _clear(sums)
     for b in range(batch):
-        g = work[source.gradients + b * source.stride : source.gradients + (b + 1) * source.stride]
+        gradients, slopes = _image(work, target.gradients, target, b), _image(work, target.slopes, target, b)
+        for p in range(0, target.units, maps):
+            for m in range(maps):
+                d = gradients[p + m] * slopes[p + m]
+                gradients[p + m] = d
+                sums[m] += d
+
+
+@kernel
+def _backward_convolution(layer, source, target, tables, work, whole, batch, needs_g):  # type: ignore[no-untyped-def]
+    by_map, gradient = _from(work, layer.by_map_at), _from(work, layer.gradient_at)
+    values, places, counts = _from(work, layer.entries_at), _from(whole, layer.places_at), _from(whole, layer.counts_at)
+    _clear(_part(gradient, 0, layer.outputs * layer.vectors * LANES))
+    for b in range(batch):
+        x, g = _image(work, source.values, source, b), _image(work, source.gradients, source, b)
+        d = _image(work, target.gradients, target, b)
         if needs_g:
-            g[:] = f32(0)
-        convolution_backward(
-            layer,
-            tables,
-            work[target.gradients + b * target.stride :],
-            work[layer.memo_at + b * layer.pooled * layer.lanes_out :],
-            work[layer.convolved_at + (b * layer.convolved_stride if layer.is_l2 else 0) :],
-            work[source.values + b * source.stride :],
-            by_map,
-            gradient,
-            g,
-            needs_g,
-            work[layer.entries_at :],
-            places,
-            counts,
-        )
-    at = layer.weights_at
-    update_convolution(layer, weights[at:], gradient, work[layer.room_at :], velocity[at:], rule)
+            _clear(_part(g, 0, source.stride))
+        list_entries(layer, tables, d, _memo(layer, work, b), _convolved(layer, work, b), values, places, counts)
+        convolution_backward(layer, tables, x, by_map, gradient, g, needs_g, values, places, counts)
 
 
-@_fast
+@kernel
 def _backward(signals, layers, tables, weights, velocity, work, whole, batch, rule):  # type: ignore[no-untyped-def]
     """From the gradient in the logits: updates every layer, the last first."""
     for number in range(len(layers) - 1, -1, -1):
         layer, source, target = layers[number], signals[number], signals[number + 1]
-        # d = g · f'(z), and its sum over the images and pixels, the gradient of the bias
-        sums = work[layer.sums_at : layer.sums_at + layer.outputs]
-        sums[:] = f32(0)
-        for b in range(batch):
-            at = b * target.stride
-            for p in range(0, target.units, layer.outputs):
-                d = work[target.gradients + at + p : target.gradients + at + p + layer.outputs]
-                slopes = work[target.slopes + at + p : target.slopes + at + p + layer.outputs]
-                for m in range(layer.outputs):
-                    d[m] *= slopes[m]
-                    sums[m] += d[m]
+        needs_g = number > 0  # the images need no gradient
+        sums = _part(work, layer.sums_at, layer.outputs)
+        _scale_gradients(target, layer.outputs, work, batch, sums)
+        matrix, speed = _from(weights, layer.weights_at), _from(velocity, layer.weights_at)
+        room = _from(work, layer.room_at)
         if layer.kind == CONV:
-            _backward_convolution(
-                layer, source, target, tables, weights, velocity, work, whole, batch, number > 0, rule
-            )
+            _backward_convolution(layer, source, target, tables, work, whole, batch, needs_g)
+            update_convolution(layer, matrix, _from(work, layer.gradient_at), room, speed, rule)
         else:
-            at = layer.weights_at
-            dense_backward(
-                weights[at:],
-                velocity[at:],
-                layer.outputs,
-                layer.row,
-                batch,
-                work[source.values :],
-                source.stride,
-                work[target.gradients :],
-                target.stride,
-                work[source.gradients :],
-                source.stride,
-                number > 0,
-                work[layer.gradient_at :],
-                rule,
-            )
-        at = layer.bias_at
-        update(weights[at : at + layer.outputs], sums, velocity[at : at + layer.outputs], rule, False)
+            x, d, g = _from(work, source.values), _from(work, target.gradients), _from(work, source.gradients)
+            shape = (layer.outputs, layer.row, batch)
+            strides = (source.stride, target.stride)
+            dense_backward(matrix, speed, shape, strides, x, d, g, needs_g, room, rule)
+        bias, speed = _part(weights, layer.bias_at, layer.outputs), _part(velocity, layer.bias_at, layer.outputs)
+        update(bias, sums, speed, rule, False)
 
 
 def _sources() -> int:
@@ -214,16 +233,15 @@ def _sources() -> int:
     return zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
 
 
-def _compiled(version: int) -> tuple[Any, Any]:
-    """The two calls; their closure over `version` makes it a part of the cache's key."""
+def _compiled(version: int) -> Any:
+    """The one call from Python; its closure over `version` makes that a part of the cache's key."""
 
-    @njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
-    def train(  # type: ignore[no-untyped-def]
+    def run(  # type: ignore[no-untyped-def]
         signals,
         layers,
         tables,
-        weights,  # (size,), updated
-        velocity,  # (size,), updated, or empty where momentum is 0
+        weights,  # (size,)
+        velocity,  # (size,), or empty where momentum is 0
         work,
         whole,
         channels,
@@ -235,8 +253,13 @@ def _compiled(version: int) -> tuple[Any, Any]:
         dropout,  # (D,) float32
         inverted,
         seed,  # uint32
+        training,
+        outputs,  # (steps·B, C): the softmax outputs, in evaluation only
     ):
-        """Trains a member for `steps` mini-batches; returns the sum of their costs and the correct answers."""
+        """Trains a member on `steps` mini-batches, or evaluates it on them.
+
+        Returns the sum of the mini-batches' mean costs, and the correct answers. Weights and velocity are updated.
+        """
         _ = version
         cost, correct, batch = 0.0, 0, order.shape[1]
         last = signals[len(layers)]
@@ -244,39 +267,26 @@ def _compiled(version: int) -> tuple[Any, Any]:
         for step in range(order.shape[0]):
             for dense in range(len(dropout)):
                 streams[dense] = _mix(u32(_mix(u32(_mix(seed) ^ u32(first_step + step))) ^ u32(dense)))
-            _place_images(signals[0], channels, signals[0].units // channels, images, order[step], work)
-            _arrange(layers, weights, work)
-            _forward(signals, layers, tables, weights, work, batch, dropout, inverted, True, streams)
             for b in range(batch):
-                at, label = last.values + b * last.stride, labels[order[step, b]]
-                d = work[last.gradients + b * last.stride :][: last.units]
-                image_cost, right = _softmax(work[at : at + last.units], label, d)
+                _place_image(channels, images[order[step, b]], _image(work, signals[0].values, signals[0], b))
+            _forward(signals, layers, tables, weights, work, batch, dropout, inverted, training, streams)
+            for b in range(batch):
+                label = labels[order[step, b]]
+                d = _image(work, last.gradients, last, b)
+                image_cost, right = _softmax(_image(work, last.values, last, b), label, d)
                 cost, correct = cost + image_cost / batch, correct + right
-                d[label] -= f32(1)  # the gradient of −ln softmax in the logits
-            _backward(signals, layers, tables, weights, velocity, work, whole, batch, rule)
+                if training:
+                    d[label] -= f32(1)  # now the gradient of −ln softmax in the logits
+                else:
+                    _copy(d, outputs[step * batch + b])
+            if training:
+                _backward(signals, layers, tables, weights, velocity, work, whole, batch, rule)
         return cost, correct
 
-    @njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
-    def evaluate(  # type: ignore[no-untyped-def]
-        signals, layers, tables, weights, work, channels, batch, images, labels, dropout, inverted, outputs
-    ):
-        """Softmax outputs (N, C) of images (N, C·H·W) to `outputs`; returns the summed cost and the correct answers."""
-        _ = version
-        cost, correct = 0.0, 0
-        last = signals[len(layers)]
-        _arrange(layers, weights, work)
-        for start in range(0, len(images), batch):
-            chosen = np.arange(start, min(start + batch, len(images)))
-            _place_images(signals[0], channels, signals[0].units // channels, images, chosen, work)
-            streams = np.zeros(len(dropout), np.uint32)
-            _forward(signals, layers, tables, weights, work, len(chosen), dropout, inverted, False, streams)
-            for b in range(len(chosen)):
-                at = last.values + b * last.stride
-                image_cost, right = _softmax(work[at : at + last.units], labels[start + b], outputs[start + b])
-                cost, correct = cost + image_cost, correct + right
-        return cost, correct
-
-    return train, evaluate
+    try:
+        return njit(nogil=True, cache=True, **ARITHMETIC)(run)
+    except RuntimeError:  # nowhere to write a cache: compiled anew in every process
+        return njit(nogil=True, **ARITHMETIC)(run)
 
 
-train, evaluate = _compiled(_sources())
+run = _compiled(_sources())

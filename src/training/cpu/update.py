@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from src.training.cpu.kernel import kernel
 
 f32 = np.float32
 
@@ -19,7 +20,7 @@ class Rule(NamedTuple):
     plain: bool  # neither l1 nor momentum: w <- (1 − eta·lambda_)·w − eta·share·gradient is all there is
 
 
-@njit(fastmath={"contract"}, error_model="numpy")
+@kernel
 def update(weights: np.ndarray, gradient: np.ndarray, velocity: np.ndarray, rule: Rule, decays: bool) -> None:
     """Updates `weights`, any count, from the summed gradient; velocity is touched only where there is momentum."""
     lambda_ = rule.lambda_ if decays else f32(0)

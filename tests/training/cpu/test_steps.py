@@ -43,6 +43,8 @@ NETS = {
     "field as wide as the image": ((2, 5, 5), [conv(9, 5, size=1, step=1)]),
     "field 1": ((3, 6, 6), [conv(9, 1), conv(9, 1)]),
     "many maps": (IMAGE, [conv(70, 3), conv(33, 3)]),
+    "many maps, odd sizes": ((1, 13, 13), [conv(70, 3, size=3, step=2), conv(50, 2, size=2, step=1)]),
+    "many maps, odd sizes, L2": ((1, 9, 9), [conv(130, 3, pool="l2", size=3, step=2)]),
     "L2 pooling": (IMAGE, [conv(pool="l2"), conv(8, 2, pool="l2", size=2, step=1)]),
     "no pooling": (IMAGE, [conv(pool="none", size=1, step=1)]),
 }
@@ -91,7 +93,7 @@ SETTINGS = {
     "l1": {"l1": 0.01},
     "momentum": {"momentum": 0.9},
     "dropout": {"dropout": 0.4},
-    "all": {"lambda_": 0.05, "l1": 0.01, "momentum": 0.8, "dropout": 0.3},
+    "all": {"lambda_": 0.05, "l1": 0.01, "momentum": 0.8, "dropout": 0.3, "seed": 2**32 - 1},
 }
 
 

@@ -4,6 +4,7 @@ Legend: K members, B images in a mini-batch, O outputs, I inputs of a dense laye
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -116,7 +117,7 @@ def make_weights(count: int, layers: Sequence[LayerShape]) -> dict[str, Tensor]:
     generator, weights = torch.Generator().manual_seed(5), {}
     for number, layer in enumerate(layers):
         shape = layer.weight_shape
-        scale = (shape[1:].numel() if isinstance(shape, torch.Size) else torch.Size(shape[1:]).numel()) ** -0.5
+        scale = prod(shape[1:]) ** -0.5
         weights[f"layers.{number}.weight"] = scale * torch.randn(count, *shape, generator=generator)
         weights[f"layers.{number}.bias"] = 0.1 * torch.randn(count, shape[0], generator=generator)
     return weights
