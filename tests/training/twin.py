@@ -10,7 +10,7 @@ import torch.nn.functional as F
 PLAIN = {
     "sigmoid": lambda z: 1 / (1 + torch.exp(-z)),
     "tanh": torch.tanh,
-    "relu": lambda z: z.clamp(min=0),
+    "relu": F.relu,
     "leaky_relu": lambda z: torch.where(z > 0, z, 0.01 * z),
     "elu": lambda z: torch.where(z > 0, z, torch.exp(z.clamp(max=0)) - 1),
     "gelu": lambda z: z * 0.5 * (1 + torch.erf(z / 2**0.5)),

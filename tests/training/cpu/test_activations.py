@@ -6,7 +6,7 @@ import torch
 from numba import njit
 
 from src.training.cpu.activations import ACTIVATIONS, activate
-from tests.training.cpu.twin import ACTIVATION
+from tests.training.twin import PLAIN as ACTIVATION
 
 
 @njit

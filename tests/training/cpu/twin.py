@@ -1,6 +1,6 @@
 """The slow twin of the cpu engine: one member trained by a plain PyTorch loop, as slow and obvious as it gets.
 
-Legend: K members, B images in a mini-batch, O outputs, I inputs of a dense layer.
+Its forward pass is that of tests/training/twin.py. Legend: K members, B images in a mini-batch, C classes.
 """
 
 from collections.abc import Sequence
@@ -10,36 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.nets.shapes import ConvPool, Dense, LayerShape, chain
+from src.nets.shapes import Dense, LayerShape, chain
 from src.training.engine import Members
-
-ACTIVATION = {
-    "none": lambda z: z,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": F.relu,
-    "leaky_relu": F.leaky_relu,
-    "elu": F.elu,
-    "gelu": F.gelu,
-    "silu": F.silu,
-}
-
-
-def mix(x: Tensor) -> Tensor:
-    """lowbias32 on int64 values below 2^32."""
-    x = x ^ (x >> 16)
-    x = (x * 0x7FEB352D) & 0xFFFFFFFF
-    x = x ^ (x >> 15)
-    x = (x * 0x846CA68B) & 0xFFFFFFFF
-    return x ^ (x >> 16)
-
-
-def keep_mask(seed: int, step: int, dense: int, batch: int, units: int, p: float) -> Tensor:
-    """(B, U) bool: which inputs stay; equation (4) of src/training/engine.py."""
-    state = mix(mix(mix(torch.tensor(seed)) ^ step) ^ dense)
-    index = torch.arange(batch * units)
-    hashed = mix((state + 0x9E3779B9 * index) & 0xFFFFFFFF)
-    return ((hashed >> 8).float() * 2.0**-24 >= torch.tensor(p, dtype=torch.float32)).reshape(batch, units)
+from tests.training.twin import forward
 
 
 class Twin:
@@ -59,28 +32,10 @@ class Twin:
 
     def logits(self, images: Tensor, step: int | None) -> Tensor:
         """(B, C); step None: evaluation."""
-        x, dense = images.float() / 255, 0  # (B, C, H, W)
-        for number, layer in enumerate(self.layers):
-            weight, bias = self.weights[f"layers.{number}.weight"], self.weights[f"layers.{number}.bias"]
-            if isinstance(layer, ConvPool):
-                x = F.conv2d(x, weight, stride=layer.stride)
-                if layer.pool == "max":
-                    x = F.max_pool2d(x, layer.pool_size, layer.pool_stride)
-                elif layer.pool == "l2":
-                    size = layer.pool_size
-                    x = (F.avg_pool2d(x * x, size, layer.pool_stride) * size**2).sqrt()
-                x = x + bias[:, None, None]
-            else:
-                x, p = x.flatten(1), self.settings["dropout"]
-                if p > 0 and step is not None:
-                    x = x * keep_mask(int(self.settings["seed"]), step, dense, *x.shape, p)
-                    x = x / (1 - p) if self.convention == "inverted" else x
-                elif p > 0 and self.convention == "chapter":
-                    x = x * (1 - p)
-                x = x @ weight.T + bias
-                dense += 1
-            x = ACTIVATION[layer.activation](x)
-        return x
+        settings = self.settings
+        dropouts = [settings["dropout"]] * len(self.layers)
+        seed = None if step is None else int(settings["seed"])
+        return forward(self.layers, self.weights, images.float() / 255, dropouts, self.convention, seed, step)
 
     def step(self, images: Tensor, labels: Tensor, number: int, eta: float) -> float:
         """One mini-batch; its mean cost."""
