@@ -93,7 +93,7 @@ class MlflowTracker:
     """Turns a trial's events into notes; the journal under it writes them."""
 
     def __init__(
-        self, config: RunConfig, journal: "Journal", labels: "_Labels", seeds: list[int], names: list[str] | None
+        self, config: RunConfig, journal: Journal, labels: "_Labels", seeds: list[int], names: list[str] | None
     ):
         self._journal = journal
         self._not_finite = [False] * len(seeds)

@@ -1,26 +1,21 @@
-"""What MLflow holds of a trial, and what happens when MLflow is not there."""
+"""What MLflow holds of a trial, and the command that logs what a run could not."""
 
-import json
+import functools
 import math
-import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from src.config import RunConfig
-from src.results import tracking
+from src.results import journal, tracking
 from src.results.result import Result
-from src.results.tracking import Journal, NullTracker, log_pending, main, open_tracker
+from src.results.tracking import NullTracker, main, open_tracker
 
 # MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.
 pytestmark = pytest.mark.filterwarnings(
@@ -28,43 +23,17 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-class Clock:
-    """Seconds that pass when a test says so."""
+@functools.cache
+def raced(folder: Path) -> list[tuple[int, str, str]]:
+    """Starts two processes at once on a fresh database, folder/mlflow.db; each one's status, output and errors.
 
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Flaky:
-    """A client whose every call fails while `down`; with `late`, create_run fails after it has done its work."""
-
-    def __init__(self, client: Any):
-        self.client, self.down, self.late, self.calls = client, False, False, 0
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
-            if self.down:
-                raise ConnectionError("http://me:secret@host refused\nand much more text")
-            answer = getattr(self.client, name)(*args, **kwargs)
-            if self.late and name == "create_run":
-                raise TimeoutError("answered too late")
-            return answer
-
-        return call
-
-
-@pytest.fixture(scope="module")
-def raced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, str, str]]]:
-    """A fresh database that two processes started on at once, and what became of them: status, output, errors."""
-    path = tmp_path_factory.getbasetemp() / "empty-store" / "mlflow.db"  # test_ui.py copies it
+    Creating MLflow's tables takes seconds: this happens once for all tests, whichever of them comes first.
+    """
+    path = folder / "mlflow.db"
     code = """
 import sys
-from src.results import tracking
-client, experiment = tracking.connect(sys.argv[1], "raced")
+from src.results import journal
+client, experiment = journal.connect(sys.argv[1], "raced")
 print(client.create_run(experiment).info.status)
 """
     command = [sys.executable, "-c", code, f"sqlite:///{path}"]
@@ -73,55 +42,24 @@ print(client.create_run(experiment).info.status)
         for _ in range(2)
     ]
     ended = [(process.communicate(timeout=200), process.returncode) for process in both]
-    return path, [(status, out.strip(), err) for (out, err), status in ended]
-
-
-@pytest.fixture(scope="module")
-def empty_store(raced: tuple[Path, Any]) -> Path:
-    """A database with MLflow's tables; creating them takes seconds, so each test gets a copy."""
-    path, _ = raced
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    return path
+    return [(status, out.strip(), err) for (out, err), status in ended]
+
+
+def empty_store(folder: Path, factory: pytest.TempPathFactory) -> str:
+    """The address of a store of one's own in `folder`, with MLflow's tables and without runs of `sweepstack`."""
+    ready = factory.getbasetemp() / "empty-store"
+    raced(ready)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ready / "mlflow.db", folder)
+    return f"sqlite:///{folder}/mlflow.db"
 
 
 @pytest.fixture
-def uri(empty_store: Path, tmp_path: Path) -> str:
-    path = tmp_path / "mlruns" / "mlflow.db"
-    path.parent.mkdir()
-    shutil.copy(empty_store, path)
-    return f"sqlite:///{path}"
-
-
-@pytest.fixture
-def flaky(monkeypatch: pytest.MonkeyPatch) -> list[Flaky]:
-    """Puts a Flaky around every client that is connected from now on."""
-    made: list[Flaky] = []
-    connect = tracking.connect
-
-    def connected(*args: Any) -> tuple[Any, str]:
-        client, experiment_id = connect(*args)
-        made.append(Flaky(client))
-        return made[-1], experiment_id
-
-    monkeypatch.setattr(tracking, "connect", connected)
-    return made
-
-
-@pytest.fixture
-def silent_server() -> Iterator[str]:
-    """The address of a server that takes connections and never answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def closed_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+def uri(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return empty_store(tmp_path / "mlruns", tmp_path_factory)
 
 
 def config(uri: str, **changes: Any) -> RunConfig:
@@ -153,13 +91,13 @@ def result(seed: int = 0, status: str = "FINISHED", **more: Any) -> Result:
 
 def runs(uri: str, experiment: str = "sweepstack") -> list[Any]:
     """All runs in the order of their creation."""
-    client, experiment_id = tracking.connect(uri, experiment)
+    client, experiment_id = journal.connect(uri, experiment)
     found = client.search_runs([experiment_id], order_by=["attributes.start_time ASC"])
     return sorted(found, key=lambda run: (run.info.start_time, "mlflow.parentRunId" in run.data.tags))
 
 
 def history(uri: str, run: Any, key: str) -> list[tuple[int, float]]:
-    client, _ = tracking.connect(uri, "sweepstack")
+    client, _ = journal.connect(uri, "sweepstack")
     return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
 
 
@@ -263,13 +201,6 @@ def test_an_epoch_is_one_step_of_every_member_that_still_trains(uri: str, tmp_pa
     assert sorted(run.data.metrics["validation/error"] for run in members) == pytest.approx([0.3, 0.4])
 
 
-def test_a_connected_epoch_takes_one_call_a_member(uri: str, tmp_path: Path, flaky: list[Flaky]) -> None:
-    tracker = opened(config(uri, repeats=3), tmp_path)
-    before = flaky[0].calls
-    tracker.epoch([row(1), row(1), row(1)])
-    assert flaky[0].calls - before == 3
-
-
 def test_a_value_that_is_not_finite_is_left_out_and_named(uri: str, tmp_path: Path) -> None:
     tracker = opened(config(uri), tmp_path)
     tracker.epoch([row(1, **{"train/cost": 0.5})])
@@ -308,7 +239,7 @@ def test_results_weights_and_figures_are_kept_and_runs_end(uri: str, tmp_path: P
     weights = torch.load(artifacts(second)["weights.pt"], weights_only=True)
     assert torch.equal(weights["layers.0.bias"], torch.ones(3))
     assert artifacts(parent)["config.yaml"].is_relative_to(tmp_path / "mlruns" / "artifacts")
-    assert not (folder / tracking.PENDING).exists()
+    assert not (folder / journal.PENDING).exists()
 
 
 def test_single_values_are_drawn_as_bars(uri: str, tmp_path: Path) -> None:
@@ -347,182 +278,13 @@ def test_an_aborted_trial_leaves_no_run_open(uri: str, tmp_path: Path) -> None:
     assert runs(uri)[0].data.tags["reason"] == "Ctrl-C"
 
 
-def test_what_exceeds_mlflows_batches_goes_in_several(uri: str, tmp_path: Path) -> None:
-    client, experiment_id = tracking.connect(uri, "sweepstack")
-    run = client.create_run(experiment_id)
-    journal = Journal(uri, "sweepstack", tmp_path, runs={"a": run.info.run_id})
-    journal.batch(
-        "a",
-        metrics={f"m{index}": float(index) for index in range(1500)},
-        params={f"p{index}": "x" for index in range(250)},
-        tags={f"t{index}": "x" for index in range(150)},
-    )
-    journal.flush()
-    data = client.get_run(run.info.run_id).data
-    assert not journal.notes
-    assert (len(data.metrics), len(data.params)) == (1500, 250)
-    assert len([tag for tag in data.tags if tag.startswith("t")]) == 150
-
-
 def test_long_values_are_cut_to_what_mlflow_accepts(uri: str, tmp_path: Path) -> None:
     assert len(tracking.flatten({"model": {"maps": [20] * 4000}})["model.maps"]) == tracking.VALUE_LENGTH
     opened(config(uri, model={"hidden": [100] * 4000}), tmp_path)
     assert len(runs(uri)[0].data.params["model.hidden"]) == tracking.VALUE_LENGTH
 
 
-# A store that does not answer
-
-
-def test_training_goes_on_when_the_server_is_gone(uri: str, tmp_path: Path, flaky: list[Flaky]) -> None:
-    said: list[str] = []
-    clock = Clock()
-    tracker = opened(config(uri, repeats=2), tmp_path, say=said.append, clock=clock)
-    tracker.epoch([row(1), row(1)])
-    flaky[0].down = True
-    for epoch in range(2, 6):
-        tracker.epoch([row(epoch), row(epoch)])
-    assert len(said) == 1
-    assert "does not answer" in said[0]
-    assert "secret" not in said[0]
-    assert "\n" not in said[0]
-
-    flaky[0].down = False
-    clock.now += tracking.RETRY_SECONDS
-    tracker.epoch([row(6), row(6)])
-    assert len(said) == 2
-    assert "answers again" in said[1]
-    _, *members = runs(uri)
-    for member in members:
-        assert [step for step, _ in history(uri, member, "validation/accuracy")] == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_dead_store_is_tried_at_most_every_30_seconds(uri: str, tmp_path: Path, flaky: list[Flaky]) -> None:
-    clock = Clock()
-    tracker = opened(config(uri), tmp_path, say=lambda line: None, clock=clock)
-    flaky[0].down = True
-    tracker.epoch([row(1)])
-    tried = flaky[0].calls
-    for epoch in range(2, 30):
-        clock.now += 1
-        tracker.epoch([row(epoch)])
-    assert flaky[0].calls == tried
-    clock.now += 2
-    tracker.epoch([row(30)])
-    assert flaky[0].calls == tried + 1
-
-
-def test_a_long_outage_is_made_up_in_few_requests(uri: str, tmp_path: Path, flaky: list[Flaky]) -> None:
-    clock = Clock()
-    tracker = opened(config(uri, repeats=2), tmp_path, say=lambda line: None, clock=clock)
-    flaky[0].down = True
-    for epoch in range(1, 101):
-        tracker.epoch([row(epoch), row(epoch)])
-    flaky[0].down = False
-    before = flaky[0].calls
-    clock.now += 30
-    tracker.epoch([row(101), row(101)])
-    assert flaky[0].calls - before == 2
-    assert len(history(uri, runs(uri)[1], "eta")) == 101
-
-
-def test_the_last_try_at_the_end_does_not_wait_for_its_turn(uri: str, tmp_path: Path, flaky: list[Flaky]) -> None:
-    tracker = opened(config(uri), tmp_path, say=lambda line: None, clock=Clock())
-    flaky[0].down = True
-    tracker.epoch([row(1)])
-    flaky[0].down = False
-    tracker.finish([result()])
-    assert runs(uri)[0].info.status == "FINISHED"
-    assert not (tmp_path / tracking.PENDING).exists()
-
-
-def test_a_run_whose_creation_was_answered_too_late_is_not_created_twice(
-    uri: str, tmp_path: Path, flaky: list[Flaky], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        Flaky, "__init__", lambda self, client: self.__dict__.update(client=client, down=False, late=True, calls=0)
-    )
-    clock = Clock()
-    tracker = opened(config(uri), tmp_path, say=lambda line: None, clock=clock)
-    flaky[0].late = False
-    clock.now += 30
-    tracker.epoch([row(1)])
-    (run,) = runs(uri)
-    assert run.data.metrics["validation/accuracy"] == 0.9
-    assert run.data.params["optim.eta"] == "0.1"
-
-
-def test_a_server_that_never_was_there_costs_seconds_and_loses_nothing(uri: str, tmp_path: Path) -> None:
-    folder = tmp_path / "trial"
-    (folder / "member-00").mkdir(parents=True)
-    (folder / "member-00" / "weights.pt").write_bytes(b"weights")
-    (folder / "curves.png").write_bytes(b"a picture")
-    said: list[str] = []
-    start = time.monotonic()
-    tracker = opened(config(closed_port(), ensemble=2), folder, say=said.append, clock=Clock())
-    tracker.epoch([row(1), row(1, math.nan)])
-    tracker.finish([result(0), result(1)], {"vote/accuracy": 0.99}, [folder / "curves.png"])
-    assert time.monotonic() - start < 20  # with MLflow's own settings: minutes
-    assert len(said) == 2
-    pending = folder / tracking.PENDING
-    assert str(pending) in said[1]
-
-    moved = tmp_path / "moved"  # paths inside the folder stay valid
-    folder.rename(moved)
-    assert main([str(moved / tracking.PENDING), uri]) == 0
-    parent, *members = runs(uri)
-    assert parent.data.metrics == {"vote/accuracy": 0.99}
-    assert len(members) == 2
-    assert {run.info.status for run in (parent, *members)} == {"FINISHED"}
-    assert {key for run in (parent, *members) for key in artifacts(run)} == {
-        "config.yaml",
-        "figures/curves.png",
-        "weights.pt",
-    }
-    assert not (moved / tracking.PENDING).exists()
-
-
-def test_a_server_that_never_answers_costs_seconds(
-    silent_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    said: list[str] = []
-    start = time.monotonic()
-    opened(config(silent_server), tmp_path, say=said.append)
-    assert time.monotonic() - start < 15  # one try of 1 s, without retries; the import of MLflow may come on top
-    assert "does not answer" in said[0]
-
-
-def test_a_database_that_cannot_be_opened_costs_seconds(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").mkdir()
-    said: list[str] = []
-    start = time.monotonic()
-    opened(config(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path, say=said.append)
-    assert time.monotonic() - start < 15  # MLflow by itself tries for 100 s
-    assert "does not answer" in said[0]
-
-
-def test_pending_notes_are_logged_once_however_often_they_are_replayed(uri: str, tmp_path: Path) -> None:
-    tracker = opened(config(closed_port()), tmp_path, say=lambda line: None)
-    tracker.epoch([row(1)])
-    tracker.finish([result()])
-    path = tmp_path / tracking.PENDING
-    again = tmp_path / "again.json"
-    again.write_text(path.read_text())
-    assert log_pending(path, uri) == 0
-    assert log_pending(again, uri) == 0
-    (run,) = runs(uri)
-    assert history(uri, run, "validation/accuracy") == [(1, 0.9)]
-    assert run.data.metrics["test/accuracy"] == 0.97
-
-
-def test_a_replay_without_the_server_keeps_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tracker = opened(config(closed_port()), tmp_path, say=lambda line: None)
-    tracker.finish([result()])
-    path = tmp_path / tracking.PENDING
-    before = [(note["do"], note["run"]) for note in json.loads(path.read_text())["notes"]]
-    assert main([str(path)]) == 1
-    assert [(note["do"], note["run"]) for note in json.loads(path.read_text())["notes"]] == before
-    assert f"still left in {path}" in capsys.readouterr().out
+# The command
 
 
 @pytest.mark.parametrize("text", ["[]", "no json", "{}"])
@@ -538,130 +300,6 @@ def test_the_command_says_how_it_is_used(tmp_path: Path, capsys: pytest.CaptureF
     assert main([]) == 2
     assert main([str(tmp_path / "missing.json")]) == 2
     assert "usage: python -m src.results.tracking" in capsys.readouterr().err
-
-
-def test_what_the_store_refuses_is_kept_and_holds_up_nothing(uri: str, tmp_path: Path) -> None:
-    said: list[str] = []
-    tracker = opened(config(uri, repeats=2), tmp_path, say=said.append)
-    client, _ = tracking.connect(uri, "sweepstack")
-    _, first, second = sorted(runs(uri), key=lambda run: run.info.run_name)
-    client.delete_run(first.info.run_id)  # as a user does in the UI
-    tracker.epoch([row(1), row(1)])
-    tracker.epoch([row(2), row(2)])
-    assert [step for step, _ in history(uri, second, "eta")] == [1, 2]
-    assert len(said) == 1
-    assert "refuses" in said[0]
-    tracker.finish([result(0), result(1)])
-    assert client.get_run(second.info.run_id).info.status == "FINISHED"
-    client.restore_run(first.info.run_id)
-    assert log_pending(tmp_path / tracking.PENDING) == 0
-    assert [step for step, _ in history(uri, first, "eta")] == [1, 2]
-
-
-def test_a_file_that_is_gone_holds_up_nothing(uri: str, tmp_path: Path, flaky: list[Flaky]) -> None:
-    picture = tmp_path / "curves.png"
-    picture.write_bytes(b"a picture")
-    tracker = opened(config(uri), tmp_path, say=lambda line: None, clock=Clock())
-    flaky[0].down = True
-    tracker.finish([result()], artifacts=[picture, tmp_path / "never.png"])
-    picture.unlink()
-    assert log_pending(tmp_path / tracking.PENDING, say=lambda line: None) == 1
-    assert runs(uri)[0].info.status == "FINISHED"
-
-
-# The store
-
-
-def test_two_processes_may_start_on_a_fresh_store(raced: tuple[Path, list[tuple[int, str, str]]]) -> None:
-    path, ended = raced
-    assert ended == [(0, "RUNNING", "")] * 2
-    assert len(runs(f"sqlite:///{path}", "raced")) == 2
-
-
-def test_readers_do_not_wait_for_the_writer(uri: str, tmp_path: Path) -> None:
-    opened(config(uri), tmp_path)
-    connection = sqlite3.connect(tracking.sqlite_path(uri) or "")
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()
-
-
-def test_a_deleted_experiment_is_restored(uri: str, tmp_path: Path) -> None:
-    client, experiment_id = tracking.connect(uri, "sweepstack")
-    client.delete_experiment(experiment_id)
-    said: list[str] = []
-    opened(config(uri), tmp_path, say=said.append)
-    assert "restored" in said[0]
-    assert len(runs(uri)) == 1
-
-
-def test_an_experiment_that_another_process_creates_meanwhile_is_used() -> None:
-    class Racing:
-        found: Any = None
-
-        def get_experiment_by_name(self, name: str) -> Any:
-            return self.found
-
-        def create_experiment(self, name: str, artifacts: str | None) -> None:
-            self.found = SimpleNamespace(experiment_id="5", lifecycle_stage="active", tags={})
-            raise RuntimeError("exists already")
-
-        def get_experiment(self, experiment_id: str) -> Any:
-            return self.found
-
-        def set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
-            self.found.tags[key] = value
-
-    assert tracking._experiment_id(Racing(), "sweepstack", None, print) == "5"
-
-
-def test_an_experiment_that_cannot_be_created_is_an_error() -> None:
-    class Full:
-        def get_experiment_by_name(self, name: str) -> Any:
-            return None
-
-        def create_experiment(self, name: str, artifacts: str | None) -> None:
-            raise RuntimeError("the disk is full")
-
-    with pytest.raises(RuntimeError, match="disk is full"):
-        tracking._experiment_id(Full(), "sweepstack", None, print)
-
-
-def test_a_users_own_settings_of_mlflow_win(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
-    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
-    tracking.connect(uri, "sweepstack")
-    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
-    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
-
-
-def test_passwords_reach_no_message_no_file_and_no_param(tmp_path: Path) -> None:
-    address = closed_port().replace("//", "//me:secret@")
-    said: list[str] = []
-    opened(config(address), tmp_path, say=said.append).finish([result()])
-    assert "secret" not in (tmp_path / tracking.PENDING).read_text()
-    assert "me:***@" in (tmp_path / tracking.PENDING).read_text()
-    assert "secret" not in "".join(said)
-
-
-@pytest.mark.parametrize(
-    ("uri", "path"),
-    [
-        ("sqlite:///mlruns/mlflow.db", "mlruns/mlflow.db"),
-        ("sqlite:////data/mlflow.db?timeout=5", "/data/mlflow.db"),
-        ("sqlite+pysqlite:///a.db", "a.db"),
-        ("sqlite:///:memory:", None),
-        ("postgresql://host/base", None),
-        ("http://127.0.0.1:5000", None),
-    ],
-)
-def test_only_sqlite_addresses_have_a_file(uri: str, path: str | None) -> None:
-    assert tracking.sqlite_path(uri) == (None if path is None else Path(path))
-
-
-def test_a_relative_store_is_found_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert tracking.absolute("sqlite:///mlruns/m.db") == f"sqlite:///{tmp_path}/mlruns/m.db"
-    assert tracking.absolute("http://host:5000") == "http://host:5000"
 
 
 # What computed the numbers
