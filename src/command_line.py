@@ -32,18 +32,22 @@ def explain(arguments: list[str], error: Exception) -> str:
         path.name: sorted(option.stem for option in path.glob("*.yaml")) for path in CONF.iterdir() if path.is_dir()
     }
     problems, sound = list[str](), list[str]()
+    multirun = is_multirun(arguments)
     for argument in arguments:
         match = re.fullmatch(r"[+~]*([\w./@]+)=(.*)", argument, flags=re.DOTALL)
         if match is None or argument.startswith("hydra"):
             continue
         key, value = match.groups()
         if key in groups:
-            if value not in groups[key]:
+            swept = value.split(",") if multirun else [value]
+            if not set(swept) <= set(groups[key]):
                 problems.append(f"{key} = {value!r}: no such option; accepted: {', '.join(groups[key])}")
             elif key == "exp" and not argument.startswith("+"):
                 problems.append(f"exp={value}: an experiment is added, so write +exp={value}")
-            else:
+            elif len(swept) == 1:
                 sound.append(argument)
+        elif multirun and "," in value:
+            pass  # a sweep's values are checked one by one, once the command can be read
         elif any(known == key or known.startswith(f"{key}.") for known in all_keys()):
             sound.append(argument)
         else:
@@ -58,6 +62,32 @@ def explain(arguments: list[str], error: Exception) -> str:
     return "\n".join(
         ["The command cannot be read, nothing was started:", *(f"  {line}" for line in [*problems, message])]
     )
+
+
+def is_multirun(arguments: list[str]) -> bool:
+    """Whether the command sweeps (-m, also among other short options)."""
+    return any(re.fullmatch(r"--multirun|-[a-z]*m[a-z]*", argument) for argument in arguments)
+
+
+def check_sweep(arguments: list[str]) -> None:
+    """Raises ConfigError for a sweep any of whose combinations cannot run, so that none starts before all are right."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from src.config import ConfigError, parse
+
+    typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    overrides = OverridesParser.create().parse_overrides(typed)
+    problems = list[str]()
+    for batch in BasicSweeper.split_arguments(overrides, max_batch_size=None):
+        for combination in batch:
+            try:
+                parse(_composed([one for one in combination if not one.startswith("hydra")]))
+            except ConfigError as error:
+                problems += [line.strip() for line in str(error).splitlines()[1:]]
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
+        raise ConfigError(f"This sweep holds combinations that cannot run, nothing was started:\n{listed}")
 
 
 def _composed(overrides: list[str]) -> Any:

@@ -5,6 +5,7 @@ everything that is wrong in one go; each line names the field, the value receive
 """
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
@@ -116,13 +117,14 @@ class ModelConfig(Section):
                     continue
                 pool = layer.pool or self.pool
                 pool_size = 1 if pool == "none" else layer.pool_size or self.pool_size
+                pool_stride = 1 if pool == "none" else layer.pool_stride or self.pool_stride or pool_size
                 yield ConvPool(
                     maps=layer.conv,
                     field=layer.field or self.field,
                     stride=layer.stride or self.stride,
-                    pool="none" if pool_size == 1 and pool == "max" else pool,
+                    pool="none" if (pool, pool_size, pool_stride) == ("max", 1, 1) else pool,
                     pool_size=pool_size,
-                    pool_stride=1 if pool == "none" else layer.pool_stride or self.pool_stride or pool_size,
+                    pool_stride=pool_stride,
                     activation=activation,
                 )
 
@@ -135,7 +137,7 @@ class ModelConfig(Section):
 
 
 class OptimConfig(Section):
-    """Stochastic gradient descent, every value a member's own."""
+    """Stochastic gradient descent; what may differ inside a stack is marked."""
 
     eta: float = Field(gt=0, json_schema_extra=PER_MEMBER)
     lambda_: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L2; a step decays weights by eta·lambda_/batches
@@ -164,8 +166,8 @@ class TrainerConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     engine: Literal["auto", "torch", "cpu"] = "auto"
     compile: bool | Literal["auto"] = "auto"
-    precision: Literal["32", "tf32", "bf16"] = "32"  # CUDA only: tf32 or bf16 matrix products
-    threads: int | None = Field(None, ge=1)  # None: measured before training
+    precision: Literal[32, "tf32", "bf16"] = 32  # CUDA only: tf32 or bf16 matrix products
+    threads: int | None = Field(None, ge=1)  # None: all cores (cpu engine), or measured (torch engine on a CPU)
     chunk: int | None = Field(None, ge=1)  # mini-batches handed over in one go; None: chosen for about a second
 
 
@@ -203,6 +205,12 @@ class RunConfig(Section):
     def shapes(self) -> list[LayerShape]:
         """Every layer with its sizes, the softmax last."""
         return self.model.shapes(self.data)
+
+    def shown(self) -> dict[str, Any]:
+        """The configuration as plain values for files and tables; a password in tracking.uri is masked."""
+        content = self.model_dump()
+        content["tracking"]["uri"] = re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", self.tracking.uri)
+        return content
 
 
 def parse(raw: dict[str, Any], known_problems: list[str] | None = None) -> RunConfig:
@@ -248,7 +256,9 @@ def unknown_key(key: str, known: list[str]) -> str:
     """The line for a key that does not exist, with the nearest ones that do."""
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
     section = key.rsplit(".", 1)[0] + "." if "." in key else ""
-    near = near or [name for name in known if name.startswith(section)] or known
+    near = near or [name for name in known if section and name.startswith(section)]
+    if not near:
+        return f"{key}: no such key; python -m src.train --help lists all keys"
     return f"{key}: no such key; did you mean {_list(near)}?"
 
 
@@ -272,6 +282,7 @@ _RULES = {
     "float_type": "must be a number",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number of at most 64 bits",
     "bool_type": "must be true or false",
     "string_type": "must be a text",
     "string_too_short": "must not be empty",
@@ -280,19 +291,29 @@ _RULES = {
     "dict_type": "must be a section with keys of its own",
 }
 
+_OWN_RULES = {
+    "trainer.compile": "must be auto, true or false",
+    "trainer.precision": "must be 32, tf32 or bf16",
+    "model.layers": "must be a list of layers such as [{conv: 20, field: 5, pool: max}, {fc: 100, dropout: 0.5}]",
+}
+
 
 def _explain(item: Any) -> str:
     path = [part for part in item["loc"] if part not in ("conv", "fc", "bool") and not str(part).startswith("literal[")]
-    if item["type"] == "missing" and item["loc"][-1] in ("conv", "fc"):
+    if item["loc"][-1] in ("conv", "fc"):
         path.append(item["loc"][-1])
     key = ".".join(str(part) for part in path)
     if item["type"] == "extra_forbidden":
-        return unknown_key(key, all_keys())
+        return _extra_layer_key(key, item["loc"]) if "layers" in path else unknown_key(key, all_keys())
     rule = _RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
-    if key == "trainer.compile":
-        rule = "must be auto, true or false"
+    rule = _OWN_RULES.get(key, rule)
     received = "" if item["type"] == "missing" else f" = {_show(item['input'])}"
     return f"{key}{received}: {rule}{_range(path, rule)}"
+
+
+def _extra_layer_key(key: str, location: tuple[Any, ...]) -> str:
+    layer = ConvLayer if "conv" in location[:-1] else FcLayer
+    return f"{key}: no such key in a layer of this kind; accepted: {', '.join(layer.model_fields)}"
 
 
 def _range(path: list[Any], rule: str) -> str:
@@ -318,8 +339,7 @@ def _range(path: list[Any], rule: str) -> str:
         if kind in ends
     ]
     optional = type(None) in get_args(field.annotation)
-    accepted = " and ".join(words) + (" (or null)" if optional else "")
-    return f"; accepted: {accepted.strip()}" if accepted.strip() else ""
+    return f"; accepted: {' and '.join(words)}{' (or null)' if optional else ''}" if words else ""
 
 
 def _cross_checks(raw: dict[str, Any]) -> list[str]:

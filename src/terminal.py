@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from src.config import RunConfig
 from src.data.dataset import Dataset
@@ -21,8 +22,6 @@ from src.training.fit import Prepared
 from src.training.module import Row
 
 console = Console(highlight=False)
-# Messages and errors go where they do not mix with a table that is piped into a file.
-error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -32,12 +31,7 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     """A box that cannot be missed."""
-    console.print(Panel(text, title="Warning", border_style="bold yellow", padding=(0, 1)))
-
-
-def fail(text: str) -> None:
-    """The one paragraph of a command that cannot run."""
-    error_console.print(text, markup=False)
+    console.print(Panel(Text(text), title="Warning", border_style="bold yellow", padding=(0, 1)))
 
 
 def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
@@ -61,7 +55,7 @@ def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
     grid.add_column(style="bold")
     grid.add_column()
     for label, text in rows.items():
-        grid.add_row(label, text)
+        grid.add_row(label, Text(text))
     console.print(grid)
 
 
@@ -163,7 +157,7 @@ class ProgressBar:
 
 def table(results: list[Result], config: RunConfig, dataset: Dataset) -> None:
     """One line a member: best epoch, validation and test accuracy, and the published one beside MNIST only."""
-    shown = Table(box=SIMPLE_HEAD, title=f"{config.name} on {dataset.name}", title_style="bold")
+    shown = Table(box=SIMPLE_HEAD, title=Text(f"{config.name} on {dataset.name}"), title_style="bold")
     for column in ("member", "seed", "best epoch", "validation %", "test %"):
         shown.add_column(column, justify="right")
     published = dataset.is_mnist and config.published is not None
@@ -202,7 +196,7 @@ def percent(accuracy: float | None) -> str:
 
 def next_command(config: RunConfig, arguments: list[str], folder: Path) -> None:
     """What one would type now."""
-    typed = shlex.join(argument for argument in arguments if not argument.startswith("repeats="))
+    typed = shlex.join(argument for argument in arguments if not argument.startswith(("repeats=", "tracking.uri=")))
     lines = []
     if config.tracking.kind == "mlflow":
         lines.append("make ui                                  see and compare the runs in MLflow")

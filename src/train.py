@@ -7,6 +7,7 @@ stopped it.
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from src.results.summary import Summary
     from src.results.vote import Vote
 
-CANNOT_RUN, INTERRUPTED = 2, 130
+FAILED, CANNOT_RUN, INTERRUPTED = 1, 2, 130
 
 
 def main() -> None:
@@ -34,9 +35,20 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed by Hydra
     OmegaConf.register_new_resolver("experiments", command_line.experiments, replace=True)
     try:
+        if command_line.is_multirun(sys.argv[1:]):
+            command_line.check_sweep(sys.argv[1:])
         _job()
+    except UserError as error:
+        _stop(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _stop(command_line.explain(sys.argv[1:], error))
+    except OSError as error:
+        _stop(f"A file or folder could not be used: {error}. Nothing more was started.")
+    sys.exit(max(_statuses, default=0))
+
+
+# What each job of this command ended with: a sweep goes on after one that failed, and says so at its end.
+_statuses: list[int] = []
 
 
 def _stop(message: str, status: int = CANNOT_RUN) -> NoReturn:
@@ -46,17 +58,20 @@ def _stop(message: str, status: int = CANNOT_RUN) -> NoReturn:
 
 @hydra.main(version_base="1.3", config_path=str(command_line.CONF), config_name="config")
 def _job(composed: Any) -> None:
-    """One job. Errors end the process from here, so that Hydra adds nothing to the message."""
+    """One job. What ends the whole command leaves from here, so that Hydra adds nothing to the message."""
     try:
         results = _run(composed)
-    except UserError as error:
+    except (UserError, OSError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("Stopped.", INTERRUPTED)
     if any(result.status == "KILLED" for result in results):
         sys.exit(INTERRUPTED)
-    if any(result.status == "FAILED" for result in results):
-        _stop("A member never had a finite validation cost: its weights diverged. Try a smaller optim.eta.", 1)
+    failed = [str(number) for number, result in enumerate(results) if result.status == "FAILED"]
+    if failed:
+        words = f"Member {', '.join(failed)} never had a finite validation cost: the weights diverged."
+        print(f"{words} Try a smaller optim.eta.", file=sys.stderr)
+    _statuses.append(FAILED if failed else 0)
 
 
 def _run(composed: Any) -> "list[Result]":
@@ -88,21 +103,29 @@ def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None)
     terminal.header(prepared, config, folder)
     seeds = [member.seed for member in prepared.members]
     watch = _tracking(config, folder, prepared.dataset.name, prepared.device_name, seeds, arguments or [])
-    with Interrupt(terminal.say) as interrupted:
-        try:
-            with terminal.ProgressBar(prepared) as bar:
-                results = run(prepared, [bar, keep.Keeper(folder), watch], interrupted)
-        except BaseException as error:
-            watch.tracker.abort("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", repr(error))
-            raise
+    keeper = keep.Keeper(folder)
+    interrupt = Interrupt(terminal.say)
+    path = None
+    try:
+        with interrupt, terminal.ProgressBar(prepared) as bar:
+            results = run(prepared, [bar, keeper, watch], interrupt)
         path = keep.keep(results, folder)
         votes, summary = conclude(config, results, dataset)
-        if votes:
-            write_json(folder / "votes.json", [vote.as_json() for vote in votes])
+        left = [write_json(folder / "votes.json", [vote.as_json() for vote in votes])] if votes else []
         terminal.table(results, config, dataset)
         terminal.conclusion(config, dataset, votes, summary)
-        figures = _figures(config, results, folder, dataset, votes)
-        watch.tracker.finish(results, _metrics(votes, summary, len(results)), figures)
+        left += _figures(config, results, folder, dataset, votes)
+        watch.tracker.finish(results, _metrics(votes, summary, len(results)), left)
+    except BaseException as error:
+        # Lightning turns a second Ctrl-C into its own exit; whoever asked to stop is told so, not that it failed.
+        status = "KILLED" if interrupt.requested or isinstance(error, KeyboardInterrupt) else "FAILED"
+        if path is None:
+            with suppress(Exception):  # the first error is the one to tell
+                keeper.keep_last(status)
+        watch.tracker.abort(status, repr(error))
+        if interrupt.requested:
+            raise KeyboardInterrupt from error
+        raise
     terminal.say(f"Results: {path}")
     terminal.next_command(config, arguments or [], folder)
     return results
@@ -121,11 +144,10 @@ def conclude(config: "RunConfig", results: "list[Result]", dataset: "Dataset") -
     votes, validation = [], []
     for repeat in range(config.repeats):
         members = [result for result in results if result.repeat == repeat]
-        voting = [member for member in members if member.probabilities is not None]
-        shape = (0, len(dataset.test), dataset.classes)
-        given = torch.stack([member.probabilities for member in voting]) if voting else torch.zeros(shape)
-        votes.append(vote(given, dataset.test.labels))
-        known = [member.validation_accuracy for member in voting if member.validation_accuracy is not None]
+        nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # a member without a vote
+        given = [nothing if member.probabilities is None else member.probabilities for member in members]
+        votes.append(vote(torch.stack(given), dataset.test.labels))
+        known = [member.validation_accuracy for member in members if member.validation_accuracy is not None]
         validation.append(sum(known) / len(known) if known else None)
     return votes, summarise(validation=validation, test=[vote.accuracy for vote in votes])
 
@@ -147,10 +169,15 @@ def _figures(
 ) -> list[Path]:
     if not config.figures or all(not result.history for result in results):
         return []
+    from src import terminal
     from src.results.figures import draw
 
     test = dataset.test
-    return draw(results, folder / "figures", test.images, test.labels, votes[0] if votes else None)
+    try:
+        return draw(results, folder / "figures", test.images, test.labels, votes[0] if votes else None)
+    except Exception as error:  # a picture is no reason to lose a run
+        terminal.say(f"The figures could not be drawn ({error}); everything else is kept.")
+        return []
 
 
 class _Watch:

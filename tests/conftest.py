@@ -1,7 +1,14 @@
 """What all tests share: no GPU, one thread (small tensors gain nothing from more), no tracking of real runs."""
 
+import os
+
 import pytest
 import torch
+from hypothesis import settings
+
+# A loaded machine is slow, not wrong; and the same commit gives the same verdict in CI.
+settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("here")
 
 
 @pytest.fixture(autouse=True)

@@ -123,20 +123,92 @@ def test_an_ensemble_votes_once_a_repeat(tmp_path, shown):
     assert "n = 2" in shown()
 
 
-def test_a_run_that_breaks_is_tracked_as_failed(tmp_path, monkeypatch, shown):
-    ended = []
+class FakeTracker:
+    """Records what it is told; `broken` makes its epochs raise."""
 
-    class Tracker:
-        def abort(self, status, reason):
-            ended.append((status, reason))
+    def __init__(self, broken=None):
+        self.told, self.broken = [], broken
 
-        def epoch(self, rows):
-            raise RuntimeError("broken")
+    def abort(self, status, reason):
+        self.told.append((status, reason))
 
-    monkeypatch.setattr(train, "_tracking", lambda *_: train._Watch(Tracker()))
+    def epoch(self, rows):
+        if self.broken and rows[0]["epoch"] == 2:
+            raise self.broken
+
+    def finish(self, results, summary, artifacts):
+        self.told.append(("finish", [path.name for path in artifacts]))
+
+
+def with_tracker(monkeypatch, tracker):
+    monkeypatch.setattr(train, "_tracking", lambda *_: train._Watch(tracker))
+    return tracker
+
+
+def test_a_run_that_breaks_is_tracked_as_failed_and_keeps_its_last_results(tmp_path, monkeypatch, shown):
+    tracker = with_tracker(monkeypatch, FakeTracker(RuntimeError("broken")))
     with pytest.raises(RuntimeError, match="broken"):
+        train.train(digits(max_epochs=3, trainer={"chunk": 5}), tmp_path)
+    assert tracker.told == [("FAILED", "RuntimeError('broken')")]
+    (member,) = json.loads((tmp_path / "result.json").read_text())
+    assert (member["status"], len(member["history"])) == ("FAILED", 2)
+
+
+def test_a_second_ctrl_c_stops_at_once_as_killed(tmp_path, monkeypatch, shown):
+    class Impatient(FakeTracker):
+        def epoch(self, rows):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    tracker = with_tracker(monkeypatch, Impatient())
+    with pytest.raises(KeyboardInterrupt):
+        train.train(digits(max_epochs=3), tmp_path)
+    assert [status for status, _ in tracker.told] == ["KILLED"]
+    assert json.loads((tmp_path / "result.json").read_text())[0]["status"] == "KILLED"
+
+
+def test_figures_that_cannot_be_drawn_lose_nothing(tmp_path, monkeypatch, shown):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    tracker = with_tracker(monkeypatch, FakeTracker())
+    monkeypatch.setattr("src.results.figures.draw", full)
+    train.train(digits(figures=True, ensemble=2), tmp_path)
+    assert tracker.told == [("finish", ["votes.json"])]
+    assert "could not be drawn" in shown()
+
+
+def test_results_that_cannot_be_written_end_the_tracked_run_as_failed(tmp_path, monkeypatch, shown):
+    tracker = with_tracker(monkeypatch, FakeTracker())
+    monkeypatch.setattr(keep, "keep", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
         train.train(digits(), tmp_path)
-    assert ended == [("FAILED", "RuntimeError('broken')")]
+    assert tracker.told[0][0] == "FAILED"
+
+
+def sweep(monkeypatch, folder, *arguments):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(train, "_statuses", [])
+    monkeypatch.setattr(sys, "argv", ["train", "-m", *TINY, "tracking=none", "figures=false", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    return ended.value.code
+
+
+def test_a_sweep_goes_on_after_a_trial_that_diverged_and_says_so_at_its_end(tmp_path, monkeypatch, capsys):
+    assert sweep(monkeypatch, tmp_path, "optim.eta=1e38,0.1") == 1
+    left = sorted((tmp_path / "mlruns" / "hydra").glob("*/*-multirun/*/result.json"))
+    assert [json.loads(path.read_text())[0]["status"] for path in left] == ["FAILED", "FINISHED"]
+    assert "diverged" in capsys.readouterr().err
+
+
+def test_a_sweep_with_one_impossible_combination_does_not_start(tmp_path, monkeypatch, capsys):
+    assert sweep(monkeypatch, tmp_path, "optim.eta=0.1,-1", "model.dropout=0,1") == 2
+    error = capsys.readouterr().err
+    assert "nothing was started" in error
+    assert "optim.eta = -1: must be greater than 0" in error
+    assert "model.dropout = 1: must be less than 1" in error
+    assert not list((tmp_path / "mlruns").glob("hydra/*/*/*/result.json"))
 
 
 def test_results_so_far_are_kept_while_training(tmp_path):
@@ -236,12 +308,19 @@ def test_two_processes_may_start_at_once(tmp_path):
         (["data=nist"], ["data = 'nist': no such option; accepted: auto, digits, idx, mnist"]),
         (["model.maps=[20"], ["cannot be read"]),
         (["+optim.foo=1"], ["optim.foo: no such key"]),
+        (["model.layers=conv"], ["model.layers = 'conv': must be a list of layers"]),
+        (["model.layers=[{conv: 20, fc: 9}]"], ["model.layers.0.fc: no such key in a layer of this kind"]),
+        (["model.layers=[{conv: 20, dropout: 0.5}]"], ["accepted: conv, field, stride, pool"]),
+        (["nokey=1"], ["nokey: no such key; python -m src.train --help lists all keys"]),
+        (["-m", "+exp=shallow,conv", "optim.etaa=1"], ["optim.etaa: no such key"]),
+        (["hydra.run.dir=/proc/nowhere", "data=digits"], ["could not be used"]),
         (["data=mnist", "data.dir=nowhere"], ["nowhere"]),
         (["data=digits", "batch_size=5000"], ["batch_size = 5000: more than the 1197 training images"]),
     ],
 )
 def test_a_mistake_gets_one_clear_paragraph_and_a_status(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "_statuses", [])
     monkeypatch.setattr(sys, "argv", ["train", *arguments])
     with pytest.raises(SystemExit) as ended:
         train.main()
@@ -253,8 +332,27 @@ def test_a_mistake_gets_one_clear_paragraph_and_a_status(arguments, words, tmp_p
         assert word in error
 
 
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(shown):
+    from src.training.fit import prepare, run
+
+    config, data = example.config(name='"[/b]'), example.dataset()
+    prepared = prepare([config], data)
+    terminal.header(prepared, config, Path("[x]"))
+    terminal.table(run(prepared, []), config, data)
+    assert shown().count('"[/b]') == 2
+    assert "[x]" in shown()
+
+
+def test_a_password_in_the_stores_address_is_in_no_file(tmp_path, shown, monkeypatch):
+    with_tracker(monkeypatch, FakeTracker())
+    address = "postgresql://me:secret@somewhere/db"
+    train.train(digits(tracking={"uri": address, "kind": "mlflow"}), tmp_path, [f"tracking.uri={address}"])
+    assert "secret" not in (tmp_path / "result.json").read_text() + shown()
+
+
 def test_a_run_whose_member_diverged_ends_with_a_status_and_a_hint(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "_statuses", [])
     monkeypatch.setattr(sys, "argv", ["train", *TINY, "tracking=none", "optim.eta=1e38", "figures=false"])
     with pytest.raises(SystemExit) as ended:
         train.main()

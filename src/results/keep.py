@@ -14,7 +14,7 @@ import torch
 
 from src.results.result import Result, write_json
 
-# While training, results are written at most this often: a run that is killed outright loses no more than this.
+# While training, results are written at the ends of epochs, at most this often.
 KEEP_SECONDS = 30.0
 
 
@@ -36,16 +36,23 @@ class Keeper:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.clock = folder, clock
         self._last = clock()
+        self._so_far: Callable[[], list[Result]] | None = None
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
         """Nothing: results change with epochs."""
 
     def epoch_ended(self, rows: list[dict[str, float] | None], so_far: Callable[[], list[Result]]) -> None:
         """Keeps the results when the last time is KEEP_SECONDS ago."""
-        if self.clock() - self._last < KEEP_SECONDS:
+        self._so_far = so_far
+        if self.clock() - self._last >= KEEP_SECONDS:
+            self.keep_last("RUNNING")
+            self._last = self.clock()
+
+    def keep_last(self, status: str) -> None:
+        """Keeps what is known up to now under `status`: for a run that ends without its own results."""
+        if self._so_far is None:
             return
-        results = so_far()
+        results = self._so_far()
         for result in results:
-            result.status = "RUNNING"
+            result.status = status
         keep(results, self.folder)
-        self._last = self.clock()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Status = str  # FINISHED, KILLED (stopped by the user) or FAILED (no finite validation accuracy)
+Status = str  # FINISHED, KILLED (stopped by the user), FAILED (no finite validation cost), or RUNNING so far
 
 
 @dataclass
@@ -30,8 +30,8 @@ class Result:
     best_epoch: int | None
     validation_accuracy: float | None
     test_accuracy: float | None
-    seconds: float  # of training, the whole stack's
-    dataset: str  # what was used: mnist, mnist expanded, digits, …
+    seconds: float  # from the start of the stack's training to the member's last epoch
+    dataset: str  # what was used: mnist, mnist-expanded, digits, …
     device: str  # as the run's header says it
     weights: dict[str, Any] = field(repr=False, default_factory=dict)
     probabilities: Any = field(repr=False, default=None)
@@ -44,12 +44,13 @@ class Result:
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes `content` so that a reader never sees half a file. NaN and infinity become null."""
+def write_json(path: Path, content: Any) -> Path:
+    """Writes `content` so that a reader never sees half a file; returns `path`. NaN and infinity become null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
     draft.replace(path)
+    return path
 
 
 def _finite(content: Any) -> Any:

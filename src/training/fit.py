@@ -12,7 +12,7 @@ from torch import Tensor
 
 from src.config import ConfigError, RunConfig, TrainerConfig, structure_key
 from src.data.dataset import Dataset
-from src.nets.shapes import LayerShape
+from src.nets.shapes import LayerShape, parameter_count
 from src.results.result import Result
 from src.training import cpu
 from src.training.chunks import Chunks
@@ -45,7 +45,6 @@ class Prepared:
     device: torch.device
     engine: Engine
     chunks: Chunks
-    notes: list[str]  # one line each for what the user should know: why an engine was not taken, say
     step_seconds: float  # one mini-batch of the whole stack
     seconds: float  # estimated, for all epochs
 
@@ -67,6 +66,8 @@ def choose_device(config: TrainerConfig) -> torch.device:
     wanted = {"gpu": "cuda"}.get(config.accelerator, config.accelerator)
     available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     available += ["mps"] if torch.backends.mps.is_available() else []
+    if wanted == "auto" and config.engine == "cpu":
+        wanted = "cpu"
     if wanted == "auto":
         wanted = "cuda" if "cuda" in available else "cpu"
     if wanted not in available:
@@ -74,7 +75,7 @@ def choose_device(config: TrainerConfig) -> torch.device:
             f"trainer.accelerator = {config.accelerator!r}: this machine has no such device that torch can use; "
             f"accepted here: auto, {', '.join(available)}"
         )
-    if config.precision != "32" and wanted != "cuda":
+    if config.precision != 32 and wanted != "cuda":
         raise ConfigError(
             f"trainer.precision = {config.precision!r}: needs CUDA, and this run is on {wanted}; accepted: 32"
         )
@@ -91,12 +92,18 @@ def prepare(configs: list[RunConfig], dataset: Dataset, say: Callable[[str], Non
             f"batch_size = {config.batch_size}: more than the {len(dataset.train)} training images of {dataset.name}; "
             f"accepted: 1 to {len(dataset.train)}"
         )
+    if (config.trainer.threads or 1) > cores():
+        raise ConfigError(
+            f"trainer.threads = {config.trainer.threads}: this process may use {cores()} cores; "
+            f"accepted: 1 to {cores()}, or null"
+        )
     device, layers, stack = choose_device(config.trainer), config.shapes(), members_of(configs)
+    _check_memory(layers, len(stack), device)
     dataset = dataset.to(device)
     batches = len(dataset.train) // config.batch_size
     chunks = Chunks(config.data.order, [m.seed for m in stack], len(dataset.train), config.batch_size, 1, batches)
     probe = next(iter(chunks)).order
-    engine, step_seconds, notes = _engine(config, layers, stack, dataset, device, probe, say)
+    engine, step_seconds = _engine(config, layers, stack, dataset, device, probe, say)
     steps = config.max_epochs * batches
     length = config.trainer.chunk or max(1, round(CHUNK_SECONDS / step_seconds))
     chunks = Chunks(
@@ -106,7 +113,23 @@ def prepare(configs: list[RunConfig], dataset: Dataset, say: Callable[[str], Non
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
     seconds += config.max_epochs * _seconds_a_look(engine, dataset)
-    return Prepared(stack, layers, dataset, device, engine, chunks, notes, step_seconds, seconds)
+    return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
+
+
+def _check_memory(layers: list[LayerShape], members: int, device: torch.device) -> None:
+    """Raises ConfigError for a stack whose weights, gradients and best weights cannot fit the device at all."""
+    if device.type == "cuda":
+        _, room = torch.cuda.mem_get_info(device)
+    elif hasattr(os, "sysconf"):
+        room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        return
+    needed = 3 * 4 * members * parameter_count(layers)  # three float32 copies
+    if needed > room:
+        raise ConfigError(
+            f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "
+            f"{device.type} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
+        )
 
 
 def run(prepared: Prepared, observers: list[Observer], interrupted: Callable[[], bool] = lambda: False) -> list[Result]:
@@ -141,8 +164,8 @@ def _engine(
     device: torch.device,
     order: Tensor,
     say: Callable[[str], None],
-) -> tuple[Engine, float, list[str]]:
-    """The engine by `trainer.engine`, timed: (engine with its initial weights, seconds a step, notes)."""
+) -> tuple[Engine, float]:
+    """The engine by `trainer.engine`, timed: (engine with its initial weights, seconds a step)."""
     weights, members = first_weights(stack), hyperparameters(stack)
     train = dataset.train
     batches = len(train) // config.batch_size
@@ -165,7 +188,7 @@ def _engine(
     if reason is None:
         threads = config.trainer.threads or cores()
         engine: Engine = cpu.CpuEngine(layers, members, weights, batches, config.model.dropout_convention, threads)
-        return engine, seconds_a_step(engine), []
+        return engine, seconds_a_step(engine)
     if config.trainer.engine == "cpu":
         say(f"trainer.engine=cpu cannot serve this run ({reason}); the torch engine does.")
 
@@ -183,13 +206,15 @@ def _engine(
     wanted = config.trainer.compile
     if wanted == "auto":
         wanted = device.type != "mps" and compilation_pays(step_seconds, config.max_epochs * batches)
-    return (torch_engine(compiled=True) if wanted else engine), step_seconds, []
+    return (torch_engine(compiled=True) if wanted else engine), step_seconds
 
 
 def _cpu_engine_reason(config: RunConfig, layers: list[LayerShape], device: torch.device) -> str | None:
     """Why the CPU engine does not serve this run; None where it does."""
     if config.trainer.engine == "torch":
         return "trainer.engine=torch"
+    if config.trainer.compile is True:
+        return "trainer.compile=true"
     if device.type != "cpu":
         return f"the device is {device.type}"
     return cpu.unsupported(layers)

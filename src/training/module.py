@@ -33,6 +33,7 @@ class Observer(Protocol):
     def epoch_ended(self, rows: list[Row | None], so_far: Callable[[], list[Result]]) -> None:
         """After each epoch: one row of the history a member, None for those that had stopped before.
 
+        Also within an epoch, where a member stops there: then with its row alone.
         `so_far` gives the results up to here, without test accuracy, for who wants to keep them.
         """
 
@@ -99,7 +100,8 @@ class StackModule(pl.LightningModule):
         if chunk.ends_epoch:
             self._drop_stopped(chunk)
             self._new_epoch()
-        self.killed = self.killed or self.interrupted()
+        last = chunk.ends_epoch and chunk.epoch + 1 == self.members[0].config.max_epochs
+        self.killed = self.interrupted() and not last
         if self.killed or all(member.done for member in self.progress):
             self.trainer.should_stop = True
 
@@ -111,7 +113,7 @@ class StackModule(pl.LightningModule):
         member, progress = self.members[number], self.progress[number]
         known = progress.best_epoch is not None
         return Result(
-            config=member.config.model_dump(),
+            config=member.config.shown(),
             seed=member.seed,
             status="KILLED" if self.killed and not progress.done else "FINISHED" if known else "FAILED",
             history=progress.history,
@@ -138,31 +140,41 @@ class StackModule(pl.LightningModule):
         weights = self.engine.weights()
         batch = chunk.first_step + chunk.order.shape[1]
         rows: list[Row | None] = [None] * len(self.members)
-        self._keep_best(chunk.epoch, weights, costs, accuracies)
-        for place, number in enumerate(self.rows):
+        live = [(place, number) for place, number in enumerate(self.rows) if not self.progress[number].done]
+        due = {number for _, number in live if self.progress[number].stopping.was_due(batch)}
+        self._keep_best(chunk.epoch, weights, costs, accuracies, [pair for pair in live if pair[1] not in due])
+        for place, number in live:
             member = self.progress[number]
-            if member.done:
-                continue
-            if chunk.ends_epoch:
-                row = self._row(place, chunk.epoch, float(eta[place]), weights)
-                row |= {"validation/cost": costs[place], "validation/accuracy": accuracies[place]}
-                rows[number] = row
-                member.history.append(row)
-                member.schedule.epoch_ended(accuracies[place])
-            member.seconds = time.perf_counter() - self._start
-            stopped = member.stopping.checked(accuracies[place], batch, chunk.ends_epoch)
+            stopped = number in due or member.stopping.checked(accuracies[place], batch, chunk.ends_epoch)
             # A cost that is not finite comes from weights that are not: they never recover.
             member.done = stopped or not math.isfinite(costs[place])
-        if chunk.ends_epoch:
+            member.seconds = time.perf_counter() - self._start
+            # A member that stops within an epoch leaves a row of it, one that should have stopped before does not.
+            if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != chunk.epoch + 1):
+                continue
+            row = self._row(place, chunk.epoch, float(eta[place]), weights)
+            row |= {"validation/cost": costs[place], "validation/accuracy": accuracies[place]}
+            rows[number] = row
+            member.history.append(row)
+            member.schedule.epoch_ended(accuracies[place])
+        if any(row is not None for row in rows):
             for observer in self.observers:
                 observer.epoch_ended(rows, self.results)
 
-    def _keep_best(self, epoch: int, weights: dict[str, Tensor], costs: list[float], accuracies: list[float]) -> None:
+    def _keep_best(
+        self,
+        epoch: int,
+        weights: dict[str, Tensor],
+        costs: list[float],
+        accuracies: list[float],
+        live: list[tuple[int, int]],
+    ) -> None:
+        """Keeps the weights of those of `live`, (place, number), whose accuracy is at least their best so far."""
         better = []
-        for place, number in enumerate(self.rows):
+        for place, number in live:
             member = self.progress[number]
             # "At least the best so far": the latest of equals counts [network3.py].
-            if not member.done and math.isfinite(costs[place]) and accuracies[place] >= member.best_accuracy:
+            if math.isfinite(costs[place]) and accuracies[place] >= member.best_accuracy:
                 member.best_accuracy, member.best_epoch = accuracies[place], epoch + 1
                 better.append((number, place))
         if better:

@@ -11,11 +11,10 @@ from src.training.engine import Members
 
 @dataclass(frozen=True)
 class Member:
-    """One network: the trial it belongs to, its seed, and its place among the trial's repeats and votes."""
+    """One network: its trial's configuration, its seed, and its place among the trial's repeats and votes."""
 
     config: RunConfig
     seed: int
-    trial: int
     repeat: int
     vote: int
 
@@ -23,8 +22,8 @@ class Member:
 def members_of(configs: list[RunConfig]) -> list[Member]:
     """All members of the trials, in order; a trial's seeds are consecutive from its own `seed`."""
     return [
-        Member(config, (config.seed + repeat * config.ensemble + vote) % 2**32, trial, repeat, vote)
-        for trial, config in enumerate(configs)
+        Member(config, (config.seed + repeat * config.ensemble + vote) % 2**32, repeat, vote)
+        for config in configs
         for repeat in range(config.repeats)
         for vote in range(config.ensemble)
     ]

@@ -1,9 +1,12 @@
 """When one member stops: never before `max_epochs`, on a plateau, or by the tutorial's patience.
 
 patience_epochs    after patience_epochs epochs without a better validation accuracy         [N6, ch. 3]
-patience_batches   at mini-batch t once t ≥ patience; whenever the validation error falls below
-                   improvement_threshold · best, patience = max(patience, patience_increase · t); the
+patience_batches   at the first mini-batch t (from 0) with patience ≤ t; whenever the validation error falls
+                   below improvement_threshold · best, patience = max(patience, patience_increase · t); the
                    error is looked at every min(batches, patience/2) mini-batches            [DLT, mlp.py]
+
+The tutorial's own settings look once an epoch. Where patience/2 is less than an epoch, looks start anew with each epoch
+here, and a member that runs out of patience between two looks trains on to the next without effect on its result.
 """
 
 from src.config import StopConfig
@@ -24,12 +27,16 @@ class Stopping:
         self.best_accuracy, self.waited = -1.0, 0
         self.best_error, self.patience = float("inf"), float(config.patience_batches)
 
-    def checked(self, accuracy: float, batch: int, epoch_ended: bool) -> bool:
-        """`accuracy` in 0…1 after `batch` mini-batches since the start. A NaN is never an improvement."""
+    def was_due(self, batches: int) -> bool:
+        """Whether the member should have stopped before the look after `batches` mini-batches, which then is void."""
+        return self.config.rule == "patience_batches" and self.patience <= batches - 2
+
+    def checked(self, accuracy: float, batches: int, epoch_ended: bool) -> bool:
+        """`accuracy` in 0…1 after `batches` mini-batches since the start. A NaN is never an improvement."""
         if self.config.rule == "patience_epochs":
             return epoch_ended and self._plateau(accuracy)
         if self.config.rule == "patience_batches":
-            return self._out_of_patience(1 - accuracy, batch)
+            return self._out_of_patience(1 - accuracy, batches - 1)
         return False
 
     def _plateau(self, accuracy: float) -> bool:

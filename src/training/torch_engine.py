@@ -38,7 +38,7 @@ class TorchEngine:
         batches: int,
         convention: str,
         device: torch.device,
-        precision: str = "32",
+        precision: int | str = 32,
         compiled: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
@@ -66,8 +66,8 @@ class TorchEngine:
         if self.device.type == "cpu":
             threads = torch.get_num_threads()
             words.append(f"{threads} thread{'s' if threads > 1 else ''}")
-        elif self.precision != "32":
-            words.append(self.precision)
+        elif self.precision != 32:
+            words.append(str(self.precision))
         return ", ".join(words)
 
     def load(self, weights: Weights) -> None:

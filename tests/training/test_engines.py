@@ -84,6 +84,7 @@ def test_200_steps_equal_a_plain_loop_with_dropout(engine, convention):
         [{"conv": 3, "field": 3, "pool": "l2"}, {"fc": 5}],
         [{"conv": 3, "field": 4, "stride": 2, "pool": "none"}, {"fc": 5, "dropout": 0.3}, {"fc": 4}],
         [{"conv": 2, "field": 3}, {"conv": 4, "field": 2, "pool_size": 2, "pool_stride": 1}],
+        [{"conv": 3, "field": 3, "pool_size": 1, "pool_stride": 2}, {"fc": 4}],
         [{"conv": 2, "field": 3, "pool_size": 3, "pool_stride": 2}, {"conv": 3, "field": 2, "pool": "none"}],
         [],
     ],

@@ -123,12 +123,22 @@ def test_training_ends_when_no_member_is_left():
 def test_the_tutorials_patience_looks_within_epochs():
     stop = {"rule": "patience_batches", "patience_batches": 6}
     config = example.config(stop=stop, max_epochs=50, optim={"eta": 1e-9})
-    results, _, prepared, _ = go([config])
+    results, recorder, prepared, _ = go([config])
     assert sorted(prepared.chunks.checks) == [3, 6, 9, 12]
-    # The first look is an improvement at batch 3 and makes the patience max(6, 2·3); at batch 6 it is over.
-    assert results[0].history == []
-    assert results[0].best_epoch == 1
-    assert results[0].status == "FINISHED"
+    # The first look, after mini-batch 2, improves and leaves patience at max(6, 2 · 2). Mini-batch 6 comes before the
+    # look after mini-batch 8, which is void; the epoch has its row all the same, for the best weights are from it.
+    assert (results[0].status, results[0].best_epoch) == ("FINISHED", 1)
+    assert [row["epoch"] for row in results[0].history] == [1]
+    assert len(recorder.epochs) == 1
+
+
+def test_a_look_that_comes_after_the_patience_is_void():
+    stop = {"rule": "patience_batches", "patience_batches": 24, "patience_increase": 1.0}
+    config = example.config(stop=stop, max_epochs=50, optim={"eta": 1e-9})  # 12 mini-batches, a look an epoch
+    results, _, _, _ = go([config])
+    # Looks after mini-batches 11, 23 and 35; mini-batch 24 ends it: the third look is void, as in the tutorial.
+    assert [row["epoch"] for row in results[0].history] == [1, 2]
+    assert results[0].best_epoch == 2
 
 
 def test_a_diverged_member_ends_as_failed_and_the_others_do_not_notice():
@@ -231,16 +241,41 @@ def test_the_fastest_number_of_threads_is_taken_and_set():
     assert torch.get_num_threads() == 2
 
 
-def test_threads_are_measured_when_none_are_given():
-    prepared = prepare([example.config(trainer={"threads": None})], example.dataset())
-    assert torch.get_num_threads() in (1, 2, 4, 8, 16, 32, 64) or torch.get_num_threads() == fit.cores()
-    assert "thread" in prepared.engine.description
+@pytest.mark.parametrize(("threads", "measured"), [(None, 1), (1, 0)])
+def test_threads_are_measured_when_none_are_given(threads, measured, monkeypatch):
+    calls = []
+    monkeypatch.setattr(fit, "fastest_threads", lambda seconds, cores: calls.append(seconds() > 0))
+    prepare([example.config(trainer={"threads": threads})], example.dataset())
+    assert calls == [True] * measured
+
+
+def test_more_threads_than_cores_are_refused():
+    with pytest.raises(ConfigError, match=r"trainer\.threads = 20000: this process may use"):
+        prepare([example.config(trainer={"threads": 20000})], example.dataset())
+
+
+def test_a_stack_that_cannot_fit_the_memory_is_refused():
+    with pytest.raises(ConfigError, match=r"members of .* parameters need .* GiB, and cpu has .*; accepted: smaller"):
+        prepare([example.config(model={"hidden": [10**10]})], example.dataset())
+
+
+def test_a_compiled_step_is_the_torch_engines():
+    assert (
+        fit._cpu_engine_reason(example.config(trainer={"engine": "auto", "compile": True}), [], torch.device("cpu"))
+        == "trainer.compile=true"
+    )
+
+
+def test_the_cpu_engine_asks_for_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device(example.config(trainer={"engine": "cpu"}).trainer).type == "cpu"
+    assert choose_device(example.config(trainer={"engine": "auto"}).trainer).type == "cuda"
 
 
 @pytest.mark.parametrize("engine", ["auto", "cpu"])
 def test_the_cpu_engine_serves_where_it_can(engine):
-    results, _, prepared, lines = go([example.config(trainer={"engine": engine, "threads": 2}, repeats=3)])
-    assert prepared.engine.description == "cpu, 2 threads"
+    results, _, prepared, lines = go([example.config(trainer={"engine": engine, "threads": 1}, repeats=3)])
+    assert prepared.engine.description == "cpu, 1 thread"
     assert lines == []
     plain, _, _, _ = go([example.config(repeats=3)])
     for one, other in zip(results, plain, strict=True):

@@ -50,39 +50,48 @@ def test_patience_in_epochs_looks_at_epochs_ends_only():
     assert not any(stopping.checked(0.5, batch, False) for batch in range(5))
 
 
-def twin_patience(config, errors, every):
-    """The loop of the tutorial's mlp.py, told where it stops."""
-    patience, best = config.patience_batches, float("inf")
-    for number, error in enumerate(errors, start=1):
-        batch = number * every
-        if error < best:
-            if error < best * config.improvement_threshold:
-                patience = max(patience, batch * config.patience_increase)
-            best = error
-        if patience <= batch:
-            return number
-    return None
+def twin_patience(config, errors, batches):
+    """The loops of the tutorial's mlp.py, a look an epoch: (epochs looked at, epoch of the best error), from 1."""
+    patience, best, best_epoch, looked = config.patience_batches, float("inf"), None, 0
+    for epoch, error in enumerate(errors, start=1):
+        for minibatch in range(batches):
+            t = (epoch - 1) * batches + minibatch
+            if (t + 1) % batches == 0:
+                looked = epoch
+                if error < best:
+                    if error < best * config.improvement_threshold:
+                        patience = max(patience, t * config.patience_increase)
+                    best, best_epoch = error, epoch
+            if patience <= t:
+                return looked, best_epoch
+    return looked, best_epoch
 
 
 @given(
-    st.lists(st.floats(0, 1), min_size=1, max_size=40),
+    st.lists(st.integers(0, 64), min_size=1, max_size=40),
     st.integers(1, 300),
-    st.floats(1, 3),
-    st.floats(0.5, 1),
+    st.sampled_from([1.0, 1.5, 2.0, 2.25]),
+    st.sampled_from([0.5, 0.75, 0.995, 1.0]),
     st.integers(1, 20),
 )
-def test_patience_in_batches_is_the_tutorials(errors, patience, increase, threshold, every):
+def test_patience_in_batches_is_the_tutorials(errors, patience, increase, threshold, batches):
     config = StopConfig(
         rule="patience_batches",
         patience_batches=patience,
         patience_increase=increase,
         improvement_threshold=threshold,
     )
-    errors = [1 - (1 - error) for error in errors]  # as the accuracy carries them
-    stopping = Stopping(config)
-    said = [stopping.checked(1 - error, number * every, True) for number, error in enumerate(errors, start=1)]
-    expected = twin_patience(config, errors, every)
-    assert (said.index(True) + 1 if True in said else None) == expected
+    errors = [error / 64 for error in errors]  # exact in binary, so that 1 − (1 − error) is error
+    stopping, looked, best, best_epoch = Stopping(config), 0, float("inf"), None
+    for epoch, error in enumerate(errors, start=1):
+        if stopping.was_due(epoch * batches):
+            break
+        looked = epoch
+        if error < best:
+            best, best_epoch = error, epoch
+        if stopping.checked(1 - error, epoch * batches, True):
+            break
+    assert (looked, best_epoch) == twin_patience(config, errors, batches)
 
 
 def test_without_a_rule_nobody_stops():
