@@ -2,7 +2,7 @@
 
     python -m src.compare RUN_FOLDER RUN_FOLDER… [-o FILE.png]
 
-Each folder holds the result.json that a run left (src/results/result.py). The chapter's problem, tanh against sigmoid
+Each folder holds the result.json that a run left (src/result.py). The chapter's problem, tanh against sigmoid
 [N6], is `python -m src.compare` of a conv2 and a conv2_tanh run.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.error import UserError
-from src.results.result import Result
+from src.result import Result
 
 if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does not wait for it
     from rich.table import Table

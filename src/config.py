@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from pydantic.config import JsonDict
 
 from src.error import UserError
-from src.nets.shapes import ConvPool, Dense, LayerShape, ShapeError, chain
+from src.shapes import ConvPool, Dense, LayerShape, ShapeError, chain
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"]
 Pooling = Literal["max", "l2", "none"]

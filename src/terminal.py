@@ -14,10 +14,10 @@ from rich.text import Text
 
 from src.config import RunConfig
 from src.data.dataset import Dataset
-from src.nets.shapes import ConvPool, LayerShape, parameter_count
-from src.results.result import Result
+from src.result import Result
 from src.results.summary import Summary
 from src.results.vote import Vote
+from src.shapes import ConvPool, LayerShape, parameter_count
 from src.training.fit import Prepared
 from src.training.module import Row
 

@@ -23,7 +23,7 @@ from src.error import UserError
 if TYPE_CHECKING:
     from src.config import RunConfig
     from src.data.dataset import Dataset
-    from src.results.result import Result
+    from src.result import Result
     from src.results.summary import Summary
     from src.results.vote import Vote
 
@@ -93,8 +93,8 @@ def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None)
     from src import terminal
     from src.data.load import load
     from src.interrupt import Interrupt
+    from src.result import write_json
     from src.results import keep
-    from src.results.result import write_json
     from src.training.fit import prepare, run
 
     dataset = load(config.data)

@@ -25,6 +25,7 @@ from src.results.journal import ENVIRONMENT, absolute, masked, sqlite_path
 from src.results.view import KEY, TAG, view_url
 
 STORE = "sqlite:///mlruns/mlflow.db"
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")  # of databases; servers are told apart before
 PORTS_TRIED = 100
 START_SECONDS = 120.0  # 4 s on a quiet machine
 STOP_SECONDS = 5.0
@@ -44,6 +45,8 @@ def store_uri(given: str) -> str:
     uri = absolute(given if "://" in given else f"sqlite:///{Path(given).as_posix()}")
     if uri.startswith("http"):
         raise UiError(f"{masked(uri)} is an MLflow server, which has a UI of its own: open that address.", 2)
+    if "://" in given and given.split("://")[0].split("+")[0] not in SCHEMES:
+        raise UiError(f"{masked(uri)}: no kind of store that MLflow knows; accepted: {', '.join(SCHEMES)} or a path", 2)
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
         raise UiError(
@@ -57,6 +60,8 @@ def store_uri(given: str) -> str:
 
 def free_port(host: str, wanted: int) -> int:
     """`wanted`, or the next port that nobody listens on. Raises UiError when there is none within PORTS_TRIED."""
+    if not 1 <= wanted <= 65535:
+        raise UiError(f"--port {wanted}: must be a port number; accepted: 1 to 65535", 2)
     for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             if os.name == "posix":  # a port whose last connection closed a moment ago is free

@@ -10,7 +10,7 @@ import matplotlib.image
 import pytest
 
 from src.compare import differences, main, read_run, read_runs
-from src.results.result import write_json
+from src.result import write_json
 
 
 def member(name: str = "conv2", activation: str = "sigmoid", **changes: Any) -> dict[str, Any]:

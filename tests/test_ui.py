@@ -19,8 +19,8 @@ import pytest
 
 from src import ui
 from src.config import RunConfig
+from src.result import Result
 from src.results import journal, tracking
-from src.results.result import Result
 from tests.results.test_tracking import empty_store
 
 # MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.
@@ -130,6 +130,17 @@ def test_a_missing_store_gets_one_paragraph(given: str, tmp_path: Path, capsys: 
 def test_a_server_has_its_own_ui(capsys: pytest.CaptureFixture[str]) -> None:
     assert ui.main(["http://me:secret@host:5000"]) == 2
     assert "http://me:***@host:5000 is an MLflow server" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["-1", "0", "99999"])
+def test_a_port_that_is_none_is_refused(port: str, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ui.main(["--port", port, str(store)]) == 2
+    assert f"--port {port}: must be a port number; accepted: 1 to 65535" in capsys.readouterr().err
+
+
+def test_a_store_of_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ui.main(["foo://bar"]) == 2
+    assert "foo://bar: no kind of store that MLflow knows; accepted: sqlite" in capsys.readouterr().err
 
 
 def test_the_store_is_named_absolutely(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

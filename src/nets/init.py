@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from src.nets.shapes import ConvPool, LayerShape
+from src.shapes import ConvPool, LayerShape
 
 
 def initial_weights(layers: list[LayerShape], init: str, seed: int) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.nets import shapes
+from src import shapes
 from src.nets.activations import ACTIVATIONS
 from src.nets.dropout import drop
 

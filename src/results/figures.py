@@ -23,7 +23,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from src.results.result import Result
+from src.result import Result
 from src.results.vote import NO_ANSWER, Vote
 from src.results.vote import vote as take_vote
 

@@ -27,7 +27,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from src.results.result import write_json
+from src.result import write_json
 from src.results.view import write_view
 
 Note = dict[str, Any]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from src.results.result import Result, write_json
+from src.result import Result, write_json
 
 # While training, results are written at the ends of epochs, at most this often.
 KEEP_SECONDS = 30.0

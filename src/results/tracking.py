@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from src.config import RunConfig
+from src.result import Result, Status
 from src.results.journal import PENDING, UID_TAG, Journal, Row, absolute, log_pending, masked, milliseconds
-from src.results.result import Result, Status
 
 GIT_SECONDS = 5.0
 VALUE_LENGTH = 6000  # MLflow 3.17: MAX_PARAM_VAL_LENGTH

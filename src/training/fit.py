@@ -12,8 +12,8 @@ from torch import Tensor
 
 from src.config import ConfigError, RunConfig, TrainerConfig, structure_key
 from src.data.dataset import Dataset
-from src.nets.shapes import LayerShape, parameter_count
-from src.results.result import Result
+from src.result import Result
+from src.shapes import LayerShape, parameter_count
 from src.training import cpu
 from src.training.chunks import Chunks
 from src.training.engine import Engine, Members

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from src.data.dataset import Dataset
-from src.results.result import Result
+from src.result import Result
 from src.training.chunks import Chunk, Chunks
 from src.training.engine import Engine
 from src.training.schedule import Schedule

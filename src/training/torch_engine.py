@@ -15,7 +15,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from src.nets.dropout import step_key
 from src.nets.network import Network
-from src.nets.shapes import LayerShape
+from src.shapes import LayerShape
 from src.training.engine import Members
 
 # Images a member sees at once in evaluation; 1,000 and more are up to twice as slow for convolutions on a CPU.

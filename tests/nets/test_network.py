@@ -8,7 +8,7 @@ import torch
 from src.nets.dropout import drop, step_key
 from src.nets.init import initial_weights
 from src.nets.network import Network, l2_pool
-from src.nets.shapes import chain, parameter_count
+from src.shapes import chain, parameter_count
 from tests import example
 from tests.training import twin
 

@@ -11,8 +11,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from src.result import Result
 from src.results import figures
-from src.results.result import Result
 from src.results.vote import Vote, vote
 
 NAN = math.nan

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from src.config import RunConfig
+from src.result import Result
 from src.results import journal, tracking
-from src.results.result import Result
 from src.results.tracking import NullTracker, main, open_tracker
 
 # MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, from_numpy
 
-from src.nets.shapes import Dense, LayerShape
+from src.shapes import Dense, LayerShape
 from src.training.cpu import network
 from src.training.cpu.activations import ACTIVATIONS
 from src.training.cpu.layout import Plan, aligned, pack, unpack

@@ -19,7 +19,7 @@ from math import prod
 import numpy as np
 from torch import Tensor, from_numpy
 
-from src.nets.shapes import ConvPool, Dense, LayerShape
+from src.shapes import ConvPool, Dense, LayerShape
 from src.training.cpu.activations import ACTIVATIONS
 from src.training.cpu.vectors import EIGHT, FIVE, FOUR, LANES
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.nets.shapes import ConvPool, Dense
+from src.shapes import ConvPool, Dense
 from src.training.cpu import CpuEngine, unsupported
 from src.training.cpu.engine import _Queue
 from tests.training.cpu.twin import make_members, make_weights, with_softmax

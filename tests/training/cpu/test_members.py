@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.nets.shapes import ConvPool, Dense
+from src.shapes import ConvPool, Dense
 from src.training.cpu import CpuEngine
 from src.training.engine import Members
 from tests.training.cpu.twin import make_images, make_weights, with_softmax

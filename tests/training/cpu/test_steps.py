@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.nets.shapes import ConvPool, Dense, LayerShape
+from src.shapes import ConvPool, Dense, LayerShape
 from src.training.cpu.engine import CpuEngine
 from tests.training.cpu.twin import Twin, make_images, make_members, make_weights, with_softmax
 

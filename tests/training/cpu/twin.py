@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.nets.shapes import Dense, LayerShape, chain
+from src.shapes import Dense, LayerShape, chain
 from src.training.engine import Members
 from tests.training.twin import forward
 
