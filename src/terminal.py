@@ -120,6 +120,7 @@ class ProgressBar:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
+            refresh_per_second=2,  # each refresh takes a core from the training
             disable=not console.is_terminal,
         )
         self.task = self.bar.add_task("", total=self.epochs * self.batches, epoch=1, epochs=self.epochs, best="")
