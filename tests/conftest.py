@@ -1,10 +1,14 @@
 """What all tests share: no GPU, one thread (small tensors gain nothing from more), no tracking of real runs."""
 
 import os
+import signal
 
 import pytest
 import torch
 from hypothesis import settings
+
+# Started in the background of a shell, Python finds SIGINT ignored; tests send it, to themselves and to their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A loaded machine is slow, not wrong; and the same commit gives the same verdict in CI.
 settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
