@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.error import UserError
-from src.result import Result
+from src.result import Result, dotted
 
 if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does not wait for it
     from rich.table import Table
@@ -151,7 +151,7 @@ def _datasets(runs: Runs) -> list[str]:
 
 def differences(runs: Runs) -> dict[str, dict[str, str]]:
     """Per run the settings, dotted key -> value, in which not all runs are equal; a missing one is `-`."""
-    flat = {name: _flatten(members[0].config) for name, members in runs.items()}
+    flat = {name: _texts(members[0].config) for name, members in runs.items()}
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     differing = [
         key
@@ -161,14 +161,8 @@ def differences(runs: Runs) -> dict[str, dict[str, str]]:
     return {name: {key: settings.get(key, "-") for key in differing} for name, settings in flat.items()}
 
 
-def _flatten(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return flat
+def _texts(config: dict[str, Any]) -> dict[str, str]:
+    return {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in dotted(config).items()}
 
 
 def table(runs: Runs) -> "Table":

@@ -209,7 +209,7 @@ class RunConfig(Section):
     def shown(self) -> dict[str, Any]:
         """The configuration as plain values for files and tables; a password in tracking.uri is masked."""
         content = self.model_dump()
-        content["tracking"]["uri"] = re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", self.tracking.uri)
+        content["tracking"]["uri"] = masked(self.tracking.uri)
         return content
 
 
@@ -231,6 +231,11 @@ def parse(raw: dict[str, Any], known_problems: list[str] | None = None) -> RunCo
         raise ConfigError(f"{count} in the configuration, nothing was started:\n{lines}")
     assert config is not None
     return config
+
+
+def masked(text: str) -> str:
+    """`text` with every password of an address (`scheme://user:password@host`) replaced by ***."""
+    return re.sub(r"(://[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)
 
 
 def structure_key(config: RunConfig) -> str:

@@ -53,6 +53,14 @@ def write_json(path: Path, content: Any) -> Path:
     return path
 
 
+def dotted(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration's nested sections as `section.key` -> value."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
 def _finite(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _finite(value) for key, value in content.items()}

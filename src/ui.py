@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from src.results.journal import ENVIRONMENT, absolute, masked, sqlite_path
+from src.config import masked
+from src.results.journal import ENVIRONMENT, absolute, sqlite_path
 from src.results.view import KEY, TAG, view_url
 
 STORE = "sqlite:///mlruns/mlflow.db"

@@ -27,6 +27,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from src.config import masked
 from src.result import write_json
 from src.results.view import write_view
 
@@ -335,8 +336,3 @@ def absolute(uri: str) -> str:
     """The same store, a relative SQLite path resolved, so that it can be found from another folder."""
     path = sqlite_path(uri)
     return uri if path is None else uri.replace(str(path), path.resolve().as_posix(), 1)
-
-
-def masked(text: str) -> str:
-    """`text` with every password of an address (`scheme://user:password@host`) replaced by ***."""
-    return re.sub(r"(://[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from src.config import RunConfig
-from src.result import Result, Status
-from src.results.journal import PENDING, UID_TAG, Journal, Row, absolute, log_pending, masked, milliseconds
+from src.result import Result, Status, dotted
+from src.results.journal import PENDING, UID_TAG, Journal, Row, absolute, log_pending, milliseconds
 
 GIT_SECONDS = 5.0
 VALUE_LENGTH = 6000  # MLflow 3.17: MAX_PARAM_VAL_LENGTH
@@ -196,19 +196,14 @@ class _Labels:
 
     def params(self, seed: int) -> dict[str, str]:
         """The flattened configuration of the member with this seed, and what log-scaled axes need."""
-        content = {**_masked_config(self._config), "seed": seed}
+        content = {**self._config.shown(), "seed": seed}
         return {**flatten(content), **_logarithms(self._config), "dataset": self._dataset}
 
 
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(content: dict[str, Any]) -> dict[str, str]:
     """Nested sections as `section.key` -> text; lists as JSON, None as null, longer texts cut to MLflow's limit."""
-    flat: dict[str, str] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = (value if isinstance(value, str) else json.dumps(value))[:VALUE_LENGTH]
-    return flat
+    texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in dotted(content).items()}
+    return {key: text[:VALUE_LENGTH] for key, text in texts.items()}
 
 
 def _logarithms(config: RunConfig) -> dict[str, str]:
@@ -217,16 +212,10 @@ def _logarithms(config: RunConfig) -> dict[str, str]:
     return {f"log10.{key}": f"{math.log10(value):.4f}" for key, value in values.items() if value > 0}
 
 
-def _masked_config(config: RunConfig) -> dict[str, Any]:
-    content = config.model_dump()
-    content["tracking"]["uri"] = masked(config.tracking.uri)
-    return content
-
-
 def _yaml(config: RunConfig) -> str:
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_yaml(_masked_config(config))
+    return OmegaConf.to_yaml(config.shown())
 
 
 def _last_values(result: Result) -> Row:
