@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 # The environment is made anew exactly when the pins change.
 READY = $(VENV)/.ready
 
-.PHONY: run test check format venv ui clean
+.PHONY: run test check format venv ui reproduce clean
 
 # The main job: the chapter's ensemble of five dropout networks, on the digits that come with scikit-learn, so that it
 # needs no network; `make run DATA=mnist EXP=conv2_relu` runs another.
@@ -30,6 +30,10 @@ format: $(READY)
 
 ui: $(READY)
 	$(BIN)/python -m src.ui
+
+# The whole chapter on MNIST, three repeats each: hours on two cores. Goes on where it was stopped.
+reproduce: $(READY)
+	$(BIN)/python -m src.reproduce $(ARGS)
 
 venv: $(READY)
 

@@ -53,7 +53,7 @@ def explain(arguments: list[str], error: Exception) -> str:
         else:
             problems.append(unknown_key(key, [*all_keys(), *groups]))
     try:
-        parse(_composed(sound), problems)
+        parse(composed(sound), problems)
     except ConfigError as found:
         return str(found)
     except (HydraException, OmegaConfBaseException) as again:
@@ -82,7 +82,7 @@ def check_sweep(arguments: list[str]) -> None:
     for batch in BasicSweeper.split_arguments(overrides, max_batch_size=None):
         for combination in batch:
             try:
-                parse(_composed([one for one in combination if not one.startswith("hydra")]))
+                parse(composed([one for one in combination if not one.startswith("hydra")]))
             except ConfigError as error:
                 problems += [line.strip() for line in str(error).splitlines()[1:]]
     if problems:
@@ -90,7 +90,8 @@ def check_sweep(arguments: list[str]) -> None:
         raise ConfigError(f"This sweep holds combinations that cannot run, nothing was started:\n{listed}")
 
 
-def _composed(overrides: list[str]) -> Any:
+def composed(overrides: list[str]) -> Any:
+    """The configuration that these overrides make, as nested dictionaries."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return OmegaConf.to_container(compose("config", overrides), resolve=True)

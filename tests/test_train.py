@@ -391,7 +391,7 @@ TABLE = {
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_an_experiment_is_what_the_chapter_trained(name):
     layers, activation, eta, lambda_, epochs, expand, published = TABLE[name]
-    config = parse(command_line._composed([f"+exp={name}"]))
+    config = parse(command_line.composed([f"+exp={name}"]))
     assert [terminal.layer_words(layer).split(" (")[0] for layer in config.shapes()] == [
         *(words if words.startswith("conv") else f"{words} {activation}" for words in layers),
         "softmax 10",

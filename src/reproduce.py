@@ -1,0 +1,200 @@
+"""The chapter reproduced: every experiment of conf/exp at full length on MNIST, three repeats each.
+
+    python -m src.reproduce [RUN …]         all that is not there yet, or the runs named
+
+Runs are made one after another, the short ones first, each as one stack. What a run leaves is kept at once
+(src/results/reproduction.py), and a second call goes on where the first one ended; a run whose configuration has
+changed since is made anew. Exit status: 0 done; 1 a network of a run failed; 2 cannot run; 130 stopped by the user.
+"""
+
+import argparse
+import datetime
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.error import UserError
+from src.result import Result
+from src.results.reproduction import Kept, Row, page, read, save
+
+if TYPE_CHECKING:
+    from src.config import RunConfig
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+REPEATS = 3
+SHORT = ("shallow", "conv_only", "conv", "conv2", "conv2_tanh", "conv2_relu")
+EXPANDED = ("expanded", "expanded_2fc100", "expanded_fc300", "expanded_2fc300", "expanded_fc1000", "expanded_2fc1000")
+ENSEMBLES = {f"ensemble_{repeat + 1}": f"seed={5 * repeat}" for repeat in range(REPEATS)}  # five networks each
+# What each run is called, and what it adds to the configuration. The ensembles are three runs, for each of them takes
+# long. `dropout` needs no run: an ensemble's networks are those of `dropout` with the same seeds, number for number.
+RUNS = {name: [f"+exp={name}", f"repeats={REPEATS}"] for name in (*SHORT, *EXPANDED)} | {
+    name: ["+exp=ensemble", seed] for name, seed in ENSEMBLES.items()
+}
+DATA = ["data=mnist"]
+# The chapter's table, in its order, but for the two rows that the ensembles give.
+TABLE = (
+    *SHORT,
+    "expanded",
+    "expanded_fc300",
+    "expanded_fc1000",
+    "expanded_2fc100",
+    "expanded_2fc300",
+    "expanded_2fc1000",
+)
+FIGURES = {  # caption -> the run and the file that shows it
+    "The first layer's 20 filters, of the best network of the first ensemble": ("ensemble_1", "filters_conv1.png"),
+    "The second layer's 40 maps of it": ("ensemble_1", "filters_conv2.png"),
+    "The test images that the first ensemble misclassifies": ("ensemble_1", "errors.png"),
+    "Validation and training of conv2_relu": ("conv2_relu", "overfitting.png"),
+}
+CURVES = "tanh against sigmoid: validation accuracy by epoch of conv2_tanh and conv2, three networks each"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m src.reproduce", description="Reproduce the chapter's table.")
+    parser.add_argument("runs", metavar="RUN", nargs="*", help=f"of {', '.join(RUNS)}; none: all that is missing")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where reproduction.md and its files go (%(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        return _reproduce(options.runs, options.docs)
+    except (UserError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped. The runs that had ended are kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+
+
+def _reproduce(wanted: list[str], docs: Path) -> int:
+    unknown = [run for run in wanted if run not in RUNS]
+    if unknown:
+        raise UserError(f"{', '.join(unknown)}: no such run; accepted: {', '.join(RUNS)}")
+    configs = {run: configuration(run) for run in RUNS}
+    missing = [run for run in RUNS if not _is_there(run, configs[run], docs)]
+    todo = wanted or missing
+    print(f"{len(RUNS) - len(missing)} of {len(RUNS)} runs are there; to do now: {', '.join(todo) or 'nothing'}")
+    failed = False
+    for run in todo:
+        kept = _train(run, configs[run], docs)
+        failed |= any(member.status == "FAILED" for member in kept.members)
+        write_page(docs, configs)
+    print(f"The page: {write_page(docs, configs)}")
+    return 1 if failed else 0
+
+
+def configuration(run: str) -> "RunConfig":
+    """The run's checked configuration, at full length on MNIST."""
+    return _parsed([*RUNS[run], *DATA])
+
+
+def _parsed(overrides: list[str]) -> "RunConfig":
+    from src.command_line import composed
+    from src.config import parse
+
+    return parse(composed(overrides))
+
+
+def _is_there(run: str, config: "RunConfig", docs: Path) -> bool:
+    kept = read(run, docs / "reproduction")
+    return kept is not None and kept.answers(config.shown())
+
+
+def _train(run: str, config: "RunConfig", docs: Path) -> Kept:
+    from src.data.load import load
+    from src.train import conclude, train
+
+    folder, start = Path("mlruns/reproduction") / run, time.process_time()
+    results = train(config, folder, [*RUNS[run], *DATA])
+    if any(result.status == "KILLED" for result in results):
+        raise KeyboardInterrupt
+    votes, _ = conclude(config, results, load(config.data))
+    kept = Kept(
+        run=run,
+        config=config.shown(),
+        date=datetime.date.today().isoformat(),
+        device=results[0].device,
+        seconds=max(result.seconds for result in results),
+        core_seconds=time.process_time() - start,
+        members=results,
+        votes=[vote.as_json() for vote in votes],
+    )
+    save(kept, docs / "reproduction")
+    for source, name in FIGURES.values():
+        if source == run and (folder / "figures" / name).exists():
+            _picture(docs, run, name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / "figures" / name, _picture(docs, run, name))
+    return kept
+
+
+def _picture(docs: Path, run: str, name: str) -> Path:
+    return docs / "reproduction" / f"{run}_{name}"
+
+
+def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
+    """Writes reproduction.md from all runs that are there; returns its path."""
+    found = {run: read(run, docs / "reproduction") for run in RUNS}
+    kept = {run: one for run, one in found.items() if one is not None and one.answers(configs[run].shown())}
+    images = {}
+    if {"conv2", "conv2_tanh"} <= set(kept):
+        from src.results.figures import compare_figure
+
+        path = _picture(docs, "conv2_tanh", "curves.png")
+        named = {run: [_named(member, run) for member in kept[run].members] for run in ("conv2_tanh", "conv2")}
+        compare_figure(named, path, CURVES)
+        images[CURVES] = f"reproduction/{path.name}"
+    for caption, (run, name) in FIGURES.items():
+        path = _picture(docs, run, name)
+        if run in kept and path.exists():
+            images[caption] = f"reproduction/{path.name}"
+    path = docs / "reproduction.md"
+    path.write_text(page(list(rows(kept, configs)), images, [run for run in RUNS if run not in kept]))
+    return path
+
+
+def _named(member: Result, run: str) -> Result:
+    member.config = {"name": run}
+    return member
+
+
+def rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row]:
+    """The chapter's table, in its order."""
+    for run in TABLE:
+        members = kept[run].members if run in kept else []
+        yield Row(
+            run,
+            configs[run].published,
+            [member.test_accuracy for member in members],
+            [member.validation_accuracy for member in members],
+            [kept[run]] if run in kept else [],
+        )
+    ensembles = [kept[run] for run in ENSEMBLES if run in kept]
+    networks = [member for ensemble in ensembles for member in ensemble.members]
+    yield Row(
+        "dropout",
+        _parsed(["+exp=dropout"]).published,
+        [member.test_accuracy for member in networks],
+        [member.validation_accuracy for member in networks],
+        ensembles,
+        "the networks of the ensembles, each by itself: the same seeds give the same networks",
+    )
+    yield Row(
+        "ensemble",
+        configs["ensemble_1"].published,
+        [ensemble.votes[0]["accuracy"] for ensemble in ensembles],
+        [_mean([member.validation_accuracy for member in ensemble.members]) for ensemble in ensembles],
+        ensembles,
+        "five networks each, plurality; ranked by their mean validation accuracy",
+    )
+
+
+def _mean(values: list[Any]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
