@@ -22,7 +22,7 @@ ACTIVATIONS = (
     "gelu",
     "silu",
 )  # a layer's code is its index here
-_SIGMOID, _TANH, _RELU, _LEAKY_RELU, _ELU, _GELU, _SILU = range(1, 8)
+_SIGMOID, _TANH, RELU, _LEAKY_RELU, _ELU, _GELU, _SILU = range(1, 8)
 
 f32 = np.float32
 _ZERO, _HALF, _ONE, _TWO = f32(0), f32(0.5), f32(1), f32(2)
@@ -112,7 +112,7 @@ def activate(activation: int, values: np.ndarray, slopes: np.ndarray) -> None:
             a = _tanh(values[i])
             values[i] = a
             slopes[i] = _ONE - a * a
-    elif activation == _RELU:
+    elif activation == RELU:
         for i in range(count):
             z = values[i]
             values[i] = _ZERO if z <= _ZERO else z

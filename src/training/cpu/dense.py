@@ -1,138 +1,177 @@
 """A dense layer: forward, and backward with the update in the same pass over its weights.
 
-    z[b] = W x[b] + bias                                                                                           (1)
-    G = Σ_b d[b] x[b]ᵀ,  g[b] = Wᵀ d[b]      d: gradient of the cost in z; g: in x                                  (2)
+    z[b] = bias + Σ_i x[b, i] W[i]                                                                                 (1)
+    g[b, i] = W[i] · d[b],  G[i] = Σ_b x[b, i] d[b]        d: gradient of the cost in z; g: in x; G: in W           (2)
 
-Both are products of a small matrix of B rows with the weights, so the weights are what must travel: each block of them
-is loaded once a step and used for all B images while it lies in registers. Legend: B images, O outputs (rounded up to
-4), I inputs (rounded up to two registers), L lanes; arrays are flat, an image's row every `stride` floats.
+W[i] is the row of an input's weights to all outputs. An input that is zero in an image, behind ReLU or dropout or
+outside of a digit's strokes, adds nothing to (1) and to G; if its slope f' is zero as well, nobody asks for its g. So a
+layer first lists, image by image, the inputs that *count*, and only they are computed with: of two dense layers with
+ReLU and dropout a quarter.
+
+The outputs are cut into *panels* of whole vectors whose sums stay in registers; a panel's weights lie together in
+memory, input after input. The inputs are cut into strips, so that a panel's weights of one strip come into the
+first-level cache once for all images.
+Legend: B images, O outputs, I inputs, L lanes; a vector of an image's row lies every `stride` floats.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+from numba import literal_unroll
 
 from src.training.cpu.kernel import kernel
-from src.training.cpu.layout import ROW
-from src.training.cpu.update import Rule, update
+from src.training.cpu.layout import STRIP
+from src.training.cpu.update import update
 from src.training.cpu.vectors import (
-    FIVE,
     FOUR,
     LANES,
     ONE,
+    SEVEN,
+    THIRTEEN,
     TWO,
-    add_totals,
+    add_dots,
     blend,
-    inner,
-    load,
+    indices,
+    nonzero,
     outer,
     rows,
     spread,
     spread_row,
-    store,
+    store_numbers,
     store_rows,
     zeros,
 )
 
 f32 = np.float32
-
-# Columns are worked on in strips. Forward: long, for a strip ends with the sums over lanes, and x is read from the
-# second-level cache if need be. Backward: B rows of x and of g stay in the first-level cache of 32 KB.
-_FORWARD_STRIP = 1024
-_BACKWARD_FLOATS = 8192
+_PANELS = (THIRTEEN, SEVEN, FOUR, TWO, ONE)  # those of layout.py
 
 
-@kernel
-def _dot_block(outs, images, weights, w_at, width, x, x_at, stride, columns, z, z_at, z_stride):  # type: ignore[no-untyped-def]
-    """z += W x over some columns for len(outs) outputs × len(images) images: all the sums stay in registers."""
-    sums = zeros(outs, images)
-    for i in range(0, columns, LANES):
-        w = rows(outs, weights, w_at + i, width)
-        sums = outer(w, rows(images, x, x_at + i, stride), sums)
-    add_totals(z, z_at, z_stride, images, sums)
+class Inputs(NamedTuple):
+    """A dense layer's inputs, and which of them count, listed by image and by input.
+
+    The lists are int32; their strides are 0 where all inputs count in every image, one list for all.
+    """
+
+    units: int  # I
+    batch: int  # B
+    values: np.ndarray  # x, and in the same places slopes and g
+    stride: int
+    numbers: np.ndarray  # image b's inputs that count, in order, from b·numbers_stride on
+    numbers_stride: int
+    starts: np.ndarray  # where in image b's numbers strip s begins: at b·starts_stride + s; the end behind the last
+    starts_stride: int
+    images: np.ndarray  # the images in which input i counts, from i·images_stride on
+    images_stride: int
+    counts: np.ndarray  # how many these are, at i·counts_stride
+    counts_stride: int
 
 
-@kernel
-def dense_forward(
-    weights: np.ndarray,  # (O·I,)
-    bias: np.ndarray,  # (O,)
-    width: int,  # I
-    batch: int,
-    x: np.ndarray,
-    x_stride: int,
-    z: np.ndarray,
-    z_stride: int,
-) -> None:
-    """(1): z of every image."""
-    outputs = len(bias)
-    for b in range(batch):
-        for o in range(outputs):
-            z[b * z_stride + o] = bias[o]
-    for start in range(0, width, _FORWARD_STRIP):
-        columns = min(_FORWARD_STRIP, width - start)
-        for o in range(0, outputs, 2):
-            w_at, b = o * width + start, 0
-            while b + 5 <= batch:
-                x_at, z_at = b * x_stride + start, b * z_stride + o
-                _dot_block(TWO, FIVE, weights, w_at, width, x, x_at, x_stride, columns, z, z_at, z_stride)
-                b += 5
-            while b < batch:
-                x_at, z_at = b * x_stride + start, b * z_stride + o
-                _dot_block(TWO, ONE, weights, w_at, width, x, x_at, x_stride, columns, z, z_at, z_stride)
-                b += 1
+# For each 8 bits the places that are set, in order, and how many they are.
+_SET = np.array([([n for n in range(8) if byte >> n & 1] + [0] * 8)[:8] for byte in range(256)], np.int32).ravel()
+_SET_COUNT = np.array([byte.bit_count() for byte in range(256)])
 
 
 @kernel
-def dense_backward(
-    weights: np.ndarray,  # (O·I,), updated
-    velocity: np.ndarray,  # (O·I,), or empty without momentum
-    shape: tuple[int, int, int],  # O, I, B
-    strides: tuple[int, int],  # of x and g, and of d
-    x: np.ndarray,
-    d: np.ndarray,
-    g: np.ndarray,  # written where `needs_g`
-    needs_g: bool,
-    room: np.ndarray,  # (4·I,)
-    rule: Rule,
-) -> None:
-    """(2) and the update; g comes from the weights before the update."""
-    (outputs, width, batch), (x_stride, d_stride) = shape, strides
+def list_inputs(inputs, slopes):  # type: ignore[no-untyped-def]
+    """Fills the lists, eight places at once without a branch (often mispredicted)."""
+    count = inputs.units
+    for i in range(count):
+        inputs.counts[i] = 0
+    for b in range(inputs.batch):
+        first, from_, starts = b * inputs.stride, b * inputs.numbers_stride, b * inputs.starts_stride
+        n = from_
+        for i in range(0, count, 8):
+            if i % STRIP == 0:
+                inputs.starts[starts + i // STRIP] = n - from_
+            bits = nonzero(inputs.values, first + i, slopes, first + i)
+            if i + 8 > count:
+                bits &= (1 << (count - i)) - 1
+            store_numbers(inputs.numbers, n, i, _SET, bits)
+            n += _SET_COUNT[bits]
+        inputs.starts[starts + (count + STRIP - 1) // STRIP] = n - from_
+        for place in range(from_, n):
+            i = inputs.numbers[place]
+            inputs.images[i * inputs.images_stride + inputs.counts[i]] = b
+            inputs.counts[i] += 1
+
+
+@kernel
+def _listed(inputs, b, strip):  # type: ignore[no-untyped-def]
+    """Where in `numbers` a strip's inputs that count in image b begin and end."""
+    from_, at = b * inputs.numbers_stride, b * inputs.starts_stride + strip
+    return from_ + inputs.starts[at], from_ + inputs.starts[at + 1]
+
+
+@kernel
+def _forward_panel(panel, bias, weights, at, inputs, z, z_at, z_stride):  # type: ignore[no-untyped-def]
+    """(1) for a panel: its weights begin at `at`, its outputs at z_at."""
+    width = len(panel) * LANES
+    for strip in range((inputs.units + STRIP - 1) // STRIP):
+        for b in range(inputs.batch):
+            start, stop = _listed(inputs, b, strip)
+            sums = rows(panel, z, z_at + b * z_stride, LANES) if strip else rows(panel, bias, z_at, LANES)
+            for n in range(start, stop):
+                i = indices(ONE, inputs.numbers, n)[0]
+                x = spread_row(ONE, inputs.values, b * inputs.stride + i)
+                sums = outer(x, rows(panel, weights, at + i * width, LANES), sums)
+            store_rows(z, z_at + b * z_stride, LANES, sums)
+
+
+@kernel
+def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untyped-def]
+    """(1). weights: all panels; bias: (columns,), with columns = O in whole panels."""
+    o = 0
+    for panel in literal_unroll(_PANELS):
+        for _ in range((len(bias) - o) // (len(panel) * LANES)):
+            _forward_panel(panel, bias, weights, o * inputs.units, inputs, z, o, z_stride)
+            o += len(panel) * LANES
+
+
+@kernel
+def _backward_panel(panel, weights, velocity, at, inputs, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
+    """(2) and the update for a panel."""
+    width = len(panel) * LANES
     decay, rate = spread(f32(1) - rule.eta * rule.lambda_), spread(-rule.eta * rule.share)
-    strip = max(_BACKWARD_FLOATS // (2 * batch) // ROW, 2) * ROW
-    if needs_g:
-        for b in range(batch):
-            for i in range(b * x_stride, b * x_stride + width):
-                g[i] = f32(0)
-    for start in range(0, width, strip):
-        stop = min(start + strip, width)
-        for o in range(0, outputs, 4):
-            if needs_g:
-                for i in range(start, stop, LANES):
-                    at = o * width + i
-                    w, sums = rows(FOUR, weights, at, width), zeros(FOUR, ONE)
-                    for b in range(batch):
-                        factors = spread_row(FOUR, d, b * d_stride + o)
-                        sums = outer(factors, (load(x, b * x_stride + i),), sums)
-                        store(g, b * x_stride + i, inner(factors, w, load(g, b * x_stride + i)))
-                    if rule.plain:
-                        store_rows(weights, at, width, blend(decay, w, rate, sums))
-                    else:
-                        store_rows(room, i, width, sums)
+    decays = rule.eta * rule.lambda_ != f32(0)
+    for strip in range((inputs.units + STRIP - 1) // STRIP):
+        if needs_g:
+            for b in range(inputs.batch):
+                n, stop = _listed(inputs, b, strip)
+                while n + 4 <= stop:
+                    four = indices(FOUR, inputs.numbers, n)
+                    add_dots(panel, g, b * inputs.stride, four, weights, at, d, d_at + b * d_stride)
+                    n += 4
+                while n < stop:
+                    one = indices(ONE, inputs.numbers, n)
+                    add_dots(panel, g, b * inputs.stride, one, weights, at, d, d_at + b * d_stride)
+                    n += 1
+        for i in range(strip * STRIP, min(strip * STRIP + STRIP, inputs.units)):
+            first = i * inputs.images_stride
+            end, here = first + inputs.counts[i * inputs.counts_stride], at + i * width
+            if first == end and rule.plain and not decays:
+                continue  # nothing to learn, nothing to forget
+            sums = zeros(panel, ONE)
+            for n in range(first, end):
+                b = indices(ONE, inputs.images, n)[0]
+                x = spread_row(ONE, inputs.values, b * inputs.stride + i)
+                sums = outer(x, rows(panel, d, d_at + b * d_stride, LANES), sums)
+            if rule.plain:
+                store_rows(weights, here, LANES, blend(decay, rows(panel, weights, here, LANES), rate, sums))
             else:
-                # Twice the columns at once: four sums would wait for one another.
-                for i in range(start, stop, ROW):
-                    at, sums = o * width + i, zeros(TWO, FOUR)
-                    for b in range(batch):
-                        columns = rows(TWO, x, b * x_stride + i, LANES)
-                        sums = outer(columns, spread_row(FOUR, d, b * d_stride + o), sums)
-                    left, right = sums[:4], sums[4:]
-                    if rule.plain:
-                        store_rows(weights, at, width, blend(decay, rows(FOUR, weights, at, width), rate, left))
-                        at += LANES
-                        store_rows(weights, at, width, blend(decay, rows(FOUR, weights, at, width), rate, right))
-                    else:
-                        store_rows(room, i, width, left)
-                        store_rows(room, i + LANES, width, right)
-            if not rule.plain:
-                for row in range(4):
-                    at, end = (o + row) * width + start, (o + row) * width + stop
-                    gradient = room[row * width + start : row * width + stop]
-                    update(weights[at:end], gradient, velocity[at:end], rule, True)
+                store_rows(room, 0, LANES, sums)
+                update(weights[here : here + width], room[:width], velocity[here : here + width], rule, True)
+
+
+@kernel
+def dense_backward(weights, velocity, columns, inputs, d, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
+    """(2) and the update; g, written where `needs_g`, comes from the weights before the update."""
+    if needs_g:
+        for b in range(inputs.batch):
+            for i in range(b * inputs.stride, b * inputs.stride + inputs.units):
+                g[i] = f32(0)
+    o = 0
+    for panel in literal_unroll(_PANELS):
+        for _ in range((columns - o) // (len(panel) * LANES)):
+            at = o * inputs.units
+            _backward_panel(panel, weights, velocity, at, inputs, d, o, d_stride, g, needs_g, room, rule)
+            o += len(panel) * LANES

@@ -71,7 +71,7 @@ class CpuEngine:
         self._plan = Plan(self._layers, batch)
         # One a thread; no kernel reads what it has not written before, beyond the zeros that pad.
         self._work = [
-            (aligned((self._plan.work,)), np.zeros(self._plan.integers, np.int64)) for _ in range(self._threads)
+            (aligned((self._plan.work,)), np.zeros(self._plan.integers, np.int32)) for _ in range(self._threads)
         ]
 
     def load(self, weights: dict[str, Tensor]) -> None:

@@ -7,13 +7,13 @@ L = LANES, [n] = n rounded up to a whole number of registers.
 One member's weights are one row of a (K, size) array:
 
     convolution   weights (maps, R), a tap's place (ky, kx, C); bias ([maps],)                                    (1)
-    dense         weights (outputs up to a multiple of 4, [inputs]), zeros around; bias (outputs likewise,)        (2)
+    dense         weights: panel after panel of outputs, each (inputs, panel), zeros behind; bias (columns,)       (2)
 
 Signals (the input images and each layer's output) are rows of one image each, its pixels in the order (H, W, C); the
 first dense layer behind a convolution has its inputs, which torch orders as (C, H, W), permuted accordingly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -21,9 +21,12 @@ from torch import Tensor, from_numpy
 
 from src.shapes import ConvPool, Dense, LayerShape
 from src.training.cpu.activations import ACTIVATIONS
-from src.training.cpu.vectors import EIGHT, FIVE, FOUR, LANES
+from src.training.cpu.vectors import EIGHT, FIVE, LANES
 
-ROW = 2 * LANES  # a dense layer's rows are whole numbers of two registers
+ROW = 2 * LANES
+# Vectors of a dense layer's outputs that are worked on together: as many as sixteen registers hold, or fewer.
+PANELS = (13, 7, 4, 2, 1)
+STRIP = 32  # its inputs that are: a panel's weights for them, with x and z, stay in a first-level cache of 32 KB
 SLACK = 16 * LANES  # behind every region: vectors may read and write past the end of a row, never past this
 CONV, DENSE = 0, 1
 
@@ -31,18 +34,20 @@ CONV, DENSE = 0, 1
 SIGNAL = np.dtype([(name, np.int64) for name in ("units", "stride", "values", "slopes", "gradients")])
 
 # One layer. Fields that end in _at are offsets: of weights and bias into a member's row; of units, taps, pixels and
-# vectors into Plan.tables; of places and counts into integer working memory; of all others into working memory.
+# vectors into Plan.tables; of lists and counts into integer working memory; of all others into working memory.
 _BOTH = ("kind", "activation", "outputs", "weights_at", "bias_at")
 _BOTH_ROOM = ("sums_at", "room_at")  # the bias's gradient; room for the gradient of some weights
-# row = [inputs], rows = outputs up to a multiple of 4; table: each input's number in torch's order
-_DENSE = ("inputs", "row", "rows", "units_at")
+# columns = outputs in whole panels; tables: each input's number in torch's order; all inputs, and where strips begin;
+# in integer working memory the inputs that count (dense.py)
+_DENSE = ("inputs", "columns", "units_at", "all_at", "strips_at")
+_DENSE_ROOM = ("numbers_at", "starts_at", "images_at", "image_counts_at")
 # row_taps = field·C, lanes_out = [maps]; tables: offset of each tap, and of each output pixel, within an input image
 _CONVOLUTION = ("field", "row_taps", "taps", "lanes_out", "pixels", "width", "taps_at", "pixels_at")
 _POOLING = ("pooled", "pooled_width", "is_l2", "pool_size", "pool_stride")
 # A field's rows cut into vectors, the table of their offsets; regions of a convolution in working memory
 _CONVOLUTION_ROOM = ("vectors", "vectors_at", "by_tap_at", "by_map_at", "gradient_at")
 _POOLING_ROOM = ("convolved_at", "convolved_stride", "memo_at", "entries", "entries_at", "places_at", "counts_at")
-_FIELDS = (*_BOTH, *_BOTH_ROOM, *_DENSE, *_CONVOLUTION, *_POOLING, *_CONVOLUTION_ROOM, *_POOLING_ROOM)
+_FIELDS = (*_BOTH, *_BOTH_ROOM, *_DENSE, *_DENSE_ROOM, *_CONVOLUTION, *_POOLING, *_CONVOLUTION_ROOM, *_POOLING_ROOM)
 LAYER = np.dtype([(name, np.int64) for name in _FIELDS])
 
 
@@ -63,10 +68,11 @@ class Plan:
         self._tables = list[np.ndarray]()
         first = layers[0]
         self.image = first.input if isinstance(first, ConvPool) else (first.inputs, 1, 1)  # (C, H, W)
-        self._add_signal(0, prod(self.image))
+        self._add_signal(0, prod(self.image), prod(self.image))
         channels = self.image[0]
         for number, layer in enumerate(layers):
-            self._add_signal(number + 1, prod(layer.output))
+            room = panels(layer.outputs)[-1][1] if isinstance(layer, Dense) else prod(layer.output)
+            self._add_signal(number + 1, prod(layer.output), room)
             row = self.layers[number]
             row["activation"] = ACTIVATIONS.index(layer.activation)
             row["outputs"] = layer.output[0]
@@ -87,24 +93,35 @@ class Plan:
         start, self.work = self.work, self.work + _up(count + SLACK, ROW)
         return start
 
-    def _table(self, values: np.ndarray) -> int:
-        start = sum(len(table) for table in self._tables)
-        self._tables.append(values.astype(np.int64).ravel())
+    def _integers(self, count: int) -> int:
+        start, self.integers = self.integers, self.integers + count
         return start
 
-    def _add_signal(self, number: int, units: int) -> None:
-        stride = _up(units, ROW) + ROW  # an odd number of lines, so that images do not share their cache sets
+    def _table(self, values: np.ndarray) -> int:
+        start = sum(len(table) for table in self._tables)
+        self._tables.append(values.astype(np.int32).ravel())
+        return start
+
+    def _add_signal(self, number: int, units: int, room: int) -> None:
+        stride = _up(room, ROW) + ROW  # an odd number of lines, so that images do not share their cache sets
         if stride // 16 % 2 == 0:
             stride += 16
         regions = [self._memory(self.batch * stride) for _ in range(3)]
         self.signals[number] = (units, stride, *regions)
 
     def _add_dense(self, row: np.void, layer: Dense, channels: int) -> None:
-        row["kind"], row["inputs"], row["row"] = DENSE, layer.inputs, _up(layer.inputs, ROW)
-        outputs = row["rows"] = _up(layer.outputs, len(FOUR))
-        row["weights_at"], row["bias_at"] = self._weights(outputs * row["row"]), self._weights(outputs)
+        row["kind"], row["inputs"] = DENSE, layer.inputs
+        columns = row["columns"] = panels(layer.outputs)[-1][1]
+        row["weights_at"], row["bias_at"] = self._weights(columns * layer.inputs), self._weights(columns)
+        row["room_at"] = self._memory(PANELS[0] * LANES)
         row["units_at"] = self._table(torch_order(layer.inputs, channels))
-        row["room_at"] = self._memory(len(FOUR) * row["row"])
+        row["all_at"] = self._table(np.arange(max(layer.inputs, self.batch)))
+        strips = -(-layer.inputs // STRIP)
+        row["strips_at"] = self._table(np.minimum(np.arange(strips + 1) * STRIP, layer.inputs))
+        row["numbers_at"] = self._integers(self.batch * _up(layer.inputs, 8) + 8)
+        row["starts_at"] = self._integers(self.batch * (strips + 1))
+        row["images_at"] = self._integers(layer.inputs * self.batch)
+        row["image_counts_at"] = self._integers(layer.inputs)
 
     def _add_convolution(self, row: np.void, layer: ConvPool) -> None:
         channels, _, width = layer.input
@@ -143,8 +160,20 @@ class Plan:
         row["room_at"] = self._memory(taps)
         row["entries"] = row["pooled"] * (layer.pool_size**2 if row["is_l2"] else 1)
         row["entries_at"] = self._memory(row["entries"] * maps)
-        row["places_at"], row["counts_at"] = self.integers, self.integers + row["entries"] * maps
-        self.integers += (row["entries"] + 1) * maps
+        row["places_at"], row["counts_at"] = self._integers(row["entries"] * maps), self._integers(maps)
+
+
+def panels(outputs: int) -> list[tuple[int, int]]:
+    """A dense layer's panels as (first, end) of its columns; the last ends at or behind `outputs`."""
+    found, start = list[tuple[int, int]](), 0
+    while start < outputs:
+        vectors = -(-(outputs - start) // LANES)
+        wide = next(width for width in PANELS if width <= vectors)
+        if wide < PANELS[0] and vectors >= PANELS[0] - 2:  # a few idle lanes cost less than narrow panels
+            wide = PANELS[0]
+        found.append((start, start + wide * LANES))
+        start += wide * LANES
+    return found
 
 
 def torch_order(units: int, channels: int) -> np.ndarray:
@@ -156,12 +185,14 @@ def pack(plan: Plan, layers: Sequence[LayerShape], weights: dict[str, Tensor]) -
     """(K, size) float32 from the canonical weights."""
     rows = aligned((len(weights["layers.0.bias"]), plan.size))
     for number, layer in enumerate(layers):
-        place, bias = _views(plan, number, layer, rows)
+        bias = _bias(plan, number, layer, rows)
         weight = weights[f"layers.{number}.weight"].detach().cpu().numpy()
         if isinstance(layer, ConvPool):
-            place[:] = weight.transpose(0, 1, 3, 4, 2)  # (K, maps, C, ky, kx) -> (K, maps, ky, kx, C)
+            _taps(plan, number, layer, rows)[:] = weight.transpose(0, 1, 3, 4, 2)  # (K, maps, C, ky, kx) before
         else:
-            place[:] = weight[:, :, _order(plan, number, layer)]
+            by_input = weight[:, :, _order(plan, number, layer)].transpose(0, 2, 1)  # (K, inputs, outputs)
+            for start, place in _panels(plan, number, layer, rows):
+                place[:] = by_input[:, :, start : start + place.shape[2]]
         bias[:] = weights[f"layers.{number}.bias"].detach().cpu().numpy()
     return rows
 
@@ -170,13 +201,14 @@ def unpack(plan: Plan, layers: Sequence[LayerShape], rows: np.ndarray) -> dict[s
     """The canonical weights, copies, from rows (K, size)."""
     weights = {}
     for number, layer in enumerate(layers):
-        place, bias = _views(plan, number, layer, rows)
         if isinstance(layer, ConvPool):
-            weight = place.transpose(0, 1, 4, 2, 3)
+            weight = _taps(plan, number, layer, rows).transpose(0, 1, 4, 2, 3)
         else:
-            weight = place[:, :, np.argsort(_order(plan, number, layer))]
+            parts = [place for _, place in _panels(plan, number, layer, rows)]
+            by_input = np.concatenate(parts, axis=2)  # (K, inputs, outputs)
+            weight = by_input.transpose(0, 2, 1)[:, :, np.argsort(_order(plan, number, layer))]
         weights[f"layers.{number}.weight"] = from_numpy(weight.copy(order="C"))
-        weights[f"layers.{number}.bias"] = from_numpy(bias.copy())
+        weights[f"layers.{number}.bias"] = from_numpy(_bias(plan, number, layer, rows).copy())
     return weights
 
 
@@ -185,17 +217,24 @@ def _order(plan: Plan, number: int, layer: Dense) -> np.ndarray:
     return plan.tables[start : start + layer.inputs]
 
 
-def _views(plan: Plan, number: int, layer: LayerShape, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and bias of a layer inside `rows`: (K, maps, ky, kx, C) or (K, outputs, inputs), and (K, outputs)."""
-    row, members = plan.layers[number], len(rows)
-    start, outputs = row["weights_at"], layer.output[0]
-    if isinstance(layer, ConvPool):
-        shape = (members, layer.maps, layer.field, layer.field, layer.input[0])
-        weight = rows[:, start : start + prod(shape[1:])].reshape(shape)
-    else:
-        width = row["row"]
-        weight = rows[:, start : start + outputs * width].reshape(members, outputs, width)[:, :, : layer.inputs]
-    return weight, rows[:, row["bias_at"] : row["bias_at"] + outputs]
+def _bias(plan: Plan, number: int, layer: LayerShape, rows: np.ndarray) -> np.ndarray:
+    """(K, maps or outputs), a view."""
+    start = plan.layers[number]["bias_at"]
+    return rows[:, start : start + layer.output[0]]
+
+
+def _taps(plan: Plan, number: int, layer: ConvPool, rows: np.ndarray) -> np.ndarray:
+    """A convolution's weights (K, maps, ky, kx, C), a view."""
+    start, shape = plan.layers[number]["weights_at"], (len(rows), layer.maps, layer.field, layer.field, layer.input[0])
+    return rows[:, start : start + prod(shape[1:])].reshape(shape)
+
+
+def _panels(plan: Plan, number: int, layer: Dense, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """A dense layer's panels: the first output, and the weights (K, inputs, outputs of the panel), a view."""
+    for start, end in panels(layer.outputs):
+        at = plan.layers[number]["weights_at"] + start * layer.inputs
+        whole = rows[:, at : at + (end - start) * layer.inputs].reshape(len(rows), layer.inputs, end - start)
+        yield start, whole[:, :, : layer.outputs - start]
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from src.training.cpu.activations import activate, exp
+from src.training.cpu.activations import RELU, activate, exp
 from src.training.cpu.convolution import (
     arrange_weights,
     convolution_backward,
@@ -21,13 +21,14 @@ from src.training.cpu.convolution import (
     pool,
     update_convolution,
 )
-from src.training.cpu.dense import dense_backward, dense_forward
+from src.training.cpu.dense import Inputs, dense_backward, dense_forward, list_inputs
 from src.training.cpu.kernel import ARITHMETIC, kernel
-from src.training.cpu.layout import CONV
+from src.training.cpu.layout import CONV, STRIP
 from src.training.cpu.update import update
 from src.training.cpu.vectors import LANES
 
 f32, u32 = np.float32, np.uint32
+_WORTH_A_LIST = 32  # outputs from which listing a dense layer's inputs that count takes less time than it saves
 
 
 @kernel
@@ -136,14 +137,39 @@ def _drop(source, units, work, batch, p, stream, training, inverted):  # type: i
 
 
 @kernel
-def _forward_dense(layer, source, target, weights, work, batch):  # type: ignore[no-untyped-def]
-    matrix, bias = _from(weights, layer.weights_at), _part(weights, layer.bias_at, layer.rows)
-    x, z = _from(work, source.values), _from(work, target.values)
-    dense_forward(matrix, bias, layer.row, batch, x, source.stride, z, target.stride)
+def _inputs(layer, source, tables, work, whole, batch, listed):  # type: ignore[no-untyped-def]
+    """A dense layer's inputs, with room to list those that count; not `listed`: all count."""
+    count, stride, x = layer.inputs, source.stride, _from(work, source.values)
+    counts = _from(whole, layer.image_counts_at)
+    if listed:
+        numbers, starts = _from(whole, layer.numbers_at), _from(whole, layer.starts_at)
+        strides = (count + 7) // 8 * 8, (count + STRIP - 1) // STRIP + 1
+        images = _from(whole, layer.images_at)
+        return Inputs(count, batch, x, stride, numbers, strides[0], starts, strides[1], images, batch, counts, 1)
+    counts[0] = batch
+    every, strips = _from(tables, layer.all_at), _from(tables, layer.strips_at)
+    return Inputs(count, batch, x, stride, every, 0, strips, 0, every, 0, counts, 0)
 
 
 @kernel
-def _forward(signals, layers, tables, weights, work, batch, dropout, inverted, training, streams):  # type: ignore[no-untyped-def]
+def _forward_dense(layer, source, target, tables, weights, work, whole, batch, listed):  # type: ignore[no-untyped-def]
+    matrix, bias = _from(weights, layer.weights_at), _part(weights, layer.bias_at, layer.columns)
+    inputs = _inputs(layer, source, tables, work, whole, batch, listed)
+    if listed:
+        list_inputs(inputs, _from(work, source.slopes))
+    dense_forward(matrix, bias, inputs, _from(work, target.values), target.stride)
+
+
+@kernel
+def _many_zeros(layers, number, p, training):  # type: ignore[no-untyped-def]
+    """Whether listing a dense layer's inputs pays: pixels, or behind ReLU or dropout, and enough outputs."""
+    if layers[number].columns < _WORTH_A_LIST:
+        return False
+    return number == 0 or layers[number - 1].activation == RELU or (training and p > f32(0))
+
+
+@kernel
+def _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams):  # type: ignore[no-untyped-def]
     """Fills values and slopes of every signal for the first `batch` images; the last one's values are the logits."""
     dense = 0
     for number in range(len(layers)):
@@ -155,7 +181,8 @@ def _forward(signals, layers, tables, weights, work, batch, dropout, inverted, t
             if p > f32(0):
                 units = _part(tables, layer.units_at, layer.inputs)
                 _drop(source, units, work, batch, p, streams[dense], training, inverted)
-            _forward_dense(layer, source, target, weights, work, batch)
+            listed = _many_zeros(layers, number, p, training)
+            _forward_dense(layer, source, target, tables, weights, work, whole, batch, listed)
             dense += 1
         for b in range(batch):
             values, slopes = _image(work, target.values, target, b), _image(work, target.slopes, target, b)
@@ -207,8 +234,9 @@ def _backward_convolution(layer, source, target, tables, work, whole, batch, nee
 
 
 @kernel
-def _backward(signals, layers, tables, weights, velocity, work, whole, batch, rule):  # type: ignore[no-untyped-def]
+def _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, rule):  # type: ignore[no-untyped-def]
     """From the gradient in the logits: updates every layer, the last first."""
+    dense = len(dropout)
     for number in range(len(layers) - 1, -1, -1):
         layer, source, target = layers[number], signals[number], signals[number + 1]
         needs_g = number > 0  # the images need no gradient
@@ -220,10 +248,11 @@ def _backward(signals, layers, tables, weights, velocity, work, whole, batch, ru
             _backward_convolution(layer, source, target, tables, work, whole, batch, needs_g)
             update_convolution(layer, matrix, _from(work, layer.gradient_at), room, speed, rule)
         else:
-            x, d, g = _from(work, source.values), _from(work, target.gradients), _from(work, source.gradients)
-            shape = (layer.outputs, layer.row, batch)
-            strides = (source.stride, target.stride)
-            dense_backward(matrix, speed, shape, strides, x, d, g, needs_g, room, rule)
+            dense -= 1
+            listed = _many_zeros(layers, number, dropout[dense], True)
+            inputs = _inputs(layer, source, tables, work, whole, batch, listed)
+            d, g = _from(work, target.gradients), _from(work, source.gradients)
+            dense_backward(matrix, speed, layer.columns, inputs, d, target.stride, g, needs_g, room, rule)
         bias, speed = _part(weights, layer.bias_at, layer.outputs), _part(velocity, layer.bias_at, layer.outputs)
         update(bias, sums, speed, rule, False)
 
@@ -269,7 +298,7 @@ def _compiled(version: int) -> Any:
                 streams[dense] = _mix(u32(_mix(u32(_mix(seed) ^ u32(first_step + step))) ^ u32(dense)))
             for b in range(batch):
                 _place_image(channels, images[order[step, b]], _image(work, signals[0].values, signals[0], b))
-            _forward(signals, layers, tables, weights, work, batch, dropout, inverted, training, streams)
+            _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams)
             for b in range(batch):
                 label = labels[order[step, b]]
                 d = _image(work, last.gradients, last, b)
@@ -280,7 +309,7 @@ def _compiled(version: int) -> Any:
                 else:
                     _copy(d, outputs[step * batch + b])
             if training:
-                _backward(signals, layers, tables, weights, velocity, work, whole, batch, rule)
+                _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, rule)
         return cost, correct
 
     try:

@@ -41,7 +41,7 @@ _vector = Vector()
 _index = types.int64
 
 # Lengths of tiles, passed to the operations below: only the length of the tuple matters, and it is part of its type.
-ONE, TWO, THREE, FOUR, FIVE, SIX, EIGHT = ((0,) * length for length in (1, 2, 3, 4, 5, 6, 8))
+ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN, EIGHT, THIRTEEN = ((0,) * length for length in (1, 2, 3, 4, 5, 6, 7, 8, 13))
 
 
 def _tile(length: int) -> types.UniTuple:
@@ -232,13 +232,14 @@ def spread_row(typing: Any, length: Any, a: Any, at: Any) -> Any:
 
 @intrinsic
 def indices(typing: Any, length: Any, table: Any, at: Any) -> Any:
-    """The integers table[at], table[at + 1], … as a tuple."""
+    """The int32s table[at], table[at + 1], … as a tuple of int64s."""
     answer = types.UniTuple(_index, len(length))
 
     def lines(context: Any, builder: Any, types_: Any, length: Any, table: Any, at: Any) -> Any:
         found = []
         for _ in range(len(types_[0])):
-            found.append(builder.load(_pointer(context, builder, types_[1], table, at)))
+            number = builder.load(_pointer(context, builder, types_[1], table, at))
+            found.append(builder.sext(number, ir.IntType(64)))
             at = builder.add(at, ir.Constant(at.type, 1))
         return context.make_tuple(builder, answer, found)
 
@@ -326,26 +327,73 @@ def blend(typing: Any, p: Any, xs: Any, q: Any, ys: Any) -> Any:
 
 
 @intrinsic
-def add_totals(typing: Any, a: Any, at: Any, stride: Any, columns: Any, tile: Any) -> Any:
-    """Adds the sum over the lanes of vector i·len(columns) + j to a[at + i + j·stride]."""
+def add_dots(typing: Any, length: Any, target: Any, at: Any, numbers: Any, w: Any, w_at: Any, d: Any, d_at: Any) -> Any:
+    """target[at + number] += row number of w · d, for each of the numbers.
 
-    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, stride: Any, columns: Any, tile: Any) -> Any:
+    A row has len(length) vectors; row 0 of w begins at w_at, d at d_at. The rows are summed side by side, so that no
+    addition waits for the one before, and the lanes at the end by halves: a fixed order of additions.
+    """
+
+    def pick(builder: Any, x: Any, numbers: list[int]) -> Any:
+        return builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers))
+
+    def lines(
+        context: Any, builder: Any, types_: Any, length: Any, target: Any, at: Any, numbers: Any, *rest: Any
+    ) -> Any:
+        w, w_at, d, d_at = rest
+        width = len(types_[0]) * LANES
+        chosen = cgutils.unpack_tuple(builder, numbers)
+        start, d_start = _pointer(context, builder, types_[4], w, w_at), _pointer(context, builder, types_[6], d, d_at)
+        rows = [builder.gep(start, [builder.mul(number, ir.Constant(number.type, width))]) for number in chosen]
+        sums = [ir.Constant(_LANES, [0.0] * LANES)] * len(rows)
+        for n in range(0, width, LANES):
+            y = _read(builder, builder.gep(d_start, [ir.Constant(at.type, n)]))
+            xs = [_read(builder, builder.gep(row, [ir.Constant(at.type, n)])) for row in rows]
+            sums = [_fma(builder, x, y, s) for x, s in zip(xs, sums, strict=True)]
         half = LANES
-        vectors = cgutils.unpack_tuple(builder, tile)
-        while half > 1:  # halves are added until one lane is left: a fixed order of additions
+        while half > 1:
             half //= 2
-            low = ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(half)))
-            high = ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(half, 2 * half)))
-            vectors = [
-                builder.fadd(builder.shuffle_vector(v, v, low), builder.shuffle_vector(v, v, high)) for v in vectors
-            ]
-        for number, value in enumerate(vectors):
-            row, column = divmod(number, len(types_[3]))
-            shift = builder.mul(stride, ir.Constant(stride.type, column))
-            place = builder.add(builder.add(at, shift), ir.Constant(at.type, row))
-            pointer = _pointer(context, builder, types_[0], a, place)
-            total = builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
-            builder.store(builder.fadd(builder.load(pointer), total), pointer)
+            low, high = list(range(half)), list(range(half, 2 * half))
+            sums = [builder.fadd(pick(builder, s, low), pick(builder, s, high)) for s in sums]
+        to = _pointer(context, builder, types_[1], target, at)
+        for number, value in zip(chosen, sums, strict=True):
+            place = builder.gep(to, [number])
+            value = builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+            builder.store(builder.fadd(builder.load(place), value), place)
         return context.get_dummy_value()
 
-    return _operation(types.void(a, _index, _index, columns, tile), lines)
+    return _operation(types.void(length, target, _index, numbers, w, _index, d, _index), lines)
+
+
+@intrinsic
+def nonzero(typing: Any, x: Any, at: Any, y: Any, also: Any) -> Any:
+    """A bit for each of 8 places: x[at + n] or y[also + n] is not zero (a NaN is not)."""
+
+    def lines(context: Any, builder: Any, types_: Any, x: Any, at: Any, y: Any, also: Any) -> Any:
+        eight, zero = ir.VectorType(_FLOAT, 8), ir.Constant(ir.VectorType(_FLOAT, 8), [0.0] * 8)
+        bits = []
+        for type_, array, place in ((types_[0], x, at), (types_[2], y, also)):
+            pointer = builder.bitcast(_pointer(context, builder, type_, array, place), eight.as_pointer())
+            bits.append(builder.fcmp_unordered("!=", builder.load(pointer, align=4), zero))
+        return builder.zext(builder.bitcast(builder.or_(*bits), ir.IntType(8)), ir.IntType(64))
+
+    return _operation(_index(x, _index, y, _index), lines)
+
+
+@intrinsic
+def store_numbers(typing: Any, target: Any, at: Any, start: Any, table: Any, row: Any) -> Any:
+    """target[at + n] = start + table[8·row + n] for n = 0 … 7, all int32."""
+
+    def lines(context: Any, builder: Any, types_: Any, target: Any, at: Any, start: Any, table: Any, row: Any) -> Any:
+        eight = ir.VectorType(ir.IntType(32), 8)
+        from_ = _pointer(context, builder, types_[3], table, builder.mul(row, ir.Constant(row.type, 8)))
+        values = builder.load(builder.bitcast(from_, eight.as_pointer()), align=4)
+        first = builder.insert_element(
+            ir.Constant(eight, ir.Undefined), builder.trunc(start, ir.IntType(32)), ir.Constant(ir.IntType(32), 0)
+        )
+        starts = builder.shuffle_vector(first, ir.Constant(eight, ir.Undefined), ir.Constant(eight, [0] * 8))
+        to = builder.bitcast(_pointer(context, builder, types_[0], target, at), eight.as_pointer())
+        builder.store(builder.add(values, starts), to, align=4)
+        return context.get_dummy_value()
+
+    return _operation(types.void(target, _index, _index, table, _index), lines)
