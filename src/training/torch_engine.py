@@ -1,22 +1,27 @@
 """The torch engine: any network on any device. `vmap` turns one member's step into the stack's.
 
-The step is the one defined in src/training/engine.py, equations (1)–(3). Legend: K members, M mini-batches in a chunk,
-B images in a mini-batch, N images, C classes.
+The step is the one defined in src/training/engine.py, equations (1)–(3). On a GPU, blocks of steps are captured as CUDA
+graphs (src/training/replay.py). Legend: K members, M mini-batches in a chunk, S mini-batches in a block of it, B images
+in a mini-batch, N images, C classes.
 """
 
 import contextlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
+from torch.nn import Module
+from torch.utils.hooks import RemovableHandle
 
 from src.nets.dropout import step_key
-from src.nets.network import Network
+from src.nets.network import Dense, Network
 from src.shapes import LayerShape
 from src.training.engine import Members
+from src.training.replay import BLOCK, Block, CudaRecorder, Recorder, Replay
 
 # Images a member sees at once in evaluation; 1,000 and more are up to twice as slow for convolutions on a CPU.
 EVALUATION_BATCH = 500
@@ -47,22 +52,26 @@ class TorchEngine:
         self.members = Members(*(value.to(device) for value in members.__dict__.values()))
         self.batches = batches
         self.uses_dropout = bool((members.dropout > 0).any())
+        self.uses_decay = bool((members.lambda_ > 0).any())
         self.uses_momentum = bool((members.momentum > 0).any())
         self.uses_l1 = bool((members.l1 > 0).any())
         with torch.device("meta"):  # the network lends its structure only; its weights come from `weights`
             self.network = Network(layers, inverted=convention == "inverted")
-        self.parameters: Weights = {}
-        self.load(weights)
+        self.recorder: Recorder | None = CudaRecorder(device) if device.type == "cuda" else None
+        self._replay: Replay | None = None
+        self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
+        self.parameters = {name: value.to(device, copy=True) for name, value in weights.items()}
+        moving = self.parameters if self.uses_momentum else {}
+        self.velocities = {name: torch.zeros_like(value) for name, value in moving.items()}
         self._step = self._plain_step
         if compiled:
             self._step = torch.compile(self._plain_step, dynamic=False)
-        if device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
     @property
     def description(self) -> str:
         """For the run's header."""
-        words = ["torch", "compiled" if self.compiled else "eager"]
+        ways = ["compiled"] * self.compiled + ["CUDA graph"] * (self.recorder is not None)
+        words = ["torch", *(ways or ["eager"])]
         if self.device.type == "cpu":
             threads = torch.get_num_threads()
             words.append(f"{threads} thread{'s' if threads > 1 else ''}")
@@ -71,17 +80,19 @@ class TorchEngine:
         return ", ".join(words)
 
     def load(self, weights: Weights) -> None:
-        """Replaces the members' weights (copied); velocities start at zero."""
-        self.parameters = {name: value.to(self.device, copy=True) for name, value in weights.items()}
-        moving = self.parameters if self.uses_momentum else {}
-        self.velocities = {name: torch.zeros_like(value) for name, value in moving.items()}
+        """Replaces the members' weights, in place; velocities start at zero."""
+        for name, value in weights.items():
+            self.parameters[name].copy_(value)
+        for velocity in self.velocities.values():
+            velocity.zero_()
 
     def weights(self) -> Weights:
         """The members' weights, leading axis K."""
         return self.parameters
 
     def select(self, rows: Tensor) -> None:
-        """Keeps the members at `rows`; a compiled step compiles again for the new size."""
+        """Keeps the members at `rows`; what was compiled or captured is so again for the new size."""
+        self._replay = None
         rows = rows.to(self.device)
         self.members = self.members.select(rows)
         self.parameters = {name: value[rows].contiguous() for name, value in self.parameters.items()}
@@ -91,18 +102,12 @@ class TorchEngine:
         self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See Engine.train."""
-        count = len(self.members)
-        order, eta = order.to(self.device), eta.to(self.device)
-        cost = torch.zeros(count, device=self.device)
-        correct = torch.zeros(count, dtype=torch.int64, device=self.device)
-        steps = torch.arange(first_step, first_step + order.shape[1], device=self.device)
+        order = order.to(self.device).transpose(0, 1).contiguous()  # (M, K or 1, B)
+        eta = eta.to(self.device)
+        steps = torch.arange(first_step, first_step + len(order), device=self.device)
         keys = step_key(self.members.seed[None], steps[:, None])  # (M, K)
-        batch_cost, batch_correct = cost, correct
-        with torch.no_grad(), self._autocast():
-            for m in range(order.shape[1]):
-                batch_cost, batch_correct = self._call(images, labels, order[:, m], keys[m], eta)
-                cost += batch_cost
-                correct += batch_correct
+        with torch.no_grad(), self._arithmetic():
+            cost, correct = self._chunk(images, labels, order, keys, eta)
         return cost.cpu().double(), correct.cpu()
 
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,9 +133,57 @@ class TorchEngine:
             return logits
 
         pixels = images.float() / 255
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), self._arithmetic():
             stacked: Tensor = vmap(one)(self.parameters, self.members.dropout)  # (K, B, C)
         return stacked.float()
+
+    def _chunk(self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
+        """order (M, K or 1, B), keys (M, K), eta (K,) -> sums of mean costs and of correct answers (K,)."""
+
+        def block(order: Tensor, keys: Tensor, eta: Tensor, cost: Tensor, correct: Tensor) -> None:
+            self._block(images, labels, order, keys, eta, cost, correct)
+
+        if self.recorder and not self._is_captured(images, labels, order):
+            self._capture(block, order, keys, eta, self.recorder)
+            self._replay_reads = images, labels, order.shape[1:]
+        if self._replay:
+            return self._replay.run(order, keys, eta)
+        cost, correct = torch.zeros_like(eta), torch.zeros_like(keys[0])
+        for start in range(0, len(order), BLOCK):
+            part = slice(start, start + BLOCK)
+            block(order[part], keys[part], eta, cost, correct)
+        return cost, correct
+
+    def _is_captured(self, images: Tensor, labels: Tensor, order: Tensor) -> bool:
+        """Whether the captured graphs read these images and labels, at their addresses, and such mini-batches."""
+        if self._replay is None or self._replay_reads is None:
+            return False
+        held_images, held_labels, shape = self._replay_reads
+        addresses = held_images.data_ptr(), held_labels.data_ptr()
+        return addresses == (images.data_ptr(), labels.data_ptr()) and shape == order.shape[1:]
+
+    def _capture(self, block: Block, order: Tensor, keys: Tensor, eta: Tensor, recorder: Recorder) -> None:
+        """CUDA graphs for chunks like this one; where that fails, none from here on, with one line."""
+        self._replay = None  # gives its memory back first
+        state = [*self.parameters.values(), *self.velocities.values()]
+        start = time.perf_counter()
+        try:
+            self._replay = Replay(block, state, order, keys, eta, recorder)
+        except Exception as error:  # torch's own classes for this differ between releases
+            self.recorder = None
+            self.say(f"CUDA graphs do not work here ({_line(error)}); going on without them.")
+        else:
+            self.resize_seconds = time.perf_counter() - start
+
+    def _block(
+        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor, cost: Tensor, correct: Tensor
+    ) -> None:
+        """Trains on order (S, K or 1, B) with keys (S, K) and eta (K,); adds to cost (K,) and correct (K,)."""
+        decay = 1 - eta * self.members.lambda_ / self.batches
+        steps = [self._call(images, labels, rows, key, eta, decay) for rows, key in zip(order, keys, strict=True)]
+        costs, logits = (torch.stack(parts) for parts in zip(*steps, strict=True))  # (S, K), (S, K, B, C)
+        cost += costs.sum(0)
+        correct += _correct(logits, labels[order]).sum(0)
 
     def _call(self, *arguments: Tensor) -> tuple[Tensor, Tensor]:
         """One step; where compilation fails (no compiler, say), the plain one from here on, with one line."""
@@ -140,33 +193,77 @@ class TorchEngine:
             if not self.compiled:
                 raise
             self.compiled, self._step = False, self._plain_step
-            self.say(f"torch.compile does not work here ({str(error).splitlines()[0][:120]}); going on without it.")
+            self.say(f"torch.compile does not work here ({_line(error)}); going on without it.")
             return self._step(*arguments)
 
     def _plain_step(
-        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor
+        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor, decay: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """order (K or 1, B), keys and eta (K,) -> mean cost (K,), correct answers (K,)."""
-
-        def cost(weights: Weights, x: Tensor, y: Tensor, dropout: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-            drop = (dropout, key) if self.uses_dropout else ()
-            logits = functional_call(self.network, weights, (x, *drop)).float()
-            return F.cross_entropy(logits, y), logits
-
+        """order (K or 1, B); keys, eta, decay (K,) -> mean cost (K,), logits (K, B, C)."""
         shared = order.shape[0] == 1  # then all members see the same images, and the first layer is cheaper
         if shared:
             order = order[0]
         x, y = images[order].float() / 255, labels[order]
-        axes = (0, None, None, 0, 0) if shared else (0, 0, 0, 0, 0)
-        gradients, (costs, logits) = vmap(grad_and_value(cost, has_aux=True), in_dims=axes)(
-            self.parameters, x, y, self.members.dropout, keys
-        )
+        images_axis = None if shared else 0
+        fused = self._fused_layers()
+        fixed = {f"{layer}.weight": self.parameters[f"{layer}.weight"] for layer in fused}
+        moving = {name: value for name, value in self.parameters.items() if name not in fixed}
+        for layer in fused:  # with a bias of its own, each image has its own delta
+            moving[f"{layer}.bias"] = moving[f"{layer}.bias"][:, None].expand(-1, y.shape[-1], -1)  # (K, B, outputs)
+        gradients, (costs, (logits, inputs)) = vmap(
+            grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, images_axis, images_axis, 0, 0)
+        )(moving, fixed, x, y, self.members.dropout, keys)
+        for layer in fused:
+            self._update_dense(layer, gradients.pop(f"{layer}.bias"), inputs[layer], eta, decay)
         for name, gradient in gradients.items():
-            self._update(name, gradient, eta)
-        return costs, _correct(logits, y)
+            self._update(name, gradient, eta, decay)
+        return costs, logits
 
-    def _update(self, name: str, gradient: Tensor, eta: Tensor) -> None:
-        """Equations (1)–(3) of src/training/engine.py for one parameter (K, …)."""
+    def _cost(
+        self, moving: Weights, fixed: Weights, x: Tensor, y: Tensor, dropout: Tensor, key: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Weights]]:
+        """One member's mean cost, its logits (B, C) and what went into the layers whose weights are `fixed`."""
+        drop = (dropout, key) if self.uses_dropout else ()
+        with self._inputs(self._fused_layers()) as inputs:
+            logits = functional_call(self.network, moving | fixed, (x, *drop)).float()
+        # F.cross_entropy under vmap takes three times as many kernels.
+        return -logits.log_softmax(1).gather(1, y[:, None]).mean(), (logits, inputs)
+
+    def _fused_layers(self) -> list[str]:
+        """Dense layers that `_update_dense` can serve; a compiled step writes gradients in its own way."""
+        if self.compiled or self.uses_momentum or self.uses_l1:
+            return []
+        return [f"layers.{number}" for number, layer in enumerate(self.network.layers) if isinstance(layer, Dense)]
+
+    @contextlib.contextmanager
+    def _inputs(self, layers: list[str]) -> Iterator[Weights]:
+        """What goes into `layers` (B, inputs) while the network is called."""
+        inputs: Weights = {}
+
+        def listen(layer: str) -> RemovableHandle:
+            def seen(_: Module, arguments: tuple[Tensor]) -> None:
+                inputs[layer] = arguments[0]
+
+            return self.network.get_submodule(layer).register_forward_pre_hook(seen)
+
+        handles = [listen(layer) for layer in layers]
+        try:
+            yield inputs
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _update_dense(self, layer: str, delta: Tensor, x: Tensor, eta: Tensor, decay: Tensor) -> None:
+        """Equations (1) and (3) from delta (K, B, outputs) and inputs x (K, B, inputs); the gradient is not stored."""
+        weight, bias = self.parameters[f"{layer}.weight"], self.parameters[f"{layer}.bias"]
+        step = delta * -eta[:, None, None]
+        if self.uses_decay:
+            weight.mul_(decay[:, None, None])
+        weight.baddbmm_(step.transpose(1, 2), x.to(weight.dtype))
+        bias.add_(step.sum(1))
+
+    def _update(self, name: str, gradient: Tensor, eta: Tensor, decay: Tensor) -> None:
+        """Equations (1)–(3) of src/training/engine.py for one parameter (K, …); decay (K,): 1 − eta λ / batches."""
         weight, members = self.parameters[name], self.members
 
         def column(value: Tensor) -> Tensor:
@@ -182,20 +279,38 @@ class TorchEngine:
             velocity.mul_(column(members.momentum)).add_(gradient)
             weight.sub_(column(eta) * velocity)
             return
-        if decayed:
-            weight.mul_(column(1 - eta * members.lambda_ / self.batches))
+        if decayed and self.uses_decay:
+            weight.mul_(column(decay))
         weight.addcmul_(column(eta), gradient, value=-1)
 
-    def _autocast(self) -> contextlib.AbstractContextManager[object]:
-        if self.precision == "bf16" and self.device.type == "cuda":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """What `precision` asks of the device; other engines' settings come back at the end."""
+        if self.device.type != "cuda":
+            yield
+            return
+        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+        # The sizes of mini-batches stay, so it pays that cuDNN measures its algorithms at the first one.
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = *[self.precision == "tf32"] * 2, True
+        # Without the cache, which would keep every step's converted weights until the chunk ends.
+        bf16 = torch.autocast("cuda", torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=False)
+        try:
+            with bf16:
+                yield
+        finally:
+            matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
 def _correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """(K, B, C), (B,) or (K, B) -> answers that are right (K,); a NaN counts as wrong."""
+    """(…, K, B, C), (B,) or (…, K or 1, B) -> answers that are right (…, K); a NaN counts as wrong."""
     best, answer = logits.max(-1)
-    return ((answer == labels) & best.isfinite()).sum(-1)
+    return ((answer == labels) & (best.abs() < math.inf)).sum(-1)
+
+
+def _line(error: Exception) -> str:
+    """The beginning of what an error says."""
+    return (str(error) or type(error).__name__).splitlines()[0][:120]
 
 
 def fastest_threads(seconds: Callable[[], float], cores: int) -> int:
