@@ -30,7 +30,9 @@ from src.training.cpu.vectors import (
     indices,
     keep_larger,
     load,
+    number_at,
     outer,
+    put,
     root,
     rows,
     rows_at,
@@ -55,7 +57,7 @@ def arrange_weights(layer, weights, by_tap, by_map):  # type: ignore[no-untyped-
     for first in range(0, taps, 16):  # a transposition; in blocks, so that the written lines stay in the cache
         for m in range(maps):
             for t in range(first, min(first + 16, taps)):
-                by_tap[t * lanes_out + m] = weights[m * taps + t]
+                put(by_tap, t * lanes_out + m, number_at(weights, m * taps + t))
     for m in range(maps):
         for ky in range(field):
             row, at = m * taps + ky * row_taps, (m * vectors + ky) * LANES
@@ -156,9 +158,10 @@ def list_entries(layer, tables, d, memo, convolved, values, places, counts):  # 
     for m in range(maps):
         at = m * room
         for p in range(pooled):
-            value, note = d[p * maps + m], memo[p * lanes_out + m]
+            value, note = number_at(d, p * maps + m), number_at(memo, p * lanes_out + m)
             if not is_l2:
-                values[at], places[at] = value, np.int64(note)
+                put(values, at, value)
+                put(places, at, np.int32(note))
                 at += value != f32(0)
             elif note != f32(0):  # d √(Σ c²) / d c = c / √(Σ c²), and 0 where all c are 0
                 corner = p // pooled_width * step * width + p % pooled_width * step

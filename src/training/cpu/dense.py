@@ -34,6 +34,7 @@ from src.training.cpu.vectors import (
     indices,
     nonzero,
     outer,
+    put,
     rows,
     spread,
     spread_row,
@@ -90,9 +91,10 @@ def list_inputs(inputs, slopes):  # type: ignore[no-untyped-def]
             n += _SET_COUNT[bits]
         inputs.starts[starts + (count + STRIP - 1) // STRIP] = n - from_
         for place in range(from_, n):
-            i = inputs.numbers[place]
-            inputs.images[i * inputs.images_stride + inputs.counts[i]] = b
-            inputs.counts[i] += 1
+            i = indices(ONE, inputs.numbers, place)[0]
+            known = indices(ONE, inputs.counts, i)[0]
+            put(inputs.images, i * inputs.images_stride + known, np.int32(b))
+            put(inputs.counts, i, np.int32(known + 1))
 
 
 @kernel

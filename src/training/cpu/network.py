@@ -25,7 +25,7 @@ from src.training.cpu.dense import Inputs, dense_backward, dense_forward, list_i
 from src.training.cpu.kernel import ARITHMETIC, kernel
 from src.training.cpu.layout import CONV, STRIP
 from src.training.cpu.update import update
-from src.training.cpu.vectors import LANES
+from src.training.cpu.vectors import LANES, add, load, spread, store
 
 f32, u32 = np.float32, np.uint32
 _WORTH_A_LIST = 32  # outputs from which listing a dense layer's inputs that count takes less time than it saves
@@ -208,15 +208,18 @@ def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
 
 @kernel
 def _scale_gradients(target, maps, work, batch, sums):  # type: ignore[no-untyped-def]
-    """d = g · f'(z) in place of g, and its sum over images and pixels, the gradient of the bias, to sums (maps,)."""
-    _clear(sums)
+    """d = g · f'(z) in place of g, and its sum over images and pixels, the gradient of the bias, to work at `sums`."""
     for b in range(batch):
         gradients, slopes = _image(work, target.gradients, target, b), _image(work, target.slopes, target, b)
-        for p in range(0, target.units, maps):
-            for m in range(maps):
-                d = gradients[p + m] * slopes[p + m]
-                gradients[p + m] = d
-                sums[m] += d
+        for u in range(len(gradients)):
+            gradients[u] *= slopes[u]
+    for m in range(0, maps, LANES):  # lanes behind the last map add up other maps' numbers, which nobody reads
+        total = spread(f32(0))
+        for b in range(batch):
+            first = target.gradients + b * target.stride + m
+            for p in range(0, target.units, maps):
+                total = add(total, load(work, first + p))
+        store(work, sums + m, total)
 
 
 @kernel
@@ -241,7 +244,7 @@ def _backward(signals, layers, tables, weights, velocity, work, whole, batch, dr
         layer, source, target = layers[number], signals[number], signals[number + 1]
         needs_g = number > 0  # the images need no gradient
         sums = _part(work, layer.sums_at, layer.outputs)
-        _scale_gradients(target, layer.outputs, work, batch, sums)
+        _scale_gradients(target, layer.outputs, work, batch, layer.sums_at)
         matrix, speed = _from(weights, layer.weights_at), _from(velocity, layer.weights_at)
         room = _from(work, layer.room_at)
         if layer.kind == CONV:

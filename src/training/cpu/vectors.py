@@ -87,6 +87,23 @@ def load(typing: Any, a: Any, at: Any) -> Any:
 
 
 @intrinsic
+def number_at(typing: Any, a: Any, at: Any) -> Any:
+    """The scalar a[at]; `at` counts from the start, so that nothing is looked at but the element."""
+    return _operation(a.dtype(a, _index), lambda c, b, t, a, at: b.load(_pointer(c, b, t[0], a, at)))
+
+
+@intrinsic
+def put(typing: Any, a: Any, at: Any, value: Any) -> Any:
+    """a[at] = value, of a's own type; `at` counts from the start."""
+
+    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, value: Any) -> Any:
+        builder.store(value, _pointer(context, builder, types_[0], a, at))
+        return context.get_dummy_value()
+
+    return _operation(types.void(a, _index, a.dtype), lines)
+
+
+@intrinsic
 def store(typing: Any, a: Any, at: Any, value: Any) -> Any:
     """a[at : at + LANES] = value."""
 
