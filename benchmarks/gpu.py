@@ -1,0 +1,133 @@
+"""What a training step costs on a GPU: the torch engine in each of its ways, and plain Lightning on the same device.
+
+    eager           every kernel started from Python
+    graph           blocks of mini-batches captured as CUDA graphs: what the engine does on CUDA
+    compiled        the step through torch.compile, without graphs
+    compiled+graph  both
+
+First µs a step and member for every net and K, then 64 trials of net c as one stack against plain Lightning one trial
+after another on the same device. Interleaved rounds, medians with smallest and largest; no start-up, capture or
+compilation is counted.
+
+    python -m benchmarks.gpu
+    python -m benchmarks.gpu --nets c --sizes 64 --ways eager,graph
+    python -m benchmarks.gpu --device cpu --quick   shows that the command works where there is no GPU
+"""
+
+import argparse
+
+import torch
+
+from benchmarks import command, images, nets, peer, stack
+from benchmarks.measure import Contender, Goal, Sample, interleaved, threaded
+from benchmarks.report import Report
+from src.data.dataset import Split
+from src.error import UserError
+from src.training.fit import cores
+
+WAYS = ("eager", "graph", "compiled", "compiled+graph")
+SIZES = "1 16 64 256"
+TRIALS_NET, TRIALS = "c", 64
+GOAL = Goal(20, 60)  # of 64 trials against plain Lightning one at a time, on the same GPU
+PEER = "plain Lightning"
+_PROBE_STEPS = 200  # of each of the settings that plain Lightning is tried with
+
+
+def main() -> None:
+    """The command. Raises UserError where the device is not there."""
+    options = _options()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "torch finds no CUDA device on this machine, so there is nothing to measure on; run this on a machine with "
+            "an NVIDIA GPU and a CUDA build of torch. (--device cpu --quick only shows that the command works.)"
+        )
+    report = Report(f"Cost of a training step on {options.device}, µs a step and member (median, smallest–largest)",
+                    options.quick)  # fmt: skip
+    data = images.dataset()
+    split = images.filled(data.train, images.TRAINING)
+    report.say(f"Images: {images.words(data)}. Matrix products in {options.precision}. {options.rounds} rounds.")
+    rows, raw = list[list[object]](), dict[str, object]()
+    for net in options.nets:
+        for size in options.sizes:
+            taken = _ways(net, size, split, options)
+            raw[f"{net}, K={size}"] = {way: sample.values for way, sample in taken.items()}
+            rows.append([net, size, *(taken.get(way, "out of memory") for way in options.ways)])
+    report.table(["net", "K", *options.ways], rows, raw)
+    _against_lightning(split, options, report)
+    report.save(options.json)
+
+
+def _options() -> argparse.Namespace:
+    parser = command.parser("gpu", __doc__)
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="(cuda)")
+    parser.add_argument("--nets", type=command.listed("a b c d"), default=list("abcd"), help="such as a,c")
+    parser.add_argument("--sizes", type=command.listed(SIZES), default=SIZES.split(), help="members, such as 1,64")
+    parser.add_argument("--ways", type=command.listed(" ".join(WAYS)), default=list(WAYS), help="such as eager,graph")
+    parser.add_argument("--precision", choices=["32", "tf32", "bf16"], default="32", help="of matrix products (32)")
+    parser.add_argument("--rounds", type=command.at_least_one, default=5, help="interleaved rounds (5)")
+    options = parser.parse_args()
+    if options.device == "cpu" and not options.quick:
+        parser.error("argument --device: 'cpu' goes with --quick only; benchmarks.engine measures on the CPU")
+    if options.device == "cpu":
+        torch.set_num_threads(1)
+        options.ways = ["eager"]  # there are no graphs, and compiling takes long
+    options.sizes, options.seconds, options.trials = [int(size) for size in options.sizes], 0.5, TRIALS
+    if options.quick:
+        options.rounds, options.seconds, options.trials = 2, 0.01, 2
+        options.sizes, options.nets = options.sizes[:1], options.nets[:1]
+    return options
+
+
+def _contender(net: str, size: int, way: str, split: Split, options: argparse.Namespace) -> Contender:
+    """K members of the net; `split` is on the CPU."""
+    config, device = nets.config(net, repeats=size), torch.device(options.device)
+    engine = stack.torch_engine(
+        config,
+        len(split) // nets.BATCH_SIZE,
+        device,
+        compiled=way.startswith("compiled"),
+        precision=32 if options.precision == "32" else options.precision,
+    )
+    if not way.endswith("graph"):
+        engine.recorder = None
+    return Contender(way, stack.Trained(engine, config, split.to(device)).seconds, size)
+
+
+def _ways(net: str, size: int, split: Split, options: argparse.Namespace) -> dict[str, Sample]:
+    """Every way's sample for one net and K; none where the device's memory does not suffice."""
+    try:
+        contenders = [_contender(net, size, way, split, options) for way in options.ways]
+        return interleaved(contenders, options.rounds, options.seconds)
+    except torch.OutOfMemoryError:
+        return {}
+
+
+def _against_lightning(split: Split, options: argparse.Namespace, report: Report) -> None:
+    """64 trials of net c as one stack and one at a time."""
+    config, floats = nets.config(TRIALS_NET), peer.floats(split)
+    accelerator = "gpu" if options.device == "cuda" else "cpu"
+    setting = peer.Setting(workers=0, threads=1)
+    if not options.quick:
+        setting = peer.fastest_setting(config, floats, _PROBE_STEPS, cores(), accelerator)
+
+    def lightning(steps: int) -> float:
+        return peer.step_seconds(config, floats, steps, setting.workers, accelerator=accelerator)
+
+    contenders = [_contender(TRIALS_NET, options.trials, way, split, options) for way in options.ways]
+    contenders.append(Contender(PEER, threaded(setting.threads, lightning)))
+    taken = interleaved(contenders, options.rounds, options.seconds)
+    report.say(
+        f"{options.trials} trials of net {TRIALS_NET} as one stack, and plain Lightning one at a time with {setting}: "
+        f"µs a step and member, and how many trials the stack trains in the time of one; asked for: {GOAL}."
+    )
+    rows: list[list[object]] = [[PEER, taken[PEER], "–", "–"]]
+    for way in options.ways:
+        ratio = taken[PEER].over(taken[way])
+        rows.append([way, taken[way], f"{ratio}×", GOAL.verdict(ratio.median)])
+    report.table(
+        ["", "µs a step and member", f"against {PEER}", "met"], rows, {name: one.values for name, one in taken.items()}
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

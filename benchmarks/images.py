@@ -1,0 +1,42 @@
+"""The images that are measured with: MNIST where MNIST_DIR names it, otherwise the digits that come with scikit-learn.
+
+Both are 28 × 28 pixels, so a step costs the same. Where a benchmark needs more images than the digits are, they repeat.
+"""
+
+import os
+from dataclasses import replace
+
+import torch
+
+from src.config import DataConfig
+from src.data.dataset import Dataset, Split
+from src.data.load import load
+
+TRAINING, TEST = 50_000, 10_000  # images of MNIST's splits
+
+
+def dataset() -> Dataset:
+    """MNIST or the digits. Raises DataError where MNIST_DIR does not hold MNIST."""
+    return load(DataConfig(name="mnist" if os.environ.get("MNIST_DIR") else "digits"))
+
+
+def words(data: Dataset, repeated: bool = True) -> str:
+    """One line for the output; `repeated`: the benchmark uses `filled` splits."""
+    if data.is_mnist:
+        return f"MNIST, {len(data.train):,} training images"
+    note = f", repeated to {TRAINING:,}" if repeated else ""
+    return (
+        f"scikit-learn's digits, {len(data.train):,} training images{note}, upsampled to MNIST's 28x28 "
+        "(name MNIST's folder in MNIST_DIR to measure on MNIST)"
+    )
+
+
+def shortened(data: Dataset, images: int | None) -> Dataset:
+    """At most `images` training images; None: all."""
+    return replace(data, train=Split(data.train.images[:images], data.train.labels[:images]))
+
+
+def filled(split: Split, images: int) -> Split:
+    """`images` images of the split, which repeats where it has fewer."""
+    rows = torch.arange(images) % len(split)
+    return Split(split.images[rows], split.labels[rows])

@@ -1,0 +1,71 @@
+"""What a measurement was made on."""
+
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from llvmlite.binding import get_host_cpu_features
+
+from src.training.fit import cores
+
+_PACKAGES = ("torch", "numba", "pytorch-lightning", "torchmetrics")
+_LOOK_SECONDS = 0.5
+
+
+def header() -> str:
+    """Processor, memory, GPU, versions and load, a line each; written as a Markdown list."""
+    load = ", ".join(f"{value:.2f}" for value in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+    rows = {
+        "processor": f"{_processor()}, {cores()} cores usable, vectors {_vectors()}",
+        "memory": _memory(),
+        "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "versions": f"Python {platform.python_version()}, "
+        + ", ".join(f"{package} {version(package)}" for package in _PACKAGES),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load average at the start": load,
+    }
+    return "\n".join(f"* {label}: {text}" for label, text in rows.items())
+
+
+def cores_taken() -> float:
+    """Cores that others use while this process waits for half a second; 0 where the system does not say."""
+    before = _busy_seconds()
+    time.sleep(_LOOK_SECONDS)
+    return (_busy_seconds() - before) / _LOOK_SECONDS
+
+
+def _busy_seconds() -> float:
+    """Seconds that all cores together were not idle since the system started [Linux, proc(5)]."""
+    lines = _lines(Path("/proc/stat"))
+    if not lines:
+        return 0.0
+    user, nice, system, _idle, _waiting, *interrupts = map(int, lines[0].split()[1:9])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    names = [line.split(":", 1)[1].strip() for line in _lines(path) if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _vectors() -> str:
+    """The widest of the vector instructions that Numba's compiler sees here."""
+    features = get_host_cpu_features()
+    known = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "neon": "NEON", "sse2": "SSE2"}
+    found = [name for feature, name in known.items() if features.get(feature)]
+    return found[0] if found else "NEON" if platform.machine() in ("arm64", "aarch64") else "unknown"
+
+
+def _memory() -> str:
+    if sys.platform == "win32":
+        return "unknown"
+    return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"

@@ -1,0 +1,63 @@
+"""Our engines, built for a benchmark: a stack of K members with their initial weights."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from src.config import RunConfig
+from src.data.dataset import Split
+from src.data.order import orders
+from src.training import cpu
+from src.training.engine import Engine
+from src.training.fit import cores
+from src.training.stack import first_weights, hyperparameters, members_of
+from src.training.torch_engine import TorchEngine
+
+
+def cpu_engine(config: RunConfig, batches: int) -> Engine:
+    """The members of `config` on the cpu engine, all cores; `batches`: mini-batches of an epoch."""
+    stack = members_of([config])
+    convention = config.model.dropout_convention
+    return cpu.CpuEngine(config.shapes(), hyperparameters(stack), first_weights(stack), batches, convention, cores())
+
+
+def torch_engine(
+    config: RunConfig,
+    batches: int,
+    device: torch.device | None = None,
+    compiled: bool = False,
+    precision: int | str = 32,
+) -> TorchEngine:
+    """The members of `config` on the torch engine; its threads are whatever torch is set to when it runs."""
+    stack = members_of([config])
+    return TorchEngine(
+        config.shapes(),
+        hyperparameters(stack),
+        first_weights(stack),
+        batches,
+        config.model.dropout_convention,
+        device or torch.device("cpu"),
+        precision,
+        compiled,
+    )
+
+
+class Trained:
+    """An engine with its members' orders of the images: what a benchmark calls again and again."""
+
+    def __init__(self, engine: Engine, config: RunConfig, split: Split) -> None:
+        self.engine, self.split = engine, split
+        seeds = [member.seed for member in members_of([config])]
+        self.order = orders("epoch", seeds, len(split), config.batch_size, 0)  # (K, M, B)
+        self.eta = torch.tensor([config.optim.eta] * len(seeds))
+
+    def seconds(self, steps: int) -> float:
+        """Seconds for `steps` steps of all members, as one chunk, after a warm-up."""
+        self._train(self.order[:, : max(1, steps // 10)])
+        start = time.perf_counter()
+        self._train(self.order[:, :steps])
+        return time.perf_counter() - start
+
+    def _train(self, order: Tensor) -> None:
+        self.engine.train(self.split.images, self.split.labels, order, 0, self.eta)
