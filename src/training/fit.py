@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from src.shapes import LayerShape, parameter_count
 from src.training import cpu
 from src.training.chunks import Chunks
 from src.training.engine import Engine, Members
+from src.training.lightning import Trainer
 from src.training.module import Observer, StackModule
 from src.training.stack import Member, first_weights, hyperparameters, members_of
 from src.training.stopping import check_every
@@ -151,7 +151,7 @@ def run(prepared: Prepared, observers: list[Observer], interrupted: Callable[[],
     with warnings.catch_warnings():
         # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.
         warnings.simplefilter("ignore")
-        trainer = pl.Trainer(accelerator=prepared.device.type, devices=1, max_epochs=config.max_epochs, barebones=True)
+        trainer = Trainer(accelerator=prepared.device.type, devices=1, max_epochs=config.max_epochs, barebones=True)
         trainer.fit(module, train_dataloaders=prepared.chunks)
     return _tested(prepared, module)
 

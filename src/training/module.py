@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from src.data.dataset import Dataset
 from src.result import Result
 from src.training.chunks import Chunk, Chunks
 from src.training.engine import Engine
+from src.training.lightning import LightningModule
 from src.training.schedule import Schedule
 from src.training.stack import Member
 from src.training.stopping import Stopping
@@ -51,7 +51,7 @@ class Progress:
     seconds: float = 0.0  # from the start of training to the member's last epoch
 
 
-class StackModule(pl.LightningModule):
+class StackModule(LightningModule):
     """Trains `members` with `engine` until each has stopped; `best` keeps the weights of each one's best epoch."""
 
     def __init__(

@@ -67,6 +67,6 @@ def test_limits_take_the_first_images_and_never_more_than_there_are(dataset):
     assert (len(wide.train), len(wide.validation)) == (1197, 300)
 
 
-def test_scikit_learn_is_imported_only_for_digits():
-    command = "import sys, src.data.load; sys.exit('sklearn' in sys.modules)"
+def test_scikit_learn_is_never_imported():
+    command = "import sys; from src.data.digits import digits; digits(); sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=False).returncode == 0

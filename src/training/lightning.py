@@ -1,0 +1,47 @@
+"""Lightning's two classes, without the libraries of which Lightning only asks whether an object is one of theirs.
+
+`import pytorch_lightning` takes 0.3 s by itself and 2.6 s more for torch._dynamo (the front end of torch.compile) and
+for torchmetrics, which brings matplotlib and scipy.signal along (two cores, warm). What Lightning 2.6 takes from them
+while it is imported are classes for `isinstance` and a decorator that torch.compile heeds. Our modules hold neither
+metrics nor compiled modules (the torch engine compiles its own step, behind the module), so empty classes stand in
+during the import, and only then: whoever imports those libraries afterwards gets them.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch  # noqa: F401  (first: what torch itself imports is no stand-in)
+
+
+@contextmanager
+def _stand_ins(*modules: ModuleType) -> Iterator[None]:
+    """Puts each of `modules` where an import finds it, unless the library of that name is loaded already."""
+    absent = [module for module in modules if module.__name__ not in sys.modules]
+    sys.modules.update({module.__name__: module for module in absent})
+    try:
+        yield
+    finally:
+        for module in absent:
+            del sys.modules[module.__name__]
+
+
+def _as_it_is(function: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
+    return function
+
+
+def _module(name: str, classes: tuple[str, ...], **functions: Callable[..., Any]) -> ModuleType:
+    module = ModuleType(name)
+    vars(module).update({each: type(each, (), {}) for each in classes}, **functions)
+    return module
+
+
+with _stand_ins(
+    _module("torch._dynamo", ("OptimizedModule",), disable=_as_it_is),
+    _module("torchmetrics", ("Metric", "MetricCollection")),
+):
+    from pytorch_lightning import LightningModule, Trainer
+
+__all__ = ["LightningModule", "Trainer"]
