@@ -33,8 +33,11 @@ FAILED, CANNOT_RUN, INTERRUPTED = 1, 2, 130
 def main() -> None:
     """The entry point: runs the command, and turns whatever the user can mend into one paragraph."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed by Hydra
-    OmegaConf.register_new_resolver("experiments", command_line.experiments, replace=True)
     try:
+        text = command_line.asked_for_help(sys.argv[1:])
+        if text is not None:
+            print(text)
+            return
         if command_line.is_multirun(sys.argv[1:]):
             command_line.check_sweep(sys.argv[1:])
         _job()
