@@ -201,11 +201,15 @@ def _tracking(
     config: "RunConfig", folder: Path, dataset: str, device: str, seeds: list[int], arguments: list[str]
 ) -> _Watch:
     from src import terminal
-    from src.results.tracking import open_tracker
+    from src.results.background import BackgroundTracker
+    from src.results.tracking import Tracker, open_tracker
 
     label = shown_in_name(arguments)
-    tracker = open_tracker(config, folder, dataset=dataset, device=device, seeds=seeds, label=label, say=terminal.say)
-    return _Watch(tracker)
+
+    def opened() -> Tracker:
+        return open_tracker(config, folder, dataset=dataset, device=device, seeds=seeds, label=label, say=terminal.say)
+
+    return _Watch(BackgroundTracker(opened))
 
 
 def shown_in_name(arguments: list[str]) -> str:

@@ -242,19 +242,6 @@ def test_the_command_trains_and_tracks(tmp_path):
     assert statuses == ["FINISHED"] * 3
 
 
-def test_tracking_none_never_imports_mlflow(tmp_path):
-    code = (
-        "import sys; sys.argv = ['train', *sys.argv[1:]]; from src import train; train.main(); "
-        "sys.exit('mlflow' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *TINY, "tracking=none", "figures=false"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
-
-
 def test_ctrl_c_keeps_what_is_there_as_killed(tmp_path):
     arguments = [*TINY, "max_epochs=5000", "trainer.chunk=20"]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}

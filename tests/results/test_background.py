@@ -1,0 +1,92 @@
+"""A tracker in a thread: nobody waits for it but the end, and nothing is lost or told in another order."""
+
+from threading import Event, current_thread
+from typing import Any
+
+import pytest
+
+from src.results.background import BackgroundTracker
+from src.results.tracking import Tracker
+
+SECONDS = 60.0  # a loaded machine is slow, not wrong
+
+
+class Recorder:
+    """Writes down what it is told and by which thread; an epoch of number `fails` raises."""
+
+    def __init__(self, fails: int | None = None):
+        self.told: list[Any] = []
+        self.threads: set[str] = set()
+        self.fails = fails
+
+    def _tell(self, what: Any) -> None:
+        self.told.append(what)
+        self.threads.add(current_thread().name)
+
+    def epoch(self, rows: Any) -> None:
+        self._tell(rows[0]["epoch"])
+        if rows[0]["epoch"] == self.fails:
+            raise ValueError("a mistake in the tracker")
+
+    def finish(self, results: Any, summary: Any = None, artifacts: Any = ()) -> None:
+        self._tell(("finish", summary))
+
+    def abort(self, status: Any, reason: str) -> None:
+        self._tell((status, reason))
+
+
+def test_training_does_not_wait_while_the_store_is_opened() -> None:
+    answers, recorder = Event(), Recorder()
+
+    def opened() -> Tracker:
+        assert answers.wait(SECONDS)
+        return recorder
+
+    tracker = BackgroundTracker(opened)
+    tracker.epoch([{"epoch": 1}])
+    tracker.epoch([{"epoch": 2}])
+    assert recorder.told == []
+    answers.set()
+    tracker.finish([], {"test/mean": 0.5})
+    assert recorder.told == [1, 2, ("finish", {"test/mean": 0.5})]
+
+
+def test_one_thread_does_everything() -> None:
+    recorder = Recorder()
+    tracker = BackgroundTracker(lambda: recorder)
+    for epoch in range(20):
+        tracker.epoch([{"epoch": epoch}])
+    tracker.finish([])
+    assert recorder.told[:-1] == list(range(20))
+    assert len(recorder.threads) == 1
+    assert current_thread().name not in recorder.threads
+
+
+def test_a_mistake_in_the_tracker_is_raised_at_the_end_and_holds_up_nothing() -> None:
+    recorder = Recorder(fails=1)
+    tracker = BackgroundTracker(lambda: recorder)
+    tracker.epoch([{"epoch": 1}])
+    tracker.epoch([{"epoch": 2}])
+    with pytest.raises(ValueError, match="a mistake"):
+        tracker.finish([])
+    tracker.abort("FAILED", "a mistake")
+    assert recorder.told == [1, 2, ("finish", None), ("FAILED", "a mistake")]
+
+
+def test_a_tracker_that_cannot_be_opened_is_an_error_at_the_end_and_none_when_aborting() -> None:
+    def opened() -> Tracker:
+        raise ValueError("no such tracker")
+
+    tracker = BackgroundTracker(opened)
+    tracker.epoch([{"epoch": 1}])
+    with pytest.raises(ValueError, match="no such tracker"):
+        tracker.finish([])
+    tracker.abort("FAILED", "no such tracker")
+
+
+def test_aborting_returns_once_all_is_written() -> None:
+    recorder = Recorder()
+    tracker = BackgroundTracker(lambda: recorder)
+    tracker.epoch([{"epoch": 1}])
+    tracker.abort("KILLED", "Ctrl-C")
+    assert recorder.told == [1, ("KILLED", "Ctrl-C")]
