@@ -33,6 +33,7 @@ MEMBERS = (1, 2, 4, 8, 16, 32, 64)
 WIDTHS = (100, 200, 300, 500, 1000)
 IMAGES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 WIDTH_MEMBERS, EPOCH_MEMBERS = 16, 4  # members of the stacks whose width and images vary
+NET_COLOURS = dict(zip(nets.TITLES, COLOURS, strict=False))
 
 Lines = dict[str, dict[int, Sample]]  # what varies -> cost, a line a name
 
@@ -133,12 +134,12 @@ def draw(members: Lines, widths: Lines, epochs: Lines, path: Path) -> None:
 
 
 def _panel(ax: Axes, lines: Lines, x: str, y: str, log: bool) -> None:
-    for place, (name, line) in enumerate(lines.items()):
-        values = list(line)
+    for name, line in lines.items():
+        values, colour = list(line), NET_COLOURS[name.removeprefix("net ")[0]]
         low, high = zip(*(sample.spread for sample in line.values()), strict=True)
-        ax.fill_between(values, low, high, color=COLOURS[place], alpha=0.2, linewidth=0)
+        ax.fill_between(values, low, high, color=colour, alpha=0.2, linewidth=0)
         medians = [sample.median for sample in line.values()]
-        ax.plot(values, medians, "o-", markersize=4, color=COLOURS[place], label=name)
+        ax.plot(values, medians, "o-", markersize=4, color=colour, label=name)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     if log:
