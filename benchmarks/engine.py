@@ -24,7 +24,6 @@ SIZES = (1, 5, 16, 64)  # members of the cpu engine's stacks
 # What is asked for, as ratios of microseconds a step and member.
 PEER_GOALS = {"a": Goal(50, 150), "b": Goal(15, 30), "c": Goal(10, 20), "d": Goal(10, 18)}
 LOOP_GOALS = {"a": Goal(8, 20), "b": Goal(5, 13), "c": Goal(5, 11), "d": Goal(5, 11)}
-_PROBE_STEPS = 200  # of each of the settings that plain Lightning is tried with
 _FEW = 4  # steps a sample at least, where several threads on a busy machine may take a second each
 
 
@@ -63,7 +62,7 @@ def _measure(net: str, split: Split, options: argparse.Namespace, report: Report
     pixels, labels = floats.tensors
     setting = peer.Setting(workers=0, threads=1)
     if not options.quick:
-        setting = peer.fastest_setting(config, floats, _PROBE_STEPS, options.threads)
+        setting = peer.fastest_setting(config, floats, options.threads)
     report.say(f"Net {net}: plain Lightning with {setting}.")
 
     def lightning(name: str, metrics: bool) -> Contender:

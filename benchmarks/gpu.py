@@ -30,7 +30,6 @@ SIZES = "1 16 64 256"
 TRIALS_NET, TRIALS = "c", 64
 GOAL = Goal(20, 60)  # of 64 trials against plain Lightning one at a time, on the same GPU
 PEER = "plain Lightning"
-_PROBE_STEPS = 200  # of each of the settings that plain Lightning is tried with
 
 
 def main() -> None:
@@ -108,7 +107,7 @@ def _against_lightning(split: Split, options: argparse.Namespace, report: Report
     accelerator = "gpu" if options.device == "cuda" else "cpu"
     setting = peer.Setting(workers=0, threads=1)
     if not options.quick:
-        setting = peer.fastest_setting(config, floats, _PROBE_STEPS, cores(), accelerator)
+        setting = peer.fastest_setting(config, floats, cores(), accelerator)
 
     def lightning(steps: int) -> float:
         return peer.step_seconds(config, floats, steps, setting.workers, accelerator=accelerator)

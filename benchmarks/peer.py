@@ -31,12 +31,14 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import Accuracy
 
 from benchmarks import plain
+from benchmarks.measure import Contender, interleaved, threaded
 from src.config import RunConfig
 from src.data.dataset import Split
 
 EVALUATION_BATCH = 500
 WORKERS = (0, 2)
 _WARM_UP = 0.2  # share of a timed run's steps that come before it
+_PROBE_ROUNDS, _PROBE_SECONDS = 5, 0.4  # of each setting, to find the fastest
 
 
 class Peer(pl.LightningModule):
@@ -181,15 +183,18 @@ class Setting:
         return f"{self.workers} loading workers and torch on {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
-def fastest_setting(
-    config: RunConfig, data: TensorDataset, steps: int, threads: int, accelerator: str = "cpu"
-) -> Setting:
+def fastest_setting(config: RunConfig, data: TensorDataset, threads: int, accelerator: str = "cpu") -> Setting:
     """The setting, of 0 or 2 workers and of one or `threads` threads, with which the peer is the fastest here."""
-    taken = {}
-    for setting in [Setting(workers, count) for workers in WORKERS for count in sorted({1, threads})]:
-        torch.set_num_threads(setting.threads)
-        taken[setting] = step_seconds(config, data, steps, setting.workers, accelerator=accelerator)
-    return min(taken, key=lambda setting: taken[setting])
+
+    def contender(setting: Setting) -> Contender:
+        def run(steps: int) -> float:
+            return step_seconds(config, data, steps, setting.workers, accelerator=accelerator)
+
+        return Contender(str(setting), threaded(setting.threads, run))
+
+    settings = [Setting(workers, count) for workers in WORKERS for count in sorted({1, threads})]
+    taken = interleaved([contender(setting) for setting in settings], _PROBE_ROUNDS, _PROBE_SECONDS)
+    return min(settings, key=lambda setting: taken[str(setting)].median)
 
 
 @contextmanager
