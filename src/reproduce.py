@@ -9,6 +9,7 @@ changed since is made anew. Exit status: 0 done; 1 a network of a run failed; 2 
 
 import argparse
 import datetime
+import json
 import shutil
 import sys
 import time
@@ -50,7 +51,7 @@ FIGURES = {  # caption -> the run and the file that shows it
     "The test images that the first ensemble misclassifies": ("ensemble_1", "errors.png"),
     "Validation and training of conv2_relu": ("conv2_relu", "overfitting.png"),
 }
-CURVES = "tanh against sigmoid: validation accuracy by epoch of conv2_tanh and conv2, three networks each"
+COMPARISON = "tanh against sigmoid: validation accuracy by epoch of conv2_tanh and conv2, three networks each"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,16 +75,16 @@ def _reproduce(wanted: list[str], docs: Path) -> int:
     if unknown:
         raise UserError(f"{', '.join(unknown)}: no such run; accepted: {', '.join(RUNS)}")
     configs = {run: configuration(run) for run in RUNS}
-    missing = [run for run in RUNS if not _is_there(run, configs[run], docs)]
-    todo = wanted or missing
+    there = _all_kept(docs, configs)
+    missing = [run for run in RUNS if run not in there]
+    todo = list(dict.fromkeys(wanted)) or missing
     print(f"{len(RUNS) - len(missing)} of {len(RUNS)} runs are there; to do now: {', '.join(todo) or 'nothing'}")
-    failed = False
     for run in todo:
-        kept = _train(run, configs[run], docs)
-        failed |= any(member.status == "FAILED" for member in kept.members)
+        _train(run, configs[run], docs)
         write_page(docs, configs)
     print(f"The page: {write_page(docs, configs)}")
-    return 1 if failed else 0
+    members = [member for kept in _all_kept(docs, configs).values() for member in kept.members]
+    return 1 if any(member.status == "FAILED" for member in members) else 0
 
 
 def configuration(run: str) -> "RunConfig":
@@ -98,54 +99,77 @@ def _parsed(overrides: list[str]) -> "RunConfig":
     return parse(composed(overrides))
 
 
-def _is_there(run: str, config: "RunConfig", docs: Path) -> bool:
-    kept = read(run, docs / "reproduction")
-    return kept is not None and kept.answers(config.shown())
+def _train(run: str, config: "RunConfig", docs: Path) -> None:
+    """Trains the run and keeps it, also where something fails after that. Raises KeyboardInterrupt if killed."""
+    from src.train import train
 
-
-def _train(run: str, config: "RunConfig", docs: Path) -> Kept:
-    from src.data.load import load
-    from src.train import conclude, train
-
-    folder, start = Path("mlruns/reproduction") / run, time.process_time()
-    results = train(config, folder, [*RUNS[run], *DATA])
-    if any(result.status == "KILLED" for result in results):
+    folder, start = Path("mlruns/reproduction") / f"{run}-{datetime.datetime.now():%Y%m%d-%H%M%S}", time.process_time()
+    kept = None
+    try:
+        train(config, folder, [*RUNS[run], *DATA])
+    finally:
+        kept = _read(run, config, folder, time.process_time() - start)
+        if kept is not None:
+            save(kept, docs / "reproduction")
+            _take_pictures(run, folder / "figures", docs)
+    if kept is None:
         raise KeyboardInterrupt
-    votes, _ = conclude(config, results, load(config.data))
-    kept = Kept(
+
+
+def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> Kept | None:
+    """What the run has left in its folder; None where it did not end."""
+    from src.compare import read_run
+    from src.results.tracking import git_commit
+
+    votes = folder / "votes.json"
+    if not (folder / "result.json").exists() or (config.ensemble > 1 and not votes.exists()):
+        return None
+    members = read_run(folder)
+    if any(member.status in ("RUNNING", "KILLED") for member in members):
+        return None
+    return Kept(
         run=run,
         config=config.shown(),
         date=datetime.date.today().isoformat(),
-        device=results[0].device,
-        seconds=max(result.seconds for result in results),
-        core_seconds=time.process_time() - start,
-        members=results,
-        votes=[vote.as_json() for vote in votes],
+        device=members[0].device,
+        seconds=max(member.seconds for member in members),
+        core_seconds=core_seconds,
+        members=members,
+        votes=json.loads(votes.read_text()) if config.ensemble > 1 else [],
+        commit=git_commit()["git.commit"],
     )
-    save(kept, docs / "reproduction")
+
+
+def _take_pictures(run: str, figures: Path, docs: Path) -> None:
+    """Copies those that the page shows; one of an earlier run goes, whether there is a new one or not."""
     for source, name in FIGURES.values():
-        if source == run and (folder / "figures" / name).exists():
-            _picture(docs, run, name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(folder / "figures" / name, _picture(docs, run, name))
-    return kept
+        if source == run:
+            picture = _picture(docs, run, name)
+            picture.unlink(missing_ok=True)
+            if (figures / name).exists():
+                shutil.copy(figures / name, picture)
 
 
 def _picture(docs: Path, run: str, name: str) -> Path:
     return docs / "reproduction" / f"{run}_{name}"
 
 
+def _all_kept(docs: Path, configs: "dict[str, RunConfig]") -> dict[str, Kept]:
+    """The runs that are there, as their configurations are now."""
+    found = {run: read(run, docs / "reproduction") for run in RUNS}
+    return {run: one for run, one in found.items() if one is not None and one.answers(configs[run].shown())}
+
+
 def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
     """Writes reproduction.md from all runs that are there; returns its path."""
-    found = {run: read(run, docs / "reproduction") for run in RUNS}
-    kept = {run: one for run, one in found.items() if one is not None and one.answers(configs[run].shown())}
-    images = {}
+    kept, images = _all_kept(docs, configs), {}
     if {"conv2", "conv2_tanh"} <= set(kept):
         from src.results.figures import compare_figure
 
         path = _picture(docs, "conv2_tanh", "curves.png")
         named = {run: [_named(member, run) for member in kept[run].members] for run in ("conv2_tanh", "conv2")}
-        compare_figure(named, path, CURVES)
-        images[CURVES] = f"reproduction/{path.name}"
+        compare_figure(named, path, COMPARISON)
+        images[COMPARISON] = f"reproduction/{path.name}"
     for caption, (run, name) in FIGURES.items():
         path = _picture(docs, run, name)
         if run in kept and path.exists():
@@ -179,11 +203,12 @@ def rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row
         [member.test_accuracy for member in networks],
         [member.validation_accuracy for member in networks],
         ensembles,
-        "the networks of the ensembles, each by itself: the same seeds give the same networks",
+        "the networks of the ensembles, each by itself: the same seeds give the same networks, in the same time",
+        timed=False,
     )
     yield Row(
         "ensemble",
-        configs["ensemble_1"].published,
+        _parsed(["+exp=ensemble"]).published,
         [ensemble.votes[0]["accuracy"] for ensemble in ensembles],
         [_mean([member.validation_accuracy for member in ensemble.members]) for ensemble in ensembles],
         ensembles,

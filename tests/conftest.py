@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import torch
+import torchmetrics  # noqa: F401  (before src.training.lightning: the benchmarks hand its metrics to Lightning)
 from hypothesis import settings
 
 # Started in the background of a shell, Python finds SIGINT ignored; tests send it, to themselves and to their children.

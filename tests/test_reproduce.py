@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from src import reproduce
+from src import reproduce, train
+from src.config import RunConfig
+from src.result import write_json
 from src.results.reproduction import CURVES, read
 
 SMALL = ["max_epochs=2", "tracking=none", "model.hidden=[8]", "model.maps=[2]", "figures=true"]
@@ -52,14 +54,16 @@ def test_all_runs_are_made_kept_and_shown_and_a_second_call_does_nothing(
 def test_a_run_stopped_by_the_user_is_not_kept_and_those_before_it_are(
     docs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train = reproduce._train
+    whole = train.train
 
-    def stopped(run: str, *rest: object) -> object:
-        if run == "conv2_tanh":
-            raise KeyboardInterrupt
-        return train(run, *rest)  # type: ignore[arg-type]
+    def stopped(config: RunConfig, folder: Path, arguments: list[str]) -> object:
+        results = whole(config, folder, arguments)
+        if config.name == "conv2_tanh":  # as a run does that was asked to stop
+            results[0].status = "KILLED"
+            write_json(folder / "result.json", [result.as_json() for result in results])
+        return results
 
-    monkeypatch.setattr(reproduce, "_train", stopped)
+    monkeypatch.setattr(train, "train", stopped)
     assert reproduce.main(["--docs", str(docs)]) == 130
     assert "goes on from there" in capsys.readouterr().err
     assert [path.name for path in sorted((docs / "reproduction").glob("*.json"))] == ["conv2.json"]
@@ -68,14 +72,43 @@ def test_a_run_stopped_by_the_user_is_not_kept_and_those_before_it_are(
     assert "| `conv2_tanh` | not given | | | | 0 |" in text
 
 
+def test_a_run_that_was_trained_is_kept_even_if_tracking_it_fails(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train.train
+
+    def failing(config: RunConfig, folder: Path, arguments: list[str]) -> object:
+        whole(config, folder, arguments)
+        raise OSError("the store is full")
+
+    monkeypatch.setattr(train, "train", failing)
+    assert reproduce.main(["ensemble_1", "--docs", str(docs)]) == 2
+    kept = read("ensemble_1", docs / "reproduction")
+    assert kept is not None
+    assert len(kept.votes) == 1
+    assert len(kept.members) == 2
+
+
 def test_a_run_that_was_trained_otherwise_is_made_anew(docs: Path) -> None:
     assert reproduce.main(["conv2", "--docs", str(docs)]) == 0
+    kept = read("conv2", docs / "reproduction")
+    assert kept is not None
     config = reproduce.configuration("conv2")
-    assert reproduce._is_there("conv2", config, docs)
-    changed = config.model_copy(update={"max_epochs": 3})
-    assert not reproduce._is_there("conv2", changed, docs)
-    elsewhere = config.model_copy(update={"published": 12.0, "figures": False})
-    assert reproduce._is_there("conv2", elsewhere, docs)
+    assert kept.answers(config.shown())
+    assert not kept.answers(config.model_copy(update={"max_epochs": 3}).shown())
+    assert kept.answers(config.model_copy(update={"published": 12.0, "figures": False}).shown())
+    del kept.config["optim"]["l1"]  # as if the key had come later
+    assert kept.answers(config.shown())
+    kept.config["optim"]["gone"] = 1
+    assert not kept.answers(config.shown())
+
+
+def test_networks_that_diverged_are_counted(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {"conv2": [*reproduce.RUNS["conv2"], "optim.eta=1e30"]}
+    monkeypatch.setattr(reproduce, "RUNS", runs)
+    monkeypatch.setattr(reproduce, "TABLE", ("conv2",))
+    monkeypatch.setattr(reproduce, "ENSEMBLES", {})
+    assert reproduce.main(["--docs", str(docs)]) == 1
+    assert "| 0 (2 diverged) |" in (docs / "reproduction.md").read_text()
+    assert reproduce.main(["--docs", str(docs)]) == 1  # nothing to do, and still not well
 
 
 def test_what_cannot_be_read_is_named_in_a_paragraph(docs: Path, capsys: pytest.CaptureFixture[str]) -> None:

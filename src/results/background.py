@@ -22,6 +22,7 @@ class BackgroundTracker:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tracking")
         self._tracker = self._thread.submit(opened)
         self._told: list[Future[None]] = []
+        self._finish: Future[None] | None = None
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
         """Notes one epoch; returns at once."""
@@ -29,14 +30,22 @@ class BackgroundTracker:
 
     def finish(self, results: Sequence[Result], summary: Row | None = None, artifacts: Iterable[Path] = ()) -> None:
         """Records results and artifacts; returns once all is written."""
-        self._tell(lambda tracker: tracker.finish(results, summary, artifacts))
+        self._finish = self._tell(lambda tracker: tracker.finish(results, summary, artifacts))
         for done in self._told:
             done.result()
+        self._thread.shutdown(wait=False)
 
     def abort(self, status: Status, reason: str) -> None:
-        """Ends every run; returns once all is written. Raises nothing: the reason to abort is the error to tell."""
-        self._tell(lambda tracker: tracker.abort(status, reason))
-        wait(self._told)
+        """Ends every run, unless `finish` does; returns once all is written.
 
-    def _tell(self, what: Callable[[Tracker], Any]) -> None:
+        Raises nothing: the reason to abort is the error to tell. Whoever interrupts a `finish` that waits for the store
+        changes nothing about runs that have ended well.
+        """
+        if self._finish is None or self._finish.exception() is not None:
+            self._tell(lambda tracker: tracker.abort(status, reason))
+        wait(self._told)
+        self._thread.shutdown(wait=False)
+
+    def _tell(self, what: Callable[[Tracker], Any]) -> Future[None]:
         self._told.append(self._thread.submit(lambda: what(self._tracker.result())))
+        return self._told[-1]

@@ -7,11 +7,13 @@ docs/reproduction.md         the page: for each row of the chapter's table its a
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from src.config import ConfigError, parse
 from src.error import UserError
 from src.result import Result
 from src.results.summary import Summary, summarise
@@ -25,7 +27,8 @@ HEAD = """# The chapter, reproduced
 Written by `make reproduce` from the files in [reproduction/](reproduction/); do not edit. Published: M. Nielsen,
 *Neural Networks and Deep Learning* (2015), chapter 6. *Chapter's rule*: of the repeats, the one with the best
 validation accuracy gives the test accuracy. Mean, sample standard deviation and 95 % interval (Student's t) are over
-all repeats. Time: minutes of training by the clock (core: minutes of processor time); the repeats train as one stack.
+all repeats. Time: minutes of training by the clock, on a machine that often did something else as well (core: minutes
+of the run's processor time, all cores, start-up and figures included, which compare better); repeats are one stack.
 
 | experiment | published % | chapter's rule % | mean ± sd % | 95 % interval | n | mean − published | time | device |
 |---|---|---|---|---|---|---|---|---|
@@ -44,10 +47,15 @@ class Kept:
     core_seconds: float  # of the process's processors, start-up and figures included
     members: list[Result]  # without config, weights and probabilities
     votes: list[dict[str, Any]]  # src/results/vote.py, one a repeat of an ensemble
+    commit: str = ""  # of the program that made it
 
     def answers(self, config: dict[str, Any]) -> bool:
-        """Whether it was trained as `config` says."""
-        return computed(self.config) == computed(config)
+        """Whether it was trained as `config` says; keys that have come since count with their defaults."""
+        try:
+            own = parse(self.config).shown()
+        except ConfigError:
+            return False
+        return computed(own) == computed(config)
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Row:
     validation: list[float | None]
     kept: list[Kept]
     note: str = ""
+    timed: bool = True  # False: another row shows the time
 
     @property
     def summary(self) -> Summary:
@@ -78,10 +87,11 @@ def save(kept: Kept, folder: Path) -> Path:
     members = []
     for member in kept.members:
         history = [{key: _rounded(row.get(key)) for key in CURVES} for row in member.history]
-        members.append(member.as_json() | {"config": {}, "history": history})
+        scalars = {key: _rounded(value) for key, value in member.as_json().items()}
+        members.append(scalars | {"config": {}, "history": history})
     whole = {**kept.__dict__, "members": []}
     lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in whole.items() if key != "members"]
-    listed = ",\n".join(f"  {json.dumps(member)}" for member in members)
+    listed = ",\n".join(f"  {json.dumps(member, allow_nan=False)}" for member in members)
     path = folder / f"{kept.run}.json"
     folder.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}")
@@ -120,8 +130,9 @@ def page(rows: Sequence[Row], images: Mapping[str, str], missing: Sequence[str])
 def _line(row: Row) -> str:
     summary = row.summary
     published = "not given" if row.published is None else f"{row.published:.2f}"
+    counted = f"{summary.n} ({summary.left_out} diverged)" if summary.left_out else str(summary.n)
     if summary.mean is None:
-        return f"| `{row.name}` | {published} | | | | 0 | | | |"
+        return f"| `{row.name}` | {published} | | | | {counted} | | | |"
     mean, interval, difference = f"{100 * summary.mean:.2f}", "", ""
     if summary.sd is not None and summary.low is not None and summary.high is not None:
         mean += f" ± {100 * summary.sd:.2f}"
@@ -129,11 +140,14 @@ def _line(row: Row) -> str:
     if row.published is not None:
         difference = f"{100 * summary.mean - row.published:+.2f}"
     seconds, core = (sum(getattr(kept, name) for kept in row.kept) for name in ("seconds", "core_seconds"))
-    time = f"{seconds / 60:.1f} (core {core / 60:.0f})"
+    time = f"{seconds / 60:.1f} (core {core / 60:.0f})" if row.timed else ""
     devices = "; ".join(dict.fromkeys(kept.device for kept in row.kept))
-    cells = [f"`{row.name}`", published, f"{100 * (summary.chapter_rule or 0):.2f}", mean, interval, str(summary.n)]
+    cells = [f"`{row.name}`", published, f"{100 * (summary.chapter_rule or 0):.2f}", mean, interval, counted]
     return f"| {' | '.join([*cells, difference, time, devices])} |"
 
 
 def _rounded(value: Any) -> Any:
-    return round(value, 6) if isinstance(value, float) and value == value and abs(value) < float("inf") else value
+    """Six digits behind the point; None for what is not finite."""
+    if not isinstance(value, float):
+        return value
+    return round(value, 6) if math.isfinite(value) else None

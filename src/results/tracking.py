@@ -245,7 +245,7 @@ def _provenance() -> dict[str, str]:
     packages = {"torch": "torch", "lightning": "pytorch-lightning", "sweepstack": "sweepstack"}
     versions = {f"version.{name}": _version(package) for name, package in packages.items()}
     source = {"mlflow.source.name": "sweepstack", "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
-    return {**_git(), **versions, "version.python": sys.version.split()[0], **source}
+    return {**git_commit(), **versions, "version.python": sys.version.split()[0], **source}
 
 
 def _version(package: str) -> str:
@@ -263,7 +263,7 @@ def _user() -> str:
 
 
 @functools.cache
-def _git() -> dict[str, str]:
+def git_commit() -> dict[str, str]:
     """The commit of this source tree and whether tracked files differ from it; unknown outside a git checkout."""
     try:
         top, commit = _ask_git("rev-parse", "--show-toplevel", "HEAD").split("\n")

@@ -4,7 +4,8 @@
 for torchmetrics, which brings matplotlib and scipy.signal along (two cores, warm). What Lightning 2.6 takes from them
 while it is imported are classes for `isinstance` and a decorator that torch.compile heeds. Our modules hold neither
 metrics nor compiled modules (the torch engine compiles its own step, behind the module), so empty classes stand in
-during the import, and only then: whoever imports those libraries afterwards gets them.
+during the import, and only then: whoever imports those libraries afterwards gets them. Lightning itself then does not
+know them: who wants to hand it a torchmetrics metric imports torchmetrics before this module.
 """
 
 import sys

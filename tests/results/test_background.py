@@ -70,7 +70,7 @@ def test_a_mistake_in_the_tracker_is_raised_at_the_end_and_holds_up_nothing() ->
     with pytest.raises(ValueError, match="a mistake"):
         tracker.finish([])
     tracker.abort("FAILED", "a mistake")
-    assert recorder.told == [1, 2, ("finish", None), ("FAILED", "a mistake")]
+    assert recorder.told == [1, 2, ("finish", None)]  # the run has its results and has ended well
 
 
 def test_a_tracker_that_cannot_be_opened_is_an_error_at_the_end_and_none_when_aborting() -> None:
@@ -90,3 +90,42 @@ def test_aborting_returns_once_all_is_written() -> None:
     tracker.epoch([{"epoch": 1}])
     tracker.abort("KILLED", "Ctrl-C")
     assert recorder.told == [1, ("KILLED", "Ctrl-C")]
+
+
+def test_an_abort_while_finish_waits_leaves_a_run_that_ends_well_as_it_is() -> None:
+    answers, recorder = Event(), Recorder()
+
+    def opened() -> Tracker:
+        assert answers.wait(SECONDS)
+        return recorder
+
+    class Interrupted(list[Any]):
+        """Whoever waits for what is in it is interrupted, once."""
+
+        interruptions = iter([KeyboardInterrupt()])
+
+        def __iter__(self) -> Any:
+            for interruption in self.interruptions:
+                raise interruption
+            return super().__iter__()
+
+    tracker = BackgroundTracker(opened)
+    tracker._told = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        tracker.finish([])
+    answers.set()
+    tracker.abort("KILLED", "Ctrl-C")
+    assert recorder.told == [("finish", None)]
+
+
+def test_a_finish_that_fails_is_aborted() -> None:
+    class Failing(Recorder):
+        def finish(self, results: Any, summary: Any = None, artifacts: Any = ()) -> None:
+            raise ValueError("no room")
+
+    recorder = Failing()
+    tracker = BackgroundTracker(lambda: recorder)
+    with pytest.raises(ValueError, match="no room"):
+        tracker.finish([])
+    tracker.abort("FAILED", "no room")
+    assert recorder.told == [("FAILED", "no room")]

@@ -306,27 +306,27 @@ def test_the_command_says_how_it_is_used(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_source_tree_outside_git_has_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    tracking._git.cache_clear()
+    tracking.git_commit.cache_clear()
     monkeypatch.setattr(tracking, "ROOT", tmp_path)
-    assert tracking._git() == {"git.commit": "unknown", "git.dirty": "unknown"}
-    tracking._git.cache_clear()
+    assert tracking.git_commit() == {"git.commit": "unknown", "git.dirty": "unknown"}
+    tracking.git_commit.cache_clear()
 
 
 @pytest.mark.parametrize(("status", "dirty"), [("", "false"), (" M src/train.py", "true")])
 def test_a_changed_source_tree_says_so(monkeypatch: pytest.MonkeyPatch, status: str, dirty: str) -> None:
     answers = {"rev-parse": f"{tracking.ROOT}\nabc123", "status": status}
     monkeypatch.setattr(tracking, "_ask_git", lambda *words: answers[words[0]])
-    tracking._git.cache_clear()
-    assert tracking._git()["git.commit"] == "abc123"
-    assert tracking._git()["git.dirty"] == dirty
-    tracking._git.cache_clear()
+    tracking.git_commit.cache_clear()
+    assert tracking.git_commit()["git.commit"] == "abc123"
+    assert tracking.git_commit()["git.dirty"] == dirty
+    tracking.git_commit.cache_clear()
 
 
 def test_somebody_elses_checkout_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "_ask_git", lambda *words: "/elsewhere\nabc123")
-    tracking._git.cache_clear()
-    assert tracking._git()["git.commit"] == "unknown"
-    tracking._git.cache_clear()
+    tracking.git_commit.cache_clear()
+    assert tracking.git_commit()["git.commit"] == "unknown"
+    tracking.git_commit.cache_clear()
 
 
 def test_an_unknown_user_and_an_uninstalled_package_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

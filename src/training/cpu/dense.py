@@ -6,7 +6,8 @@
 W[i] is the row of an input's weights to all outputs. An input that is zero in an image, behind ReLU or dropout or
 outside of a digit's strokes, adds nothing to (1) and to G; if its slope f' is zero as well, nobody asks for its g. So a
 layer first lists, image by image, the inputs that *count*, and only they are computed with: of two dense layers with
-ReLU and dropout a quarter.
+ReLU and dropout a quarter. (Zero times an infinite or NaN weight is then not
+computed, where plain arithmetic would give NaN.)
 
 The outputs are cut into *panels* of whole vectors whose sums stay in registers; a panel's weights lie together in
 memory, input after input. The inputs are cut into strips, so that a panel's weights of one strip come into the

@@ -191,10 +191,13 @@ def _forward(signals, layers, tables, weights, work, whole, batch, dropout, inve
 
 @kernel
 def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
-    """Writes the softmax (C,) to `outputs`; returns −ln of the label's output, and whether it is the largest logit."""
+    """Writes the softmax (C,) to `outputs`; returns −ln of the label's output, and whether it is right.
+
+    Right: the label's logit is the largest, and all are finite.
+    """
     largest, best, number = logits[0], 0, True
     for c in range(len(logits)):
-        number = number and logits[c] == logits[c]
+        number = number and abs(logits[c]) < f32(np.inf)
         if logits[c] > largest:
             largest, best = logits[c], c
     total = f32(0)

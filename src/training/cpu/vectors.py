@@ -320,18 +320,6 @@ def outer(typing: Any, xs: Any, ys: Any, sums: Any) -> Any:
 
 
 @intrinsic
-def inner(typing: Any, xs: Any, ys: Any, start: Any) -> Any:
-    """start + xs[0]·ys[0] + xs[1]·ys[1] + …, one vector."""
-
-    def lines(context: Any, builder: Any, types_: Any, xs: Any, ys: Any, start: Any) -> Any:
-        for x, y in zip(cgutils.unpack_tuple(builder, xs), cgutils.unpack_tuple(builder, ys), strict=True):
-            start = _fma(builder, x, y, start)
-        return start
-
-    return _operation(_vector(xs, ys, _vector), lines)
-
-
-@intrinsic
 def blend(typing: Any, p: Any, xs: Any, q: Any, ys: Any) -> Any:
     """p·xs + q·ys, vector by vector."""
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from src.shapes import Dense
-from src.training.cpu.dense import Inputs, list_inputs
+from src.training.cpu.dense import _PANELS, Inputs, list_inputs
 from src.training.cpu.layout import PANELS, STRIP, Plan, panels
 from src.training.cpu.vectors import LANES
 
@@ -42,6 +42,10 @@ def test_the_lists_hold_exactly_the_inputs_that_count(units: int, share: float) 
             assert found.tolist() == (first + np.flatnonzero(expected[b, first : first + STRIP])).tolist()
     for i in range(units):
         assert images[i * batch : i * batch + counts[i]].tolist() == np.flatnonzero(expected[:, i]).tolist()
+
+
+def test_the_kernels_know_the_widths_of_the_layout() -> None:
+    assert tuple(map(len, _PANELS)) == PANELS
 
 
 @given(st.integers(1, 5000))

@@ -29,13 +29,21 @@ def test_the_description_names_the_threads() -> None:
     assert engine.resize_seconds == 0
 
 
-def test_the_mini_batch_may_grow_between_chunks() -> None:
-    layers = with_softmax((1, 4, 4), Dense(5, "relu"))
-    engine = CpuEngine(layers, make_members(1, layers), make_weights(1, layers), 5, "chapter", 1)
-    images, labels = torch.ones(99, 1, 4, 4, dtype=torch.uint8), torch.ones(99, dtype=torch.int64)
-    for batch in (3, 99, 10):
-        cost, _ = engine.train(images, labels, torch.arange(batch).view(1, 1, batch), 0, torch.tensor([0.1]))
-        assert cost.isfinite().all()
+def test_the_mini_batch_may_grow_and_shrink_between_chunks() -> None:
+    layers = with_softmax((1, 4, 4), Dense(40, "relu"), Dense(33, "tanh"))
+    members, weights = make_members(1, layers, dropout=0.3), make_weights(1, layers)
+    images = torch.randint(0, 256, (99, 1, 4, 4), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    images[images < 128] = 0
+    labels, eta = torch.arange(99) % 10, torch.tensor([0.1])
+    grown = CpuEngine(layers, members, weights, 5, "chapter", 1)
+    for step, batch in enumerate((3, 99, 10)):
+        fresh = CpuEngine(layers, members, weights, 5, "chapter", 1)  # nothing left in its memory
+        order = torch.arange(batch).view(1, 1, batch)
+        costs = [engine.train(images, labels, order, step, eta)[0] for engine in (grown, fresh)]
+        assert torch.equal(*costs)
+        weights = fresh.weights()
+        for name, value in grown.weights().items():
+            assert torch.equal(value, weights[name])
 
 
 def test_a_member_is_held_by_one_thread_at_a_time_and_its_pieces_keep_their_order() -> None:

@@ -10,8 +10,13 @@ from src.training.engine import Members
 from tests.training.cpu.twin import make_images, make_weights, with_softmax
 
 IMAGE = (1, 12, 12)
+# The second dense layer's inputs are listed in every step, the first one's for members that drop some (dense.py).
 LAYERS = with_softmax(
-    IMAGE, ConvPool(5, 3, 1, "max", 2, 2, "relu"), ConvPool(9, 2, 1, "l2", 2, 1, "tanh"), Dense(21, "gelu")
+    IMAGE,
+    ConvPool(5, 3, 1, "max", 2, 2, "relu"),
+    ConvPool(9, 2, 1, "l2", 2, 1, "tanh"),
+    Dense(61, "relu"),
+    Dense(43, "sigmoid"),
 )
 IMAGES, LABELS = make_images(70, IMAGE)
 STEPS = 12
@@ -21,7 +26,17 @@ SEVEN = Members(
     lambda_=torch.tensor([0.0, 0.1, 0.0, 0.5, 0.0, 0.0, 0.2]),
     l1=torch.tensor([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.1]),
     momentum=torch.tensor([0.0, 0.0, 0.0, 0.9, 0.0, 0.5, 0.1]),
-    dropout=torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.0, 0.0], [0.2, 0.2], [0.0, 0.5], [0.0, 0.0], [0.9, 0.1]]),
+    dropout=torch.tensor(
+        [
+            [0.0, 0.0, 0.0],
+            [0.5, 0.0, 0.5],
+            [0.0, 0.0, 0.0],
+            [0.2, 0.2, 0.2],
+            [0.0, 0.5, 0.0],
+            [0.0] * 3,
+            [0.9, 0.1, 0.0],
+        ]
+    ),
     seed=torch.tensor([0, 1, 2**32 - 1, 3, 4, 5, 6]),
 )
 WEIGHTS = make_weights(7, LAYERS)
