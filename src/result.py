@@ -46,9 +46,14 @@ class Result:
 
 def write_json(path: Path, content: Any) -> Path:
     """Writes `content` so that a reader never sees half a file; returns `path`. NaN and infinity become null."""
+    return write_text(path, json.dumps(finite(content), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Writes `text` so that a reader never sees half a file; returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
+    draft.write_text(text)
     draft.replace(path)
     return path
 
@@ -61,11 +66,12 @@ def dotted(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
+    """`content` with None for every NaN and infinity in it."""
     if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     if isinstance(content, float) and (content != content or content in (float("inf"), float("-inf"))):
         return None
     return content

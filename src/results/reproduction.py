@@ -7,7 +7,6 @@ docs/reproduction.md         the page: for each row of the chapter's table its a
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from src.config import ConfigError, parse
 from src.error import UserError
-from src.result import Result
+from src.result import Result, finite, write_text
 from src.results.summary import Summary, summarise
 
 CURVES = ("epoch", "train/accuracy", "validation/accuracy", "validation/cost")  # of a history, what is kept
@@ -88,16 +87,12 @@ def save(kept: Kept, folder: Path) -> Path:
     for member in kept.members:
         history = [{key: _rounded(row.get(key)) for key in CURVES} for row in member.history]
         scalars = {key: _rounded(value) for key, value in member.as_json().items()}
-        members.append(scalars | {"config": {}, "history": history})
-    whole = {**kept.__dict__, "members": []}
-    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in whole.items() if key != "members"]
+        members.append(finite(scalars | {"config": {}, "history": history}))
+    whole = {key: value for key, value in kept.__dict__.items() if key != "members"}
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in whole.items()]
     listed = ",\n".join(f"  {json.dumps(member, allow_nan=False)}" for member in members)
-    path = folder / f"{kept.run}.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
-    draft.write_text("{\n" + ",\n".join([*lines, f' "members": [\n{listed}\n ]']) + "\n}\n")
-    draft.replace(path)
-    return path
+    text = "{\n" + ",\n".join([*lines, f' "members": [\n{listed}\n ]']) + "\n}\n"
+    return write_text(folder / f"{kept.run}.json", text)
 
 
 def read(run: str, folder: Path) -> Kept | None:
@@ -147,7 +142,5 @@ def _line(row: Row) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Six digits behind the point; None for what is not finite."""
-    if not isinstance(value, float):
-        return value
-    return round(value, 6) if math.isfinite(value) else None
+    """A float to six digits behind the point."""
+    return round(value, 6) if isinstance(value, float) else value
