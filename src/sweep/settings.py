@@ -1,0 +1,278 @@
+"""The schema of a study: what `hydra.sweeper` holds, in the manner of src/config.py.
+
+`parse` reads all of it, the command line's sweeps and the search space included, and reports everything that is wrong
+in one go. Nothing heavy is imported (no optuna), so a wrong command is refused within a fraction of a second.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from src.config import _RULES, Section, _show, masked, unknown_key
+from src.sweep.domain import Choice
+from src.sweep.options import PRUNERS, SAMPLERS, PercentileOptions
+from src.sweep.space import Hook, Space, from_overrides, merged, refuse
+
+Objective = Literal["validation_accuracy", "parameters", "seconds"]
+Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc", "nsga2"]
+Pruner = Literal["none", "median", "percentile", "asha", "hyperband", "wilcoxon"]
+
+# What may be an objective or a constraint, and in which direction it is good.
+DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
+    "validation_accuracy": "maximize",  # mean over the members of the best one, 0...1
+    "parameters": "minimize",  # weights and biases of one member
+    "seconds": "minimize",  # that the trial trained
+}
+
+# Samplers that look at constraints; the others would sample as if there were none.
+_CONSTRAINED = ("tpe", "gp", "nsga2")
+
+
+# Fixed trials; a single one need not stand in a list.
+Entries = Annotated[list[dict[str, Any]], BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)]
+
+
+class StudySettings(Section):
+    """A study's search space, sampler, pruner and budget."""
+
+    study_name: str = Field(min_length=1)
+    storage: str = Field("sqlite:///mlruns/studies.db", pattern=r"^[a-z][a-z0-9]*(\+\w+)?://")  # SQLAlchemy's URL
+    n_trials: int = Field(20, ge=1)  # places in total, over all resumptions
+    timeout_minutes: float | None = Field(None, gt=0)  # no new trial after that
+    target: float | None = None  # no new trial once the first objective has reached it
+    sampler: Sampler = "tpe"
+    sampler_options: dict[str, Any] = Field({})  # src/sweep/options.py
+    seed: int = Field(0, ge=0, lt=2**32)  # of the sampler
+    pruner: Pruner = "none"
+    pruner_options: dict[str, Any] = Field({})
+    objectives: list[Objective] = Field(["validation_accuracy"], min_length=1)
+    constraints: list[str] = Field([])  # such as parameters <= 100000
+    first: Entries = Field([])  # fixed first trials, key -> value; a key left out is sampled
+    params: dict[str, Any] = Field({})  # key -> domain, src/sweep/space.py
+    custom_search_space: str | None = None  # package.module.function: f(trial, params so far) -> further params
+    max_failures: int = Field(5, ge=0)  # failed trials after which no new one starts
+
+    @property
+    def directions(self) -> list[str]:
+        """Optuna's direction of each objective."""
+        return [DIRECTIONS[name] for name in self.objectives]
+
+    @property
+    def sampler_arguments(self) -> dict[str, Any]:
+        """What the sampler's constructor takes besides the seed."""
+        return dict(self.sampler_options)
+
+    @property
+    def pruner_arguments(self) -> dict[str, Any]:
+        """What the pruner's constructor takes; Optuna has no default for the percentile."""
+        return (
+            {"percentile": PercentileOptions().percentile} if self.pruner == "percentile" else {}
+        ) | self.pruner_options
+
+    @property
+    def limits(self) -> list["Limit"]:
+        """The constraints, read."""
+        return [Limit.read(text) for text in self.constraints]
+
+    def hook(self) -> Hook | None:
+        """The custom search space. Raises ValueError where there is no such function."""
+        from importlib import import_module
+
+        if self.custom_search_space is None:
+            return None
+        module, _, name = self.custom_search_space.rpartition(".")
+        try:
+            found = getattr(import_module(module), name)
+        except Exception as error:  # a module of the user's may raise anything
+            raise ValueError(f"cannot be imported: {type(error).__name__}: {error}") from error
+        if not callable(found):
+            raise ValueError("is no function; accepted: package.module.function")
+        hook: Hook = found
+        return hook
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A constraint: an objective's value must not be above, or not be below, a bound."""
+
+    name: str
+    upper: bool  # whether the value must not be above the bound
+    bound: float
+
+    @classmethod
+    def read(cls, text: str) -> "Limit":
+        """Such as "parameters <= 100000". Raises ValueError with what is accepted."""
+        match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*(\S+)\s*", text)
+        try:
+            if match is None or match[1] not in DIRECTIONS:
+                raise ValueError
+            return cls(match[1], match[2] == "<=", float(match[3]))
+        except ValueError:
+            names = ", ".join(DIRECTIONS)
+            raise ValueError(f"must be NAME <= NUMBER or NAME >= NUMBER, NAME one of {names}") from None
+
+    def violation(self, value: float) -> float:
+        """By how much `value` breaks the limit, in Optuna's sense: not above 0 where it is kept."""
+        return value - self.bound if self.upper else self.bound - value
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked study: its settings, its space, the overrides that all trials share, and its fixed first trials."""
+
+    settings: StudySettings
+    space: Space
+    fixed: list[str]
+    first: list[dict[str, Any]]  # Optuna's names -> values, as `enqueue_trial` takes them
+
+
+def parse(raw: dict[str, Any], overrides: Iterable[str] = ()) -> Sweep:
+    """The study of a composed `hydra.sweeper` (as OmegaConf.to_container gives it) and of a command line's overrides.
+
+    Raises ConfigError that lists every problem.
+    """
+    content = {key: value for key, value in raw.items() if key != "_target_"}
+    problems: list[str] = []
+    settings = _settings(content, problems)
+    hook = _hook(settings, problems)
+    fixed, swept = from_overrides(overrides)
+    params = content.get("params")
+    space = Space.read(merged(params if isinstance(params, dict) else {}, swept), problems, fixed=fixed, hook=hook)
+    first: list[dict[str, Any]] = []
+    if settings is not None and space is not None:
+        problems += _sampler_problems(settings, space)
+        first = space.read_first(settings.first, problems)
+    refuse(problems)
+    assert settings is not None
+    assert space is not None
+    return Sweep(settings, space, fixed, first)
+
+
+def explain(item: Any, schema: type[BaseModel], prefix: str) -> str:
+    """The line for one of pydantic's errors over `schema`, whose keys stand below `prefix`."""
+    path = [str(part) for part in item["loc"] if part != "int" and not str(part).startswith(("constrained", "literal"))]
+    key = f"{prefix}.{'.'.join(path)}"
+    if item["type"] == "extra_forbidden":
+        known = [f"{prefix}.{name}" for name in schema.model_fields]
+        return unknown_key(key, known) if known else f"{key}: no such key; there is nothing to set here"
+    received = "" if item["type"] == "missing" else f" = {_show(_unmasked(item['input']))}"
+    rule = _RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
+    return f"{key}{received}: {_OWN_RULES.get(path[0], rule + _range(schema.model_fields[path[0]]))}"
+
+
+_OWN_RULES = {
+    "storage": "must be a database's address such as sqlite:///mlruns/studies.db or postgresql://user:password@host/name",
+    "objectives": f"must be a list of some of {', '.join(DIRECTIONS)}",
+    "constraints": 'must be a list such as ["parameters <= 100000"]',
+    "first": "must be a list of trials such as [{optim.eta: 0.03}]",
+    "min_resource": "must be auto or a whole number of at least 1",
+    "max_resource": "must be auto or a whole number of at least 1",
+}
+
+
+def _unmasked(value: Any) -> Any:
+    return masked(value) if isinstance(value, str) else value
+
+
+def _range(field: FieldInfo) -> str:
+    """What a field accepts, in words."""
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    ends = [
+        f"{word} {getattr(item, name):g}"
+        for item in field.metadata
+        for name, word in words.items()
+        if hasattr(item, name)
+    ]
+    optional = " (or null)" if type(None) in get_args(field.annotation) else ""
+    return f"; accepted: {' and '.join(ends)}{optional}" if ends else ""
+
+
+def _settings(content: dict[str, Any], problems: list[str]) -> StudySettings | None:
+    """The settings by themselves; what is wrong is added to `problems`."""
+    problems += _option_problems(content, "sampler", SAMPLERS) + _option_problems(content, "pruner", PRUNERS)
+    try:
+        settings = StudySettings.model_validate(content)
+    except ValidationError as error:
+        problems += [explain(item, StudySettings, "hydra.sweeper") for item in error.errors()]
+        return None
+    problems += _cross_checks(settings)
+    return settings
+
+
+def _option_problems(content: dict[str, Any], kind: str, known: dict[str, type[Section]]) -> list[str]:
+    schema = known.get(str(content.get(kind, StudySettings.model_fields[kind].default)))
+    options = content.get(f"{kind}_options", {})
+    if schema is None or not isinstance(options, dict):
+        return []  # the settings' own check says so
+    try:
+        schema.model_validate(options)
+    except ValidationError as error:
+        return [explain(item, schema, f"hydra.sweeper.{kind}_options") for item in error.errors()]
+    return []
+
+
+def _hook(settings: StudySettings | None, problems: list[str]) -> Hook | None:
+    try:
+        return None if settings is None else settings.hook()
+    except ValueError as error:
+        assert settings is not None
+        problems.append(f"hydra.sweeper.custom_search_space = {settings.custom_search_space!r}: {error}")
+    return None
+
+
+def _cross_checks(settings: StudySettings) -> list[str]:
+    """Rules over several fields."""
+    problems = []
+    several = len(settings.objectives) > 1
+    if len(set(settings.objectives)) < len(settings.objectives):
+        problems.append(f"hydra.sweeper.objectives = {settings.objectives!r}: each objective once")
+    if several and settings.pruner != "none":
+        problems.append(
+            f"hydra.sweeper.pruner = {settings.pruner!r}: judges one objective; accepted with several: none"
+        )
+    if several and settings.sampler == "cmaes":
+        accepted = "tpe, random, grid, gp, qmc or nsga2"
+        problems.append(f"hydra.sweeper.sampler = 'cmaes': follows one objective; accepted with several: {accepted}")
+    if settings.sampler == "cmaes" and find_spec("cmaes") is None:
+        problems.append("hydra.sweeper.sampler = 'cmaes': needs the package cmaes; pip install cmaes")
+    if settings.constraints and settings.sampler not in _CONSTRAINED:
+        problems.append(
+            f"hydra.sweeper.sampler = {settings.sampler!r}: does not look at constraints; "
+            f"accepted with them: {', '.join(_CONSTRAINED)}"
+        )
+    for number, text in enumerate(settings.constraints):
+        try:
+            Limit.read(text)
+        except ValueError as error:
+            problems.append(f"hydra.sweeper.constraints[{number}] = {text!r}: {error}")
+    target = settings.target
+    if target is not None and settings.objectives[0] == "validation_accuracy" and not 0 < target <= 1:
+        problems.append(f"hydra.sweeper.target = {target!r}: is an accuracy; accepted: above 0 and at most 1, as 0.99")
+    return problems + _rung_problems(settings)
+
+
+def _rung_problems(settings: StudySettings) -> list[str]:
+    """Rules over several options of a halving pruner."""
+    options = settings.pruner_options
+    low, high = options.get("min_resource"), options.get("max_resource")
+    if settings.pruner == "asha" and low in (None, "auto") and options.get("bootstrap_count"):
+        return ["hydra.sweeper.pruner_options.min_resource = 'auto': bootstrap_count needs a number of epochs here"]
+    if settings.pruner == "hyperband" and isinstance(low, int) and isinstance(high, int) and low > high:
+        return [f"hydra.sweeper.pruner_options.min_resource = {low}: must not be above max_resource = {high}"]
+    return []
+
+
+def _sampler_problems(settings: StudySettings, space: Space) -> list[str]:
+    """What a sampler asks of the search space."""
+    if settings.sampler == "grid":
+        return space.grid_problems()
+    numbers = [one.key for one in space.dimensions if not isinstance(one.domain, Choice) and not one.when]
+    if settings.sampler == "cmaes" and len(numbers) < 2:
+        found = f"only {numbers[0]} is" if numbers else "none is"
+        return [f"hydra.sweeper.sampler = 'cmaes': needs two intervals or ranges that every trial samples; {found} one"]
+    return []
