@@ -1,13 +1,19 @@
 """A tracker that nobody waits for: one thread opens it, then does in order what it is told, while training goes on.
 
+BackgroundTracker is that of one trial. A study has many trials that are to share one thread and one connection: its
+errands (`Errands`) are done in order as well, and what they leave to write is written together, at most once a second.
+
 Opening a store takes about two seconds, most of them MLflow's import, and an epoch some milliseconds. Only the end
 waits until everything is written. An error of the tracker itself (a store that does not answer is none) is raised by
 `finish`.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 from src.result import Result, Status
@@ -49,3 +55,53 @@ class BackgroundTracker:
     def _tell(self, what: Callable[[Tracker], Any]) -> Future[None]:
         self._told.append(self._thread.submit(lambda: what(self._tracker.result())))
         return self._told[-1]
+
+
+class Errands:
+    """One thread that does what it is told, in order, and `settle`s what that has left, every `seconds` at most.
+
+    An error of an errand is kept and raised at the end; the errands after it are done all the same. A process that ends
+    without `end` does not wait for the thread.
+    """
+
+    def __init__(self, settle: Callable[[], None], seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settle, self._seconds, self._clock = settle, seconds, clock
+        self._told: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._due: float | None = None  # on the clock: when to settle; None while nothing is left to
+        self._error: Exception | None = None
+        self._thread = Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    def tell(self, errand: Callable[[], None]) -> None:
+        """Notes an errand; returns at once."""
+        self._told.put(errand)
+
+    def end(self) -> None:
+        """Returns once all errands are done; raises the first error that one of them had."""
+        self._told.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while True:
+            left = None if self._due is None else self._due - self._clock()
+            if left is not None and left <= 0:
+                self._due = None
+                self._try(self._settle)
+                continue
+            try:
+                errand = self._told.get(timeout=left)
+            except Empty:
+                continue
+            if errand is None:
+                return
+            self._try(errand)
+            if self._due is None:
+                self._due = self._clock() + self._seconds
+
+    def _try(self, errand: Callable[[], None]) -> None:
+        try:
+            errand()
+        except Exception as error:
+            self._error = self._error or error

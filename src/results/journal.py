@@ -4,7 +4,7 @@ Everything that is recorded passes one queue of *notes*, small JSON-ready dicts 
 
     run    a new run: name, tags, parent                       batch  metrics, params and tags of a run
     file   a file of the trial's folder, as an artifact        text   a small artifact, its content in the note
-    end    a run's last status
+    end    a run's last status                                open   a run that had ended goes on
 
 A note leaves the queue once the store has taken it. A store that does not answer therefore costs nothing but time: the
 queue grows, is tried again at most every RETRY_SECONDS, and what is left at the end is written to a file that
@@ -69,16 +69,20 @@ class Journal:
         runs: dict[str, str] | None = None,
     ):
         self.folder = folder.resolve()
-        self.notes = deque(notes)
+        self.notes: deque[Note] = deque()
+        self._last: dict[str, Note] = {}  # run -> its last note in the queue
         self.refused: list[Note] = []  # what the store answered with "no": not tried again by this process
         self._uri, self._experiment, self._runs = uri, experiment, dict(runs or {})
         self._say, self._clock = say, clock
         self._writer: Writer | None = None
         self._failed_at: float | None = None  # on the clock; None while the store answers
+        for note in notes:
+            self.add(note)
 
     def add(self, note: Note) -> None:
         """Puts a note at the end of the queue."""
         self.notes.append(note)
+        self._last[note["run"]] = note
 
     def batch(
         self,
@@ -95,7 +99,7 @@ class Journal:
         note = {"do": "batch", "run": run, "metrics": points, "params": params or {}, "tags": tags or {}}
         if not (points or params or tags):
             return
-        last = next((old for old in reversed(self.notes) if old["run"] == run), None)
+        last = self._last.get(run)
         if last is None or last["do"] != "batch" or len(last["metrics"]) + len(points) > METRICS_PER_BATCH:
             self.add(note)
             return
@@ -122,11 +126,15 @@ class Journal:
                 self._writer = Writer(*connect(self._uri, self._experiment, self._say), self.folder, self._runs)
             while self.notes:
                 self._write(self._writer, self.notes[0])
-                self.notes.popleft()
+                self._done(self.notes.popleft())
         except Exception as error:
             self._lost(error)
         else:
             self._found()
+
+    def _done(self, note: Note) -> None:
+        if self._last.get(note["run"]) is note:
+            del self._last[note["run"]]
 
     def _write(self, writer: "Writer", note: Note) -> None:
         try:
@@ -223,9 +231,8 @@ class Writer:
 
     def write(self, note: Note) -> None:
         """Writes one note; raises whatever MLflow raises. Writing it again changes nothing."""
-        {"run": self._run, "batch": self._batch, "file": self._file, "text": self._text, "end": self._end}[note["do"]](
-            note
-        )
+        kinds = {"run": self._run, "batch": self._batch, "file": self._file, "text": self._text, "end": self._end}
+        {**kinds, "open": self._open}[note["do"]](note)
 
     def _run(self, note: Note) -> None:
         # A request may have been answered too late for us: look before creating a run a second time.
@@ -263,6 +270,9 @@ class Writer:
 
     def _text(self, note: Note) -> None:
         self._client.log_text(self._runs[note["run"]], note["text"], note["name"])
+
+    def _open(self, note: Note) -> None:
+        self._client.update_run(self._runs[note["run"]], "RUNNING")
 
     def _end(self, note: Note) -> None:
         self._client.set_terminated(self._runs[note["run"]], note["status"], note["time"])

@@ -29,6 +29,7 @@ from src.results.journal import PENDING, UID_TAG, Journal, Row, absolute, log_pe
 GIT_SECONDS = 5.0
 VALUE_LENGTH = 6000  # MLflow 3.17: MAX_PARAM_VAL_LENGTH
 FIGURES = (".png", ".svg", ".pdf", ".html")
+LOG_KEYS = ("optim.eta", "optim.lambda_")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -106,7 +107,7 @@ class MlflowTracker:
             shown = names[index] if names else labels.seed_name(index, seed)
             parent = None if uid == self._trial else self._trial
             self._start(uid, parent, labels.member(shown), labels.params(seed))
-        journal.add({"do": "text", "run": self._trial, "name": "config.yaml", "text": _yaml(config)})
+        journal.add({"do": "text", "run": self._trial, "name": "config.yaml", "text": config_text(config)})
         journal.flush()
 
     def _start(
@@ -122,15 +123,12 @@ class MlflowTracker:
         for index, (uid, row) in enumerate(zip(self._members, rows, strict=True)):
             if row is None:
                 continue
-            values = {key: value for key, value in row.items() if key != "epoch"}
-            if "validation/accuracy" in values:  # the view draws its curves on a logarithmic axis
-                values["validation/error"] = 1 - values["validation/accuracy"]
-            lost = [key for key, value in values.items() if not math.isfinite(value)]
+            values, lost = curve_values(row)
             tags = {}
             if lost and not self._not_finite[index]:
                 self._not_finite[index] = True
                 tags["not_finite"] = f"{', '.join(lost)} from epoch {int(row['epoch'])}"
-            self._journal.batch(uid, metrics=_finite(values), step=int(row["epoch"]), tags=tags)
+            self._journal.batch(uid, metrics=values, step=int(row["epoch"]), tags=tags)
         self._journal.flush()
 
     def finish(self, results: Sequence[Result], summary: Row | None = None, artifacts: Iterable[Path] = ()) -> None:
@@ -138,8 +136,8 @@ class MlflowTracker:
         statuses = {uid: result.status for uid, result in zip(self._members, results, strict=True)}
         for uid, result in zip(self._members, results, strict=True):
             # Step 0: MLflow draws a metric whose step is above 0 as a curve, these as bars.
-            self._journal.batch(uid, metrics=_finite(_last_values(result)), tags=_place(result))
-        self._journal.batch(self._trial, metrics=_finite(summary or {}))
+            self._journal.batch(uid, metrics=last_values(result), tags=member_tags(result))
+        self._journal.batch(self._trial, metrics=finite_values(summary or {}))
         self._end({**statuses, self._trial: trial_status(list(statuses.values()))}, artifacts)
 
     def abort(self, status: Status, reason: str) -> None:
@@ -173,7 +171,7 @@ class _Labels:
         self._config = config
         self._dataset = dataset
         self._name = [config.name, *([dataset] if dataset != "mnist" else []), *([label] if label else [])]
-        self._tags = {"exp": config.name, "dataset": dataset, "device": device, **_provenance(), **more}
+        self._tags = {"exp": config.name, "dataset": dataset, "device": device, **provenance(), **more}
 
     def trial(self) -> tuple[str, dict[str, str]]:
         """Run name and tags of the run above the members."""
@@ -197,7 +195,7 @@ class _Labels:
     def params(self, seed: int) -> dict[str, str]:
         """The flattened configuration of the member with this seed, and what log-scaled axes need."""
         content = {**self._config.shown(), "seed": seed}
-        return {**flatten(content), **_logarithms(self._config), "dataset": self._dataset}
+        return {**flatten(content), **logarithms(dotted(content), LOG_KEYS), "dataset": self._dataset}
 
 
 def flatten(content: dict[str, Any]) -> dict[str, str]:
@@ -206,19 +204,33 @@ def flatten(content: dict[str, Any]) -> dict[str, str]:
     return {key: text[:VALUE_LENGTH] for key, text in texts.items()}
 
 
-def _logarithms(config: RunConfig) -> dict[str, str]:
-    # MLflow's parallel-coordinates axes are linear.
-    values = {"optim.eta": config.optim.eta, "optim.lambda_": config.optim.lambda_}
-    return {f"log10.{key}": f"{math.log10(value):.4f}" for key, value in values.items() if value > 0}
+def logarithms(values: dict[str, Any], keys: Iterable[str]) -> dict[str, str]:
+    """log10.KEY of every key whose value is a positive number: MLflow's parallel-coordinates axes are linear."""
+    numbers = {key: values.get(key) for key in keys}
+    return {
+        f"log10.{key}": f"{math.log10(value):.4f}"
+        for key, value in numbers.items()
+        if isinstance(value, int | float) and value > 0
+    }
 
 
-def _yaml(config: RunConfig) -> str:
+def config_text(config: RunConfig) -> str:
+    """The configuration as YAML that runs again."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(config.shown())
 
 
-def _last_values(result: Result) -> Row:
+def curve_values(row: Row) -> tuple[Row, list[str]]:
+    """What is recorded of an epoch, validation/error added; and the names of the values that are not finite."""
+    values = {key: value for key, value in row.items() if key != "epoch"}
+    if "validation/accuracy" in values:  # the view draws its curves on a logarithmic axis
+        values["validation/error"] = 1 - values["validation/accuracy"]
+    return finite_values(values), [key for key, value in values.items() if not math.isfinite(value)]
+
+
+def last_values(result: Result) -> Row:
+    """What is recorded of a member's end."""
     values = {
         "best/epoch": result.best_epoch,
         "best/validation_accuracy": result.validation_accuracy,
@@ -226,14 +238,16 @@ def _last_values(result: Result) -> Row:
         "test/error": None if result.test_accuracy is None else 1 - result.test_accuracy,
         "seconds": result.seconds,
     }
-    return {key: float(value) for key, value in values.items() if value is not None}
+    return finite_values({key: float(value) for key, value in values.items() if value is not None})
 
 
-def _place(result: Result) -> dict[str, str]:
+def member_tags(result: Result) -> dict[str, str]:
+    """A member's place in its trial."""
     return {"repeat": str(result.repeat), "vote": str(result.vote)}
 
 
-def _finite(values: Row) -> Row:
+def finite_values(values: Row) -> Row:
+    """The values that charts can show."""
     # SQL stores turn infinity into 1.8e308 and NaN into 0 with a mark; either ruins the axis of every chart.
     return {key: float(value) for key, value in values.items() if math.isfinite(value)}
 
@@ -241,13 +255,15 @@ def _finite(values: Row) -> Row:
 # What computed the numbers.
 
 
-def _provenance() -> dict[str, str]:
+def provenance() -> dict[str, str]:
+    """Tags: versions, commit, user."""
     packages = {"torch": "torch", "lightning": "pytorch-lightning", "sweepstack": "sweepstack"}
     versions = {f"version.{name}": _version(package) for name, package in packages.items()}
     source = {"mlflow.source.name": "sweepstack", "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
     return {**git_commit(), **versions, "version.python": sys.version.split()[0], **source}
 
 
+@functools.cache
 def _version(package: str) -> str:
     try:
         return version(package)
