@@ -1,0 +1,88 @@
+"""A study in memory, as samplers and pruners see it: every trial of the store, with the same numbers.
+
+Samplers read all trials again and again; from memory that costs next to nothing. What they note about a trial or the
+study (Optuna's system attributes, such as the rungs of successive halving) is kept apart until the store writes it
+down. A trial's identifier in here is its number.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+STUDY = 0  # identifier of the only study
+
+# The user attributes that are needed here; the others stay in the store.
+KEPT = ("place", "attempt", "worker", "killed")
+
+# Notes that are of no use once a trial's parameters are known: they are written together with the trial.
+_PASSING = "tpe:"
+
+
+class Mirror(InMemoryStorage):
+    """Optuna's storage in memory, which remembers the notes that nobody has written down yet."""
+
+    def __init__(self, name: str, directions: list[StudyDirection]) -> None:
+        super().__init__()
+        self.create_new_study(directions, name)
+        self._study_notes: dict[str, Any] = {}
+        self._trial_notes: dict[int, dict[str, Any]] = {}
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Takes over a trial of the store, new or changed. A new one must be the next in number."""
+        kept = copy.copy(trial)
+        kept.user_attrs = {key: trial.user_attrs[key] for key in KEPT if key in trial.user_attrs}
+        if kept.state == TrialState.WAITING:  # queued by another tool: no sampler must see it
+            kept.state = TrialState.FAIL
+        if trial.number == len(self):
+            self.create_new_trial(STUDY, kept)
+            return
+        kept._trial_id = trial.number
+        self._set_trial(trial.number, kept)
+        self._update_cache(trial.number, STUDY)
+
+    def start(self, fixed: Mapping[str, Any], user_attrs: Mapping[str, Any], notes: Mapping[str, Any]) -> int:
+        """Begins a trial; `fixed` are parameters that are not sampled. Returns its number."""
+        number = self.create_new_trial(STUDY)
+        for key, value in user_attrs.items():
+            self.set_trial_user_attr(number, key, value)
+        for key, value in notes.items():
+            self.set_trial_system_attr(number, key, value)
+        if fixed:
+            self.set_trial_system_attr(number, "fixed_params", dict(fixed))
+        return number
+
+    def __len__(self) -> int:
+        return len(self._studies[STUDY].trials)
+
+    def all(self) -> list[FrozenTrial]:
+        """All trials in the order of their numbers."""
+        return self.get_all_trials(STUDY, deepcopy=False)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Notes something about the study."""
+        super().set_study_system_attr(study_id, key, value)
+        self._study_notes[key] = value
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Notes something about a trial."""
+        super().set_trial_system_attr(trial_id, key, value)
+        if not key.startswith(_PASSING):
+            self._trial_notes.setdefault(trial_id, {})[key] = value
+
+    def take_study_notes(self) -> dict[str, Any]:
+        """The new notes about the study; they count as written down."""
+        notes, self._study_notes = self._study_notes, {}
+        return notes
+
+    def take_notes(self, number: int) -> dict[str, Any]:
+        """The new notes about a trial; they count as written down."""
+        return self._trial_notes.pop(number, {})
+
+    def know_study(self, attrs: Mapping[str, Any]) -> None:
+        """Takes over what the store holds about the study."""
+        for key, value in attrs.items():
+            super().set_study_system_attr(STUDY, key, value)

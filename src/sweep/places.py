@@ -1,0 +1,67 @@
+"""Which place of a study comes next: a budget of `n_trials` counts places, and every place ends with one trial.
+
+A place whose trial was killed is asked again as its next attempt: an odd attempt repeats the parameters of the killed
+one, an even one samples new ones. So parameters are tried twice, and a study that is killed often still reaches its
+total.
+"""
+
+from dataclasses import dataclass, field
+
+from optuna.trial import FrozenTrial, TrialState
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place to be filled; `repeated` is the killed trial whose parameters are taken again."""
+
+    place: int
+    attempt: int = 0
+    repeated: FrozenTrial | None = None
+
+
+@dataclass
+class Places:
+    """The latest trial of every place. `always_repeat`: no attempt has parameters of its own (a grid has no others)."""
+
+    always_repeat: bool = False
+    latest: dict[int, FrozenTrial] = field(default_factory=dict)
+    _killed: set[int] = field(default_factory=set)
+    _fresh: int = 0  # no place before this one is unused
+
+    def see(self, trial: FrozenTrial) -> None:
+        """Takes note of a trial, new or changed; one without a place is none of ours."""
+        place = trial.user_attrs.get("place")
+        if place is None:
+            return
+        before = self.latest.get(place)
+        if before is not None and before.user_attrs["attempt"] > trial.user_attrs["attempt"]:
+            return
+        self.latest[place] = trial
+        self._killed.discard(place)
+        if is_killed(trial):
+            self._killed.add(place)
+        while self._fresh in self.latest:
+            self._fresh += 1
+
+    def next(self, total: int) -> Spot | None:
+        """The next place of `total` that nobody has or had; killed ones come first."""
+        killed = [place for place in self._killed if place < total]
+        if killed:
+            trial = self.latest[min(killed)]
+            attempt = trial.user_attrs["attempt"] + 1
+            return Spot(min(killed), attempt, trial if attempt % 2 or self.always_repeat else None)
+        return Spot(self._fresh) if self._fresh < total else None
+
+    def done(self, total: int) -> int:
+        """How many of `total` places are over."""
+        return sum(place < total and is_over(trial) for place, trial in self.latest.items())
+
+
+def is_killed(trial: FrozenTrial) -> bool:
+    """Whether the trial's process ended, or was asked to end, before the trial did."""
+    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get("killed"))
+
+
+def is_over(trial: FrozenTrial) -> bool:
+    """Whether nothing more is to be done in the trial's place."""
+    return trial.state.is_finished() and not is_killed(trial)

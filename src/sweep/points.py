@@ -1,0 +1,24 @@
+"""All combinations of a finite space; a place takes the first one that no place before it had."""
+
+import itertools
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from src.sweep.settings import StudySettings
+from src.sweep.space import Space
+
+
+class Points:
+    """`all`: names -> values, as listed, the last dimension fastest; in random order where the budget is smaller."""
+
+    def __init__(self, settings: StudySettings, space: Space) -> None:
+        values = space.grid()
+        self.all = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
+        if settings.n_trials < len(self.all):
+            random.Random(settings.seed).shuffle(self.all)
+
+    def next(self, used: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        """The first point that is not among the parameters of trials in `used`."""
+        seen = {frozenset(params.items()) for params in used}
+        return next(point for point in self.all if frozenset(point.items()) not in seen)

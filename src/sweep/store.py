@@ -1,0 +1,268 @@
+"""A study in Optuna's database: a trial starts in one transaction and ends in one, so no half of it can be left behind.
+
+Optuna's own storage writes every parameter, attribute and value in a transaction of its own: slow, and a process killed
+between two of them leaves a trial that nobody can tell apart from a running one. Here a trial appears with all that
+belongs to its start, and its state changes together with all that belongs to its end. What is written are Optuna's own
+tables (`optuna.storages._rdb.models`; optuna is pinned), so every tool for Optuna reads them.
+
+Reports of running trials are queued and written with whatever is written next, or by `flush`: a killed process loses
+only reports of trials that start anew anyway.
+"""
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Engine, Table, delete, event, func, insert, or_, select, update
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from src.config import masked
+from src.error import UserError
+from src.sweep.lock import sqlite_file, study_lock
+
+BUSY_SECONDS = 60  # how long SQLite waits for another process' transaction
+
+_STUDIES: Table = models.StudyModel.__table__
+_STUDY_ATTRS: Table = models.StudySystemAttributeModel.__table__
+_TRIALS: Table = models.TrialModel.__table__
+_PARAMS: Table = models.TrialParamModel.__table__
+_VALUES: Table = models.TrialValueModel.__table__
+_REPORTS: Table = models.TrialIntermediateValueModel.__table__
+_USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
+_SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
+_HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
+
+Attrs = Mapping[str, Any]  # JSON-able values
+
+
+class Store:
+    """One study's rows. `identifier` is a trial's id in the database, `number` its number in the study."""
+
+    def __init__(self, storage: RDBStorage, study_id: int) -> None:
+        self._storage = storage
+        self._engine: Engine = storage.engine
+        self._study_id = study_id
+        self._queue: list[tuple[int, int, float]] = []  # identifier, step, value
+        self._queued_attrs: dict[int, dict[str, Any]] = {}  # system attributes by identifier
+        self._queue_lock = threading.Lock()
+
+    def add(self, trial: FrozenTrial, study_attrs: Attrs) -> tuple[int, int]:
+        """Writes a new running trial and the sampler's attributes of the study; returns its identifier and number."""
+        with self._engine.begin() as connection:
+            if self._engine.dialect.name != "sqlite":  # as Optuna does, so that no two trials share a number
+                connection.execute(select(_STUDIES).where(_STUDIES.c.study_id == self._study_id).with_for_update())
+            row = {"study_id": self._study_id, "state": TrialState.RUNNING, "datetime_start": _now()}
+            identifier: int = connection.execute(insert(_TRIALS), row).inserted_primary_key[0]  # type: ignore[index]
+            earlier = (_TRIALS.c.study_id == self._study_id) & (_TRIALS.c.trial_id < identifier)
+            number: int = connection.execute(select(func.count()).where(earlier)).scalar_one()
+            connection.execute(update(_TRIALS).where(_TRIALS.c.trial_id == identifier), {"number": number})
+            _write_params(connection, identifier, trial)
+            _write_attrs(connection, _USER_ATTRS, {"trial_id": identifier}, trial.user_attrs, fresh=True)
+            _write_attrs(connection, _SYSTEM_ATTRS, {"trial_id": identifier}, trial.system_attrs, fresh=True)
+            _write_attrs(connection, _STUDY_ATTRS, {"study_id": self._study_id}, study_attrs)
+            connection.execute(insert(_HEARTBEATS), {"trial_id": identifier, "heartbeat": _now()})
+        return identifier, number
+
+    def finish(
+        self,
+        identifier: int,
+        state: TrialState,
+        values: Iterable[float] = (),
+        user_attrs: Attrs | None = None,
+        system_attrs: Attrs | None = None,
+    ) -> bool:
+        """Ends a running trial with all that belongs to it; False, and nothing is written, where it no longer runs."""
+        with self._queue_lock, self._engine.begin() as connection:
+            running = (_TRIALS.c.trial_id == identifier) & (_TRIALS.c.state == TrialState.RUNNING)
+            ended = {"state": state, "datetime_complete": _now()}
+            if connection.execute(update(_TRIALS).where(running), ended).rowcount != 1:
+                self._drop(identifier)
+                return False
+            self._write_queue(connection)
+            _write_values(connection, identifier, values)
+            _write_attrs(connection, _USER_ATTRS, {"trial_id": identifier}, user_attrs or {})
+            _write_attrs(connection, _SYSTEM_ATTRS, {"trial_id": identifier}, system_attrs or {})
+        self._clear()
+        return True
+
+    def note(self, identifier: int, user_attrs: Attrs) -> None:
+        """Writes attributes of a running trial."""
+        with self._engine.begin() as connection:
+            _write_attrs(connection, _USER_ATTRS, {"trial_id": identifier}, user_attrs)
+
+    def queue(self, identifier: int, step: int, value: float, system_attrs: Attrs) -> None:
+        """Keeps a report, and what the pruner notes about it, until something is written."""
+        with self._queue_lock:
+            self._queue.append((identifier, step, value))
+            if system_attrs:
+                self._queued_attrs.setdefault(identifier, {}).update(system_attrs)
+
+    def flush(self) -> None:
+        """Writes what is queued."""
+        with self._queue_lock:
+            if not self._queue:
+                return
+            with self._engine.begin() as connection:
+                self._write_queue(connection)
+            self._clear()
+
+    def _write_queue(self, connection: Connection) -> None:
+        encode = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+        rows = []
+        for identifier, step, value in self._queue:
+            stored, kind = encode(value)
+            row = {"trial_id": identifier, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+            rows.append(row)
+        if rows:
+            connection.execute(insert(_REPORTS), rows)
+        for identifier, attrs in self._queued_attrs.items():
+            _write_attrs(connection, _SYSTEM_ATTRS, {"trial_id": identifier}, attrs)
+
+    def _clear(self) -> None:
+        self._queue = []
+        self._queued_attrs = {}
+
+    def _drop(self, identifier: int) -> None:
+        self._queue = [entry for entry in self._queue if entry[0] != identifier]
+        self._queued_attrs.pop(identifier, None)
+
+    def changed(self, unfinished: set[int], after: int) -> list[FrozenTrial]:
+        """The trials after an identifier (-1: all) and the ones in `unfinished`, in the order of their numbers."""
+        if not unfinished:
+            newer = (_TRIALS.c.study_id == self._study_id) & (_TRIALS.c.trial_id > after)
+            with self._engine.connect() as connection:
+                if connection.execute(select(_TRIALS.c.trial_id).where(newer).limit(1)).first() is None:
+                    return []
+        trials = self._storage._get_trials(self._study_id, None, unfinished, after)
+        return sorted(trials, key=lambda trial: trial.number)
+
+    def study_attrs(self) -> dict[str, Any]:
+        """What samplers noted about the study."""
+        with self._engine.connect() as connection:
+            wanted = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(
+                _STUDY_ATTRS.c.study_id == self._study_id
+            )
+            return {key: json.loads(value) for key, value in connection.execute(wanted)}
+
+    def trial_attrs(self, identifier: int) -> dict[str, Any]:
+        """The user attributes of a trial."""
+        attrs: dict[str, Any] = self._storage.get_trial_user_attrs(identifier)
+        return attrs
+
+    def beat(self, identifiers: Iterable[int]) -> None:
+        """Says that the worker of these trials lives. An error is left to the next call that needs the database."""
+        living = list(identifiers)
+        try:
+            if living:
+                with self._engine.begin() as connection:
+                    now = {"heartbeat": _now()}
+                    connection.execute(update(_HEARTBEATS).where(_HEARTBEATS.c.trial_id.in_(living)), now)
+            self.flush()
+        except SQLAlchemyError:
+            pass
+
+    def silent(self, identifiers: Iterable[int], seconds: float) -> set[int]:
+        """Which of these trials were started, and had their last heartbeat, longer ago than `seconds`."""
+        asked = list(identifiers)
+        if not asked:
+            return set()
+        since = _now() - timedelta(seconds=seconds)
+        joined = _TRIALS.outerjoin(_HEARTBEATS, _HEARTBEATS.c.trial_id == _TRIALS.c.trial_id)
+        recent = or_(_HEARTBEATS.c.heartbeat >= since, _TRIALS.c.datetime_start >= since)
+        wanted = select(_TRIALS.c.trial_id).select_from(joined).where(_TRIALS.c.trial_id.in_(asked), recent)
+        with self._engine.connect() as connection:
+            return set(asked) - {identifier for (identifier,) in connection.execute(wanted)}
+
+    def close(self) -> None:
+        """Writes what is queued and closes all connections."""
+        self.flush()
+        self._engine.dispose()
+
+
+def connect(url: str) -> RDBStorage:
+    """Optuna's storage at `url`, made where there is none yet; two processes may do so at once.
+
+    Raises UserError where there is no such database, no driver for it or nothing to reach.
+    """
+    try:
+        file = sqlite_file(url)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        lock = study_lock(url, "tables")
+        try:
+            with lock:
+                return _opened(url, file is not None)
+        finally:
+            lock.close()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise UserError(f"hydra.sweeper.storage = {masked(url)!r}: is no address of a database: {error}") from None
+    except ImportError as error:
+        raise UserError(
+            f"hydra.sweeper.storage = {masked(url)!r}: needs a driver that is not installed ({error}); for PostgreSQL: "
+            "pip install -e '.[postgresql]'"
+        ) from None
+    except (OperationalError, OSError) as error:
+        reason = " ".join(str(getattr(error, "orig", error)).split())
+        raise UserError(f"hydra.sweeper.storage = {masked(url)!r}: cannot be opened: {reason}") from None
+
+
+def _opened(url: str, is_file: bool) -> RDBStorage:
+    if not is_file:
+        return RDBStorage(url)
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+    # Readers and the writer do not wait for each other, and a commit costs one write instead of several. What a killed
+    # process has committed stays; a machine that loses power may lose its last second, never more.
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    storage.engine.dispose()
+    event.listen(storage.engine, "connect", _swift)
+    return storage
+
+
+def _swift(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _write_params(connection: Connection, identifier: int, trial: FrozenTrial) -> None:
+    from optuna.distributions import distribution_to_json
+
+    rows = []
+    for name, value in trial.params.items():
+        distribution = trial.distributions[name]
+        text = distribution_to_json(distribution)
+        stored = distribution.to_internal_repr(value)
+        rows.append({"trial_id": identifier, "param_name": name, "param_value": stored, "distribution_json": text})
+    if rows:
+        connection.execute(insert(_PARAMS), rows)
+
+
+def _write_values(connection: Connection, identifier: int, values: Iterable[float]) -> None:
+    rows = []
+    for objective, value in enumerate(values):
+        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+        rows.append({"trial_id": identifier, "objective": objective, "value": stored, "value_type": kind})
+    if rows:
+        connection.execute(insert(_VALUES), rows)
+
+
+def _write_attrs(
+    connection: Connection, table: Table, owner: dict[str, int], attrs: Attrs, *, fresh: bool = False
+) -> None:
+    """Sets attributes of the trial or study in `owner`; `fresh`: it has none yet."""
+    if not attrs:
+        return
+    ((column, identifier),) = owner.items()
+    if not fresh:
+        connection.execute(delete(table).where(table.c[column] == identifier, table.c.key.in_(list(attrs))))
+    rows = [{column: identifier, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
+    connection.execute(insert(table), rows)
+
+
+def _now() -> datetime:
+    """As Optuna stores it: universal time, without saying so."""
+    return datetime.now(UTC).replace(tzinfo=None)

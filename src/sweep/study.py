@@ -1,0 +1,404 @@
+"""A study that is never lost: ask for a trial, report its epochs, tell how it ended; go on after any interruption.
+
+    with open_study(settings, space, identity, print) as study:
+        while asks := study.ask(count=8):
+            for ask in asks:
+                ...                                           # train what ask.overrides says
+                if study.report(ask, epoch, accuracy):        # the pruner has seen enough
+                    study.tell(ask, "PRUNED", attrs=attrs)
+            study.tell(ask, "COMPLETE", [accuracy], attrs)
+
+A *place* (0 ... n_trials - 1) is what the budget counts, a trial is Optuna's. Whoever asks holds the study's lock
+(src/sweep/lock.py): it reads what other processes have done (src/sweep/mirror.py), ends the running trials of those
+that are gone (src/sweep/worker.py), takes the next place (src/sweep/places.py) and writes the new trial in one
+transaction (src/sweep/store.py). Killed before that transaction, nothing has happened; killed after it, the trial is a
+running one without a living worker. A trial's end is one transaction too, and only that of a trial that still runs: a
+result that comes after another process took the place over is not used. So at any moment every place has at most one
+trial that counts.
+"""
+
+import copy
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from src.sweep import identity as identities
+from src.sweep.lock import Lock, study_lock
+from src.sweep.mirror import Mirror
+from src.sweep.places import Places, Spot, is_killed
+from src.sweep.points import Points
+from src.sweep.samplers import make_pruner, make_sampler, quiet, reseed
+from src.sweep.settings import StudySettings
+from src.sweep.space import Space
+from src.sweep.store import Store, connect
+from src.sweep.worker import BEAT_SECONDS, HEARTBEAT_SECONDS, Pulse, Worker, lives
+
+REFRESH_SECONDS = 2.0  # a report looks for other processes' news this often, and reports are written within it
+
+State = Literal["COMPLETE", "PRUNED", "FAIL", "KILLED"]
+Kind = Literal["COMPLETE", "PRUNED", "FAIL", "KILLED", "RUNNING"]
+Entry = tuple[int, list[float], dict[str, Any]]  # place, a value for each objective, params
+
+# Notes that belong to one attempt; an attempt with the same parameters starts without them.
+_OF_ONE_ATTEMPT = ("completed_rung_", "constraints", "fixed_params")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A trial to be trained."""
+
+    number: int  # Optuna's
+    place: int
+    attempt: int  # above 0: a trial in this place was killed
+    params: dict[str, Any]  # key -> value as Optuna stores it
+    overrides: list[str]  # the same for Hydra
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Trials by how they ended, and places."""
+
+    complete: int
+    pruned: int
+    failed: int  # raised
+    killed: int  # trials whose process ended first, whether or not their place was asked again
+    running: int
+    places_done: int
+    places_left: int  # the running ones included
+
+
+def open_study(
+    settings: StudySettings, space: Space, identity: Mapping[str, Any], say: Callable[[str], None]
+) -> "Study":
+    """The study `settings.study_name`: made, or taken up where it stopped.
+
+    `identity` (JSON-able: fixed configuration, data set) is what its trials share beyond the settings. Raises
+    ConfigError where the study was made with other settings (they are shown), UserError where the store cannot be
+    opened.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = connect(settings.storage)
+    lock = study_lock(settings.storage, settings.study_name)
+    with lock:
+        study_id, uid = identities.agree(storage, settings, space, dict(identity))
+        return Study(settings, space, Store(storage, study_id), lock, uid, say)
+
+
+class Study:
+    """One process' part in a study; to be used from one thread. `open_study` makes it, under the study's lock."""
+
+    def __init__(
+        self,
+        settings: StudySettings,
+        space: Space,
+        store: Store,
+        lock: Lock,
+        uid: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.space = space
+        self.uid = uid  # the same in every process and after every interruption
+        self.reaped: list[int] = []  # trials that ran without a living worker, and were ended; grows in `ask`
+        self._store = store
+        self._lock = lock
+        self._say = say
+        self._worker = Worker()
+        self._first = space.first(settings.first)
+        self._points = Points(settings, space) if settings.sampler == "grid" else None
+        self._total = settings.n_trials if self._points is None else min(settings.n_trials, len(self._points.all))
+        self._maximized = settings.directions[0] == "maximize"
+        self._opened = time.monotonic()
+        self._mine: dict[int, optuna.Trial] = {}  # running here, by number
+        self._load()
+        self._reap()
+        self.resumed = len(self._mirror) > 0
+        if self.resumed:
+            self._say(self._welcome())
+        self._beaten = time.monotonic()
+        self._pulse = Pulse(self._beat, REFRESH_SECONDS)
+
+    def _welcome(self) -> str:
+        counts = self.counts()
+        again = f", {len(self.reaped)} that were left running are asked again" if self.reaped else ""
+        return f"study {self.settings.study_name} goes on: {counts.places_done} of {self._total} trials are done{again}"
+
+    # --- a trial's beginning ------------------------------------------------------------------------------------------
+
+    def ask(self, count: int) -> list[Ask]:
+        """At most `count` trials to be trained, killed ones first; fewer or none where the budget is used up."""
+        asks: list[Ask] = []
+        if count < 1:
+            return asks
+        with self._lock:
+            self._catch_up()
+            self._reap()
+            while len(asks) < count and not self._budget_spent() and (spot := self._places.next(self._total)):
+                asks.append(self._start(spot))
+        return asks
+
+    def _start(self, spot: Spot) -> Ask:
+        attrs = {"place": spot.place, "attempt": spot.attempt, "worker": self._worker.as_json()}
+        number = self._mirror.start(self._fixed(spot), attrs, _notes_to_repeat(spot.repeated))
+        try:
+            trial = optuna.Trial(self._study, number)
+            reseed(self._study.sampler, [self.settings.seed, number])
+            with quiet():
+                params = self.space.suggest(trial)
+            overrides = self.space.overrides(params)
+            begun = copy.copy(self._mirror.get_trial(number))
+            begun.system_attrs = self._mirror.take_notes(number)
+            identifier, stored = self._store.add(begun, self._mirror.take_study_notes())
+        except BaseException:
+            self._load()  # a trial that never began must not stay in the mirror
+            raise
+        self._mine[stored] = trial
+        if stored == number:
+            self._identifiers[number] = self._last = identifier
+            self._saw(self._mirror.get_trial(number))
+        else:
+            self._load()  # another program has added a trial without the lock
+        return Ask(stored, spot.place, spot.attempt, params, overrides)
+
+    def _fixed(self, spot: Spot) -> dict[str, Any]:
+        """The parameters of a spot that are not sampled."""
+        if spot.repeated is not None:
+            return dict(spot.repeated.params)
+        if spot.attempt == 0 and spot.place < len(self._first):
+            return self._first[spot.place]
+        return {} if self._points is None else self._points.next(trial.params for trial in self._places.latest.values())
+
+    # --- while it runs ------------------------------------------------------------------------------------------------
+
+    def report(self, ask: Ask, step: int, value: float) -> bool:
+        """The value of a running trial in an epoch (`step`, from 1); True: end it, and tell PRUNED.
+
+        A step that was reported before is ignored. Nothing is pruned where there are several objectives.
+        """
+        if step in self._mirror.get_trial(ask.number).intermediate_values:
+            return False
+        prune = False
+        if len(self.settings.objectives) > 1:
+            self._mirror.set_trial_intermediate_value(ask.number, step, value)
+        else:
+            if time.monotonic() - self._looked > REFRESH_SECONDS:
+                self._catch_up()
+            with quiet():
+                self._mine[ask.number].report(value, step)
+                prune = self._mine[ask.number].should_prune()
+        self._store.queue(self._identifiers[ask.number], step, value, self._mirror.take_notes(ask.number))
+        return prune
+
+    def note(self, ask: Ask, attrs: Mapping[str, Any]) -> None:
+        """Keeps something about a running trial, such as the folder that it writes to."""
+        self._store.note(self._identifiers[ask.number], attrs)
+
+    def _beat(self) -> None:
+        """In the pulse's thread: heartbeats, and what is queued."""
+        living: list[int] = []
+        if time.monotonic() - self._beaten >= BEAT_SECONDS:
+            self._beaten = time.monotonic()
+            living = [self._identifiers[number] for number in list(self._mine) if number in self._identifiers]
+        self._store.beat(living)
+
+    # --- its end ------------------------------------------------------------------------------------------------------
+
+    def tell(self, ask: Ask, state: State, values: list[float] | None = None, attrs: Mapping[str, Any] = {}) -> None:
+        """How a trial ended, with all that is to be kept about it.
+
+        COMPLETE needs a value for each objective, none of them NaN, and in `attrs` what the constraints name beyond
+        them. The value of a PRUNED trial is the last one reported. FAIL: it raised. KILLED: it was interrupted, its
+        place is asked again. Where another process has taken the place over, the result is not used, and `say` says so.
+        """
+        self._set_constraints(ask, state, values, attrs)
+        outcome = TrialState.FAIL if state == "KILLED" else TrialState[state]
+        if state == "KILLED":
+            attrs = {**attrs, "killed": True}
+            self._mirror.set_trial_user_attr(ask.number, "killed", True)
+        with quiet():
+            self._study.tell(ask.number, values if state == "COMPLETE" else None, outcome)
+        del self._mine[ask.number]
+        ended, notes = self._mirror.get_trial(ask.number), self._mirror.take_notes(ask.number)
+        if self._store.finish(self._identifiers[ask.number], outcome, ended.values or (), attrs, notes):
+            self._saw(ended)
+            return
+        self._say(f"trial {ask.place}: another process had taken it over, so this result is not used")
+        self._load()
+
+    def _set_constraints(self, ask: Ask, state: State, values: list[float] | None, attrs: Mapping[str, Any]) -> None:
+        told: dict[str, float] = dict(zip(map(str, self.settings.objectives), values or (), strict=False))
+        known = {**attrs, **told}
+        for text, limit in zip(self.settings.constraints, self.settings.limits, strict=True):
+            if limit.name in known:
+                self._mine[ask.number].set_constraint(text, limit.violation(known[limit.name]))
+            elif state == "COMPLETE":
+                raise ValueError(f"trial {ask.place} is told without {limit.name}, which the constraint {text!r} needs")
+
+    def close(self) -> None:
+        """Trials that still run here are told KILLED; then all that was opened is closed."""
+        for number in list(self._mine):
+            attrs = self._mirror.get_trial(number).user_attrs
+            self.tell(Ask(number, attrs["place"], attrs["attempt"], {}, []), "KILLED")
+        self._pulse.close()
+        self._worker.close()
+        self._store.close()
+        self._lock.close()
+
+    def __enter__(self) -> "Study":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the study so far ---------------------------------------------------------------------------------------------
+
+    def counts(self) -> Counts:
+        """Trials by how they ended, and places."""
+        kinds = Counter(self._kinds.values())
+        done = self._places.done(self._total)
+        return Counts(
+            complete=kinds["COMPLETE"],
+            pruned=kinds["PRUNED"],
+            failed=kinds["FAIL"],
+            killed=kinds["KILLED"],
+            running=kinds["RUNNING"],
+            places_done=done,
+            places_left=self._total - done,
+        )
+
+    def states(self) -> dict[int, Kind]:
+        """How each trial ended, by number."""
+        return dict(self._kinds)
+
+    def attrs(self, number: int) -> dict[str, Any]:
+        """The user attributes of a trial, from the store."""
+        return self._store.trial_attrs(self._identifiers[number])
+
+    def best(self) -> Entry | None:
+        """The best complete trial that keeps the constraints; with several objectives, the best by the first one."""
+        return None if self._best is None else self._entry(self._best)
+
+    def front(self) -> list[Entry]:
+        """The complete trials that keep the constraints and that no other one beats in all objectives [Pareto]."""
+        return [self._entry(trial) for trial in self._study.best_trials if _may_be_best(trial)]
+
+    def _entry(self, trial: FrozenTrial) -> Entry:
+        return trial.user_attrs["place"], list(trial.values), self.space.params(trial.params)
+
+    def reason_to_stop(self) -> str | None:
+        """Why `ask` gives no trial; None where it would give one, or where trials of this process still run."""
+        if reason := self._budget_spent():
+            return reason
+        if self._mine or self._places.next(self._total):
+            return None
+        return f"the last {self.counts().running} of {self._total} trials run in another process"
+
+    def _budget_spent(self) -> str | None:
+        settings = self.settings
+        if self._places.done(self._total) == self._total:
+            return f"all {self._total} trials are done"
+        if settings.target is not None and self._best is not None and not self._beats(settings.target, self._best):
+            return f"target {settings.target:g} reached"
+        if self._failed >= max(settings.max_failures, 1):
+            trials = "1 trial" if self._failed == 1 else f"{self._failed} trials"
+            return f"{trials} failed (hydra.sweeper.max_failures={settings.max_failures})"
+        if settings.timeout_minutes is not None and time.monotonic() - self._opened > 60 * settings.timeout_minutes:
+            return f"timeout of {settings.timeout_minutes:g} min"
+        return None
+
+    def _beats(self, value: float, trial: FrozenTrial) -> bool:
+        other: float = trial.values[0]
+        return value > other if self._maximized else value < other
+
+    # --- what the store says ------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Everything anew from the store."""
+        self._store.flush()
+        self._mirror = Mirror(
+            self.settings.study_name, [StudyDirection[one.upper()] for one in self.settings.directions]
+        )
+        self._places = Places(always_repeat=self._points is not None)
+        self._kinds: dict[int, Kind] = {}  # by number
+        self._failed = 0
+        self._best: FrozenTrial | None = None
+        self._identifiers: dict[int, int] = {}  # of the store, by number
+        self._others: set[int] = set()  # identifiers of trials that run, or wait, elsewhere
+        self._last = -1  # the highest identifier seen
+        self._study: optuna.Study = optuna.load_study(
+            study_name=self.settings.study_name,
+            storage=self._mirror,
+            sampler=make_sampler(self.settings, conditional=self.space.conditional or self.space.hook is not None),
+            pruner=make_pruner(self.settings),
+        )
+        self._catch_up()
+        running = [number for number in self._mine if self._kinds.get(number) == "RUNNING"]
+        self._mine = {number: optuna.Trial(self._study, number) for number in running}
+
+    def _catch_up(self) -> None:
+        """What other processes have done since the last look."""
+        for trial in self._store.changed(self._others, self._last):
+            self._last = max(self._last, trial._trial_id)
+            self._identifiers[trial.number] = trial._trial_id
+            elsewhere = not trial.state.is_finished() and trial.number not in self._mine
+            (self._others.add if elsewhere else self._others.discard)(trial._trial_id)
+            self._mirror.put(trial)
+            self._saw(self._mirror.get_trial(trial.number))
+        self._mirror.know_study(self._store.study_attrs())
+        self._looked = time.monotonic()
+
+    def _saw(self, trial: FrozenTrial) -> None:
+        """Takes note of a trial, new or changed."""
+        self._places.see(trial)
+        kind = _kind(trial)
+        self._failed += (kind == "FAIL") - (self._kinds.get(trial.number) == "FAIL")
+        self._kinds[trial.number] = kind
+        if _may_be_best(trial) and (self._best is None or self._beats(trial.values[0], self._best)):
+            self._best = trial
+
+    def _reap(self) -> None:
+        """Ends the running trials whose worker is gone; their places are asked again."""
+        left = [trial for trial in self._mirror.all() if self._is_left(trial)] if self._others else []
+        for trial in left:
+            if self._store.finish(self._identifiers[trial.number], TrialState.FAIL, user_attrs={"killed": True}):
+                self.reaped.append(trial.number)
+        if left:
+            self._catch_up()
+
+    def _is_left(self, trial: FrozenTrial) -> bool:
+        identifier = self._identifiers[trial.number]
+        if identifier not in self._others or trial.state != TrialState.RUNNING:
+            return False
+        worker = trial.user_attrs.get("worker", {})
+        if worker.get("token") == self._worker.token:  # begun here, but interrupted before `ask` could return it
+            return True
+        living = lives(worker)
+        return bool(self._store.silent([identifier], HEARTBEAT_SECONDS)) if living is None else not living
+
+
+def _notes_to_repeat(trial: FrozenTrial | None) -> dict[str, Any]:
+    """What a sampler noted about a trial whose parameters are taken again."""
+    notes = {} if trial is None else trial.system_attrs
+    return {key: value for key, value in notes.items() if not key.startswith(_OF_ONE_ATTEMPT)}
+
+
+def _kind(trial: FrozenTrial) -> Kind:
+    if is_killed(trial):
+        return "KILLED"
+    kinds: dict[TrialState, Kind] = {
+        TrialState.COMPLETE: "COMPLETE",
+        TrialState.PRUNED: "PRUNED",
+        TrialState.FAIL: "FAIL",
+    }
+    return kinds.get(trial.state, "RUNNING")
+
+
+def _may_be_best(trial: FrozenTrial) -> bool:
+    ours = trial.state == TrialState.COMPLETE and "place" in trial.user_attrs
+    return ours and all(violation <= 0 for violation in trial.constraints.values())

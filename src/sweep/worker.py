@@ -1,0 +1,92 @@
+"""Who trains a trial, and whether that process still lives.
+
+A trial names its worker: machine, process, the process' start (process numbers come again) and a token. On the same
+machine the operating system knows whether the worker lives. Of a worker on another machine only its heartbeats are
+known: it beats every BEAT_SECONDS, and counts as gone after HEARTBEAT_SECONDS without a beat. Clocks of machines that
+share a study should therefore agree within a minute.
+"""
+
+import os
+import platform
+import subprocess
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+BEAT_SECONDS = 20.0
+HEARTBEAT_SECONDS = 120.0  # without a beat: six are missing
+
+# Tokens of the workers that are open in this process: one that is not, but names this process, was left open.
+_OPEN: set[str] = set()
+
+
+class Worker:
+    """This process, for as long as one study is open in it."""
+
+    def __init__(self) -> None:
+        self.token = uuid.uuid4().hex
+        _OPEN.add(self.token)
+
+    def as_json(self) -> dict[str, Any]:
+        """What a trial keeps of its worker."""
+        pid = os.getpid()
+        return {"host": machine(), "pid": pid, "started": process_start(pid), "token": self.token}
+
+    def close(self) -> None:
+        """From now on its trials count as left."""
+        _OPEN.discard(self.token)
+
+
+def lives(worker: dict[str, Any]) -> bool | None:
+    """Whether the worker of a trial lives; None where only its heartbeats can tell."""
+    if worker.get("host") != machine() or worker.get("started") is None:
+        return None
+    if worker["pid"] == os.getpid():
+        return worker.get("token") in _OPEN
+    return bool(process_start(worker["pid"]) == worker["started"])
+
+
+def machine() -> str:
+    """A name that differs between machines, between two starts of one, and between containers."""
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    parts = [platform.node()]
+    if boot.exists() and space.exists():
+        parts += [boot.read_text().strip(), space.readlink().name]
+    return " ".join(parts)
+
+
+def process_start(pid: int) -> str | None:
+    """When a process started, in the system's own words; None where there is no such process, or no way to know."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else fields[19]  # state, start in ticks since the machine's start [proc(5)]
+    if os.name != "posix":
+        return None
+    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.strip() or None
+
+
+class Pulse:
+    """A thread that calls `beat` every `seconds`, beside training, until it is closed."""
+
+    def __init__(self, beat: Callable[[], None], seconds: float) -> None:
+        self._beat = beat
+        self._seconds = seconds
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._seconds):
+            self._beat()
+
+    def close(self) -> None:
+        """Returns once the thread has ended."""
+        self._closed.set()
+        self._thread.join()
