@@ -1,7 +1,7 @@
 """What one dimension of a search space may be: an interval, a range or a choice, in the syntax of Hydra's overrides.
 
-    interval(low, high)               a number, low <= x <= high; both ends can occur
-    int(interval(low, high))          a whole number, low <= x <= high; both ends can occur
+    interval(low, high)               a number, low <= x <= high
+    int(interval(low, high))          a whole number, low <= x <= high: both ends occur
     tag(log, interval(low, high))     the same in log scale; also tag(log, int(interval(low, high)))
     range(start, stop, step)          start, start + step, ... below stop: `stop` itself never occurs, as in Hydra
     choice(a, b, c)    or    a,b,c    one of the elements: numbers, texts, true, false, null, lists, dictionaries
@@ -254,8 +254,9 @@ class Choice:
         return override.written(self.elements[self.stored.index(value)])
 
     def text(self) -> str:
-        """Such as choice(relu, [100,100])."""
-        return f"choice({', '.join(override.written(item) for item in self.elements)})"
+        """Such as choice(relu, [100,100]); with null the short form, as Hydra's choice(...) takes none."""
+        texts = [override.written(item) for item in self.elements]
+        return ",".join(texts) if None in self.elements else f"choice({', '.join(texts)})"
 
 
 def read_domain(text: Any) -> Domain:

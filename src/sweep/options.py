@@ -1,6 +1,7 @@
 """The options of Optuna's samplers and pruners that a configuration file can hold, by Optuna's own names.
 
-An option left out takes Optuna's default. Source: the constructors in optuna.samplers and optuna.pruners, version 5.
+An option left out takes the value here: Optuna's own, but for QMC's `scramble` and the percentile, which has none.
+Source: the constructors in optuna.samplers and optuna.pruners, version 5.
 """
 
 from typing import Annotated, Literal
@@ -47,7 +48,7 @@ class QmcOptions(Section):
     """Quasi-Monte Carlo: points that fill the space evenly."""
 
     qmc_type: Literal["sobol", "halton"] = "sobol"
-    scramble: bool = False
+    scramble: bool = True  # unscrambled, the first trial is the corner of all lowest values
 
 
 class Nsga2Options(Section):

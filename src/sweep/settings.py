@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import isfinite
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
@@ -15,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from src.config import _RULES, Section, _show, masked, unknown_key
 from src.sweep.domain import Choice
-from src.sweep.options import PRUNERS, SAMPLERS, PercentileOptions
+from src.sweep.options import PRUNERS, SAMPLERS
 from src.sweep.space import Hook, Space, from_overrides, merged, refuse
 
 Objective = Literal["validation_accuracy", "parameters", "seconds"]
@@ -63,18 +64,6 @@ class StudySettings(Section):
         return [DIRECTIONS[name] for name in self.objectives]
 
     @property
-    def sampler_arguments(self) -> dict[str, Any]:
-        """What the sampler's constructor takes besides the seed."""
-        return dict(self.sampler_options)
-
-    @property
-    def pruner_arguments(self) -> dict[str, Any]:
-        """What the pruner's constructor takes; Optuna has no default for the percentile."""
-        return (
-            {"percentile": PercentileOptions().percentile} if self.pruner == "percentile" else {}
-        ) | self.pruner_options
-
-    @property
     def limits(self) -> list["Limit"]:
         """The constraints, read."""
         return [Limit.read(text) for text in self.constraints]
@@ -109,7 +98,7 @@ class Limit:
         """Such as "parameters <= 100000". Raises ValueError with what is accepted."""
         match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*(\S+)\s*", text)
         try:
-            if match is None or match[1] not in DIRECTIONS:
+            if match is None or match[1] not in DIRECTIONS or not isfinite(float(match[3])):
                 raise ValueError
             return cls(match[1], match[2] == "<=", float(match[3]))
         except ValueError:
