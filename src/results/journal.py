@@ -1,4 +1,4 @@
-"""The queue between a trial and MLflow, and the store behind it.
+"""The queue between a trial and MLflow, and the connection to the store behind it (src/results/writer.py writes).
 
 Everything that is recorded passes one queue of *notes*, small JSON-ready dicts that carry their own times:
 
@@ -22,6 +22,8 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +31,16 @@ from filelock import FileLock
 
 from src.config import masked
 from src.result import write_json
+from src.results.tables import Note, Seen
 from src.results.view import write_view
+from src.results.writer import METRICS_PER_BATCH, Writer
 
-Note = dict[str, Any]
 Row = dict[str, float]  # one epoch of one member, as in Result.history
 
 RETRY_SECONDS = 30.0
 LOCK_SECONDS = 120.0  # creating the tables of a fresh SQLite store takes 3–8 s
 CONNECT_ATTEMPTS = 3  # MLflow's own 10 attempts at a SQL database that does not answer take 100 s
-METRICS_PER_BATCH = 1000  # MLflow 3.17: MAX_METRICS_PER_BATCH
-PAIRS_PER_BATCH = 100  # MAX_PARAMS_TAGS_PER_BATCH
-UID_TAG = "sweepstack.uid"
+NOTES_TOGETHER = 1000  # in one transaction: SQL databases take some ten thousand values in a statement
 PENDING = "tracking_pending.json"
 
 # Defaults that a user's own variables override. The queue tries again by itself, so a request need not.
@@ -67,13 +68,15 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
         notes: Iterable[Note] = (),
         runs: dict[str, str] | None = None,
+        together: bool = False,
     ):
+        """together: write notes of many runs in one transaction where the store allows it (src/results/tables.py)."""
         self.folder = folder.resolve()
         self.notes: deque[Note] = deque()
         self._last: dict[str, Note] = {}  # run -> its last note in the queue
         self.refused: list[Note] = []  # what the store answered with "no": not tried again by this process
         self._uri, self._experiment, self._runs = uri, experiment, dict(runs or {})
-        self._say, self._clock = say, clock
+        self._say, self._clock, self._together = say, clock, together
         self._writer: Writer | None = None
         self._failed_at: float | None = None  # on the clock; None while the store answers
         for note in notes:
@@ -122,21 +125,82 @@ class Journal:
         if self._failed_at is not None and not now and self._clock() - self._failed_at < RETRY_SECONDS:
             return
         try:
-            if self._writer is None:
-                self._writer = Writer(*connect(self._uri, self._experiment, self._say), self.folder, self._runs)
+            writer = self._connected()
             while self.notes:
-                self._write(self._writer, self.notes[0])
-                self._done(self.notes.popleft())
+                if self._together and writer.tables is not None:
+                    self._write_together(writer)
+                else:
+                    self._write_each(writer, [self.notes[0]])
         except Exception as error:
             self._lost(error)
         else:
             self._found()
 
-    def _done(self, note: Note) -> None:
-        if self._last.get(note["run"]) is note:
-            del self._last[note["run"]]
+    def _connected(self) -> Writer:
+        if self._writer is None:
+            client, experiment_id = connect(self._uri, self._experiment, self._say)
+            self._writer = Writer(client, experiment_id, self.folder, self._runs, self.alone, self._together)
+        return self._writer
 
-    def _write(self, writer: "Writer", note: Note) -> None:
+    def _write_together(self, writer: Writer) -> None:
+        """Writes what can be written at once in one transaction, and one by one what then comes next of each run."""
+        notes = self._ready(writer.joins)[:NOTES_TOGETHER]
+        try:
+            writer.write_together(notes)
+        except Exception as error:
+            if not _is_refusal(error):
+                raise
+            self._write_each(writer, notes)
+        else:
+            self._done(notes)
+        self._write_each(writer, self._ready(lambda note: not writer.joins(note)))
+
+    def _ready(self, wanted: Callable[[Note], bool]) -> list[Note]:
+        """The notes of a kind, in order, that no other note of their run, or of the run above it, has to precede."""
+        blocked: set[str] = set()
+        ready = []
+        for note in self.notes:
+            if note["run"] not in blocked and note.get("parent") not in blocked and wanted(note):
+                ready.append(note)
+            else:
+                blocked.add(note["run"])
+        return ready
+
+    def _write_each(self, writer: Writer, notes: list[Note]) -> None:
+        written: list[Note] = []
+        try:
+            for note in notes:
+                self._write(writer, note)
+                written.append(note)
+        finally:
+            self._done(written)
+
+    def _done(self, notes: list[Note]) -> None:
+        """Takes notes out of the queue."""
+        gone = {id(note) for note in notes}
+        if gone == {id(note) for note in islice(self.notes, len(gone))}:  # as it is nearly always
+            for _ in notes:
+                self.notes.popleft()
+        else:
+            self.notes = deque(note for note in self.notes if id(note) not in gone)
+        for note in notes:
+            if self._last.get(note["run"]) is note:
+                del self._last[note["run"]]
+
+    def alone(self, about: str = "") -> AbstractContextManager[Any]:
+        """No other process on this machine is in a context `about` the same; without effect on stores elsewhere."""
+        path = sqlite_path(self._uri)
+        return nullcontext() if path is None else FileLock(f"{path}{about}.lock", timeout=LOCK_SECONDS)
+
+    def seen(self, tag: str, value: str) -> dict[str, Seen] | None:
+        """uid -> run, of the runs with this tag that are in the store; None when it does not answer. Never raises."""
+        try:
+            return self._connected().seen(tag, value)
+        except Exception as error:
+            self._lost(error)
+            return None
+
+    def _write(self, writer: Writer, note: Note) -> None:
         try:
             writer.write(note)
         except Exception as error:
@@ -221,61 +285,6 @@ def milliseconds() -> int:
 
 
 # The store.
-
-
-class Writer:
-    """Writes notes through MlflowClient. `runs` maps a run's uid to MLflow's run id and grows with every new run."""
-
-    def __init__(self, client: Any, experiment_id: str, folder: Path, runs: dict[str, str]):
-        self._client, self._experiment_id, self._folder, self._runs = client, experiment_id, folder, runs
-
-    def write(self, note: Note) -> None:
-        """Writes one note; raises whatever MLflow raises. Writing it again changes nothing."""
-        kinds = {"run": self._run, "batch": self._batch, "file": self._file, "text": self._text, "end": self._end}
-        {**kinds, "open": self._open}[note["do"]](note)
-
-    def _run(self, note: Note) -> None:
-        # A request may have been answered too late for us: look before creating a run a second time.
-        run_id = self._find(note["run"]) if note.get("tried") else None
-        note["tried"] = True
-        if run_id is None:
-            tags = dict(note["tags"])
-            if note["parent"]:
-                tags["mlflow.parentRunId"] = self._runs[note["parent"]]
-            run = self._client.create_run(self._experiment_id, note["time"], tags, note["name"])
-            run_id = run.info.run_id
-        self._runs[note["run"]] = run_id
-
-    def _find(self, uid: str) -> str | None:
-        found = self._client.search_runs([self._experiment_id], f"tags.`{UID_TAG}` = '{uid}'", max_results=1)
-        return found[0].info.run_id if found else None
-
-    def _batch(self, note: Note) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        run_id = self._runs[note["run"]]
-        metrics = [Metric(key, value, stamp, step) for key, value, stamp, step in note["metrics"]]
-        params = [Param(key, value) for key, value in note["params"].items()]
-        tags = [RunTag(key, value) for key, value in note["tags"].items()]
-        while metrics or params or tags:
-            at_once = min(METRICS_PER_BATCH - 2 * PAIRS_PER_BATCH, len(metrics))  # together at most 1000
-            self._client.log_batch(run_id, metrics[:at_once], params[:PAIRS_PER_BATCH], tags[:PAIRS_PER_BATCH])
-            metrics, params, tags = metrics[at_once:], params[PAIRS_PER_BATCH:], tags[PAIRS_PER_BATCH:]
-
-    def _file(self, note: Note) -> None:
-        path = self._folder / note["path"]
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is gone")
-        self._client.log_artifact(self._runs[note["run"]], str(path), note["under"] or None)
-
-    def _text(self, note: Note) -> None:
-        self._client.log_text(self._runs[note["run"]], note["text"], note["name"])
-
-    def _open(self, note: Note) -> None:
-        self._client.update_run(self._runs[note["run"]], "RUNNING")
-
-    def _end(self, note: Note) -> None:
-        self._client.set_terminated(self._runs[note["run"]], note["status"], note["time"])
 
 
 def connect(uri: str, experiment: str, say: Callable[[str], None] = print) -> tuple[Any, str]:

@@ -8,78 +8,29 @@ A trial's tag `status` is FINISHED, PRUNED, FAILED or KILLED, as in Optuna; MLfl
 one FINISHED. Runs are known by their uid (UID of the study, UID-NUMBER of a trial with Optuna's number,
 UID-NUMBER-MEMBER of a member), so that whatever is written a second time after a crash finds the run that is there.
 
-One thread writes for all trials (src/results/background.py), through one queue (src/results/journal.py).
+One thread writes for all trials (src/results/background.py), through one queue (src/results/journal.py). What a process
+that was killed has left open is put right by the next one that goes on with the study: `reconcile`.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import Any, Protocol
+from typing import Any
 
 from src.config import RunConfig
-from src.result import Result, Status, dotted
+from src.result import Result, Status
 from src.results.background import Errands
-from src.results.journal import UID_TAG, Journal, Row, absolute, milliseconds
-from src.results.tracking import (
-    FIGURES,
-    LOG_KEYS,
-    config_text,
-    curve_values,
-    finite_values,
-    flatten,
-    last_values,
-    logarithms,
-    member_tags,
-    provenance,
-    trial_status,
-)
+from src.results.journal import Journal, Row, absolute, milliseconds
+from src.results.tables import Seen
+from src.results.tracking import LOG_KEYS, config_text, finite_values, flatten, provenance
+from src.results.trial_runs import STUDY_TAG, Trial, TrialRuns, TrialTracker, end, mlflow_status, trial_uid
+from src.results.writer import UID_TAG
 
 WRITE_SECONDS = 1.0  # what trials leave is written together, so often; a run in MLflow is at most that much behind
-STUDY_TAG = "study.uid"
-REASON_LENGTH = 500
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What tells one trial from the others. seeds: one a member. reason: the traceback of one that failed."""
-
-    config: RunConfig
-    folder: Path  # where its files lie
-    number: int  # Optuna's
-    place: int  # the number that names show
-    attempt: int  # 0, or 1 for the second one in its place
-    label: str  # what differs, such as "eta=0.03 activation=relu"
-    dataset: str
-    device: str
-    seeds: list[int]
-    reason: str = ""
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        again = [f"attempt {self.attempt + 1}"] if self.attempt else []
-        return " · ".join([f"trial {self.place}", *([self.label] if self.label else []), *again])
-
-
-class TrialTracker(Protocol):
-    """Where a trial's epochs and results go; every method returns at once and raises nothing."""
-
-    def epoch(self, rows: Sequence[Row | None]) -> None:
-        """Records one epoch: one row a member, None for one that has stopped."""
-
-    def finish(
-        self,
-        results: Sequence[Result],
-        summary: Row | None = None,
-        artifacts: Iterable[Path] = (),
-        status: Status | None = None,
-    ) -> None:
-        """Records what the trial left and ends its runs; `status` where it is not to follow from the members'."""
-
-    def abort(self, status: Status, reason: str) -> None:
-        """Ends the runs without results. reason: a line, or a traceback. Does nothing after `finish`."""
+# What the study says of a trial that has ended -> the tag `status` of its run.
+STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "PRUNED", "FAIL": "FAILED", "KILLED": "KILLED"}
 
 
 class StudyTracker:
@@ -102,10 +53,12 @@ class StudyTracker:
         config: what all trials share. folder: this command's; what cannot be logged is kept there. uid: the study's,
         the same whenever it goes on. log_keys: what is searched in log scale. params: key -> the text of its space.
         """
-        self._config, self._study, self._uid = config, study, uid
+        self._config, self._study, self._uid, self._say = config, study, uid, say
         self._log_keys = {*LOG_KEYS, *log_keys}
-        self._journal = Journal(absolute(config.tracking.uri), config.tracking.experiment, folder, say=say, clock=clock)
-        self._errands = Errands(self._journal.flush, WRITE_SECONDS)
+        uri, experiment = absolute(config.tracking.uri), config.tracking.experiment
+        self._journal = Journal(uri, experiment, folder, say=say, clock=clock, together=True)
+        self._claims: _Claims | None = None  # what is to be reconciled as soon as the store answers
+        self._errands = Errands(self._settle, WRITE_SECONDS)
         self._errands.tell(lambda: self._open(params or {}))
 
     def _open(self, params: dict[str, str]) -> None:
@@ -133,7 +86,53 @@ class StudyTracker:
     ) -> TrialTracker:
         """The tracker of a trial that begins. number: Optuna's; place: the one in names; seeds: one a member."""
         trial = Trial(config, folder, number, place, attempt, label, dataset, device, seeds)
-        return _Told(_TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys), self._errands.tell)
+        return _Told(TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys), self._errands.tell)
+
+    def reconcile(self, states: dict[int, str], again: Callable[[int], Trial | None]) -> None:
+        """Puts right what processes that were killed have left of this study, so that MLflow agrees with `states`.
+
+        states: Optuna's number -> COMPLETE, PRUNED, FAIL or KILLED, of every trial that has ended and whose process
+        lives no longer (others are their process's own business); any other state is passed over. again: the trial with
+        that number, whose folder holds its result.json and weights, or None where they are gone; asked in the tracking
+        thread, for trials that are not as they should be. Done as soon as the store answers.
+        """
+        claims = _Claims(dict(states), again)
+        self._errands.tell(lambda: setattr(self, "_claims", claims))
+
+    def _settle(self) -> None:
+        self._journal.flush()
+        if self._claims is None or self._journal.notes:
+            return
+        with self._journal.alone(".reconcile"):  # of two processes that go on at once, one does it
+            seen = self._journal.seen(STUDY_TAG, self._uid)
+            if seen is not None:
+                claims, self._claims = self._claims, None
+                self._reconcile(claims, seen)
+                self._journal.flush()
+
+    def _reconcile(self, claims: "_Claims", seen: dict[str, Seen]) -> None:
+        own: dict[str, dict[str, Seen]] = defaultdict(dict)  # a trial's number -> its runs
+        for uid, run in seen.items():
+            own[uid.removeprefix(f"{self._uid}-").split("-")[0]][uid] = run
+        for number, state in claims.states.items():
+            status = STATUSES.get(state)
+            if status is not None and not _agree(own[str(number)], trial_uid(self._uid, number), status):
+                self._mend(number, status, list(own[str(number)]), claims.again)
+
+    def _mend(self, number: int, status: Status, own: list[str], again: Callable[[int], Trial | None]) -> None:
+        """Logs a trial again; one that was killed, or of which nothing is left, is only closed. own: its runs' uids."""
+        uid = trial_uid(self._uid, number)
+        trial = None if status == "KILLED" and uid in own else again(number)
+        if trial is not None:
+            runs = TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys)
+            runs.start(there=own)
+            runs.replay(status)
+            return
+        if uid not in own:
+            tags = {"kind": "trial", "study": self._study, STUDY_TAG: self._uid, UID_TAG: uid, "number": str(number)}
+            note = {"do": "run", "run": uid, "parent": self._uid, "name": f"trial · number {number}", "tags": tags}
+            self._journal.add({**note, "time": milliseconds()})
+        end(self._journal, dict.fromkeys([uid, *own], status))
 
     def progress(self, metrics: Row, step: int | None = None) -> None:
         """Records how far the study has come, under study/…; step: trials done, by default metrics["done"]."""
@@ -158,7 +157,24 @@ class StudyTracker:
             self._journal.file(self._uid, path, "")
         if status != "RUNNING":
             self._journal.add({"do": "end", "run": self._uid, "status": status, "time": milliseconds()})
+        self._settle()
         self._journal.close()
+        if self._claims is not None:
+            self._say("tracking: what an earlier process left open in MLflow is put right when the study goes on next")
+
+
+@dataclass(frozen=True)
+class _Claims:
+    """What `reconcile` is told."""
+
+    states: dict[int, str]
+    again: Callable[[int], Trial | None]
+
+
+def _agree(own: dict[str, Seen], uid: str, status: Status) -> bool:
+    """Whether a trial's runs are what its status says. A member's run may have a status of its own, but not RUNNING."""
+    right = uid in own and (own[uid].tag, own[uid].status) == (status, mlflow_status(status))
+    return right and all(run.status != "RUNNING" for run in own.values())
 
 
 class NullStudyTracker:
@@ -169,6 +185,9 @@ class NullStudyTracker:
         return self
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
+        """Does nothing."""
+
+    def reconcile(self, states: dict[int, str], again: Callable[[int], Trial | None]) -> None:
         """Does nothing."""
 
     def progress(self, metrics: Row, step: int | None = None) -> None:
@@ -189,7 +208,7 @@ def open_study(config: RunConfig, folder: Path, **about: Any) -> StudyTracker | 
 class _Told:
     """A TrialTracker that passes everything to another thread."""
 
-    def __init__(self, runs: "_TrialRuns", tell: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, runs: TrialRuns, tell: Callable[[Callable[[], None]], None]) -> None:
         self._runs, self._tell = runs, tell
         self._tell(runs.start)
 
@@ -209,117 +228,3 @@ class _Told:
 
     def abort(self, status: Status, reason: str) -> None:
         self._tell(lambda: self._runs.abort(status, reason))
-
-
-class _TrialRuns:
-    """Turns a trial's events into notes; see TrialTracker."""
-
-    def __init__(self, journal: Journal, trial: Trial, study: str, uid: str, log_keys: Iterable[str]) -> None:
-        self._journal, self._trial, self._log_keys = journal, trial, log_keys
-        self._study_uid, self._uid = uid, trial_uid(uid, trial.number)
-        several = len(trial.seeds) > 1
-        self._members = [f"{self._uid}-{index}" for index in range(len(trial.seeds))] if several else [self._uid]
-        self._tags = {
-            **provenance(),
-            "exp": trial.config.name,
-            "dataset": trial.dataset,
-            "device": trial.device,
-            "study": study,
-            STUDY_TAG: uid,
-            "trial": str(trial.place),
-            "number": str(trial.number),
-            "attempt": str(trial.attempt + 1),
-            "status": "RUNNING",
-        }
-        self._not_finite: set[str] = set()  # members that have had such a value
-        self._ended = False
-
-    def start(self, tried: bool = False) -> None:
-        """Creates the runs; with `tried`, those that are not there yet."""
-        name, seeds = self._trial.name, self._trial.seeds
-        self._start(self._uid, self._study_uid, name, "trial", seeds[0], tried)
-        if len(seeds) > 1:
-            for index, (uid, seed) in enumerate(zip(self._members, seeds, strict=True)):
-                shown = f"{name} · member {index} · seed {seed}"
-                self._start(uid, self._uid, shown, "member", seed, tried)
-
-    def _start(self, uid: str, parent: str, name: str, kind: str, seed: int, tried: bool) -> None:
-        tags = {**self._tags, "kind": kind, UID_TAG: uid}
-        note = {"do": "run", "run": uid, "parent": parent, "name": name, "tags": tags, "time": milliseconds()}
-        self._journal.add({**note, "tried": True} if tried else note)
-        self._journal.batch(uid, params=self._params(seed))
-
-    def _params(self, seed: int) -> dict[str, str]:
-        content = {**self._trial.config.shown(), "seed": seed}
-        logs = logarithms(dotted(content), self._log_keys)
-        return {**flatten(content), **logs, "dataset": self._trial.dataset, "trial": str(self._trial.place)}
-
-    def epoch(self, rows: Sequence[Row | None]) -> None:
-        """Records one epoch of the members, and their means for the trial."""
-        known = [(uid, row) for uid, row in zip(self._members, rows, strict=True) if row is not None]
-        if not known:
-            return
-        epoch = int(known[0][1]["epoch"])
-        for uid, row in known:
-            values, lost = curve_values(row)
-            tags = {}
-            if lost and uid not in self._not_finite:
-                self._not_finite.add(uid)
-                tags["not_finite"] = f"{', '.join(lost)} from epoch {epoch}"
-            self._journal.batch(uid, metrics=values, step=epoch, tags=tags)
-        if len(self._members) > 1:
-            self._journal.batch(self._uid, metrics=_means([curve_values(row)[0] for _, row in known]), step=epoch)
-
-    def finish(
-        self, results: Sequence[Result], summary: Row | None, artifacts: Iterable[Path], status: Status | None
-    ) -> None:
-        """Records results, artifacts and the end of every run."""
-        if self._ended:
-            return
-        own = [result.status if result.status != "RUNNING" else status or "KILLED" for result in results]
-        for uid, result in zip(self._members, results, strict=True):
-            # Step 0: MLflow draws a metric whose step is above 0 as a curve, these as bars.
-            self._journal.batch(uid, metrics=last_values(result), tags=member_tags(result))
-        if len(results) > 1:
-            self._journal.batch(self._uid, metrics=_means([last_values(result) for result in results], len(results)))
-        self._journal.batch(self._uid, metrics=finite_values(summary or {}))
-        for index, uid in enumerate(self._members):
-            self._journal.file(uid, self._trial.folder / f"member-{index:02d}" / "weights.pt", "")
-        for path in artifacts:
-            self._journal.file(self._uid, path, "figures" if path.suffix in FIGURES else "")
-        self._end({**dict(zip(self._members, own, strict=True)), self._uid: status or trial_status(own)})
-
-    def abort(self, status: Status, reason: str) -> None:
-        """Ends every run without results."""
-        if self._ended:
-            return
-        lines = reason.strip().splitlines()
-        if lines:  # of a traceback, the last line says what happened
-            self._journal.batch(self._uid, tags={"reason": lines[-1][:REASON_LENGTH]})
-        if len(lines) > 1:
-            self._journal.add({"do": "text", "run": self._uid, "name": "traceback.txt", "text": reason})
-        self._end(dict.fromkeys([*self._members, self._uid], status))
-
-    def _end(self, statuses: dict[str, Status]) -> None:
-        # The trial's own run comes last: where it has ended, so have its members'.
-        for uid, status in sorted(statuses.items(), key=lambda pair: pair[0] == self._uid):
-            self._journal.batch(uid, tags={"status": status})
-            self._journal.add({"do": "end", "run": uid, "status": mlflow_status(status), "time": milliseconds()})
-        self._ended = True
-
-
-def trial_uid(study: str, number: int) -> str:
-    """The uid of a trial's run."""
-    return f"{study}-{number}"
-
-
-def mlflow_status(status: Status) -> str:
-    """MLflow's own word for a status."""
-    return "FINISHED" if status == "PRUNED" else status
-
-
-def _means(rows: Sequence[Row], at_least: int = 1) -> Row:
-    """The mean of every value that at least so many rows have."""
-    keys = dict.fromkeys(key for row in rows for key in row)
-    values = {key: [row[key] for row in rows if key in row] for key in keys}
-    return {key: fmean(own) for key, own in values.items() if len(own) >= at_least}

@@ -24,7 +24,8 @@ from typing import Any, Protocol
 
 from src.config import RunConfig
 from src.result import Result, Status, dotted
-from src.results.journal import PENDING, UID_TAG, Journal, Row, absolute, log_pending, milliseconds
+from src.results.journal import PENDING, Journal, Row, absolute, log_pending, milliseconds
+from src.results.writer import UID_TAG
 
 GIT_SECONDS = 5.0
 VALUE_LENGTH = 6000  # MLflow 3.17: MAX_PARAM_VAL_LENGTH
