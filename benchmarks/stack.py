@@ -49,7 +49,7 @@ class Trained:
     def __init__(self, engine: Engine, config: RunConfig, split: Split) -> None:
         self.engine, self.split = engine, split
         seeds = [member.seed for member in members_of([config])]
-        self.order = orders("epoch", seeds, len(split), config.batch_size, 0)  # (K, M, B)
+        self.order = orders("epoch", seeds, len(split), config.batch_size, [0] * len(seeds))  # (K, M, B)
         self.eta = torch.tensor([config.optim.eta] * len(seeds))
 
     def seconds(self, steps: int) -> float:
@@ -60,4 +60,4 @@ class Trained:
         return time.perf_counter() - start
 
     def _train(self, order: Tensor) -> None:
-        self.engine.train(self.split.images, self.split.labels, order, 0, self.eta)
+        self.engine.train(self.split.images, self.split.labels, order, torch.tensor(0), self.eta)

@@ -3,3 +3,7 @@
 
 class UserError(ValueError):
     """A command that cannot run; its text is the whole message: what was received, the rule, and what is accepted."""
+
+
+class TrialFailed(UserError):  # noqa: N818  (what it says of a trial, not of the program)
+    """Trials of a sweep have no results; the others do."""

@@ -136,15 +136,14 @@ class ProgressBar:
         """Moves the bar."""
         self.bar.update(self.task, completed=epoch * self.batches + batch, epoch=epoch + 1, best=self._words(members))
 
-    def epoch_ended(self, rows: list[Row | None], so_far: Callable[[], list[Result]]) -> None:
+    def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
         """Takes in the accuracies; where there is no terminal, prints a line an epoch instead."""
-        for number, row in enumerate(rows):
-            if row is not None and row["validation/accuracy"] > self.best[number]:
+        for number, row in rows.items():
+            if row["validation/accuracy"] > self.best[number]:
                 self.best[number] = row["validation/accuracy"]
         if not console.is_terminal:
-            live = [row for row in rows if row is not None]
-            epoch = int(live[0]["epoch"]) if live else 0
-            say(f"epoch {epoch}/{self.epochs}  {self._words(len(live))}")
+            epoch = max(int(row["epoch"]) for row in rows.values())
+            say(f"epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
 
     def _words(self, members: int) -> str:
         known = [accuracy for accuracy in self.best if math.isfinite(accuracy)]

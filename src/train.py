@@ -7,8 +7,8 @@ stopped it.
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
@@ -18,14 +18,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import command_line
-from src.error import UserError
+from src.error import TrialFailed, UserError
 
 if TYPE_CHECKING:
     from src.config import RunConfig
     from src.data.dataset import Dataset
     from src.result import Result
-    from src.results.summary import Summary
+    from src.results.tracking import Tracker
     from src.results.vote import Vote
+    from src.sweep.job import Job
 
 FAILED, CANNOT_RUN, INTERRUPTED = 1, 2, 130
 
@@ -41,8 +42,12 @@ def main() -> None:
         if command_line.is_multirun(sys.argv[1:]):
             command_line.check_sweep(sys.argv[1:])
         _job()
+    except TrialFailed as error:
+        _stop(str(error), FAILED)
     except UserError as error:
         _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("Stopped.", INTERRUPTED)
     except (HydraException, OmegaConfBaseException) as error:
         _stop(command_line.explain(sys.argv[1:], error))
     except OSError as error:
@@ -59,11 +64,12 @@ def _stop(message: str, status: int = CANNOT_RUN) -> NoReturn:
     sys.exit(status)
 
 
-@hydra.main(version_base="1.3", config_path=str(command_line.CONF), config_name="config")
-def _job(composed: Any) -> None:
-    """One job. What ends the whole command leaves from here, so that Hydra adds nothing to the message."""
+def _task(composed: Any) -> float | None:
+    """One job; its value is the mean validation accuracy. What ends the whole command leaves from here, so that Hydra
+    adds nothing to the message."""
     try:
-        results = _run(composed)
+        job = _as_job(composed)
+        results = train(job.config, job.folder, job.overrides)
     except (UserError, OSError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
@@ -75,17 +81,24 @@ def _job(composed: Any) -> None:
         words = f"Member {', '.join(failed)} never had a finite validation cost: the weights diverged."
         print(f"{words} Try a smaller optim.eta.", file=sys.stderr)
     _statuses.append(FAILED if failed else 0)
+    return fmean(result.validation_accuracy or 0.0 for result in results)
 
 
-def _run(composed: Any) -> "list[Result]":
+def _as_job(composed: Any) -> "Job":
+    """The trial that Hydra's job asks for, checked. Raises ConfigError."""
     from src.config import parse
+    from src.sweep.job import Job
 
     raw = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(raw, dict)
     config = parse({str(key): value for key, value in raw.items()})
     runtime = HydraConfig.get()
-    folder = Path(os.path.relpath(runtime.runtime.output_dir))
-    return train(config, folder, list(runtime.overrides.task))
+    return Job(config, Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task))
+
+
+# A launcher that trains stacks takes the trials themselves instead of calling the task.
+vars(_task)["job"] = _as_job
+_job = hydra.main(version_base="1.3", config_path=str(command_line.CONF), config_name="config")(_task)
 
 
 def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None) -> "list[Result]":
@@ -96,75 +109,37 @@ def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None)
     from src import terminal
     from src.data.load import load
     from src.interrupt import Interrupt
-    from src.result import write_json
-    from src.results import keep
-    from src.training.fit import prepare, run
+    from src.results.record import Record
+    from src.training.fit import prepare, run_roster
 
     dataset = load(config.data)
     with terminal.console.status("Building the networks and timing a few steps; a first run also compiles its kernels"):
         prepared = prepare([config], dataset, terminal.say)
     terminal.header(prepared, config, folder)
     seeds = [member.seed for member in prepared.members]
-    watch = _tracking(config, folder, prepared.dataset.name, prepared.device_name, seeds, arguments or [])
-    keeper = keep.Keeper(folder)
-    interrupt = Interrupt(terminal.say)
-    path = None
+    record = Record(
+        config, folder, _tracking(config, folder, dataset.name, prepared.device_name, seeds, arguments or [])
+    )
+    interrupt, conclusion = Interrupt(terminal.say), None
     try:
         with interrupt, terminal.ProgressBar(prepared) as bar:
-            results = run(prepared, [bar, keeper, watch], interrupt)
-        path = keep.keep(results, folder)
-        votes, summary = conclude(config, results, dataset)
-        left = [write_json(folder / "votes.json", [vote.as_json() for vote in votes])] if votes else []
+            run_roster(prepared, record, [bar, record], interrupt)
+        conclusion = record.conclude(dataset)
+        results = conclusion.results
         terminal.table(results, config, dataset)
-        terminal.conclusion(config, dataset, votes, summary)
-        left += _figures(config, results, folder, dataset, votes)
-        watch.tracker.finish(results, _metrics(votes, summary, len(results)), left)
+        terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
+        conclusion.files += _figures(config, results, folder, dataset, conclusion.votes)
+        record.finish(conclusion)
     except BaseException as error:
         # Lightning turns a second Ctrl-C into its own exit; whoever asked to stop is told so, not that it failed.
         status = "KILLED" if interrupt.requested or isinstance(error, KeyboardInterrupt) else "FAILED"
-        if path is None:
-            with suppress(Exception):  # the first error is the one to tell
-                keeper.keep_last(status)
-        watch.tracker.abort(status, repr(error))
+        record.abort(status, repr(error), keep_results=conclusion is None)
         if interrupt.requested:
             raise KeyboardInterrupt from error
         raise
-    terminal.say(f"Results: {path}")
+    terminal.say(f"Results: {conclusion.path}")
     terminal.next_command(config, arguments or [], folder)
     return results
-
-
-def conclude(config: "RunConfig", results: "list[Result]", dataset: "Dataset") -> "tuple[list[Vote], Summary]":
-    """The vote of each repeat of an ensemble, and the summary over the repeats."""
-    import torch
-
-    from src.results.summary import summarise
-    from src.results.vote import vote
-
-    if config.ensemble == 1:
-        validation = [result.validation_accuracy for result in results]
-        return [], summarise(validation=validation, test=[result.test_accuracy for result in results])
-    votes, validation = [], []
-    for repeat in range(config.repeats):
-        members = [result for result in results if result.repeat == repeat]
-        nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # a member without a vote
-        given = [nothing if member.probabilities is None else member.probabilities for member in members]
-        votes.append(vote(torch.stack(given), dataset.test.labels))
-        known = [member.validation_accuracy for member in members if member.validation_accuracy is not None]
-        validation.append(sum(known) / len(known) if known else None)
-    return votes, summarise(validation=validation, test=[vote.accuracy for vote in votes])
-
-
-def _metrics(votes: "list[Vote]", summary: "Summary", members: int) -> dict[str, float] | None:
-    """What the parent run of several members carries."""
-    if members == 1:
-        return None
-    metrics = summary.metrics()
-    if votes and votes[0].accuracy is not None and votes[0].mean_probability_accuracy is not None:
-        metrics["vote/plurality"] = votes[0].accuracy
-        metrics["vote/mean_probability"] = votes[0].mean_probability_accuracy
-        metrics["vote/errors"] = len(votes[0].errors)
-    return metrics
 
 
 def _figures(
@@ -183,23 +158,9 @@ def _figures(
         return []
 
 
-class _Watch:
-    """An observer that hands each epoch to the tracker."""
-
-    def __init__(self, tracker: Any) -> None:
-        self.tracker = tracker
-
-    def progressed(self, epoch: int, batch: int, members: int) -> None:
-        """Nothing: tracking is by epochs."""
-
-    def epoch_ended(self, rows: list[dict[str, float] | None], so_far: Any) -> None:
-        """One batch an epoch."""
-        self.tracker.epoch(rows)
-
-
 def _tracking(
     config: "RunConfig", folder: Path, dataset: str, device: str, seeds: list[int], arguments: list[str]
-) -> _Watch:
+) -> "Tracker":
     from src import terminal
     from src.results.background import BackgroundTracker
     from src.results.tracking import Tracker, open_tracker
@@ -209,7 +170,7 @@ def _tracking(
     def opened() -> Tracker:
         return open_tracker(config, folder, dataset=dataset, device=device, seeds=seeds, label=label, say=terminal.say)
 
-    return _Watch(BackgroundTracker(opened))
+    return BackgroundTracker(opened)
 
 
 def shown_in_name(arguments: list[str]) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 from src import command_line, terminal, train
 from src.config import RunConfig, parse
 from src.nets.network import Network
-from src.results import keep
+from src.results import keep, record
 from tests import example
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,7 +88,7 @@ def test_the_published_accuracy_stands_beside_mnist(shown):
     from src.training.fit import prepare, run
 
     results = run(prepare([config], mnist), [])
-    votes, summary = train.conclude(config, results, mnist)
+    votes, summary = record.conclude(config, results, mnist)
     terminal.table(results, config, mnist)
     terminal.conclusion(config, mnist, votes, summary)
     assert shown().count("97.80") == 2
@@ -141,7 +141,7 @@ class FakeTracker:
 
 
 def with_tracker(monkeypatch, tracker):
-    monkeypatch.setattr(train, "_tracking", lambda *_: train._Watch(tracker))
+    monkeypatch.setattr(train, "_tracking", lambda *_: tracker)
     return tracker
 
 
@@ -180,7 +180,7 @@ def test_figures_that_cannot_be_drawn_lose_nothing(tmp_path, monkeypatch, shown)
 
 def test_results_that_cannot_be_written_end_the_tracked_run_as_failed(tmp_path, monkeypatch, shown):
     tracker = with_tracker(monkeypatch, FakeTracker())
-    monkeypatch.setattr(keep, "keep", lambda *_: 1 / 0)
+    monkeypatch.setattr(record, "keep", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train.train(digits(), tmp_path)
     assert tracker.told[0][0] == "FAILED"
@@ -220,10 +220,10 @@ def test_results_so_far_are_kept_while_training(tmp_path):
         def progressed(self, *_):
             now[0] += keep.KEEP_SECONDS / 5  # five looks of a clock apart
 
-        def epoch_ended(self, *_):
-            pass
+        def epoch_ended(self, rows, so_far):
+            keeper.epoch_ended(lambda: [so_far(0)])
 
-    run(prepare([example.config(max_epochs=8, trainer={"chunk": 12})], example.dataset()), [Clock(), keeper])
+    run(prepare([example.config(max_epochs=8, trainer={"chunk": 12})], example.dataset()), [Clock()])
     left = json.loads((tmp_path / "result.json").read_text())
     assert left[0]["status"] == "RUNNING"
     assert 4 <= len(left[0]["history"]) < 8

@@ -13,9 +13,11 @@ STREAM = 0x0BDE  # keeps these random numbers apart from others that come from t
 
 
 def orders(
-    order: Literal["fixed", "once", "epoch"], seeds: list[int], images: int, batch_size: int, epoch: int
+    order: Literal["fixed", "once", "epoch"], seeds: list[int], images: int, batch_size: int, epochs: list[int]
 ) -> Tensor:
     """The training images of every mini-batch of an epoch by their index: (K, M, B) int64, or (1, M, B) for all alike.
+
+    seeds and epochs: each member's own.
 
     fixed: as stored, one row for all members [N6]; once: permuted by the member's seed, the same in every epoch;
     epoch: permuted by its seed and the epoch. A row depends on nothing else, neither on K nor on its place.
@@ -27,7 +29,10 @@ def orders(
     if order == "fixed":
         rows = [np.arange(images)]
     else:
-        when = epoch if order == "epoch" else 0
-        rows = [np.random.default_rng([STREAM, seed, when]).permutation(images) for seed in seeds]
+        when = epochs if order == "epoch" else [0] * len(seeds)
+        rows = [
+            np.random.default_rng([STREAM, seed, epoch]).permutation(images)
+            for seed, epoch in zip(seeds, when, strict=True)
+        ]
     used = np.stack(rows)[:, : batches * batch_size]  # (K, M·B)
     return torch.from_numpy(used.reshape(len(rows), batches, batch_size))

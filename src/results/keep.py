@@ -31,18 +31,15 @@ def keep(results: list[Result], folder: Path) -> Path:
 
 
 class Keeper:
-    """Watches a run and keeps its results so far, marked RUNNING."""
+    """Keeps a trial's results while it trains, marked RUNNING."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.clock = folder, clock
         self._last = clock()
         self._so_far: Callable[[], list[Result]] | None = None
 
-    def progressed(self, epoch: int, batch: int, members: int) -> None:
-        """Nothing: results change with epochs."""
-
-    def epoch_ended(self, rows: list[dict[str, float] | None], so_far: Callable[[], list[Result]]) -> None:
-        """Keeps the results when the last time is KEEP_SECONDS ago."""
+    def epoch_ended(self, so_far: Callable[[], list[Result]]) -> None:
+        """Keeps the results so far when the last time is KEEP_SECONDS ago."""
         self._so_far = so_far
         if self.clock() - self._last >= KEEP_SECONDS:
             self.keep_last("RUNNING")

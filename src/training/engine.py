@@ -26,6 +26,7 @@ inputs divided by (1 − p) in training, evaluation unchanged.
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -46,6 +47,12 @@ class Members:
         """The members at `rows` (int64), in that order."""
         return Members(*(value[rows] for value in self.__dict__.values()))
 
+    def joined(self, others: "Members") -> "Members":
+        """These members, then the others."""
+        return Members(
+            *(torch.cat(pair) for pair in zip(self.__dict__.values(), others.__dict__.values(), strict=True))
+        )
+
 
 class Engine(Protocol):
     """K members of one structure."""
@@ -57,13 +64,13 @@ class Engine(Protocol):
         """For the run's header, such as "torch, compiled, 2 threads"."""
 
     def train(
-        self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor
+        self, images: Tensor, labels: Tensor, order: Tensor, first_step: Tensor, eta: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Trains one chunk: the sum of its mini-batches' mean costs (K,) float64, and its correct answers (K,) int64.
 
         images (N, C, H, W) uint8, pixel value / 255 is what the network sees; labels (N,) int64; order (K or 1, M, B)
-        int64 picks the images (1: the same for all members); first_step: number of the chunk's first mini-batch;
-        eta (K,) float32, in force for the whole chunk.
+        int64 picks the images (1: the same for all members); first_step (K,) or () int64: number of the chunk's
+        first mini-batch, counted from each member's own start; eta (K,) float32, in force for the whole chunk.
         """
 
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,3 +87,6 @@ class Engine(Protocol):
 
     def select(self, rows: Tensor) -> None:
         """Keeps the members at `rows` (int64), in that order."""
+
+    def add(self, members: Members, weights: dict[str, Tensor]) -> None:
+        """Takes new members in, behind those that are here; their velocities start at zero."""

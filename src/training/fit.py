@@ -17,7 +17,7 @@ from src.training import cpu
 from src.training.chunks import Chunks
 from src.training.engine import Engine, Members
 from src.training.lightning import Trainer
-from src.training.module import Observer, StackModule
+from src.training.module import Everyone, Observer, Roster, StackModule
 from src.training.stack import Member, first_weights, hyperparameters, members_of
 from src.training.stopping import check_every
 from src.training.torch_engine import (
@@ -82,8 +82,20 @@ def choose_device(config: TrainerConfig) -> torch.device:
     return torch.device(wanted)
 
 
-def prepare(configs: list[RunConfig], dataset: Dataset, say: Callable[[str], None] = print) -> Prepared:
-    """Members, engine and chunks for trials that may share a stack. Raises ConfigError where they may not."""
+class TooLargeError(ConfigError):
+    """A stack that the device's memory cannot hold."""
+
+
+def prepare(
+    configs: list[RunConfig],
+    dataset: Dataset,
+    say: Callable[[str], None] = print,
+    members: list[Member] | None = None,
+) -> Prepared:
+    """Members, engine and chunks for trials that may share a stack. Raises ConfigError where they may not.
+
+    members: those that begin, where not all of the trials' do at once.
+    """
     if len({structure_key(config) for config in configs}) > 1:
         raise ConfigError("These trials differ in what must be equal inside a stack, so they cannot train together.")
     config = configs[0]
@@ -97,7 +109,7 @@ def prepare(configs: list[RunConfig], dataset: Dataset, say: Callable[[str], Non
             f"trainer.threads = {config.trainer.threads}: this process may use {cores()} cores; "
             f"accepted: 1 to {cores()}, or null"
         )
-    device, layers, stack = choose_device(config.trainer), config.shapes(), members_of(configs)
+    device, layers, stack = choose_device(config.trainer), config.shapes(), members or members_of(configs)
     _check_memory(layers, len(stack), device)
     dataset = dataset.to(device)
     batches = len(dataset.train) // config.batch_size
@@ -126,7 +138,7 @@ def _check_memory(layers: list[LayerShape], members: int, device: torch.device) 
         return
     needed = 3 * 4 * members * parameter_count(layers)  # three float32 copies
     if needed > room:
-        raise ConfigError(
+        raise TooLargeError(
             f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "
             f"{device.type} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
         )
@@ -137,23 +149,44 @@ def run(prepared: Prepared, observers: list[Observer], interrupted: Callable[[],
 
     `interrupted` is asked after each chunk; once it says True, training ends and the results are KILLED.
     """
+    everyone = Everyone()
+    run_roster(prepared, everyone, observers, interrupted)
+    return [everyone.results[number] for number in range(len(prepared.members))]
+
+
+def run_roster(
+    prepared: Prepared,
+    roster: Roster,
+    observers: list[Observer],
+    interrupted: Callable[[], bool] = lambda: False,
+    capacity: int = 0,
+) -> None:
+    """Trains the stack; who leaves it early and who takes a free place is up to `roster`, which gets the results.
+
+    capacity: members up to which the stack may grow where another size costs nothing, if more than at the start.
+    """
+
+    def tested(members: list[Member], results: list[Result]) -> None:
+        _test(prepared, members, results)
+
     module = StackModule(
         prepared.members,
         prepared.engine,
         prepared.chunks,
         prepared.dataset,
         prepared.device_name,
+        roster,
+        tested,
         observers,
         interrupted,
+        0 if prepared.engine.resize_seconds else capacity,
     )
-    config = prepared.members[0].config
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters
     with warnings.catch_warnings():
         # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.
         warnings.simplefilter("ignore")
-        trainer = Trainer(accelerator=prepared.device.type, devices=1, max_epochs=config.max_epochs, barebones=True)
+        trainer = Trainer(accelerator=prepared.device.type, devices=1, max_epochs=-1, barebones=True)
         trainer.fit(module, train_dataloaders=prepared.chunks)
-    return _tested(prepared, module)
 
 
 def _engine(
@@ -169,14 +202,14 @@ def _engine(
     weights, members = first_weights(stack), hyperparameters(stack)
     train = dataset.train
     batches = len(train) // config.batch_size
-    eta = torch.tensor([member.config.optim.eta for member in stack])
+    eta, start = torch.tensor([member.config.optim.eta for member in stack]), torch.zeros(len(stack), dtype=torch.int64)
 
     def seconds_a_step(engine: Engine) -> float:
         """Trains a throwaway probe and puts the initial weights back."""
 
         def probe(steps: int) -> float:
             chunk = order.repeat(1, steps, 1)
-            return timed(lambda: engine.train(train.images, train.labels, chunk, 0, eta)) / steps
+            return timed(lambda: engine.train(train.images, train.labels, chunk, start, eta)) / steps
 
         probe(1)
         rough = probe(1)
@@ -231,26 +264,22 @@ def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
     return timed(look) * len(validation) / images
 
 
-def _tested(prepared: Prepared, module: StackModule) -> list[Result]:
-    """The module's results with their accuracy and probabilities on the test set."""
-    results = module.results()
-    if all(result.best_epoch is None for result in results):
-        return results
+def _test(prepared: Prepared, members: list[Member], results: list[Result]) -> None:
+    """Adds accuracy and probabilities on the test set to the members' results, from the weights that these hold."""
     test = prepared.dataset.test
-    probabilities = _evaluating_engine(prepared, module.best).probabilities(test.images).cpu()
+    weights = {name: torch.stack([result.weights[name] for result in results]) for name in results[0].weights}
+    probabilities = _evaluating_engine(prepared, members, weights).probabilities(test.images).cpu()
     for result, own in zip(results, probabilities, strict=True):
-        if result.best_epoch is not None:
-            result.probabilities = own
-            result.test_accuracy = float((own.argmax(-1) == test.labels.cpu()).double().mean())
-    return results
+        result.probabilities = own
+        result.test_accuracy = float((own.argmax(-1) == test.labels.cpu()).double().mean())
 
 
-def _evaluating_engine(prepared: Prepared, weights: dict[str, Tensor]) -> Engine:
-    """An engine for all members of the start with `weights`: those that had stopped have left the training one."""
-    config = prepared.members[0].config
-    members: Members = hyperparameters(prepared.members)
+def _evaluating_engine(prepared: Prepared, members: list[Member], weights: dict[str, Tensor]) -> Engine:
+    """An engine of its own: the training one goes on with other weights."""
+    config = members[0].config
+    seated: Members = hyperparameters(members)
     convention, batches = config.model.dropout_convention, prepared.chunks.batches
     if isinstance(prepared.engine, TorchEngine):
-        return TorchEngine(prepared.layers, members, weights, batches, convention, prepared.device)
+        return TorchEngine(prepared.layers, seated, weights, batches, convention, prepared.device)
     threads = config.trainer.threads or cores()
-    return cpu.CpuEngine(prepared.layers, members, weights, batches, convention, threads)
+    return cpu.CpuEngine(prepared.layers, seated, weights, batches, convention, threads)

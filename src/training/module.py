@@ -1,6 +1,7 @@
 """The LightningModule: Lightning drives, once a chunk; the engine computes; the rules decide member by member.
 
-Legend: K members in the stack now; members are numbered as they were at the start, whoever has left since.
+A member counts its epochs from the moment it joined, so that one that takes a freed place trains as it would alone.
+Legend: K members in the stack now; members are numbered in the order in which they joined, whoever has left since.
 """
 
 import math
@@ -13,12 +14,12 @@ import torch
 from torch import Tensor
 
 from src.data.dataset import Dataset
-from src.result import Result
+from src.result import Result, Status
 from src.training.chunks import Chunk, Chunks
 from src.training.engine import Engine
 from src.training.lightning import LightningModule
 from src.training.schedule import Schedule
-from src.training.stack import Member
+from src.training.stack import Member, first_weights, hyperparameters
 from src.training.stopping import Stopping
 
 Row = dict[str, float]
@@ -28,31 +29,71 @@ class Observer(Protocol):
     """Someone who watches a run: the terminal, the tracking."""
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
-        """After each chunk: epoch from 0, mini-batches done in it, members still training."""
+        """After each chunk: the stack's epoch from 0, mini-batches done in it, members still training."""
 
-    def epoch_ended(self, rows: list[Row | None], so_far: Callable[[], list[Result]]) -> None:
-        """After each epoch: one row of the history a member, None for those that had stopped before.
+    def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
+        """After each epoch: member's number -> the row of its history, without those that had stopped before.
 
         Also within an epoch, where a member stops there: then with its row alone.
-        `so_far` gives the results up to here, without test accuracy, for who wants to keep them.
+        `so_far` gives a member's result up to here, without test accuracy, for who wants to keep it.
         """
+
+
+class Roster(Protocol):
+    """Who decides on who trains; asked once an epoch, before anyone leaves or joins."""
+
+    def pruned(self, rows: dict[int, Row]) -> set[int]:
+        """The members that are to leave now, by number; `rows` are those of the epoch that ended."""
+
+    def ended(self, results: dict[int, Result]) -> None:
+        """Members that train no more, whatever the reason, with their finished results."""
+
+    def joining(self, free: int) -> list[Member]:
+        """New members of the same structure for at most `free` places."""
+
+
+class Everyone:
+    """The roster of a plain run: nobody is pruned, nobody joins; `results` by member."""
+
+    def __init__(self) -> None:
+        self.results: dict[int, Result] = {}
+
+    def pruned(self, rows: dict[int, Row]) -> set[int]:
+        """Nobody."""
+        return set()
+
+    def ended(self, results: dict[int, Result]) -> None:
+        """Keeps them."""
+        self.results |= results
+
+    def joining(self, free: int) -> list[Member]:
+        """Nobody."""
+        return []
 
 
 @dataclass
 class Progress:
     """What is known of one member while the stack trains."""
 
+    member: Member
+    born: int  # the stack's epoch in which it joined
     schedule: Schedule
     stopping: Stopping
+    start: float  # on the clock
     history: list[Row] = field(default_factory=list)
     best_epoch: int | None = None
     best_accuracy: float = -math.inf
     done: bool = False
-    seconds: float = 0.0  # from the start of training to the member's last epoch
+    pruned: bool = False
+    seconds: float = 0.0  # from joining to the member's last epoch
+
+
+# The results of members with their weights, and those weights: adds what the test set says.
+Tested = Callable[[list[Member], list[Result]], None]
 
 
 class StackModule(LightningModule):
-    """Trains `members` with `engine` until each has stopped; `best` keeps the weights of each one's best epoch."""
+    """Trains `members` with `engine`, and whom `roster` lets join, until each has stopped."""
 
     def __init__(
         self,
@@ -61,21 +102,24 @@ class StackModule(LightningModule):
         chunks: Chunks,
         dataset: Dataset,
         device_name: str,
+        roster: Roster,
+        tested: Tested,
         observers: list[Observer],
         interrupted: Callable[[], bool],
+        capacity: int = 0,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.members, self.engine, self.chunks, self.dataset = members, engine, chunks, dataset
-        self.device_name, self.observers, self.interrupted = device_name, observers, interrupted
-        self.rows = list(range(len(members)))  # who sits where in the engine
-        config = members[0].config
-        self.progress = [
-            Progress(Schedule(member.config.optim, config.max_epochs), Stopping(config.stop)) for member in members
-        ]
-        self.best = {name: value.clone() for name, value in engine.weights().items()}
+        self.engine, self.chunks, self.dataset, self.device_name = engine, chunks, dataset, device_name
+        self.roster, self.tested, self.observers, self.interrupted = roster, tested, observers, interrupted
+        self.capacity = max(capacity, len(members))
+        self.members: dict[int, Progress] = {}  # of those that train, and of those that stopped in this epoch
+        self.rows: list[int] = []  # who sits where in the engine, also after it has stopped
         self.killed = False
-        self._start = time.perf_counter()
+        self._joined = 0
+        self._seat(members, epoch=0)
+        # By places: each one's weights of its best epoch so far.
+        self.best = {name: value.clone() for name, value in engine.weights().items()}
         self._new_epoch()
 
     def configure_optimizers(self) -> None:
@@ -85,7 +129,7 @@ class StackModule(LightningModule):
         """Trains one chunk and, where it ends at one, does what an epoch's end or a look at validation asks for."""
         if self.trainer.should_stop:
             return
-        eta = torch.tensor([self.progress[row].schedule.eta(chunk.epoch) for row in self.rows])
+        eta = torch.tensor([self._eta(number, chunk.epoch) for number in self.rows])
         split = self.dataset.train
         start = time.perf_counter()
         cost, correct = self.engine.train(split.images, split.labels, chunk.order, chunk.first_step, eta)
@@ -93,29 +137,31 @@ class StackModule(LightningModule):
         self._cost += cost
         self._correct += correct
         self._batches += chunk.order.shape[1]
-        if chunk.check:
-            self._check(chunk, eta)
+        rows = self._check(chunk, eta) if chunk.check else {}
         for observer in self.observers:
-            observer.progressed(chunk.epoch, self._batches, sum(not member.done for member in self.progress))
+            observer.progressed(chunk.epoch, self._batches, len(self._live()))
         if chunk.ends_epoch:
-            self._drop_stopped(chunk)
+            for number in self.roster.pruned(rows) & set(self._live()):
+                self.members[number].done = self.members[number].pruned = True
+            self._hand_over([number for number, member in self.members.items() if member.done])
+            self._change_seats(chunk)
             self._new_epoch()
-        last = chunk.ends_epoch and chunk.epoch + 1 == self.members[0].config.max_epochs
-        self.killed = self.interrupted() and not last
-        if self.killed or all(member.done for member in self.progress):
+        self.killed = bool(self._live()) and self.interrupted()
+        if self.killed or not self._live():
             self.trainer.should_stop = True
 
-    def results(self) -> list[Result]:
-        """One Result a member, in order, with the weights of its best epoch so far; not evaluated on the test set."""
-        return [self._result(number) for number in range(len(self.members))]
+    def on_train_end(self) -> None:
+        """Hands over those that were interrupted."""
+        self._hand_over(list(self.members))
 
-    def _result(self, number: int) -> Result:
-        member, progress = self.members[number], self.progress[number]
+    def so_far(self, number: int) -> Result:
+        """The member's result, with the weights of its best epoch so far; not evaluated on the test set."""
+        progress, place = self.members[number], self.rows.index(number)
         known = progress.best_epoch is not None
         return Result(
-            config=member.config.shown(),
-            seed=member.seed,
-            status="KILLED" if self.killed and not progress.done else "FINISHED" if known else "FAILED",
+            config=progress.member.config.shown(),
+            seed=progress.member.seed,
+            status=self._status(progress),
             history=progress.history,
             best_epoch=progress.best_epoch,
             validation_accuracy=progress.best_accuracy if known else None,
@@ -123,43 +169,72 @@ class StackModule(LightningModule):
             seconds=progress.seconds,
             dataset=self.dataset.name,
             device=self.device_name,
-            weights={name: value[number].detach().cpu().clone() for name, value in self.best.items()},
-            repeat=member.repeat,
-            vote=member.vote,
+            weights={name: value[place].detach().cpu().clone() for name, value in self.best.items()},
+            repeat=progress.member.repeat,
+            vote=progress.member.vote,
         )
+
+    def _status(self, progress: Progress) -> Status:
+        if self.killed and not progress.done:
+            return "KILLED"
+        if progress.pruned:
+            return "PRUNED"
+        return "FINISHED" if progress.best_epoch is not None else "FAILED"
+
+    def _live(self) -> list[int]:
+        return [number for number in self.rows if number in self.members and not self.members[number].done]
+
+    def _eta(self, number: int, epoch: int) -> float:
+        """The learning rate; 0 for who has stopped and only keeps a place."""
+        member = self.members.get(number)
+        return member.schedule.eta(epoch - member.born) if member else 0.0
+
+    def _seat(self, members: list[Member], epoch: int) -> None:
+        """Gives numbers and the places behind the taken ones; the engine has the members already."""
+        now = time.perf_counter()
+        for member in members:
+            config = member.config
+            schedule, stopping = Schedule(config.optim, config.max_epochs), Stopping(config.stop)
+            self.members[self._joined] = Progress(member, epoch, schedule, stopping, now)
+            self.rows.append(self._joined)
+            self._joined += 1
 
     def _new_epoch(self) -> None:
         self._cost = torch.zeros(len(self.rows), dtype=torch.float64)
         self._correct = torch.zeros(len(self.rows), dtype=torch.int64)
         self._batches, self._train_seconds = 0, 0.0
 
-    def _check(self, chunk: Chunk, eta: Tensor) -> None:
+    def _check(self, chunk: Chunk, eta: Tensor) -> dict[int, Row]:
         """Looks at the validation set: best weights, early stopping and, at an epoch's end, the history."""
         validation = self.dataset.validation
         costs, accuracies = (value.tolist() for value in self.engine.evaluate(validation.images, validation.labels))
         weights = self.engine.weights()
-        batch = chunk.first_step + chunk.order.shape[1]
-        rows: list[Row | None] = [None] * len(self.members)
-        live = [(place, number) for place, number in enumerate(self.rows) if not self.progress[number].done]
-        due = {number for _, number in live if self.progress[number].stopping.was_due(batch)}
+        ends = (chunk.first_step + chunk.order.shape[1]).tolist()  # mini-batches since each one's start
+        rows: dict[int, Row] = {}
+        training = set(self._live())
+        live = [(place, number) for place, number in enumerate(self.rows) if number in training]
+        due = {number for place, number in live if self.members[number].stopping.was_due(ends[place])}
         self._keep_best(chunk.epoch, weights, costs, accuracies, [pair for pair in live if pair[1] not in due])
         for place, number in live:
-            member = self.progress[number]
-            stopped = number in due or member.stopping.checked(accuracies[place], batch, chunk.ends_epoch)
+            member = self.members[number]
+            epoch = chunk.epoch - member.born
+            stopped = number in due or member.stopping.checked(accuracies[place], ends[place], chunk.ends_epoch)
             # A cost that is not finite comes from weights that are not: they never recover.
-            member.done = stopped or not math.isfinite(costs[place])
-            member.seconds = time.perf_counter() - self._start
+            stopped = stopped or not math.isfinite(costs[place])
+            member.done = stopped or (chunk.ends_epoch and epoch + 1 == member.member.config.max_epochs)
+            member.seconds = time.perf_counter() - member.start
             # A member that stops within an epoch leaves a row of it, one that should have stopped before does not.
-            if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != chunk.epoch + 1):
+            if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != epoch + 1):
                 continue
-            row = self._row(place, chunk.epoch, float(eta[place]), weights)
+            row = self._row(place, epoch, float(eta[place]), weights)
             row |= {"validation/cost": costs[place], "validation/accuracy": accuracies[place]}
             rows[number] = row
             member.history.append(row)
             member.schedule.epoch_ended(accuracies[place])
-        if any(row is not None for row in rows):
+        if rows:
             for observer in self.observers:
-                observer.epoch_ended(rows, self.results)
+                observer.epoch_ended(rows, self.so_far)
+        return rows
 
     def _keep_best(
         self,
@@ -172,15 +247,15 @@ class StackModule(LightningModule):
         """Keeps the weights of those of `live`, (place, number), whose accuracy is at least their best so far."""
         better = []
         for place, number in live:
-            member = self.progress[number]
+            member = self.members[number]
             # "At least the best so far": the latest of equals counts [network3.py].
             if math.isfinite(costs[place]) and accuracies[place] >= member.best_accuracy:
-                member.best_accuracy, member.best_epoch = accuracies[place], epoch + 1
-                better.append((number, place))
+                member.best_accuracy, member.best_epoch = accuracies[place], epoch - member.born + 1
+                better.append(place)
         if better:
-            numbers, places = (torch.tensor(side, device=self._weight_device) for side in zip(*better, strict=True))
+            places = torch.tensor(better, device=self._weight_device)
             for name, value in weights.items():
-                self.best[name][numbers] = value[places]
+                self.best[name][places] = value[places]
 
     @property
     def _weight_device(self) -> torch.device:
@@ -200,14 +275,50 @@ class StackModule(LightningModule):
             "images_per_second": images * len(self.rows) / max(self._train_seconds, 1e-9),
         }
 
-    def _drop_stopped(self, chunk: Chunk) -> None:
-        """Takes stopped members out of the stack where that repays what the engine needs to change its size."""
-        staying = [place for place, number in enumerate(self.rows) if not self.progress[number].done]
-        if not staying or len(staying) == len(self.rows):
+    def _hand_over(self, numbers: list[int]) -> None:
+        """Gives the roster the finished results of members that train no more."""
+        if not numbers:
             return
-        epochs_left = self.members[0].config.max_epochs - chunk.epoch - 1
-        saved = self._train_seconds * epochs_left * (1 - len(staying) / len(self.rows))
-        if saved > self.engine.resize_seconds:
-            self.engine.select(torch.tensor(staying))
+        results = {number: self.so_far(number) for number in numbers}
+        whole = [number for number in numbers if results[number].best_epoch and results[number].status != "PRUNED"]
+        if whole:
+            self.tested([self.members[number].member for number in whole], [results[number] for number in whole])
+        for number in numbers:
+            del self.members[number]
+        self.roster.ended(results)
+
+    def _change_seats(self, chunk: Chunk) -> None:
+        """Newcomers take free places; who has stopped goes where that repays what the engine needs for a new size."""
+        live = self._live()
+        joining = [] if self.interrupted() else self.roster.joining(self.capacity - len(live))
+        staying = [place for place, number in enumerate(self.rows) if number in set(live)]
+        if not joining and len(staying) in (0, len(self.rows)):
+            return
+        idle = [place for place in range(len(self.rows)) if place not in staying]
+        count = len(staying) + len(joining)
+        spare = max(0, len(self.rows) - count)  # stopped members that could keep the stack at its size
+        if spare and not self._shrinking_pays(chunk, live, joining, count):
+            staying = sorted(staying + idle[:spare])
+        self._reseat(staying, joining, chunk.epoch + 1)
+
+    def _shrinking_pays(self, chunk: Chunk, live: list[int], joining: list[Member], count: int) -> bool:
+        training = [self.members[number] for number in live]
+        left = [member.born + member.member.config.max_epochs - chunk.epoch - 1 for member in training]
+        left += [member.config.max_epochs for member in joining]
+        return self._train_seconds * max(left) * (1 - count / len(self.rows)) > self.engine.resize_seconds
+
+    def _reseat(self, staying: list[int], joining: list[Member], epoch: int) -> None:
+        """Keeps the members at the places `staying` and seats the newcomers, who start in `epoch`, behind them."""
+        if len(staying) < len(self.rows):
+            places = torch.tensor(staying, dtype=torch.int64)
+            self.engine.select(places)
             self.rows = [self.rows[place] for place in staying]
-            self.chunks.seeds = [self.members[number].seed for number in self.rows]
+            self.best = {name: value[places.to(value.device)] for name, value in self.best.items()}
+        if joining:
+            weights = first_weights(joining)
+            self.engine.add(hyperparameters(joining), weights)
+            self._seat(joining, epoch)
+            for name, value in self.best.items():
+                self.best[name] = torch.cat([value, weights[name].to(value.device)])
+        seats = [self.members.get(number) for number in self.rows]
+        self.chunks.seat([(one.member.seed, one.born) if one else (0, 0) for one in seats])

@@ -49,20 +49,17 @@ class TorchEngine:
     ) -> None:
         self.device, self.precision, self.compiled, self.say = device, precision, compiled, say
         self.resize_seconds = COMPILE_SECONDS if compiled else 0.0
-        self.members = Members(*(value.to(device) for value in members.__dict__.values()))
         self.batches = batches
-        self.uses_dropout = bool((members.dropout > 0).any())
-        self.uses_decay = bool((members.lambda_ > 0).any())
-        self.uses_momentum = bool((members.momentum > 0).any())
-        self.uses_l1 = bool((members.l1 > 0).any())
+        self.members = members
+        self._seat(members)
         with torch.device("meta"):  # the network lends its structure only; its weights come from `weights`
             self.network = Network(layers, inverted=convention == "inverted")
         self.recorder: Recorder | None = CudaRecorder(device) if device.type == "cuda" else None
         self._replay: Replay | None = None
         self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
         self.parameters = {name: value.to(device, copy=True) for name, value in weights.items()}
-        moving = self.parameters if self.uses_momentum else {}
-        self.velocities = {name: torch.zeros_like(value) for name, value in moving.items()}
+        self.velocities: Weights = {}
+        self._give_velocities()
         self._step = self._plain_step
         if compiled:
             self._step = torch.compile(self._plain_step, dynamic=False)
@@ -98,14 +95,37 @@ class TorchEngine:
         self.parameters = {name: value[rows].contiguous() for name, value in self.parameters.items()}
         self.velocities = {name: value[rows].contiguous() for name, value in self.velocities.items()}
 
+    def add(self, members: Members, weights: Weights) -> None:
+        """See Engine.add; what was compiled for this count of members serves again once there are as many."""
+        self._replay = None
+        count = len(self.members)
+        self._seat(self.members.joined(Members(*(value.to(self.device) for value in members.__dict__.values()))))
+        for name, value in self.parameters.items():
+            self.parameters[name] = torch.cat([value, weights[name].to(self.device)])
+        for name, value in self.velocities.items():
+            self.velocities[name] = torch.cat([value, torch.zeros_like(self.parameters[name][count:])])
+        self._give_velocities()
+
+    def _seat(self, members: Members) -> None:
+        """Sets the members and what at least one of them uses."""
+        self.members = Members(*(value.to(self.device) for value in members.__dict__.values()))
+        self.uses_dropout = bool((members.dropout > 0).any())
+        self.uses_decay = bool((members.lambda_ > 0).any())
+        self.uses_momentum = bool((members.momentum > 0).any())
+        self.uses_l1 = bool((members.l1 > 0).any())
+
+    def _give_velocities(self) -> None:
+        if self.uses_momentum and not self.velocities:
+            self.velocities = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+
     def train(
-        self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor
+        self, images: Tensor, labels: Tensor, order: Tensor, first_step: Tensor, eta: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See Engine.train."""
         order = order.to(self.device).transpose(0, 1).contiguous()  # (M, K or 1, B)
         eta = eta.to(self.device)
-        steps = torch.arange(first_step, first_step + len(order), device=self.device)
-        keys = step_key(self.members.seed[None], steps[:, None])  # (M, K)
+        steps = torch.arange(len(order), device=self.device)[:, None] + first_step.to(self.device)  # (M, K)
+        keys = step_key(self.members.seed, steps)
         with torch.no_grad(), self._arithmetic():
             cost, correct = self._chunk(images, labels, order, keys, eta)
         return cost.cpu().double(), correct.cpu()

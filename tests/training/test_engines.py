@@ -30,7 +30,7 @@ def trained(engine, configs, order, convention="chapter", eta=None):
     built = build(engine, configs, convention)
     split = example.dataset().train
     rates = torch.tensor([config.optim.eta for config in configs for _ in range(config.members)])
-    cost, correct = built.train(split.images, split.labels, order, 0, rates if eta is None else eta)
+    cost, correct = built.train(split.images, split.labels, order, torch.tensor(0), rates if eta is None else eta)
     return built, cost, correct
 
 
@@ -130,7 +130,7 @@ def test_where_chunks_are_cut_changes_nothing(engine):
     cut = build(engine, configs)
     split, eta = example.dataset().train, torch.tensor([config.optim.eta for config in configs])
     for start in range(0, STEPS, 37):
-        cut.train(split.images, split.labels, order[:, start : start + 37], start, eta)
+        cut.train(split.images, split.labels, order[:, start : start + 37], torch.tensor(start), eta)
     for name, value in cut.weights().items():
         torch.testing.assert_close(value, whole.weights()[name], rtol=0, atol=0)
 
@@ -180,7 +180,7 @@ def test_members_that_stay_go_on_as_if_nobody_had_left(engine):
     rows = torch.tensor([5, 1, 3])
     shrunk.select(rows)
     split, eta = example.dataset().train, torch.tensor([configs[row].optim.eta for row in rows])
-    shrunk.train(split.images, split.labels, order[rows][:, 100:], 100, eta)
+    shrunk.train(split.images, split.labels, order[rows][:, 100:], torch.tensor(100), eta)
     for name, value in shrunk.weights().items():
         exact = {"rtol": 0, "atol": 0} if engine == "cpu" else {"rtol": 2e-3, "atol": 2e-4}
         torch.testing.assert_close(value, whole.weights()[name][rows], **exact)
@@ -193,7 +193,7 @@ def test_loading_weights_starts_velocities_at_zero(engine):
     used, _, _ = trained(engine, configs, order)
     used.load(first_weights(members_of(configs)))
     split, eta = example.dataset().train, torch.tensor([config.optim.eta for config in configs])
-    used.train(split.images, split.labels, order, 0, eta)
+    used.train(split.images, split.labels, order, torch.tensor(0), eta)
     for name, value in used.weights().items():
         torch.testing.assert_close(value, fresh.weights()[name], rtol=0, atol=0)
 

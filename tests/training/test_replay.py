@@ -47,7 +47,7 @@ def pair(**model):
 
 
 def train(engine, order, first_step=0, eta=ETA):
-    return engine.train(SPLIT.images, SPLIT.labels, order, first_step, eta)
+    return engine.train(SPLIT.images, SPLIT.labels, order, torch.tensor(first_step), eta)
 
 
 def assert_same(engine, other):
@@ -130,7 +130,7 @@ def test_other_images_and_other_mini_batches_are_captured_anew():
     assert engine.recorder.captures == 4
     train(engine, orders(7, 5)[..., :4])
     assert engine.recorder.captures == 6
-    engine.train(SPLIT.images.clone(), SPLIT.labels, orders(7, 5)[..., :4], 0, ETA)
+    engine.train(SPLIT.images.clone(), SPLIT.labels, orders(7, 5)[..., :4], torch.tensor(0), ETA)
     assert engine.recorder.captures == 8
 
 
@@ -271,7 +271,7 @@ def test_on_cuda_replayed_steps_equal_eager_ones(rows):
     engines[1].recorder = None
     order, first = orders(rows, 2 * BLOCK + 30), 0
     for part in order.split([2 * BLOCK + 5, 3, BLOCK, 2], dim=1):
-        results = [engine.train(split.images, split.labels, part, first, ETA) for engine in engines]
+        results = [engine.train(split.images, split.labels, part, torch.tensor(first), ETA) for engine in engines]
         torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-3, atol=1e-3)
         first += part.shape[1]
     assert lines == []

@@ -116,7 +116,7 @@ def test_chunks_are_the_epoch_cut_where_it_must_be(batches, length, every):
         images = [index for chunk in seen for index in chunk.order.flatten().tolist()]
         assert images == list(range(batches * 3))
         assert all(1 <= chunk.order.shape[1] <= length for chunk in seen)
-        ends = [chunk.first_step + chunk.order.shape[1] - epoch * batches for chunk in seen]
+        ends = [int(chunk.first_step[0]) + chunk.order.shape[1] - epoch * batches for chunk in seen]
         assert [end for end, chunk in zip(ends, seen, strict=True) if chunk.check] == sorted(
             {*range(every, batches, every), batches}
         )

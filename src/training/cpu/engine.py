@@ -77,9 +77,7 @@ class CpuEngine:
     def load(self, weights: dict[str, Tensor]) -> None:
         """Replaces the members' weights; velocities start at zero."""
         self._weights = pack(self._plan, self._layers, weights)
-        self._velocity = aligned(
-            self._weights.shape if bool((self._members.momentum != 0).any()) else (len(self._weights), 0)
-        )
+        self._velocity = aligned((len(self._weights), self._velocity_size()))
 
     def weights(self) -> dict[str, Tensor]:
         """The members' weights in the canonical layout, leading axis K."""
@@ -94,8 +92,19 @@ class CpuEngine:
             replaced[:] = kept
             setattr(self, name, replaced)
 
+    def add(self, members: Members, weights: dict[str, Tensor]) -> None:
+        """Takes new members in, behind those that are here; their velocities start at zero."""
+        self._members = self._members.joined(members)
+        self._weights = _stacked(self._weights, pack(self._plan, self._layers, weights))
+        still = np.zeros((len(members), 0), np.float32)
+        self._velocity = _stacked(self._velocity, still, max(self._velocity.shape[1], self._velocity_size()))
+
+    def _velocity_size(self) -> int:
+        """Numbers that a member's velocities take: none where nobody has momentum."""
+        return self._weights.shape[1] if bool((self._members.momentum != 0).any()) else 0
+
     def train(
-        self, images: Tensor, labels: Tensor, order: Tensor, first_step: int, eta: Tensor
+        self, images: Tensor, labels: Tensor, order: Tensor, first_step: Tensor, eta: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Trains one chunk; the mini-batches' mean costs summed (K,) float64, and the correct answers (K,) int64."""
         rows, steps, batch = order.shape
@@ -105,7 +114,7 @@ class CpuEngine:
         flat, answers = _flat(images), _numpy(labels)
         orders = _numpy(order)
         rules = self._rules(batch, eta)
-        dropout = _numpy(self._members.dropout)
+        dropout, first = _numpy(self._members.dropout), first_step.expand(members).tolist()
         costs, correct = np.zeros(members), np.zeros(members, np.int64)
         size = max(1, -(-steps // _PIECES))
         nothing = np.empty((0, 0), np.float32)
@@ -122,7 +131,7 @@ class CpuEngine:
                 flat,
                 answers,
                 orders[member if rows > 1 else 0, start : start + size],
-                first_step + start,
+                first[member] + start,
                 rules[member],
                 dropout[member],
                 self._inverted,
@@ -236,6 +245,14 @@ class _Queue:
             if not self._together:
                 self._held.add(member)
             return member, self._left[member].pop()
+
+
+def _stacked(first: np.ndarray, then: np.ndarray, width: int | None = None) -> np.ndarray:
+    """The rows of both, aligned; `width`: of the result, what a row lacks is zero."""
+    both = aligned((len(first) + len(then), first.shape[1] if width is None else width))
+    both[: len(first), : first.shape[1]] = first
+    both[len(first) :, : then.shape[1]] = then
+    return both
 
 
 def _numpy(values: Tensor) -> np.ndarray:

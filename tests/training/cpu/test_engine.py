@@ -39,7 +39,7 @@ def test_the_mini_batch_may_grow_and_shrink_between_chunks() -> None:
     for step, batch in enumerate((3, 99, 10)):
         fresh = CpuEngine(layers, members, weights, 5, "chapter", 1)  # nothing left in its memory
         order = torch.arange(batch).view(1, 1, batch)
-        costs = [engine.train(images, labels, order, step, eta)[0] for engine in (grown, fresh)]
+        costs = [engine.train(images, labels, order, torch.tensor(step), eta)[0] for engine in (grown, fresh)]
         assert torch.equal(*costs)
         weights = fresh.weights()
         for name, value in grown.weights().items():

@@ -53,7 +53,7 @@ def trained(
     engine = CpuEngine(LAYERS, SEVEN.select(picked), weights, 5, "chapter", threads)
     costs, start = torch.zeros(len(rows), dtype=torch.float64), 0
     for steps in chunks:
-        cost, _ = engine.train(IMAGES, LABELS, ORDER[picked, start : start + steps], start, eta[picked])
+        cost, _ = engine.train(IMAGES, LABELS, ORDER[picked, start : start + steps], torch.tensor(start), eta[picked])
         costs, start = costs + cost, start + steps
     return engine.weights(), costs, engine.probabilities(IMAGES), engine.evaluate(IMAGES, LABELS)[0]
 
@@ -107,7 +107,7 @@ def test_a_nan_is_a_wrong_answer_and_its_cost_is_nan() -> None:
     assert cost.isnan().tolist() == [False, True, False, False, False, False, False]
     assert accuracy[1] == 0
     assert engine.probabilities(IMAGES)[1].isnan().all()
-    cost, correct = engine.train(IMAGES, LABELS, ORDER, 0, ETA)
+    cost, correct = engine.train(IMAGES, LABELS, ORDER, torch.tensor(0), ETA)
     assert cost.isnan().tolist() == [False, True, False, False, False, False, False]
     assert correct[1] == 0
 
@@ -123,8 +123,8 @@ def test_a_nan_passes_max_pooling() -> None:
 def test_an_order_for_all_members_equals_the_same_order_for_each() -> None:
     shared = CpuEngine(LAYERS, SEVEN, WEIGHTS, 5, "chapter", threads=2)
     own = CpuEngine(LAYERS, SEVEN, WEIGHTS, 5, "chapter", threads=2)
-    first = shared.train(IMAGES, LABELS, ORDER[:1], 0, ETA)
-    second = own.train(IMAGES, LABELS, ORDER[:1].expand(7, -1, -1), 0, ETA)
+    first = shared.train(IMAGES, LABELS, ORDER[:1], torch.tensor(0), ETA)
+    second = own.train(IMAGES, LABELS, ORDER[:1].expand(7, -1, -1), torch.tensor(0), ETA)
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
 
@@ -132,9 +132,9 @@ def test_an_order_for_all_members_equals_the_same_order_for_each() -> None:
 def test_select_keeps_weights_and_velocities() -> None:
     rows = [3, 5, 0]
     engine = CpuEngine(LAYERS, SEVEN, WEIGHTS, 5, "chapter", threads=2)
-    engine.train(IMAGES, LABELS, ORDER[:, :5], 0, ETA)
+    engine.train(IMAGES, LABELS, ORDER[:, :5], torch.tensor(0), ETA)
     engine.select(torch.tensor(rows))
-    engine.train(IMAGES, LABELS, ORDER[rows, 5:], 5, ETA[rows])
+    engine.train(IMAGES, LABELS, ORDER[rows, 5:], torch.tensor(5), ETA[rows])
     whole = trained(list(range(7)))
     for name, value in engine.weights().items():
         assert torch.equal(value, whole[0][name][rows]), name
@@ -144,8 +144,8 @@ def test_weights_come_back_as_they_were_loaded() -> None:
     engine = CpuEngine(LAYERS, SEVEN, WEIGHTS, 5, "chapter", threads=1)
     for name, value in engine.weights().items():
         assert torch.equal(value, WEIGHTS[name]), name
-    engine.train(IMAGES, LABELS, ORDER, 0, ETA)
+    engine.train(IMAGES, LABELS, ORDER, torch.tensor(0), ETA)
     engine.load(WEIGHTS)
-    engine.train(IMAGES, LABELS, ORDER, 0, ETA)
+    engine.train(IMAGES, LABELS, ORDER, torch.tensor(0), ETA)
     for name, value in engine.weights().items():
         assert torch.equal(value, trained(list(range(7)))[0][name]), name

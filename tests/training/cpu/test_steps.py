@@ -68,7 +68,7 @@ def largest_difference(
     weights, members = make_weights(1, layers), make_members(1, layers, **settings)
     order = torch.randint(0, len(images), (1, steps, batch), generator=torch.Generator().manual_seed(1))
     engine = CpuEngine(layers, members, weights, 5, convention, threads=1)
-    cost, correct = engine.train(images, labels, order, 3, torch.tensor([eta]))
+    cost, correct = engine.train(images, labels, order, torch.tensor(3), torch.tensor([eta]))
     one = {name: float(value.flatten()[0]) for name, value in members.__dict__.items()}
     twin = Twin(layers, {name: value[0] for name, value in weights.items()}, one, 5, convention)
     expected = [twin.step(images[rows], labels[rows], 3 + t, eta) for t, rows in enumerate(order[0])]
@@ -150,5 +150,5 @@ def test_l2_pooling_of_a_black_region_has_gradient_zero() -> None:
     images, labels = torch.zeros(10, *IMAGE, dtype=torch.uint8), torch.arange(10)
     weights = make_weights(1, layers)
     engine = CpuEngine(layers, make_members(1, layers), weights, 5, "chapter", threads=1)
-    engine.train(images, labels, torch.arange(10).view(1, 1, 10), 0, torch.tensor([0.1]))
+    engine.train(images, labels, torch.arange(10).view(1, 1, 10), torch.tensor(0), torch.tensor([0.1]))
     assert torch.equal(engine.weights()["layers.0.weight"], weights["layers.0.weight"])

@@ -1,0 +1,16 @@
+"""Makes the folder sweeps/ a config group, so that `+sweeps=NAME` is found from wherever the command is started."""
+
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class SweepsSearchPath(SearchPathPlugin):
+    """Adds the project's folder."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """See SearchPathPlugin."""
+        search_path.append("sweepstack", f"file://{ROOT}")

@@ -1,0 +1,49 @@
+"""hydra/launcher=stacked: the jobs of a multirun train as stacks, those of one structure together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class StackedLauncherConfig:
+    """`max_members`: of one stack; null: as many as there are, for a study as many as fill the device."""
+
+    _target_: str = "hydra_plugins.sweepstack.stacked_launcher.StackedLauncher"
+    max_members: int | None = None
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="sweepstack")
+
+
+class StackedLauncher(Launcher):
+    """Trains what the task function's attribute `job` makes of each job; runs any other task function job by job."""
+
+    def __init__(self, max_members: int | None = None) -> None:
+        self.max_members = max_members
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """See Launcher."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Trains the jobs; one JobReturn each, in their order."""
+        from src.sweep.launch import Composer, launch_each, launch_grid
+
+        composer = Composer(self.hydra_context, self.config, self.task_function)
+        if composer.makes_jobs:
+            return launch_grid(composer, job_overrides, initial_job_idx, self.max_members)
+        return launch_each(composer, job_overrides, initial_job_idx)
+
+    def study(self, settings: Any, arguments: list[str]) -> Any:
+        """What the Optuna sweeper asks instead of `launch`: trains a study, whose trials come while others train."""
+        from src.sweep.launch import Composer, launch_study
+
+        composer = Composer(self.hydra_context, self.config, self.task_function)
+        return launch_study(composer, settings, arguments, self.max_members)

@@ -1,0 +1,122 @@
+"""One trial while it trains, in whatever stack: its results are kept as they come, tracked, and concluded."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src.config import RunConfig
+from src.data.dataset import Dataset
+from src.result import Result, Status, write_json
+from src.results.keep import Keeper, keep
+from src.results.summary import Summary, summarise
+from src.results.sweep_tracking import TrialTracker
+from src.results.tracking import Tracker
+from src.results.vote import Vote, vote
+
+Row = dict[str, float]
+
+
+@dataclass
+class Conclusion:
+    """What a trial came to; `files` are those beside result.json and weights."""
+
+    results: list[Result]
+    votes: list[Vote]
+    summary: Summary
+    path: Path  # of result.json
+    files: list[Path] = field(default_factory=list)
+
+    def forget_tensors(self) -> None:
+        """Weights and probabilities leave the memory; the weights are in the folder."""
+        for result in self.results:
+            result.weights, result.probabilities = {}, None
+
+
+class Record:
+    """Follows the members of one trial, by their place in it, from 0.
+
+    A trial that has a stack of its own takes the record for its observer and its roster.
+    """
+
+    def __init__(self, config: RunConfig, folder: Path, tracker: Tracker | TrialTracker) -> None:
+        self.config, self.folder, self.tracker = config, folder, tracker
+        self.keeper = Keeper(folder)
+        self.results: dict[int, Result] = {}  # of members that have ended
+
+    @property
+    def complete(self) -> bool:
+        """Whether every member has ended."""
+        return len(self.results) == self.config.members
+
+    def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
+        """One epoch: a row for each member that trained in it; `so_far` gives the result of one that still trains."""
+        known = {**self.results, **dict.fromkeys(rows)}
+        self.keeper.epoch_ended(lambda: [self.results.get(member) or so_far(member) for member in sorted(known)])
+        self.tracker.epoch([rows.get(member) for member in range(self.config.members)])
+
+    def ended(self, results: dict[int, Result]) -> None:
+        """The members' finished results."""
+        self.results |= results
+
+    def progressed(self, epoch: int, batch: int, members: int) -> None:
+        """Nothing: results change with epochs."""
+
+    def pruned(self, rows: dict[int, Row]) -> set[int]:
+        """Nobody: a trial on its own has nobody to be worse than."""
+        return set()
+
+    def joining(self, free: int) -> list[Any]:
+        """Nobody."""
+        return []
+
+    def conclude(self, dataset: Dataset) -> Conclusion:
+        """Keeps everything in the folder: results, weights, votes. Members that never began are left out."""
+        results = [self.results[member] for member in sorted(self.results)]
+        path = keep(results, self.folder)
+        votes, summary = conclude(self.config, results, dataset)
+        files = [write_json(self.folder / "votes.json", [one.as_json() for one in votes])] if votes else []
+        return Conclusion(results, votes, summary, path, files)
+
+    def finish(self, conclusion: Conclusion, **status: Status) -> None:
+        """Tells the tracking how the trial ended; `status` where it does not follow from the members'."""
+        metrics = _metrics(conclusion, self.config.members)
+        self.tracker.finish(conclusion.results, metrics, conclusion.files, **status)
+
+    def abort(self, status: str, reason: str, keep_results: bool = True) -> None:
+        """The trial ends without a conclusion: what is known of it is kept under `status`. Raises nothing."""
+        if keep_results:
+            with suppress(Exception):  # the first error is the one to tell
+                self.keeper.keep_last(status)
+        self.tracker.abort(status, reason)
+
+
+def conclude(config: RunConfig, results: list[Result], dataset: Dataset) -> tuple[list[Vote], Summary]:
+    """The vote of each repeat of an ensemble, and the summary over the repeats."""
+    if config.ensemble == 1:
+        validation = [result.validation_accuracy for result in results]
+        return [], summarise(validation=validation, test=[result.test_accuracy for result in results])
+    votes, validation = [], []
+    for repeat in sorted({result.repeat for result in results}):
+        members = [result for result in results if result.repeat == repeat]
+        nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # a member without a vote
+        given = [nothing if member.probabilities is None else member.probabilities for member in members]
+        votes.append(vote(torch.stack(given), dataset.test.labels))
+        known = [member.validation_accuracy for member in members if member.validation_accuracy is not None]
+        validation.append(sum(known) / len(known) if known else None)
+    return votes, summarise(validation=validation, test=[vote.accuracy for vote in votes])
+
+
+def _metrics(conclusion: Conclusion, members: int) -> Row | None:
+    """What the parent run of several members carries."""
+    if members == 1:
+        return None
+    metrics, votes = conclusion.summary.metrics(), conclusion.votes
+    if votes and votes[0].accuracy is not None and votes[0].mean_probability_accuracy is not None:
+        metrics["vote/plurality"] = votes[0].accuracy
+        metrics["vote/mean_probability"] = votes[0].mean_probability_accuracy
+        metrics["vote/errors"] = len(votes[0].errors)
+    return metrics

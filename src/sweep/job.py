@@ -1,0 +1,19 @@
+"""One trial to train: its checked configuration, its folder, and what tells it from its neighbours."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from src.config import RunConfig
+
+
+@dataclass(eq=False)
+class Job:
+    """`number` counts the jobs of a grid, or is the place of a study's trial."""
+
+    config: RunConfig
+    folder: Path
+    overrides: list[str]  # the whole command's, as Hydra reads them
+    number: int = 0
+    label: str = ""  # what its overrides set differently from its neighbours', such as "eta=0.03"
+    returned: Any = field(default=None, repr=False)  # Hydra's JobReturn

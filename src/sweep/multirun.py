@@ -1,0 +1,112 @@
+"""A multirun without a study: every combination of the grid is a trial, known from the start, and none is pruned."""
+
+from pathlib import Path
+from uuid import uuid4
+
+from hydra.core.utils import JobStatus
+
+from src import terminal
+from src.data.dataset import Dataset
+from src.error import TrialFailed, UserError
+from src.interrupt import Interrupt
+from src.result import write_text
+from src.results.record import Record
+from src.results.sweep_tracking import TrialTracker, open_study
+from src.sweep.job import Job
+from src.sweep.outcome import Outcome, outcome
+from src.sweep.screen import SweepScreen
+from src.sweep.stacks import Stacks
+
+
+class Multirun:
+    """The Source of a grid's trials."""
+
+    one_by_one = False
+
+    def __init__(self, jobs: list[Job], folder: Path, screen: SweepScreen) -> None:
+        self.waiting, self.screen = list(jobs), screen
+        self.outcomes: list[Outcome] = []
+        # A parent run keeps the trials together; it is named as the folder, which is the command's own.
+        name = f"{jobs[0].config.name} {folder.name}"
+        self.tracking = open_study(jobs[0].config, folder, study=name, uid=uuid4().hex, say=terminal.say)
+        self._trackers: dict[Job, TrialTracker] = {}
+
+    def jobs(self, room: int) -> list[Job]:
+        """All of them at once, so that those of one structure find each other."""
+        given, self.waiting = self.waiting, []
+        return given
+
+    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> TrialTracker:
+        """See Source."""
+        if job not in self._trackers:
+            self._trackers[job] = self.tracking.trial(
+                job.config,
+                job.folder,
+                number=job.number,
+                place=job.number,
+                attempt=0,
+                label=job.label,
+                dataset=dataset,
+                device=device,
+                seeds=seeds,
+            )
+        return self._trackers[job]
+
+    def reported(self, job: Job, step: int, value: float) -> bool:
+        """Never prunes."""
+        return False
+
+    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
+        """Keeps and tracks the trial, and tells Hydra its validation accuracy."""
+        conclusion = record.conclude(dataset)
+        result = outcome(job, conclusion, pruned)
+        record.finish(conclusion)
+        conclusion.forget_tensors()
+        if result.status == "FAILED":
+            error = TrialFailed(f"Trial {job.number} ({job.label}) {result.reason}. Try a smaller optim.eta.")
+            job.returned.status, job.returned.return_value = JobStatus.FAILED, error
+        else:
+            job.returned.status, job.returned.return_value = JobStatus.COMPLETED, result.validation_accuracy
+        self._note(result)
+
+    def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
+        """Hydra's JobReturn raises the error for whoever reads its value."""
+        if record:
+            record.abort(status, reason)
+        write_text(job.folder / "traceback.txt", reason)
+        own = error if isinstance(error, UserError) else TrialFailed(_sentence(job, error))
+        job.returned.status, job.returned.return_value = JobStatus.FAILED, own
+        self._note(Outcome(job, status, reason=reason))
+
+    def _note(self, result: Outcome) -> None:
+        self.outcomes.append(result)
+        self.screen.trial_ended(result)
+
+    def finish(self, status: str) -> None:
+        """Ends the parent run, which alone carries the best trial."""
+        best = self.screen.best
+        found = {"validation_accuracy": best.validation_accuracy, "trial": best.job.number} if best else {}
+        self.tracking.finish(status, found)
+
+
+def _sentence(job: Job, error: BaseException) -> str:
+    return f"Trial {job.number} ({job.label}) failed: {type(error).__name__}: {error}. See {job.folder}/traceback.txt."
+
+
+def train_multirun(jobs: list[Job], folder: Path, max_members: int | None) -> list[Outcome]:
+    """Trains all jobs, at most `max_members` networks in a stack; a failed one's JobReturn raises its error."""
+    screen = SweepScreen(trials=len(jobs))
+    source = Multirun(jobs, folder, screen)
+    interrupt = Interrupt(terminal.say)
+    stacks = Stacks(source, screen, max_members or sum(job.config.members for job in jobs), interrupt)
+    status = "FAILED"
+    try:
+        with interrupt, screen:
+            stacks.train()
+        status = "FINISHED"
+    finally:
+        source.finish("KILLED" if interrupt.requested else status)
+    if interrupt.requested:
+        raise KeyboardInterrupt
+    screen.table(source.outcomes)
+    return source.outcomes

@@ -1,0 +1,74 @@
+"""What became of one trial, in a few figures; accuracies in 0…1."""
+
+import math
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from src.result import Result, Status
+from src.results.record import Conclusion
+from src.shapes import parameter_count
+from src.sweep.job import Job
+
+DIVERGED = "diverged: no finite validation cost in any epoch"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Means are over the trial's members; a member that diverged counts as 0 in the validation accuracy."""
+
+    job: Job
+    status: Status  # FINISHED, PRUNED, KILLED or FAILED
+    validation_accuracy: float | None = None  # of each member's best epoch
+    test_accuracy: float | None = None  # with those weights
+    epochs: int = 0  # trained, by all members together
+    seconds: float = 0.0  # until the last member ended
+    reason: str = ""
+    members: list[dict[str, Any]] = field(default_factory=list)
+
+    def attributes(self) -> dict[str, Any]:
+        """What a study keeps of the trial beside its value."""
+        return {
+            "label": self.job.label,
+            "folder": str(self.job.folder),
+            "parameters": parameter_count(self.job.config.shapes()),
+            "max_epochs": self.job.config.max_epochs,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "test_accuracy": self.test_accuracy,
+            "members": self.members,
+            **({"reason": self.reason} if self.reason else {}),
+        }
+
+
+def outcome(job: Job, conclusion: Conclusion, pruned: bool) -> Outcome:
+    """Of a trial whose members have all ended."""
+    results = conclusion.results
+    statuses = {result.status for result in results}
+    status = "KILLED" if "KILLED" in statuses else "PRUNED" if pruned else "FINISHED"
+    if statuses == {"FAILED"}:
+        status = "FAILED"
+    known = [result.validation_accuracy for result in results]
+    tests = [result.test_accuracy for result in results if result.test_accuracy is not None]
+    return Outcome(
+        job=job,
+        status=status,
+        validation_accuracy=None if status == "FAILED" else fmean(value or 0.0 for value in known),
+        test_accuracy=fmean(tests) if tests and len(tests) == len(results) else None,
+        epochs=sum(len(result.history) for result in results),
+        seconds=max(result.seconds for result in results),
+        reason=DIVERGED if status == "FAILED" else "",
+        members=[_member(result) for result in results],
+    )
+
+
+def _member(result: Result) -> dict[str, Any]:
+    shown = {name: getattr(result, name) for name in ("seed", "repeat", "vote", "status", "best_epoch")}
+    accuracies = {name: getattr(result, name) for name in ("validation_accuracy", "test_accuracy")}
+    return {**shown, **accuracies, "epochs": len(result.history)}
+
+
+def better_first(outcomes: list[Outcome]) -> list[Outcome]:
+    """By validation accuracy; those without one last, each kind in its order."""
+    return sorted(outcomes, key=lambda one: -math.inf if one.validation_accuracy is None else one.validation_accuracy,
+                  reverse=True)  # fmt: skip

@@ -1,0 +1,119 @@
+"""What a user sees of a sweep: what will run, one line on how it goes, a table, what to type next."""
+
+import time
+from collections.abc import Callable
+from statistics import fmean
+
+from rich.box import SIMPLE_HEAD
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from src import terminal
+from src.result import Result
+from src.sweep.job import Job
+from src.sweep.outcome import Outcome, better_first
+from src.training.fit import Prepared
+from src.training.module import Row
+
+SHOWN = 20  # trials in the table at the end
+LINE_SECONDS = 10.0  # without a terminal, a line at most so often
+
+
+class SweepScreen:
+    """Shows a sweep of `trials` trials; `done` of them were over before this command."""
+
+    def __init__(self, trials: int, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.trials, self.before, self.clock = trials, done, clock
+        self.counts = dict.fromkeys(("FINISHED", "PRUNED", "FAILED", "KILLED"), 0)
+        self.best: Outcome | None = None
+        self._epochs: list[int] = []  # of each trial that has ended
+        self._now = 0  # member-epochs trained in this command
+        self._start = self._line_at = clock()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(),
+            console=terminal.console,
+            refresh_per_second=2,  # each refresh takes a core from the training
+            disable=not terminal.console.is_terminal,
+        )
+        self.task = self.bar.add_task("trials", total=trials, completed=done, words="")
+
+    def __enter__(self) -> "SweepScreen":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """One line above the bar."""
+        terminal.say(line)
+
+    def stack(self, prepared: Prepared, jobs: list[Job], waiting: int) -> "SweepScreen":
+        """A stack begins: says what it is."""
+        data, config = prepared.dataset, jobs[0].config
+        if data.warning and not self._epochs:
+            terminal.warn(data.warning)
+        layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
+        trials = f"{len(jobs)} trial{'s' if len(jobs) > 1 else ''}"
+        self.say(
+            f"stack of {trials}, {len(prepared.members)} members on {data.name}: {layers}; {prepared.device_name}; "
+            f"engine: {prepared.engine.description}; {terminal.duration(prepared.seconds)} for {config.max_epochs} "
+            "epochs" + (f"; {waiting} trials wait for another stack" if waiting else "")
+        )
+        return self
+
+    def progressed(self, epoch: int, batch: int, members: int) -> None:
+        """Refreshes the line."""
+        self.bar.update(self.task, completed=self.before + sum(self.counts.values()), words=self.words())
+
+    def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
+        """Counts what was trained; without a terminal, prints the line now and then."""
+        self._now += len(rows)
+        if not terminal.console.is_terminal and self.clock() - self._line_at >= LINE_SECONDS:
+            self._line_at = self.clock()
+            self.say(f"{self.before + sum(self.counts.values())}/{self.trials} trials  {self.words()}")
+
+    def trial_ended(self, result: Outcome) -> None:
+        """Takes in a trial."""
+        self.counts[result.status] += 1
+        if result.epochs:
+            self._epochs.append(result.epochs)
+        value = result.validation_accuracy
+        if value is not None and result.status == "FINISHED":
+            best = self.best.validation_accuracy if self.best else None
+            self.best = result if best is None or value > best else self.best
+
+    def words(self) -> str:
+        """Counts, the best so far with its parameters, and the time left."""
+        names = {"FINISHED": "done", "PRUNED": "pruned", "FAILED": "failed", "KILLED": "killed"}
+        words = [f"{count} {names[status]}" for status, count in self.counts.items() if count or status == "FINISHED"]
+        if self.best:
+            words.append(f"best {terminal.percent(self.best.validation_accuracy)} % ({self.best.job.label})")
+        left = self._seconds_left()
+        return "  ".join([", ".join(words[:-1] if self.best else words), *(words[-1:] if self.best else [])]) + (
+            f"  {terminal.duration(left)} left" if left is not None else ""
+        )
+
+    def _seconds_left(self) -> float | None:
+        """From the epochs that trials took so far; None before one has ended."""
+        if not self._epochs or not self._now:
+            return None
+        left = (self.trials - self.before - sum(self.counts.values())) * fmean(self._epochs)
+        under_way = self._now - sum(self._epochs)
+        return max(0.0, left - under_way) * (self.clock() - self._start) / self._now
+
+    def table(self, outcomes: list[Outcome]) -> None:
+        """The trials, best first."""
+        shown = Table(box=SIMPLE_HEAD, title=Text("Trials, best validation accuracy first"), title_style="bold")
+        for column in ("trial", "what differs", "validation %", "test %", "epochs", "status"):
+            shown.add_column(column, justify="left" if column == "what differs" else "right", overflow="fold")
+        for one in better_first(outcomes)[:SHOWN]:
+            figures = [terminal.percent(one.validation_accuracy), terminal.percent(one.test_accuracy)]
+            shown.add_row(str(one.job.number), Text(one.job.label), *figures, str(one.epochs), one.status)
+        terminal.console.print(shown)
+        if len(outcomes) > SHOWN:
+            self.say(f"and {len(outcomes) - SHOWN} more")

@@ -1,0 +1,179 @@
+"""Trains trials as stacks: those of one structure together, in the order in which they come.
+
+A stack takes at most `limit` members. Trials that end early give their places to new ones of the same structure; those
+of another wait for a stack of their own. A stack that cannot be held in memory, or that breaks, is halved and goes on,
+so that one trial never takes others with it.
+"""
+
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from src.config import RunConfig, structure_key
+from src.data.dataset import Dataset
+from src.data.load import load
+from src.error import UserError
+from src.results.record import Record
+from src.results.tracking import Tracker
+from src.sweep.job import Job
+from src.sweep.seats import Seats
+from src.training.fit import Prepared, TooLargeError, prepare, run_roster
+from src.training.module import Observer
+from src.training.stack import members_of
+
+
+class Source(Protocol):
+    """Where trials come from, and who is told what became of them: a grid, or a study."""
+
+    one_by_one: bool  # the repeats of a trial follow one another
+
+    def jobs(self, room: int) -> list[Job]:
+        """New trials of together at most `room` members, or one that is larger; [] when there is none now."""
+
+    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> Tracker:
+        """Where the trial is recorded; called again for a trial that begins anew."""
+
+    def reported(self, job: Job, step: int, value: float) -> bool:
+        """See Office."""
+
+    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
+        """All members of the trial have ended."""
+
+    def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
+        """The trial will have no results; `status` FAILED or KILLED, `reason` is the error in full."""
+
+
+class Screen(Protocol):
+    """What shows the user how it goes."""
+
+    def stack(self, prepared: Prepared, jobs: list[Job], waiting: int) -> Observer:
+        """A stack of these trials begins; what watches it."""
+
+    def say(self, line: str) -> None:
+        """One line."""
+
+
+class Stacks:
+    """Trains all that `source` gives; the Office of its seats."""
+
+    def __init__(self, source: Source, screen: Screen, limit: int, interrupted: Callable[[], bool]) -> None:
+        self.source, self.screen, self.limit, self.interrupted = source, screen, limit, interrupted
+        self.one_by_one = source.one_by_one
+        self.waiting: list[Job] = []  # for a stack of their own structure
+        self.halves: deque[list[Job]] = deque()  # of stacks that broke
+        self._training: dict[Job, Record] = {}
+        self._over = set[Job]()  # of those in this stack
+        self._key = ""
+        self._prepared: Prepared | None = None
+        self._data: tuple[str, Dataset] | None = None
+
+    def train(self) -> None:
+        """Until the source has no more, or the user stops it."""
+        while not self.interrupted():
+            group = self.halves.popleft() if self.halves else self._group()
+            if not group:
+                return
+            self._train(group)
+
+    def size(self, job: Job) -> int:
+        """Members of the trial that train at the same time."""
+        return 1 if self.one_by_one else job.config.members
+
+    def _group(self) -> list[Job]:
+        """The trials of the next stack: those that wait longest, and all of their structure that fit beside them."""
+        room = self.limit - sum(map(self.size, self.waiting))
+        if room > 0:
+            self.waiting += self.source.jobs(room)
+        group, members = list[Job](), 0
+        for job in self.waiting:
+            fits = not group or members + self.size(job) <= self.limit
+            if fits and structure_key(job.config) == structure_key((group or [job])[0].config):
+                group.append(job)
+                members += self.size(job)
+        self.waiting = [job for job in self.waiting if job not in group]
+        return group
+
+    def _train(self, group: list[Job]) -> None:
+        try:
+            self._train_together(group)
+        except BaseException as error:
+            left = [job for job in dict.fromkeys([*group, *self._training]) if job not in self._over]
+            if isinstance(error, KeyboardInterrupt | SystemExit) or self.interrupted():
+                self._fail(left, "KILLED", error)
+                raise
+            if not isinstance(error, Exception):
+                raise
+            if len(left) > 1 and (isinstance(error, TooLargeError) or not isinstance(error, UserError)):
+                middle = len(left) // 2
+                self.halves.extendleft([left[middle:], left[:middle]])
+                self.screen.say(f"A stack of {len(left)} trials broke ({_line(error)}); each half goes on alone.")
+            else:
+                self._fail(left, "FAILED", error)
+        finally:
+            self._training.clear()
+
+    def _fail(self, jobs: list[Job], status: str, error: BaseException) -> None:
+        reason = str(error) if isinstance(error, UserError) else "".join(traceback.format_exception(error))
+        for job in jobs:
+            self.source.failed(job, self._training.get(job), status, reason, error)
+
+    def _train_together(self, group: list[Job]) -> None:
+        dataset = self._dataset(group[0].config)
+        self._over.clear()
+        self._key = structure_key(group[0].config)
+        members = [member for job in group for member in members_of([job.config])[: self.size(job)]]
+        self._prepared = prepare([job.config for job in group], dataset, self.screen.say, members)
+        seats = Seats(self, group)
+        watch = self.screen.stack(self._prepared, group, len(self.waiting))
+        run_roster(self._prepared, seats, [seats, watch], self.interrupted, self.limit)
+
+    def _dataset(self, config: RunConfig) -> Dataset:
+        """Loaded once for all stacks that see the same images."""
+        key = str(config.data)
+        if self._data is None or self._data[0] != key:
+            self._data = key, load(config.data)
+        return self._data[1]
+
+    # What the seats ask.
+
+    def next_job(self, room: int) -> Job | None:
+        """See Office: one that waits already, else the first of this structure that the source gives."""
+        if self.halves:
+            return None
+
+        def fits(job: Job) -> bool:
+            return self.size(job) <= room and structure_key(job.config) == self._key
+
+        while True:
+            for job in self.waiting:
+                if fits(job):
+                    self.waiting.remove(job)
+                    return job
+            space = min(room, self.limit - sum(map(self.size, self.waiting)))
+            new = self.source.jobs(space) if space > 0 else []
+            if not new:
+                return None
+            self.waiting += new
+
+    def record(self, job: Job) -> Record:
+        """See Office."""
+        assert self._prepared is not None
+        prepared, seeds = self._prepared, [member.seed for member in members_of([job.config])]
+        tracker = self.source.tracker(job, prepared.dataset.name, prepared.device_name, seeds)
+        self._training[job] = Record(job.config, job.folder, tracker)
+        return self._training[job]
+
+    def reported(self, job: Job, step: int, value: float) -> bool:
+        """See Office."""
+        return self.source.reported(job, step, value)
+
+    def ended(self, job: Job, record: Record, pruned: bool) -> None:
+        """See Office."""
+        assert self._prepared is not None
+        self.source.ended(job, record, pruned, self._prepared.dataset)
+        self._over.add(job)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

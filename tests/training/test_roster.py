@@ -1,0 +1,142 @@
+"""Members that leave and join while a stack trains: each exactly as if it were alone."""
+
+import pytest
+import torch
+
+from src.training.fit import prepare, run, run_roster
+from src.training.module import Everyone
+from src.training.stack import members_of
+from tests import example
+
+ENGINES = {"torch": {"engine": "torch"}, "cpu": {"engine": "cpu", "threads": 2}}
+
+
+class Office(Everyone):
+    """Prunes `who` after `when`; as soon as there is room, those in `waiting` join."""
+
+    def __init__(self, who=(), when=1, waiting=(), watch=None):
+        super().__init__()
+        self.who, self.when, self.waiting, self.free = set(who), when, list(waiting), []
+
+    def pruned(self, rows):
+        return {number for number in rows if number in self.who and rows[number]["epoch"] == self.when}
+
+    def joining(self, free):
+        self.free.append(free)
+        now, self.waiting = self.waiting[:free], self.waiting[free:]
+        return now
+
+
+def trial(engine, eta, seed, **more):
+    sections = {"data": {"order": "epoch"}, "model": {"dropout": 0.2, "hidden": [8]}, **more}
+    return example.config(
+        trainer=ENGINES[engine], max_epochs=4, optim={"eta": eta, "lambda_": 0.1}, seed=seed, **sections
+    )
+
+
+def train(first, office, capacity=0):
+    prepared = prepare(first, example.dataset(), lambda line: None)
+    run_roster(prepared, office, [], capacity=capacity)
+    return office.results, prepared
+
+
+def alone(config):
+    return run(prepare([config], example.dataset(), lambda line: None), [])[0]
+
+
+def assert_alike(engine, one, other):
+    exact = engine == "cpu"
+    for row, expected in zip(one.history, other.history, strict=True):
+        for key in ("epoch", "eta", "train/cost", "train/accuracy", "validation/cost", "validation/accuracy"):
+            assert row[key] == (expected[key] if exact else pytest.approx(expected[key], rel=1e-3, abs=1e-6))
+    assert one.best_epoch == other.best_epoch
+    assert one.test_accuracy == other.test_accuracy
+    for name, value in one.weights.items():
+        torch.testing.assert_close(value, other.weights[name], rtol=0 if exact else 1e-3, atol=0 if exact else 1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_who_takes_a_freed_place_trains_as_alone(engine):
+    first = [trial(engine, eta, seed) for seed, eta in enumerate((0.1, 0.3, 0.5))]
+    later = [trial(engine, eta, seed) for seed, eta in enumerate((0.2, 0.4), 10)]
+    office = Office(who=[1], when=2, waiting=members_of(later))
+    results, _ = train(first, office)
+    assert [results[number].status for number in range(5)] == ["FINISHED", "PRUNED", "FINISHED", "FINISHED", "FINISHED"]
+    assert len(results[1].history) == 2
+    assert results[1].test_accuracy is None
+    for number, config in ((0, first[0]), (2, first[2]), (3, later[0]), (4, later[1])):
+        assert_alike(engine, results[number], alone(config))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_newcomers_bring_momentum_and_l1_where_nobody_had_them(engine):
+    first = [trial(engine, 0.1, 0), trial(engine, 0.2, 1)]
+    later = trial(engine, 0.1, 2)
+    later = later.model_copy(update={"optim": later.optim.model_copy(update={"momentum": 0.5, "l1": 0.01})})
+    results, _ = train(first, Office(who=[0], waiting=members_of([later])))
+    for number, config in ((1, first[1]), (2, later)):
+        assert_alike(engine, results[number], alone(config))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_tutorials_patience_counts_from_the_member_s_own_start(engine):
+    stop = {"rule": "patience_batches", "patience_batches": 20, "patience_increase": 1.0}
+    first = [trial(engine, 0.1, 0), trial(engine, 1e-9, 1)]
+    first = [config.model_copy(update={"stop": config.stop.model_copy(update=stop)}) for config in first]
+    later = first[1].model_copy(update={"seed": 7})
+    results, _ = train(first, Office(who=[0], when=1, waiting=members_of([later])))
+    assert_alike(engine, results[2], alone(later))
+    assert len(results[2].history) < 4
+
+
+def test_a_stack_grows_to_its_capacity_and_no_further():
+    waiting = members_of([trial("cpu", 0.1, seed) for seed in range(10, 15)])
+    office = Office(waiting=waiting)
+    results, _ = train([trial("cpu", 0.1, 0)], office, capacity=3)
+    assert office.free[:4] == [2, 0, 0, 1]
+    assert sorted(result.seed for result in results.values()) == [0, 10, 11, 12, 13, 14]
+
+
+def test_a_stack_does_not_grow_where_another_size_is_compiled_anew():
+    prepared = prepare([trial("torch", 0.1, 0)], example.dataset(), lambda line: None)
+    prepared.engine.resize_seconds = 30.0
+    office = Office(waiting=members_of([trial("torch", 0.1, 1)]))
+    run_roster(prepared, office, [], capacity=3)
+    assert office.free == [0, 0, 0, 1, 0, 0, 0, 1]
+
+
+def test_who_has_stopped_keeps_a_place_until_somebody_takes_it_where_resizing_is_dear():
+    prepared = prepare([trial("torch", 0.1, seed) for seed in range(3)], example.dataset(), lambda line: None)
+    prepared.engine.resize_seconds = 1e9
+    sizes = []
+
+    class Watch:
+        def progressed(self, epoch, batch, members):
+            sizes.append((epoch, members, len(prepared.engine.members)))
+
+        def epoch_ended(self, rows, so_far):
+            pass
+
+    class Late(Office):
+        def joining(self, free):
+            return super().joining(free) if len(sizes) >= 2 else []
+
+    office = Late(who=[0, 1], when=1, waiting=members_of([trial("torch", 0.2, 9)]))
+    run_roster(prepared, office, [Watch()])
+    assert {size for _, _, size in sizes} == {3}
+    assert {epoch: members for epoch, members, _ in sizes}[2] == 2
+    assert_alike("torch", office.results[3], alone(trial("torch", 0.2, 9)))
+
+
+def test_who_is_pruned_in_its_last_epoch_has_finished():
+    office = Office(who=[0], when=4)
+    results, _ = train([trial("cpu", 0.1, 0)], office)
+    assert results[0].status == "FINISHED"
+    assert results[0].test_accuracy is not None
+
+
+def test_an_interrupted_stack_takes_nobody_in():
+    office = Office(who=[0], when=1, waiting=members_of([trial("cpu", 0.1, 5)]))
+    prepared = prepare([trial("cpu", 0.1, 0), trial("cpu", 0.1, 1)], example.dataset(), lambda line: None)
+    run_roster(prepared, office, [], interrupted=lambda: 0 in office.results)
+    assert {number: result.status for number, result in office.results.items()} == {0: "PRUNED", 1: "KILLED"}
