@@ -34,8 +34,12 @@ DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
 _CONSTRAINED = ("tpe", "gp", "nsga2")
 
 
-# Fixed trials; a single one need not stand in a list.
-Entries = Annotated[list[dict[str, Any]], BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)]
+def _entries(value: Any) -> Any:
+    """A list of fixed trials; a single one need not stand in a list, and null is none."""
+    return [] if value is None else [value] if isinstance(value, dict) else value
+
+
+Entries = Annotated[list[dict[str, Any]], BeforeValidator(_entries)]
 
 
 class StudySettings(Section):

@@ -41,7 +41,7 @@ BAD = {
     "pruner_options": no_dictionary,
     "objectives": st.one_of(no_dictionary, st.just([]), st.lists(words, min_size=1, max_size=2), st.just({})),
     "constraints": st.one_of(words, st.integers(), st.none(), st.lists(words, min_size=1, max_size=2)),
-    "first": st.one_of(words, st.integers(), st.none(), st.lists(st.integers(), min_size=1, max_size=2)),
+    "first": st.one_of(words, st.integers(), st.lists(st.integers(), min_size=1, max_size=2)),
     "params": st.one_of(words, st.integers(), st.none(), st.lists(st.integers(), max_size=2)),
     "custom_search_space": st.one_of(no_text, words, st.just("math.no_such_function"), st.just("math.pi")),
     "max_failures": at_least(0),
@@ -121,6 +121,7 @@ def test_a_password_in_a_refused_address_is_not_shown():
 def test_one_first_trial_needs_no_list():
     sweep = parse({**GOOD, "first": {"optim.eta": 0.03}})
     assert sweep.first == [{"optim.eta": 0.03}]
+    assert parse({**GOOD, "first": None}).first == []
     assert parse({**GOOD, "first": [{"optim.eta": 0.03}, {"optim": {"lambda_": 1}}]}).first[1] == {"optim.lambda_": 1.0}
 
 
