@@ -191,7 +191,7 @@ class Study:
                 self._catch_up()
             with quiet():
                 self._mine[ask.number].report(value, step)
-                prune = self._mine[ask.number].should_prune()
+                prune = bool(self._mine[ask.number].should_prune())
         self._store.queue(self._identifiers[ask.number], step, value, self._mirror.take_notes(ask.number))
         return prune
 

@@ -1,0 +1,107 @@
+"""Several processes work on one study at once: no place is lost, and none is filled twice."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.sweep.settings import StudySettings
+from tests.sweep.children import PROCESSES, check_finished, crash, in_file, start, stored, work
+
+TRIALS = 60
+
+
+def _work_together(settings: StudySettings, barrier: Any) -> None:
+    barrier.wait()
+    work(settings)
+
+
+def _train(settings: StudySettings, processes: int) -> None:
+    """Starts so many processes at one moment, and waits until all have ended."""
+    barrier = PROCESSES.Barrier(processes)
+    workers = [start(_work_together, settings, barrier) for _ in range(processes)]
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * processes
+
+
+def _check_shared(settings: StudySettings) -> None:
+    check_finished(settings)
+    assert len({trial.user_attrs["worker"]["pid"] for trial in stored(settings)}) > 1
+
+
+def test_two_processes_make_and_finish_a_study_in_sqlite(tmp_path):
+    settings = in_file(tmp_path, n_trials=TRIALS)
+    _train(settings, 2)
+    _check_shared(settings)
+    assert len(stored(settings)) == TRIALS
+
+
+def test_a_grid_of_two_processes_has_every_point_once(tmp_path):
+    settings = in_file(tmp_path, n_trials=TRIALS, sampler="grid")
+    space = {"optim.eta": "range(0.1, 0.6, 0.1)", "model.dropout": "0.0,0.4", "model.activation": "sigmoid,tanh,relu"}
+    barrier = PROCESSES.Barrier(2)
+    workers = [start(_walk_grid, settings, space, barrier) for _ in range(2)]
+    for worker in workers:
+        worker.join()
+    points = [tuple(sorted(trial.params.items())) for trial in stored(settings)]
+    assert len(points) == len(set(points)) == 5 * 2 * 3
+
+
+def _walk_grid(settings: StudySettings, space: dict[str, str], barrier: Any) -> None:
+    barrier.wait()
+    work(settings, params=space)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a PostgreSQL server that lives as long as this module's tests."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "")]
+    if not programs[-1].is_file():
+        pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("no driver for PostgreSQL is installed (pip install -e '.[postgresql]')")
+    # The server refuses to run as root.
+    user: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+    with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as free:
+        folder, port = Path(name), free.getsockname()[1]
+        free.close()
+        if user:
+            shutil.chown(folder, user["user"])
+        _run(programs[-1], "-D", folder / "data", "-U", "sweep", "--auth=trust", "--no-sync", **user)
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        control = programs[-1].with_name("pg_ctl")
+        _run(control, "-D", folder / "data", "-l", folder / "log", "-o", options, "-w", "start", **user)
+        try:
+            yield f"postgresql+psycopg://sweep@127.0.0.1:{port}/postgres"
+        finally:
+            _run(control, "-D", folder / "data", "-m", "immediate", "-w", "stop", **user)
+
+
+def _run(*command: Any, **options: Any) -> None:
+    ran = subprocess.run(
+        [str(part) for part in command], cwd="/", capture_output=True, text=True, check=False, **options
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_four_processes_make_and_finish_a_study_in_postgresql(server):
+    settings = StudySettings(study_name="four", storage=server, n_trials=TRIALS)
+    _train(settings, 4)
+    _check_shared(settings)
+    assert len(stored(settings)) == TRIALS
+
+
+def test_a_study_in_postgresql_goes_on_after_a_kill(server):
+    settings = StudySettings(study_name="killed", storage=server, n_trials=6, pruner="asha")
+    crash(settings, 3)
+    _train(settings, 2)
+    check_finished(settings)
+    assert len(stored(settings)) == 6 + 3
