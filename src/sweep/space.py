@@ -22,6 +22,8 @@ from src.sweep import override
 from src.sweep.dimension import Dimension, flat, known_keys, read_dimensions, required
 from src.sweep.domain import Interval, Scalar
 
+MOST_COMBINATIONS = 100_000  # of a grid: more would fill the memory, and nobody trains them
+
 # A custom search space: called as hook(trial, params so far) -> further params.
 Hook = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
@@ -182,6 +184,11 @@ class Space:
             for one in self.dimensions
             if one.domain.size() is None
         ]
+        size = self.size() or 0
+        if size > MOST_COMBINATIONS:
+            problems.append(
+                f"hydra.sweeper.sampler = 'grid': has {size:,} combinations; accepted: at most {MOST_COMBINATIONS:,}"
+            )
         if self.conditional:
             problems.append("hydra.sweeper.sampler = 'grid': tries all combinations, so `when` has no place in it")
         if self.hook is not None:

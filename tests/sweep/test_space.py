@@ -153,6 +153,11 @@ def test_a_grid_needs_values_that_can_be_counted_and_no_conditions():
     assert "`when` has no place" in str(caught.value)
 
 
+def test_a_grid_that_nobody_can_try_is_refused():
+    with pytest.raises(ConfigError, match="has 1,000,000,000 combinations; accepted: at most 100,000"):
+        Space.parse({"seed": "int(interval(1, 1000000000))"}).grid()
+
+
 def test_log_keys_are_those_in_log_scale():
     assert Space.parse({**CONDITIONAL, "optim.lambda_": "interval(0, 1)"}).log_keys() == {"optim.eta"}
 
