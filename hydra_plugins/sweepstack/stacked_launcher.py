@@ -41,9 +41,9 @@ class StackedLauncher(Launcher):
             return launch_grid(composer, job_overrides, initial_job_idx, self.max_members)
         return launch_each(composer, job_overrides, initial_job_idx)
 
-    def study(self, settings: Any, arguments: list[str]) -> Any:
+    def study(self, sweep: Any) -> None:
         """What the Optuna sweeper asks instead of `launch`: trains a study, whose trials come while others train."""
         from src.sweep.launch import Composer, launch_study
 
         composer = Composer(self.hydra_context, self.config, self.task_function)
-        return launch_study(composer, settings, arguments, self.max_members)
+        launch_study(composer, sweep, self.max_members)

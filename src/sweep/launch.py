@@ -2,13 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from src.config import ConfigError, RunConfig, parse
+from src.result import dotted
 from src.sweep.job import Job
+
+if TYPE_CHECKING:
+    from src.sweep.settings import Sweep
+
+# Members that a study's stack holds at once: enough to fill the device, few enough that a sampler learns meanwhile.
+MEMBERS_A_CORE = 4
+MEMBERS_ON_A_GPU = 64
+
+# What no result depends on: a study goes on with other values of these.
+_FREE = ("trainer", "tracking", "figures", "name", "published")
 
 
 class Composer:
@@ -46,6 +60,14 @@ class Composer:
         )
         return returned
 
+    def config_of(self, overrides: Sequence[str]) -> RunConfig:
+        """The checked configuration alone: no folder, no files. Raises ConfigError."""
+        composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        own = [str(key) for key in composed if key != "hydra"]
+        raw = OmegaConf.to_container(OmegaConf.masked_copy(composed, own), resolve=True)
+        assert isinstance(raw, dict)
+        return parse({str(key): value for key, value in raw.items()})
+
     def job(self, overrides: Sequence[str], number: int, label: str) -> Job:
         """The trial that the job asks for. Raises what the task function says of a configuration that cannot run."""
         returned = self.run(overrides, number, self.task_function.job)  # type: ignore[attr-defined]
@@ -76,6 +98,79 @@ def launch_grid(
     ]
     train_multirun(jobs, composer.folder, max_members)
     return [job.returned for job in jobs]
+
+
+def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) -> None:
+    """An Optuna study, whose trials train as stacks. Raises ConfigError where a sample of its space could not run."""
+    from src import terminal
+    from src.data.load import load
+    from src.sweep.study import open_study
+    from src.sweep.trials import train_study
+
+    base = check(composer, sweep)
+    dataset = load(base.data)
+    limit = max_members or default_limit(base)
+
+    def job(overrides: list[str], place: int, label: str) -> Job:
+        return composer.job([*sweep.fixed, *overrides], place, label)
+
+    with open_study(sweep.settings, sweep.space, identity(base, sweep, dataset.name), terminal.say) as study:
+        train_study(study, job, base, composer.folder, max(limit, base.members), dataset)
+
+
+def study_in_batches(launcher: Launcher, config: DictConfig, sweep: "Sweep") -> None:
+    """A study with a launcher of another kind: as many jobs at once as it runs, no pruning; each job tracks itself."""
+    from src import terminal
+    from src.sweep.study import open_study
+
+    if sweep.settings.objectives != ["validation_accuracy"] or sweep.settings.pruner != "none":
+        raise ConfigError(
+            "hydra/launcher: only the stacked launcher prunes and knows other objectives than validation_accuracy; "
+            "accepted with this one: hydra.sweeper.pruner=none and hydra.sweeper.objectives=[validation_accuracy]"
+        )
+    at_once = int(OmegaConf.select(config, "hydra.launcher.n_jobs") or 1)
+    same = {"fixed": [one for one in sweep.fixed if not one.startswith("hydra")]}
+    with open_study(sweep.settings, sweep.space, same, terminal.say) as study:
+        while asks := study.ask(max(1, at_once)):
+            jobs = [[*sweep.fixed, *ask.overrides] for ask in asks]
+            for ask, returned in zip(asks, launcher.launch(jobs, asks[0].place), strict=True):
+                attrs = {"overrides": jobs[asks.index(ask)]}
+                if returned.status is JobStatus.COMPLETED:
+                    study.tell(ask, "COMPLETE", [returned.return_value], attrs)
+                else:
+                    study.tell(ask, "FAIL", None, {**attrs, "reason": repr(returned._return_value)})
+        terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
+
+
+def check(composer: Composer, sweep: "Sweep") -> RunConfig:
+    """Composes a sample at every end of the space; the first one. Raises ConfigError with all that cannot run."""
+    configs, problems = list[RunConfig](), list[str]()
+    for sample in sweep.space.ends():
+        try:
+            configs.append(composer.config_of([*sweep.fixed, *sweep.space.overrides(sample)]))
+        except ConfigError as error:
+            problems += [line.strip() for line in str(error).splitlines()[1:]]
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
+        raise ConfigError(f"This study's space holds combinations that cannot run, nothing was started:\n{listed}")
+    return configs[0]
+
+
+def identity(base: RunConfig, sweep: "Sweep", images: str) -> dict[str, Any]:
+    """What all trials of a study share and their results depend on."""
+    swept = set(sweep.space.keys)
+    flat = {key: value for key, value in dotted(base.shown()).items() if key not in swept}
+    groups = tuple(key for key in swept if "." not in key)
+    fixed = {key: value for key, value in flat.items() if not key.startswith((*_FREE, *groups))}
+    return {"config": fixed, "dataset": images}
+
+
+def default_limit(base: RunConfig) -> int:
+    """Members of a study's stack where nothing is said about them."""
+    from src.training.fit import choose_device, cores
+
+    on_cpu = choose_device(base.trainer).type == "cpu"
+    return MEMBERS_A_CORE * (base.trainer.threads or cores()) if on_cpu else MEMBERS_ON_A_GPU
 
 
 def differences(jobs: Sequence[Sequence[str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """What became of one trial, in a few figures; accuracies in 0…1."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -25,6 +25,10 @@ class Outcome:
     seconds: float = 0.0  # until the last member ended
     reason: str = ""
     members: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_status(self, status: Status) -> "Outcome":
+        """The same, counted as `status`."""
+        return replace(self, status=status)
 
     def attributes(self) -> dict[str, Any]:
         """What a study keeps of the trial beside its value."""

@@ -57,7 +57,15 @@ class Screen(Protocol):
 class Stacks:
     """Trains all that `source` gives; the Office of its seats."""
 
-    def __init__(self, source: Source, screen: Screen, limit: int, interrupted: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        screen: Screen,
+        limit: int,
+        interrupted: Callable[[], bool],
+        loaded: tuple[RunConfig, Dataset] | None = None,
+    ) -> None:
+        """loaded: a configuration and its images, where they have been read already."""
         self.source, self.screen, self.limit, self.interrupted = source, screen, limit, interrupted
         self.one_by_one = source.one_by_one
         self.waiting: list[Job] = []  # for a stack of their own structure
@@ -66,7 +74,7 @@ class Stacks:
         self._over = set[Job]()  # of those in this stack
         self._key = ""
         self._prepared: Prepared | None = None
-        self._data: tuple[str, Dataset] | None = None
+        self._data = (str(loaded[0].data), loaded[1]) if loaded else None
 
     def train(self) -> None:
         """Until the source has no more, or the user stops it."""

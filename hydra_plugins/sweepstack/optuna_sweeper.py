@@ -1,0 +1,63 @@
+"""hydra/sweeper=optuna: a multirun is an Optuna study."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+@dataclass
+class OptunaSweeperConfig:
+    """The fields of src/sweep/settings.py, which checks them and says what each one means."""
+
+    _target_: str = "hydra_plugins.sweepstack.optuna_sweeper.OptunaSweeper"
+    study_name: Any = "${name}"
+    storage: Any = "sqlite:///mlruns/studies.db"
+    n_trials: Any = 20
+    timeout_minutes: Any = None
+    target: Any = None
+    sampler: Any = "tpe"
+    sampler_options: Any = field(default_factory=dict)
+    seed: Any = 0
+    pruner: Any = "none"
+    pruner_options: Any = field(default_factory=dict)
+    objectives: Any = field(default_factory=lambda: ["validation_accuracy"])
+    constraints: Any = field(default_factory=list)
+    first: Any = field(default_factory=list)
+    params: Any = field(default_factory=dict)
+    custom_search_space: Any = None
+    max_failures: Any = 5
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSweeperConfig, provider="sweepstack")
+
+
+class OptunaSweeper(Sweeper):
+    """Checks the study, then leaves it to the launcher: the stacked one trains its trials as stacks."""
+
+    def __init__(self, **settings: Any) -> None:
+        """The settings are read from the configuration, as they stand there."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """See Sweeper."""
+        self.settings = config.hydra.sweeper
+        self.multirun = config
+        self.starts: Any = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: Sequence[str]) -> Any:
+        """Runs the study until its budget is used up."""
+        from src.sweep import settings
+        from src.sweep.launch import study_in_batches
+
+        raw: Any = OmegaConf.to_container(self.settings, resolve=True)
+        sweep = settings.parse(raw, arguments)
+        if hasattr(self.starts, "study"):
+            return self.starts.study(sweep)
+        return study_in_batches(self.starts, self.multirun, sweep)

@@ -1,0 +1,230 @@
+"""An Optuna study as the source of trials: asks it for them, reports their epochs, tells it how they ended.
+
+What a trial leaves is kept in this order, so that whoever is killed between two steps can go on: results and weights in
+the trial's folder, then the study, then MLflow, which the next start of the study brings to what the study says.
+"""
+
+import json
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from src import terminal
+from src.config import RunConfig, parse
+from src.data.dataset import Dataset
+from src.error import TrialFailed, UserError
+from src.interrupt import Interrupt
+from src.results.record import Record
+from src.results.sweep_tracking import open_study
+from src.results.trial_runs import Trial, TrialTracker
+from src.sweep.job import Job
+from src.sweep.outcome import Outcome, outcome
+from src.sweep.screen import SweepScreen
+from src.sweep.stacks import Stacks
+from src.sweep.study import Ask, State, Study
+
+Compose = Callable[[list[str], int, str], Job]  # overrides, place, label -> a checked trial; raises what is wrong
+
+
+class Trials:
+    """The Source of a study's trials."""
+
+    def __init__(self, study: Study, compose: Compose, base: RunConfig, folder: Path, screen: SweepScreen) -> None:
+        """compose: makes the trial of overrides. base: what all trials share. folder: of this command."""
+        self.study, self.compose, self.base, self.screen = study, compose, base, screen
+        self.settings = study.settings
+        self.one_by_one = self.settings.pruner == "wilcoxon"  # which judges repeats, one after another
+        self.outcomes: list[Outcome] = []
+        self.tracking = open_study(
+            base,
+            folder,
+            study=self.settings.study_name,
+            uid=study.uid,
+            log_keys=study.space.log_keys(),
+            params=_shown_space(study),
+            say=terminal.say,
+        )
+        self.tracking.reconcile(dict(study.states()), self._again)
+        self._asks: dict[Job, Ask] = {}
+        self._trackers: dict[Job, TrialTracker] = {}
+
+    def jobs(self, room: int) -> list[Job]:
+        """See Source; a trial whose configuration cannot run has failed, and the next one is asked for."""
+        size = 1 if self.one_by_one else self.base.members
+        while asks := self.study.ask(max(1, room // size)):
+            jobs = [job for ask in asks if (job := self._job(ask))]
+            if jobs:
+                return jobs
+        return []
+
+    def _job(self, ask: Ask) -> Job | None:
+        label = " ".join(f"{key.split('.')[-1]}={_shown(value)}" for key, value in ask.params.items())
+        try:
+            job = self.compose(ask.overrides, ask.place, label)
+        except Exception as error:
+            job = Job(self.base, Path(), ask.overrides, ask.place, label)
+            self._asks[job] = ask
+            reason = str(error) if isinstance(error, UserError) else "".join(traceback.format_exception(error))
+            self.failed(job, None, "FAILED", reason, error)
+            return None
+        self._asks[job] = ask
+        return job
+
+    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> TrialTracker:
+        """See Source."""
+        if job not in self._trackers:
+            ask = self._asks[job]
+            about = {"label": job.label, "folder": str(job.folder), "overrides": job.overrides}
+            self.study.note(ask, {**about, "dataset": dataset, "device": device, "seeds": seeds})
+            self._trackers[job] = self.tracking.trial(
+                job.config,
+                job.folder,
+                number=ask.number,
+                place=ask.place,
+                attempt=ask.attempt,
+                label=job.label,
+                dataset=dataset,
+                device=device,
+                seeds=seeds,
+            )
+        return self._trackers[job]
+
+    def reported(self, job: Job, step: int, value: float) -> bool:
+        """See Source: what the study's pruner says."""
+        return self.study.report(self._asks[job], step, value)
+
+    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
+        """Keeps the trial, then tells the study, then the tracking. A diverged trial counts as pruned: it is hopeless,
+        which a sampler should know; a failed one would tell it nothing."""
+        conclusion = record.conclude(dataset)
+        result = outcome(job, conclusion, pruned)
+        attrs = result.attributes()
+        if result.status == "FINISHED":
+            values = {**attrs, "validation_accuracy": result.validation_accuracy}
+            self.study.tell(self._asks[job], "COMPLETE", [values[name] for name in self.settings.objectives], attrs)
+        else:
+            state: State = "KILLED" if result.status == "KILLED" else "PRUNED"
+            self.study.tell(self._asks[job], state, None, attrs)
+            result = result.as_status(state)
+        record.finish(conclusion, status=result.status)
+        conclusion.forget_tensors()
+        self._note(result)
+
+    def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
+        """See Source."""
+        ask = self._asks[job]
+        attrs = {"label": job.label, "reason": reason, "overrides": job.overrides}
+        self.study.tell(ask, "KILLED" if status == "KILLED" else "FAIL", None, attrs)
+        if record:
+            record.abort(status, reason)
+        else:
+            self.tracker_of_nothing(job, ask).abort(status, reason)
+        if status == "FAILED":
+            self.screen.say(f"trial {ask.place} ({job.label}) failed: {reason.strip().splitlines()[-1]}")
+        self._note(Outcome(job, status, reason=reason))
+
+    def tracker_of_nothing(self, job: Job, ask: Ask) -> TrialTracker:
+        """The tracker of a trial that never began."""
+        return self.tracking.trial(
+            job.config,
+            job.folder,
+            number=ask.number,
+            place=ask.place,
+            attempt=ask.attempt,
+            label=job.label,
+            dataset="none",
+            device="none",
+            seeds=[job.config.seed],
+        )
+
+    def _note(self, result: Outcome) -> None:
+        self.outcomes.append(result)
+        self.screen.trial_ended(result)
+        self._asks.pop(result.job)
+        self._trackers.pop(result.job, None)
+        counts = self.study.counts()
+        self.screen.before = counts.places_done - sum(self.screen.counts.values()) + self.screen.counts["KILLED"]
+        best = self.study.best()
+        figures = {"done": counts.places_done, "pruned": counts.pruned, "failed": counts.failed}
+        self.tracking.progress(figures | ({"best": best[1][0]} if best else {}))
+
+    def _again(self, number: int) -> Trial | None:
+        """A trial of an earlier process, for the tracking: from its folder and the study's notes about it."""
+        attrs = self.study.attrs(number)
+        folder = Path(attrs.get("folder", "nowhere"))
+        try:
+            members = json.loads((folder / "result.json").read_text())
+            config = parse(members[0]["config"])
+        except (OSError, ValueError, LookupError):
+            return None
+        return Trial(
+            config,
+            folder,
+            number,
+            attrs["place"],
+            attrs["attempt"],
+            attrs.get("label", ""),
+            members[0]["dataset"],
+            members[0]["device"],
+            [member["seed"] for member in members],
+            attrs.get("reason", ""),
+        )
+
+    def finish(self, status: str) -> None:
+        """Ends the parent run, which alone carries the best trial."""
+        best = self.study.best()
+        found: dict[str, Any] = {}
+        if best:
+            place, values, params = best
+            found = {"trial": place, **dict(zip(self.settings.objectives, values, strict=True)), "params": params}
+        self.tracking.finish("RUNNING" if status == "FINISHED" and self.study.counts().running else status, found)
+
+
+def _shown_space(study: Study) -> dict[str, str]:
+    """Key -> its domains, as the parent run shows them."""
+    shown: dict[str, list[str]] = {}
+    for name, domain in study.space.as_json().items():
+        key, _, when = name.partition(" ")
+        shown.setdefault(key, []).append(f"{domain} {when}".strip())
+    return {key: "; ".join(domains) for key, domains in shown.items()}
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, limit: int, dataset: Dataset) -> None:
+    """Trains the study's trials until its budget is used up. Raises TrialFailed at the end where some raised."""
+    counts = study.counts()
+    screen = SweepScreen(trials=study.settings.n_trials, done=counts.places_done)
+    source = Trials(study, compose, base, folder, screen)
+    interrupt = Interrupt(terminal.say)
+    status = "FAILED"
+    try:
+        with interrupt, screen:
+            Stacks(source, screen, limit, interrupt, (base, dataset)).train()
+        status = "FINISHED"
+    finally:
+        source.finish("KILLED" if interrupt.requested else status)
+    if interrupt.requested:
+        raise KeyboardInterrupt
+    if source.outcomes:
+        screen.table(source.outcomes)
+    terminal.say(f"study {study.settings.study_name}: {study.reason_to_stop() or 'stopped'}")
+    _next_commands(study)
+    failed = [one for one in source.outcomes if one.status == "FAILED"]
+    if failed:
+        first = failed[0]
+        words = f"{len(failed)} trials" if len(failed) > 1 else "1 trial"
+        raise TrialFailed(f"{words} failed; trial {first.job.number} ({first.job.label}): {first.reason}")
+
+
+def _next_commands(study: Study) -> None:
+    name = study.settings.study_name
+    best = study.best()
+    lines = [f"python -m src.report study={name}              what was found, with plots"]
+    if best:
+        lines.append(f"python -m src.rerun study={name} trial={best[0]}      that trial again, alone")
+    lines.append("make ui                                  see and compare the trials in MLflow")
+    terminal.say("Next: " + "\n      ".join(lines))
