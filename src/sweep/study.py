@@ -33,7 +33,7 @@ from src.sweep.lock import Lock, study_lock
 from src.sweep.mirror import Mirror
 from src.sweep.places import Places, Spot, is_killed
 from src.sweep.points import Points
-from src.sweep.samplers import make_pruner, make_sampler, quiet, reseed
+from src.sweep.samplers import make_pruner, make_sampler, quiet, reseed, sampling
 from src.sweep.settings import StudySettings
 from src.sweep.space import Space
 from src.sweep.store import Store, connect
@@ -149,7 +149,7 @@ class Study:
         try:
             trial = optuna.Trial(self._study, number)
             reseed(self._study.sampler, [self.settings.seed, number])
-            with quiet():
+            with sampling(self._study.sampler):
                 params = self.space.suggest(trial)
             overrides = self.space.overrides(params)
             begun = copy.copy(self._mirror.get_trial(number))
