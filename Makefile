@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 # The environment is made anew exactly when the pins change.
 READY = $(VENV)/.ready
 
-.PHONY: run test check format venv ui reproduce clean
+.PHONY: run test check format venv ui dashboard reproduce clean
 
 # The main job: the chapter's ensemble of five dropout networks, on the digits that come with scikit-learn, so that it
 # needs no network; `make run DATA=mnist EXP=conv2_relu` runs another.
@@ -30,6 +30,14 @@ format: $(READY)
 
 ui: $(READY)
 	$(BIN)/python -m src.ui
+
+# Optuna's dashboard on the studies; `make dashboard STORAGE=postgresql://…` shows those of another store.
+STORAGE ?= sqlite:///mlruns/studies.db
+dashboard: $(READY)
+	@$(BIN)/python -m src.studies 'storage=$(STORAGE)'
+	@test -x $(BIN)/optuna-dashboard || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dashboard]'
+	$(BIN)/optuna-dashboard --host 127.0.0.1 '$(STORAGE)'
 
 # The whole chapter on MNIST, three repeats each: hours on two cores. Goes on where it was stopped.
 reproduce: $(READY)

@@ -1,0 +1,40 @@
+"""Arguments of the form KEY=VALUE, as the commands on studies take them: python -m src.report study=NAME out=FOLDER."""
+
+import difflib
+from collections.abc import Mapping
+
+from src.error import UserError
+
+
+def key_values(arguments: list[str], defaults: Mapping[str, str | None], usage: str) -> dict[str, str]:
+    """Each key of `defaults` with the value given, or its default; None marks a key that must be given.
+
+    Raises UserError that lists everything wrong: an argument of another form, a key that does not exist or is given
+    twice, an empty value, a key that is missing.
+    """
+    given, problems = dict[str, str](), list[str]()
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        if not sign:
+            problems.append(f"{argument!r} is no KEY=VALUE.")
+        elif key not in defaults:
+            near = difflib.get_close_matches(key, defaults, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(defaults)}."
+            problems.append(f"{key}: no such key; {hint}")
+        elif key in given:
+            problems.append(f"{key} is given twice, as {given[key]} and as {value}.")
+        elif not value:
+            problems.append(f"{key}= must not be empty.")
+        given.setdefault(key, value)
+    problems += [f"{key}= is missing." for key, value in defaults.items() if value is None and key not in given]
+    if problems:
+        raise UserError(f"{' '.join(problems)} Usage: {usage}")
+    return {key: given.get(key, value or "") for key, value in defaults.items()}
+
+
+def asks_for_help(arguments: list[str], text: str | None) -> bool:
+    """Prints `text`, a command's own description, where the arguments ask for it; whether they did."""
+    asked = any(argument in ("-h", "--help") for argument in arguments)
+    if asked:
+        print((text or "").strip())
+    return asked

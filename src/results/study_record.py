@@ -1,0 +1,392 @@
+"""A study as it lies in Optuna's store, read only: what the report and the list of studies are made from.
+
+Trials carry what a sweep notes in their user attributes (place, attempt, epochs, members, …; src/sweep/). A study made
+by hand, without them, is read as well: where an attribute is missing or of another kind, Optuna's own figures count.
+
+    place    the number that names show; a trial that was killed is retried in its place, as attempt 1
+    state    COMPLETE, PRUNED, FAIL, KILLED (for Optuna a FAIL that carries `killed`), RUNNING or WAITING
+
+Optuna is imported when a store is read, not before.
+"""
+
+import difflib
+import math
+import re
+import shlex
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from src.config import masked
+from src.error import UserError
+from src.results.journal import sqlite_path
+
+STORE = "sqlite:///mlruns/studies.db"
+STATES = ("COMPLETE", "PRUNED", "FAIL", "KILLED", "RUNNING", "WAITING")
+ATTRIBUTES = "sweepstack"  # the study's user attribute that holds its settings
+FIRST_SWEEP = "python -m src.train +sweeps=quick"
+FRESH_REPEATS = 5
+BUSY_SECONDS = 20  # a SQLite store that another process writes to
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a trial; accuracies in 0…1, None where they are not finite or not there."""
+
+    seed: int
+    validation_accuracy: float | None
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial, as far as it went."""
+
+    number: int  # Optuna's
+    place: int
+    attempt: int
+    state: str
+    values: list[float]  # one an objective; empty where there is none yet
+    params: dict[str, Any]
+    distributions: dict[str, Any]  # Optuna's
+    curve: dict[int, float]  # epoch -> what was reported, finite ones only
+    started: datetime | None
+    ended: datetime | None
+    label: str
+    folder: str
+    parameters: int | None  # of one member
+    max_epochs: int | None
+    epochs: int | None  # trained, over all members
+    seconds: float | None
+    test_accuracy: float | None
+    reason: str  # of a FAIL
+    worker: dict[str, Any]
+    silent: float | None  # seconds since the worker's last sign of life, None where it gave none
+    members: list[Member]
+
+    @property
+    def value(self) -> float | None:
+        """The first objective, None where it is missing or not finite."""
+        return self.values[0] if self.values and math.isfinite(self.values[0]) else None
+
+    @property
+    def reached(self) -> float | None:
+        """The value, or for a trial without one the last that it reported."""
+        return self.value if self.value is not None or not self.curve else self.curve[max(self.curve)]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study and its trials in the order of their numbers."""
+
+    name: str
+    storage: str
+    maximised: list[bool]  # one an objective
+    trials: list[Trial]
+    attributes: dict[str, Any] = field(default_factory=dict)  # what the sweep noted: settings, identity, version, …
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether no sweep made it: its trials cannot be trained again from here."""
+        return not self.attributes
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The sweeper's settings; empty for a study made by hand."""
+        return _section(self.attributes, "settings")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What all trials share; empty for a study made by hand."""
+        return _section(self.attributes, "identity")
+
+    @property
+    def objectives(self) -> list[str]:
+        """Names, such as validation_accuracy; `value` where the study does not say."""
+        names = self.settings.get("objectives")
+        if isinstance(names, list) and len(names) == len(self.maximised):
+            return [str(name) for name in names]
+        count = len(self.maximised)
+        return ["value"] if count == 1 else [f"value {place + 1}" for place in range(count)]
+
+    @cached_property
+    def n_trials(self) -> int | None:
+        """How many places there are to be, None where the study does not say; a grid has no more than its points."""
+        total = _whole(self.settings.get("n_trials"))
+        points = _grid_points(_section(self.attributes, "space")) if self.settings.get("sampler") == "grid" else None
+        return total if total is None or points is None else min(total, points)
+
+    @cached_property
+    def places(self) -> list[Trial]:
+        """One trial a place, the latest attempt; those that only wait are left out."""
+        latest = dict[int, Trial]()
+        for trial in self.trials:
+            if trial.state != "WAITING":
+                old = latest.get(trial.place)
+                if old is None or (trial.attempt, trial.number) > (old.attempt, old.number):
+                    latest[trial.place] = trial
+        return [latest[place] for place in sorted(latest)]
+
+    @cached_property
+    def ranked(self) -> list[Trial]:
+        """Complete trials with a finite value that keep all constraints, the best by the first objective first."""
+        fit = [trial for trial in self.places if trial.state == "COMPLETE" and trial.value is not None]
+        fit = [trial for trial in fit if not self.broken(trial)]
+        return sorted(fit, key=lambda trial: -(trial.value or 0) if self.maximised[0] else trial.value or 0)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best by the first objective, the first of equals; None where no trial is complete."""
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def published(self) -> Trial | None:
+        """The fixed first trial, where the sweep has one: the setting to compare with."""
+        if not self.settings.get("first"):
+            return None
+        return next((trial for trial in self.places if trial.place == 0), None)
+
+    def front(self) -> list[Trial]:
+        """Trials that no other one beats or equals in every objective, the best by the first objective first."""
+        return [one for one in self.ranked if not any(self._dominates(other, one) for other in self.ranked)]
+
+    def fresh_seeds(self) -> list[str]:
+        """Overrides that train a trial again with seeds that no trial of the study had."""
+        last = max((member.seed for trial in self.trials for member in trial.members), default=0)
+        return [f"repeats={FRESH_REPEATS}", f"seed={100 * (last // 100 + 1)}"]
+
+    def _dominates(self, one: Trial, other: Trial) -> bool:
+        pairs = [(a, b) if up else (-a, -b) for a, b, up in zip(one.values, other.values, self.maximised, strict=True)]
+        return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+    def broken(self, trial: Trial) -> list[str]:
+        """The constraints that a trial does not keep, such as `parameters <= 100000`; unknown figures break none."""
+        constraints = self.settings.get("constraints")
+        return [str(rule) for rule in constraints if _breaks(str(rule), self, trial)] if constraints else []
+
+    def count(self) -> Counter[str]:
+        """How many places are in each state."""
+        return Counter(trial.state for trial in self.places)
+
+    @property
+    def left(self) -> int | None:
+        """Places that are still to be done, running and killed ones included; None where the study does not say."""
+        total = self.n_trials
+        if total is None:
+            return None
+        return sum(place not in self._done for place in range(total))
+
+    @cached_property
+    def _done(self) -> set[int]:
+        return {trial.place for trial in self.places if trial.state not in ("RUNNING", "KILLED")}
+
+
+def _grid_points(space: dict[str, Any]) -> int | None:
+    """How many points a grid has; None where conditions leave some out."""
+    from src.sweep.domain import read_domain
+
+    try:
+        sizes = [read_domain(text).size() for text in space.values()]
+    except ValueError:
+        return None
+    return math.prod(size for size in sizes if size) if sizes else None
+
+
+def _breaks(rule: str, study: Study, trial: Trial) -> bool:
+    match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*(\S+)\s*", rule)
+    if match is None:
+        return False
+    name, sign, text = match.groups()
+    known: dict[str, float | None] = {"parameters": trial.parameters, "seconds": trial.seconds}
+    known |= zip(study.objectives, trial.values, strict=False)
+    value, limit = known.get(name), _number(text)
+    if value is None or limit is None:
+        return False
+    return value > limit if sign == "<=" else value < limit
+
+
+def command(name: str, study: Study, *more: str) -> str:
+    """A command on this study, as one would type it."""
+    where = [] if study.storage == STORE else [f"storage={masked(study.storage)}"]
+    return " ".join([f"python -m src.{name}", *map(shlex.quote, [f"study={study.name}", *more, *where])])
+
+
+# Reading.
+
+
+def read_study(name: str, storage: str = STORE) -> Study:
+    """The study of that name. Raises UserError where there is no such study or no store."""
+    with _opened(storage) as store:
+        names = [summary.study_name for summary in store.get_all_studies()]
+        if name not in names:
+            raise UserError(f"study={name}: no such study in {masked(storage)}; {_others(name, names)}")
+        return _study(store, name, storage)
+
+
+def read_studies(storage: str = STORE) -> list[Study]:
+    """All studies of a store, in the order of their creation. Raises UserError where there is no store."""
+    with _opened(storage) as store:
+        return [_study(store, summary.study_name, storage) for summary in store.get_all_studies()]
+
+
+def _others(name: str, names: Sequence[str]) -> str:
+    """What is there instead, the names most like the one asked for first."""
+    if not names:
+        return f"it holds none yet. A first one: {FIRST_SWEEP}"
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    rest = [other for other in names if other not in near]
+    return f"there are: {', '.join([*near, *rest])}."
+
+
+@contextmanager
+def _opened(storage: str) -> Iterator[Any]:
+    """Optuna's storage, closed at the end. Whatever is wrong with the store becomes a UserError."""
+    _check_file(storage)
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    options = {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite_path(storage) else {}
+    try:
+        if "://" not in storage:
+            raise ValueError("an address has a scheme such as sqlite:///")
+        store = optuna.storages.RDBStorage(storage, engine_kwargs=options, skip_table_creation=True)
+    except (ValueError, ImportError, RuntimeError, SQLAlchemyError) as error:
+        raise UserError(f"storage={masked(storage)}: cannot be opened ({_line(error)}).") from None
+    try:
+        yield store
+    except SQLAlchemyError as error:
+        raise UserError(f"storage={masked(storage)}: cannot be read ({_line(error)}).") from None
+    finally:
+        store.remove_session()
+        store.engine.dispose()
+
+
+def _check_file(storage: str) -> None:
+    """Raises UserError for a SQLite file that is not there or holds no studies."""
+    path = sqlite_path(storage)
+    if path is None:
+        return
+    if not path.is_file():
+        raise UserError(
+            f"storage={storage}: there is no store yet. The first sweep creates it: {FIRST_SWEEP}. "
+            f"Studies that are kept somewhere else: storage=sqlite:///PATH/studies.db"
+        )
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as base:
+            tables = {row[0] for row in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise UserError(f"storage={storage}: cannot be read ({error}); accepted: an Optuna store.") from None
+    if not {"studies", "trials"} <= tables:
+        raise UserError(f"storage={storage}: holds no Optuna studies; accepted: an Optuna store, such as {STORE}.")
+
+
+def _line(error: Exception) -> str:
+    text = masked(" ".join(str(error).split()))
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _study(store: Any, name: str, storage: str) -> Study:
+    from optuna.study import StudyDirection
+
+    key = store.get_study_id_from_name(name)
+    attributes, beats = store.get_study_user_attrs(key).get(ATTRIBUTES), _beats(store)
+    return Study(
+        name=name,
+        storage=storage,
+        maximised=[direction == StudyDirection.MAXIMIZE for direction in store.get_study_directions(key)],
+        trials=[read_trial(frozen, beats) for frozen in store.get_all_trials(key, deepcopy=False)],
+        attributes=attributes if isinstance(attributes, dict) else {},
+    )
+
+
+def _beats(store: Any) -> dict[int, datetime]:
+    """Optuna's id of a trial -> its worker's last heartbeat, universal time."""
+    from optuna.storages._rdb.models import TrialHeartbeatModel as Beat
+    from sqlalchemy import select
+
+    with store.engine.connect() as connection:
+        rows = connection.execute(select(Beat.trial_id, Beat.heartbeat))
+        return {trial: beat.replace(tzinfo=UTC) for trial, beat in rows}
+
+
+def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
+    """One of Optuna's trials; beats: its id -> the worker's last heartbeat."""
+    attrs = frozen.user_attrs
+    curve = {step: float(value) for step, value in sorted(frozen.intermediate_values.items()) if math.isfinite(value)}
+    members = [_member(item) for item in _items(attrs.get("members")) if isinstance(item, dict)]
+    beat = beats.get(frozen._trial_id)
+    killed = frozen.state.name == "FAIL" and attrs.get("killed") is True
+    return Trial(
+        number=frozen.number,
+        place=_first_of(_whole(attrs.get("place")), frozen.number),
+        attempt=_whole(attrs.get("attempt")) or 0,
+        state="KILLED" if killed else frozen.state.name,
+        values=[float(value) for value in frozen.values or []],
+        params=dict(frozen.params),
+        distributions=dict(frozen.distributions),
+        curve=curve,
+        started=frozen.datetime_start,
+        ended=frozen.datetime_complete,
+        label=_text(attrs.get("label")),
+        folder=_text(attrs.get("folder")),
+        parameters=_whole(attrs.get("parameters")),
+        max_epochs=_whole(attrs.get("max_epochs")),
+        epochs=_first_of(_whole(attrs.get("epochs")), len(curve) * max(1, len(members)) or None),
+        seconds=_first_of(_number(attrs.get("seconds")), _lasted(frozen)),
+        test_accuracy=_number(attrs.get("test_accuracy")),
+        reason=_text(attrs.get("reason")),
+        worker=_section(attrs, "worker"),
+        silent=None if beat is None else (datetime.now(UTC) - beat).total_seconds(),
+        members=members,
+    )
+
+
+def _lasted(frozen: Any) -> float | None:
+    """Seconds from a trial's start to its end."""
+    if frozen.datetime_start is None or frozen.datetime_complete is None:
+        return None
+    seconds: float = (frozen.datetime_complete - frozen.datetime_start).total_seconds()
+    return seconds
+
+
+def _member(item: dict[str, Any]) -> Member:
+    accuracies = (_number(item.get(key)) for key in ("validation_accuracy", "test_accuracy"))
+    return Member(_whole(item.get("seed")) or 0, *accuracies)
+
+
+# What a store holds may be of any kind.
+
+
+def _first_of(given: Any, otherwise: Any) -> Any:
+    return otherwise if given is None else given
+
+
+def _section(content: dict[str, Any], key: str) -> dict[str, Any]:
+    value = content.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,134 @@
+"""All studies of a store and how far they are: python -m src.studies [storage=URL]
+
+A study is `running` while a process works on it, `done` once its budget is used up, and otherwise `stopped`: the
+command that started it goes on with it. Exit status: 0 done; 2 there is no such store.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from src.error import UserError
+from src.key_values import asks_for_help, key_values
+
+if TYPE_CHECKING:  # imported where they are needed, so that --help does not wait for them
+    from rich.table import Table
+
+    from src.results.study_record import Study, Trial
+
+WORDS = {"FAIL": "failed"}
+USAGE = "python -m src.studies [storage=URL]"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if asks_for_help(given, __doc__):
+        return 0
+    try:
+        _list(given)
+    except UserError as error:
+        print(f"Nothing to list: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _list(arguments: list[str]) -> None:
+    from src.results.study_record import FIRST_SWEEP, STORE, read_studies
+
+    options = key_values(arguments, {"storage": STORE}, USAGE)
+    studies = read_studies(options["storage"])
+    if not studies:
+        print(f"No study yet. A first one: {FIRST_SWEEP}")
+        return
+
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(table(studies))
+    for study in sorted(studies, key=_changed)[-1:]:
+        console.print(f"Next: {next_command(study)}", markup=False, soft_wrap=True)
+
+
+def table(studies: "list[Study]") -> "Table":
+    """One row a study: name, state, trials by their states, best, last change."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=SIMPLE_HEAD)
+    for heading in ("study", "state", "trials", "best"):
+        shown.add_column(heading, overflow="fold")
+    shown.add_column("last change", no_wrap=True)
+    for study in studies:
+        cells = [study.name, state(study), _trials(study), _best(study), _changed(study) or "–"]
+        shown.add_row(*map(Text, cells))
+    return shown
+
+
+def state(study: "Study") -> str:
+    """`running`, `done` or `stopped`, with what is left and why it ended; a study without a budget has no end."""
+    running = sum(trial.state == "RUNNING" and _lives(trial) for trial in study.places)
+    left = study.left
+    if running:
+        return f"running, {running} now" + ("" if left is None else f", {left - running} to start")
+    if left is None:
+        return "no budget known"
+    if not left:
+        return "done"
+    if _target_reached(study):
+        return f"done, target {study.settings['target']:g} reached"
+    failed, limit = study.count()["FAIL"], study.settings.get("max_failures")
+    reason = f" after {failed} failures" if isinstance(limit, int) and failed and failed >= limit else ""
+    return f"stopped{reason}, {left} left"
+
+
+def _lives(trial: "Trial") -> bool:
+    """Whether the process that trains it is there; of one on another machine, whether it gave a sign of life lately."""
+    from src.sweep.worker import HEARTBEAT_SECONDS, lives
+
+    known = lives(trial.worker) if "pid" in trial.worker else None
+    return known if known is not None else trial.silent is not None and trial.silent < HEARTBEAT_SECONDS
+
+
+def _target_reached(study: "Study") -> bool:
+    target, best = study.settings.get("target"), study.best
+    if not isinstance(target, int | float) or best is None or best.value is None:
+        return False
+    return best.value >= target if study.maximised[0] else best.value <= target
+
+
+def _trials(study: "Study") -> str:
+    total = "" if study.n_trials is None else f" of {study.n_trials}"
+    states = ", ".join(f"{number} {WORDS.get(name, name.lower())}" for name, number in study.count().items())
+    return f"{sum(study.count().values())}{total}" + (f": {states}" if states else "")
+
+
+def _best(study: "Study") -> str:
+    from src.results.study_quantity import quantities
+
+    best, quantity = study.best, quantities(study)[0]
+    if best is None:
+        return "–"
+    words = f"{quantity.number(best.value)}{quantity.unit} (trial {best.place})"
+    return f"{words}, front of {len(study.front())}" if len(study.maximised) > 1 else words
+
+
+def _changed(study: "Study") -> str:
+    times: list[Any] = [trial.ended or trial.started for trial in study.trials]
+    return max((f"{time:%Y-%m-%d %H:%M}" for time in times if time), default="")
+
+
+def next_command(study: "Study") -> str:
+    """What one would type now: go on with a stopped study, look at another one."""
+    from src.results.study_record import command
+
+    typed = study.attributes.get("command")
+    if state(study).startswith("stopped"):
+        return (
+            typed if isinstance(typed, str) else f"the command that started {study.name}, again: it goes on from there"
+        )
+    return command("report", study)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
