@@ -1,0 +1,82 @@
+"""The report on a study: python -m src.report study=NAME [storage=URL] [out=FOLDER] [tracking.uri=URI]
+
+Writes FOLDER/report.html (one file, no network), FOLDER/report.md and the figures, by default to mlruns/reports/NAME,
+and logs them to the study's run in MLflow. A study that still runs is reported as far as it is; a second call writes
+anew.
+Exit status: 0 done; 2 there is no such study, or the folder cannot be written.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.error import UserError
+from src.key_values import asks_for_help, key_values
+
+if TYPE_CHECKING:
+    from src.results.study_record import Study
+
+USAGE = "python -m src.report study=NAME [storage=URL] [out=FOLDER] [tracking.uri=URI]"
+FOLDER = Path("mlruns/reports")
+REASON_LENGTH = 200  # characters of a store's own message
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if asks_for_help(given, __doc__):
+        return 0
+    try:
+        _report(given)
+    except UserError as error:
+        print(f"Nothing was reported: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _report(arguments: list[str]) -> None:
+    from src.results.study_record import STORE, read_study
+
+    defaults = {"study": None, "storage": STORE, "out": "", "tracking.uri": "sqlite:///mlruns/mlflow.db"}
+    options = key_values(arguments, defaults, USAGE)
+    study = read_study(options["study"], options["storage"])
+    folder = Path(options["out"]) if options["out"] else FOLDER / re.sub(r"[^\w.-]+", "_", study.name)
+
+    from src.results.study_report import write_report
+
+    try:
+        paths = write_report(study, folder)
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be written ({error.strerror or error}).") from None
+    print(_summary(study))
+    print(f"Report: {paths[0]}\n        {paths[1]}")
+    print(f"MLflow: {_log(study, options['tracking.uri'], paths)}")
+
+
+def _summary(study: "Study") -> str:
+    """The best trial in a line."""
+    from src.results.study_dimension import settings
+    from src.results.study_quantity import quantities, value_spread
+
+    best, quantity = study.best, quantities(study)[0]
+    if best is None:
+        return "No trial is complete yet."
+    spread = value_spread(study, best)
+    n = f" (n = {spread.n})" if spread.n else ""
+    return f"Best: trial {best.place}, {quantity.words} {quantity.spread(spread)}{quantity.unit}{n}: {settings(best)}"
+
+
+def _log(study: "Study", uri: str, paths: list[Path]) -> str:
+    """Logs the report to the study's run in MLflow; returns what came of it, in a line."""
+    from src.config import masked
+    from src.results.study_artifacts import log_artifacts
+
+    try:
+        return log_artifacts(study.name, uri, paths)
+    except Exception as error:  # the report is there, whatever the store says
+        return f"not logged ({masked(' '.join(str(error).split()))[:REASON_LENGTH]})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Files put beside a study's run in MLflow, as artifacts in the folder `report`."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from src.config import masked
+from src.results.journal import ENVIRONMENT, sqlite_path
+
+FOLDER = "report"
+
+
+def log_artifacts(study: str, uri: str, paths: Sequence[Path]) -> str:
+    """Logs the files to the run of the study, the latest of several; returns what came of it, for the user.
+
+    Pictures go to a folder of their own. Raises whatever MLflow raises where the store does not answer.
+    """
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        return f"not logged, there is no store at {path}"
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    run = _run_of(client, study)
+    if run is None:
+        return f"not logged, {masked(uri)} has no run of this study"
+    for file in paths:
+        client.log_artifact(run.info.run_id, str(file), FOLDER if file.suffix != ".png" else f"{FOLDER}/figures")
+    return f"logged to the run {run.info.run_name!r} as artifact {FOLDER}/"
+
+
+def _run_of(client: Any, study: str) -> Any:
+    """The study's run, the latest of several; None where there is none."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, "tags.kind = 'study'", order_by=["attributes.start_time DESC"])
+    return next((run for run in found if run.data.tags.get("study") == study), None)

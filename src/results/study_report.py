@@ -1,0 +1,338 @@
+"""The report on a study: which trial is best and how far that can be trusted, what mattered, what it cost.
+
+    FOLDER/report.md      reads well as plain text; pictures beside it in FOLDER/figures/
+    FOLDER/report.html    the same in one file, pictures inside, no network
+
+What is honest about it: every mean has its interval and its n; the test accuracy is shown for the trial that
+validation chose and for the setting fixed beforehand, never to choose by; the luck in the best of many trials is
+estimated and said.
+"""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from src.result import write_text
+from src.results import study_figures as draw
+from src.results.document import Block, Document, Heading, Listing, Paragraph, Picture, Table
+from src.results.study_comparison import comparison
+from src.results.study_dimension import Dimension, dimensions, keys, settings, shown
+from src.results.study_importance import MOST, Importance, explained, importances
+from src.results.study_quantity import quantities, tested, value_spread
+from src.results.study_record import Study, Trial, command
+from src.results.study_statistics import busy_seconds, luck, saved
+
+LEADERS = 10
+WIDEST = 7  # parameters with a column of their own
+NAMED = 10  # trials named in a sentence
+POOR_FIT = 0.2  # share of the variation explained, below which a forest's shares are hardly more than noise
+REASON_LINES = 12  # of an error's traceback, its last ones
+MEANINGS = {
+    "COMPLETE": "trained to the end",
+    "PRUNED": "given up early, others were better at that epoch",
+    "FAIL": "raised an error",
+    "KILLED": "stopped by the user, or its process ended",
+    "RUNNING": "training now, or left by a process that ended",
+}
+
+
+def write_report(study: Study, folder: Path) -> list[Path]:
+    """Writes report.html, report.md and the figures; returns their paths, in this order. Raises OSError."""
+    document = report(study, folder)
+    pages = [
+        write_text(folder / "report.html", document.html()),
+        write_text(folder / "report.md", document.markdown(folder)),
+    ]
+    return pages + [block.path for block in document.blocks if isinstance(block, Picture)]
+
+
+def report(study: Study, folder: Path) -> Document:
+    """The report's content; its figures are drawn in `folder`/figures."""
+    figures = folder / "figures"
+    document = Document([Heading(f"Study {study.name}")])
+    document.add(*_answer(study), *_caution(study), *_leaderboard(study), *comparison(study))
+    document.add(*_importance(study, figures), *_pictures(study, figures))
+    document.add(*_pruning(study), *_cost(study), *_states(study), *_repetition(study))
+    return document
+
+
+# Which trial is best.
+
+
+def _answer(study: Study) -> list[Block]:
+    """The best trial or the Pareto front, and how far the study has come."""
+    if study.best is None:
+        words = "**No trial is complete yet**, so there is no best one."
+    elif len(study.maximised) > 1:
+        aims = " and ".join(f"{'higher' if one.up else 'lower'} {one.words}" for one in quantities(study))
+        front = study.front()
+        keep = " that keep all constraints" if study.settings.get("constraints") else ""
+        words = f"**Pareto front: {_named(front)}**, of {len(study.ranked)} complete ones{keep}. "
+        words += f"No other trial is better in all of {aims} at once; which one to take is a choice, not a result."
+    else:
+        words = f"**Best: trial {study.best.place}**, {_accuracies(study, study.best)}: `{settings(study.best)}`."
+    return [Paragraph(words), Paragraph(_progress(study))]
+
+
+def _accuracies(study: Study, trial: Trial) -> str:
+    quantity, spread = quantities(study)[0], value_spread(study, trial)
+    words = f"{quantity.words} **{quantity.spread(spread)}{quantity.unit}**"
+    if spread.half is not None:
+        words += f" (mean and 95 % interval, n = {spread.n})"
+    elif spread.n == 1:
+        words += " (n = 1, so no interval)"
+    test, accuracy = tested(trial)
+    return words if test.mean is None else f"{words}, test accuracy {accuracy.spread(test)} %"
+
+
+def _progress(study: Study) -> str:
+    count = study.count()
+    total = f" of {study.n_trials}" if study.n_trials else ""
+    states = ", ".join(f"{number} {state}" for state, number in count.items()) or "nothing has started"
+    words = f"{_count(sum(count.values()), 'trial', total)}: {states}."
+    if count["RUNNING"] or study.left:
+        words += " **The study is not finished**; this is what is there so far."
+    dataset = study.identity.get("dataset")
+    data = f" Data: {dataset}." if isinstance(dataset, str) else ""
+    return f"{words}{data} Written on {datetime.date.today():%Y-%m-%d} by `{command('report', study)}`."
+
+
+def _caution(study: Study) -> list[Block]:
+    """Why the best one's figure is too good, by about how much, and how one would know."""
+    trials, quantity = len(study.ranked), quantities(study)[0]
+    if study.best is None or trials < 2:
+        return []
+    subject = "The front" if len(study.maximised) > 1 else "The best"
+    words = f"**{subject} of {trials} looks better than it is**, for it was chosen by the very figure that is shown. "
+    if study.by_hand:
+        return [Paragraph(f"{words}How much so depends on how far a value changes when it is measured again.", True)]
+    surplus = luck(study) if quantity.name == "validation_accuracy" else None
+    if surplus is not None:
+        words += f"Were all {trials} equally good, the best of them would still stand out by about "
+        words += f"{quantity.difference(surplus).lstrip('+')}, by the luck of its seeds (estimated from the spread "
+        words += "between networks of one trial). "
+    elif quantity.name == "validation_accuracy":
+        words += "With one network a trial, nothing here tells a good setting from a lucky seed. "
+    again = command("rerun", study, f"trial={study.best.place}", *study.fresh_seeds())
+    words += f"To know, train it with fresh seeds, `{again}`, and quote that run's mean and interval."
+    return [Paragraph(words, warning=True)]
+
+
+# The leaderboard.
+
+
+def _leaderboard(study: Study) -> list[Block]:
+    if not study.ranked:
+        return []
+    several, axes = len(study.maximised) > 1, keys(study)
+    rows = study.front() if several else study.ranked
+    first, *rest = quantities(study)
+    columns = [">rank", ">trial", f">{first.axis}", ">n", *(f">{one.axis}" for one in rest)]
+    columns += ["parameters"] if len(axes) > WIDEST else [f"{'' if one.choices else '>'}{one.short}" for one in axes]
+    columns += [">epochs", ">time (s)"]
+    listed = list(enumerate(rows, start=1))
+    chosen = listed[:LEADERS] + [(rank, trial) for rank, trial in listed[LEADERS:] if trial is study.published]
+    table = Table(columns, [_row(study, rank, trial, axes) for rank, trial in chosen], best_first=not several)
+    return [Heading("Pareto front" if several else "Leaderboard"), table, Paragraph(_reading(study, len(rows)))]
+
+
+def _row(study: Study, rank: int, trial: Trial, axes: list[Dimension]) -> list[str]:
+    first, *rest = quantities(study)
+    spread = value_spread(study, trial)
+    name = f"{trial.place} (published)" if trial is study.published else str(trial.place)
+    cells = [str(rank), name, first.spread(spread), str(spread.n or "–")]
+    cells += [one.number(value) for one, value in zip(rest, trial.values[1:], strict=True)]
+    if len(axes) > WIDEST:
+        cells.append(f"`{settings(trial)}`")
+    else:
+        cells += [shown(one.value(trial)) if one.within(trial) else "–" for one in axes]
+    return [*cells, _number(trial.epochs, ",d"), _number(trial.seconds, ",.1f")]
+
+
+def _reading(study: Study, rows: int) -> str:
+    """What the table's figures mean, and which trials it cannot tell from the best."""
+    words = f"The best {LEADERS} of {rows}. " if rows > LEADERS else ""
+    words += "Complete trials only."
+    if not study.by_hand:
+        words += (
+            " ± is half the 95 % interval of the mean over the trial's n networks (Student's t); epochs are those of "
+        )
+        words += "all its networks. Test accuracies are left out, so that nobody chooses by them."
+    broken = [trial for trial in study.places if trial.state == "COMPLETE" and study.broken(trial)]
+    if broken:
+        words += f" Left out, as they break a constraint: {_named(broken)}."
+    best = study.best
+    half = value_spread(study, best).half if best else None
+    if best is not None and half is not None and len(study.maximised) == 1:
+        near = [trial for trial in study.ranked[1:] if abs((trial.value or 0) - (best.value or 0)) <= half]
+        words += f" Within the best one's interval: {_named(near)}." if near else ""
+    return words
+
+
+def _named(trials: list[Trial]) -> str:
+    """Such as `trials 3, 7 and 11 more`."""
+    names = [str(trial.place) for trial in trials]
+    if len(names) > NAMED:
+        return f"trials {', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return f"trial{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _count(number: int, noun: str, total: str = "") -> str:
+    return f"{number:,}{total} {noun}" + ("" if number == 1 and not total else "s")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+# What mattered, and pictures.
+
+
+def _importance(study: Study, figures: Path) -> list[Block]:
+    if not study.ranked:
+        return []
+    found = importances(study)
+    title = Heading("What mattered")
+    known = [one for one in found if one.share is not None]
+    if not known:
+        words = f"Too little to say: {_count(len(study.ranked), 'complete trial')}, "
+        words += f"{_count(len(found), 'parameter')} that varied."
+        return [title, Paragraph(words)]
+    path = figures / "importance.png"
+    draw.importance_figure(known, path)
+    caption = f"Share of the variation of the {quantities(study)[0].words} that each parameter explains alone (fANOVA)"
+    rows = [[f"`{one.dimension.label}`", *map(_percent, (one.share, one.better)), str(one.trials)] for one in found]
+    columns = ["parameter", ">share (%)", ">among the better half (%)", ">trials"]
+    return [title, Picture(path, caption), Table(columns, rows), Paragraph(_trust(study, known))]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f}"
+
+
+def _trust(study: Study, known: list[Importance]) -> str:
+    """How the shares came about, and how much the model behind them knows."""
+    words = f"A random forest, fitted to {min(MOST, len(study.ranked))} complete trials"
+    words += f" (evenly spaced among {len(study.ranked):,})" if len(study.ranked) > MOST else ""
+    words += (
+        ". Of the variation of its predictions a share is due to each parameter alone, the rest to parameters jointly. "
+    )
+    words += "Settings that fail altogether weigh most in the first column; the second one asks what told good "
+    words += "trials from the best. Pruned trials are left out, so what pruning weeded out early counts too little."
+    fit = explained(study)
+    if fit is not None:
+        words += (
+            f" Of the variation among trials that it was not fitted to, the forest explains {_percent(max(0, fit))} %"
+        )
+        words += "; that is so little that the shares are hardly more than noise." if fit < POOR_FIT else "."
+    if any(one.trials < len(study.ranked) for one in known):
+        words += " A parameter that only some trials have is assessed among those."
+    return words
+
+
+def _pictures(study: Study, figures: Path) -> list[Block]:
+    if not study.ranked:
+        return []
+    varied = [dimension for dimension in keys(study) if not dimension.single]
+    blocks = _fronts(study, figures)
+    draw.history_figure(study, figures / "history.png")
+    caption = "Every trial by its number; the line is the best so far"
+    blocks += [Heading("History"), Picture(figures / "history.png", caption)]
+    if varied:
+        draw.parallel_figure(study, figures / "parallel.png")
+        caption = "A line a complete trial, coloured by its value, the best one thick; pruned trials in grey"
+        blocks += [Heading("Parallel coordinates"), Picture(figures / "parallel.png", caption)]
+        draw.slices_figure(study, figures / "slices.png")
+        caption = "The value against each parameter, all others as they happened to be"
+        blocks += [Heading("Slices"), Picture(figures / "slices.png", caption)]
+    if any(trial.curve for trial in study.ranked):
+        draw.curves_figure(study, figures / "curves.png")
+        caption = f"The best {draw.BEST_CURVES} by epoch, mean over each trial's networks"
+        blocks += [Heading("Curves of the best"), Picture(figures / "curves.png", caption)]
+    return blocks
+
+
+def _fronts(study: Study, figures: Path) -> list[Block]:
+    """The first objective against each other one."""
+    blocks = list[Block]()
+    for place, quantity in enumerate(quantities(study)[1:], start=1):
+        path = figures / f"front_{place}.png"
+        draw.front_figure(study, place, path)
+        blocks.append(Picture(path, f"{quantities(study)[0].words} against {quantity.words}; numbers name trials"))
+    return [Heading("Trade-off"), *blocks] if blocks else []
+
+
+# Effort.
+
+
+def _pruning(study: Study) -> list[Block]:
+    count, found = study.count(), saved(study)
+    if study.by_hand and not count["PRUNED"]:
+        return []
+    pruner = study.settings.get("pruner", "unknown")
+    if not count["PRUNED"]:
+        words = f"No trial was pruned (pruner: {pruner})."
+    elif found is None:
+        words = f"{_count(count['PRUNED'], 'trial')} pruned; how many epochs they were to train is not recorded."
+    else:
+        words = f"Pruning (pruner: {pruner}) ended {_count(count['PRUNED'], 'trial')} early and saved **{found.pruned:,} of "
+        words += f"{found.planned:,} epochs ({_percent(found.pruned / found.planned)} %)**, counted over all networks "
+        words += "of the complete and the pruned trials."
+    if found is not None and found.stopped:
+        words += (
+            f" In complete trials, networks that stopped by themselves left out a further {found.stopped:,} epochs."
+        )
+    return [Heading("What pruning saved"), Paragraph(words)]
+
+
+def _cost(study: Study) -> list[Block]:
+    ended = [trial for trial in study.trials if trial.ended is not None and trial.started is not None]
+    epochs = sum(trial.epochs or 0 for trial in study.trials)
+    rows = [["networks' epochs trained", f"{epochs:,}" if epochs else "not recorded"]]
+    if ended:
+        busy, added = busy_seconds(ended), sum(trial.seconds or 0 for trial in ended)
+        rows += [["by the clock, while at least one trial trained", _time(busy)]]
+        rows += [["added up over trials (those of one stack share their time)", _time(added)]]
+        starts, ends = ([getattr(trial, name) for trial in ended] for name in ("started", "ended"))
+        rows += [["from", f"{min(starts):%Y-%m-%d %H:%M}"], ["to", f"{max(ends):%Y-%m-%d %H:%M}"]]
+    return [Heading("Cost"), Table(["what", ">how much"], rows)]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _states(study: Study) -> list[Block]:
+    count = study.count()
+    rows = [[state, str(count[state]), words] for state, words in MEANINGS.items() if count[state]]
+    blocks: list[Block] = [Heading("States"), Table(["state", ">trials", "meaning"], rows)] if rows else []
+    again = [trial for trial in study.places if trial.attempt > 0]
+    if again:
+        blocks.append(Paragraph(f"Killed and started again: {_named(again)}."))
+    for trial in [trial for trial in study.places if trial.state == "FAIL"][:LEADERS]:
+        blocks.append(Paragraph(f"Trial {trial.place} failed, with `{settings(trial)}`:"))
+        lines = trial.reason.splitlines()[-REASON_LINES:] or ["no reason is recorded"]
+        blocks.append(Listing("\n".join(lines)))
+    return blocks
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _repetition(study: Study) -> list[Block]:
+    """What was searched and how, and the commands that go on from here."""
+    given = study.settings
+    names = ("sampler", "sampler_options", "seed", "pruner", "pruner_options", "objectives", "constraints", "n_trials")
+    rows = [[f"`{name}`", _listed(given[name])] for name in names if given.get(name) not in (None, [], {}, "")]
+    rows += [[f"`{one.label}`", one.domain] for one in dimensions(study)]
+    created = study.attributes.get("created")
+    rows += [["created", created]] if isinstance(created, str) else []
+    typed = study.attributes.get("command")
+    lines = [typed] if isinstance(typed, str) and typed else []
+    if study.best is not None and not study.by_hand:
+        lines.append(command("rerun", study, f"trial={study.best.place}"))
+    table = [Table(["setting", "value"], rows)] if rows else []
+    return [Heading("How to repeat it"), *table, Listing("\n".join([*lines, command("report", study)]))]
