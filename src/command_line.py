@@ -12,17 +12,26 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+SWEEPS = CONF.parent / "sweeps"
+ADDED = {"exp": "an experiment", "sweeps": "a sweep"}  # groups that are no part of every configuration
 
 
 HELP = """\
 sweepstack trains many small networks at once, each exactly as if it were alone.
 
 python -m src.train +exp=NAME [KEY=VALUE ...]        one run (repeats=3: three seeds in one stack)
-python -m src.train -m +exp=NAME KEY=VALUE,VALUE     one run a value
+python -m src.train -m +exp=NAME KEY=VALUE,VALUE     a grid: one run a value, trained as stacks
+python -m src.train +sweeps=NAME                     an Optuna study, trained as stacks; goes on where it stopped
+python -m src.train +exp=ensemble from_study=NAME    the best networks of a study vote; trains nothing
+plan=true says what a command would train, and how long that takes.
+After a sweep: python -m src.report study=NAME, src.rerun study=NAME trial=N, src.studies; make ui.
 Options: --cfg job prints the configuration and trains nothing; --hydra-help lists Hydra's own options.
 
 Experiments (published test accuracy on MNIST):
 {experiments}
+
+Sweeps:
+{sweeps}
 
 Groups, set as GROUP=OPTION:
 {groups}
@@ -41,14 +50,13 @@ def asked_for_help(arguments: list[str]) -> str | None:
         return None
     groups = "\n".join(f"{group}: {', '.join(options)}" for group, options in sorted(_groups().items()))
     keys = OmegaConf.to_yaml(_composed(parsed.overrides), resolve=parsed.resolve)
-    return HELP.format(experiments=experiments(), groups=groups, keys=keys)
+    return HELP.format(experiments=experiments(), sweeps=sweeps(), groups=groups, keys=keys)
 
 
 def _groups() -> dict[str, list[str]]:
-    """The folders of conf and the options in each."""
-    return {
-        path.name: sorted(option.stem for option in path.glob("*.yaml")) for path in CONF.iterdir() if path.is_dir()
-    }
+    """The folders of conf, and sweeps, with the options in each."""
+    folders = [*(path for path in CONF.iterdir() if path.is_dir()), SWEEPS]
+    return {path.name: sorted(option.stem for option in path.glob("*.yaml")) for path in folders}
 
 
 def experiments() -> str:
@@ -59,6 +67,16 @@ def experiments() -> str:
         title = next(line for line in comments if not line.startswith("@"))
         published = next((line[len("Published: ") :] for line in comments if line.startswith("Published: ")), "")
         lines.append(f"  {path.stem:<18}{title}: {published}")
+    return "\n".join(lines)
+
+
+def sweeps() -> str:
+    """One line a sweep: the question in its header."""
+    lines = []
+    for path in sorted(SWEEPS.glob("*.yaml")):
+        text = path.read_text()
+        question = re.search(r"^# Question: (.*(?:\n#   .*)*)", text, flags=re.MULTILINE)
+        lines.append(f"{path.stem:<18}{' '.join(question[1].replace('#', '').split()) if question else ''}")
     return "\n".join(lines)
 
 
@@ -78,8 +96,8 @@ def explain(arguments: list[str], error: Exception) -> str:
             swept = value.split(",") if multirun else [value]
             if not set(swept) <= set(groups[key]):
                 problems.append(f"{key} = {value!r}: no such option; accepted: {', '.join(groups[key])}")
-            elif key == "exp" and not argument.startswith("+"):
-                problems.append(f"exp={value}: an experiment is added, so write +exp={value}")
+            elif key in ADDED and not argument.startswith("+"):
+                problems.append(f"{key}={value}: {ADDED[key]} is added, so write +{key}={value}")
             elif len(swept) == 1:
                 sound.append(argument)
         elif multirun and "," in value:
@@ -107,6 +125,9 @@ def is_multirun(arguments: list[str]) -> bool:
 
 def check_sweep(arguments: list[str]) -> None:
     """Raises ConfigError for a sweep any of whose combinations cannot run, so that none starts before all are right."""
+    if any(one.lstrip("+").split("=")[0] in ("sweeps", "hydra/sweeper") for one in arguments):
+        return  # a study checks itself: src/sweep/launch.py
+
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

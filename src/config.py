@@ -23,6 +23,10 @@ Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 PER_MEMBER: JsonDict = {"per_member": True}
 
 
+# Keys that say what the command does, not what a network is.
+COMMANDS = ("plan", "from_study", "from_storage", "top")
+
+
 class ConfigError(UserError):
     """A configuration that cannot run; the text lists every problem."""
 
@@ -196,6 +200,10 @@ class RunConfig(Section):
     ensemble: int = Field(1, ge=1)  # networks that vote; a repeat is then one whole ensemble
     seed: int = Field(0, ge=0, lt=2**32, json_schema_extra=PER_MEMBER)
     figures: bool = True
+    plan: bool = False  # say what would be trained, how long it takes and what memory it needs, and train nothing
+    from_study: str | None = Field(None, min_length=1)  # train nothing: the best networks of this study vote
+    from_storage: str = "sqlite:///mlruns/studies.db"  # where that study lies
+    top: int = Field(5, ge=1)  # how many of its networks vote
 
     @property
     def members(self) -> int:
@@ -208,7 +216,7 @@ class RunConfig(Section):
 
     def shown(self) -> dict[str, Any]:
         """The configuration as plain values for files and tables; a password in tracking.uri is masked."""
-        content = self.model_dump()
+        content = self.model_dump(exclude=set(COMMANDS))
         content["tracking"]["uri"] = masked(self.tracking.uri)
         return content
 
@@ -252,7 +260,7 @@ def structure_key(config: RunConfig) -> str:
         return kept
 
     fields = shared(config)
-    for label in ("name", "published", "repeats", "ensemble", "tracking", "figures"):
+    for label in ("name", "published", "repeats", "ensemble", "tracking", "figures", *COMMANDS):
         del fields[label]
     return str(fields)
 

@@ -104,6 +104,11 @@ def duration(seconds: float) -> str:
     return f"about {seconds / 3600:.1f} h"
 
 
+def size(count: int) -> str:
+    """Bytes in a person's units."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MiB"
+
+
 class ProgressBar:
     """An observer that shows epoch, best validation accuracy and time left."""
 
@@ -194,13 +199,13 @@ def percent(accuracy: float | None) -> str:
     return "–" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
-def next_command(config: RunConfig, arguments: list[str], folder: Path) -> None:
+def next_command(config: RunConfig, arguments: list[str] | None, folder: Path) -> None:
     """What one would type now."""
-    typed = shlex.join(argument for argument in arguments if not argument.startswith(("repeats=", "tracking.uri=")))
+    typed = shlex.join(one for one in arguments or () if not one.startswith(("repeats=", "tracking.uri=")))
     lines = []
     if config.tracking.kind == "mlflow":
         lines.append("make ui                                  see and compare the runs in MLflow")
-    if config.repeats == 1 and config.ensemble == 1:
+    if arguments is not None and config.repeats == 1 and config.ensemble == 1:
         lines.append(f"python -m src.train {typed} repeats=3    three seeds in one stack: mean, spread, interval")
     lines.append(f"python -m src.compare {folder} OTHER     two runs side by side")
     say("Next: " + "\n      ".join(lines))

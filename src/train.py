@@ -7,6 +7,9 @@ stopped it.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,7 +26,9 @@ from src.error import TrialFailed, UserError
 if TYPE_CHECKING:
     from src.config import RunConfig
     from src.data.dataset import Dataset
+    from src.interrupt import Interrupt
     from src.result import Result
+    from src.results.record import Record
     from src.results.tracking import Tracker
     from src.results.vote import Vote
     from src.sweep.job import Job
@@ -69,7 +74,8 @@ def _task(composed: Any) -> float | None:
     adds nothing to the message."""
     try:
         job = _as_job(composed)
-        results = train(job.config, job.folder, job.overrides)
+        act = vote if job.config.from_study else partial(train, arguments=job.overrides)
+        results = act(job.config, job.folder)
     except (UserError, OSError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
@@ -81,7 +87,7 @@ def _task(composed: Any) -> float | None:
         words = f"Member {', '.join(failed)} never had a finite validation cost: the weights diverged."
         print(f"{words} Try a smaller optim.eta.", file=sys.stderr)
     _statuses.append(FAILED if failed else 0)
-    return fmean(result.validation_accuracy or 0.0 for result in results)
+    return fmean(result.validation_accuracy or 0.0 for result in results) if results else None
 
 
 def _as_job(composed: Any) -> "Job":
@@ -101,10 +107,13 @@ vars(_task)["job"] = _as_job
 _job = hydra.main(version_base="1.3", config_path=str(command_line.CONF), config_name="config")(_task)
 
 
-def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None) -> "list[Result]":
+def train(
+    config: "RunConfig", folder: Path, arguments: list[str] | None = None, label: str | None = None
+) -> "list[Result]":
     """Trains one trial as a stack and leaves everything in `folder` and in the tracking store; one Result a member.
 
-    `arguments` are the command line's overrides, for the hint at the end. Raises ConfigError and DataError.
+    `arguments` are the command line's overrides, for the run's name (unless `label` is given) and the hint at the end.
+    With config.plan, only says what it would do: []. Raises ConfigError and DataError.
     """
     from src import terminal
     from src.data.load import load
@@ -116,29 +125,63 @@ def train(config: "RunConfig", folder: Path, arguments: list[str] | None = None)
     with terminal.console.status("Building the networks and timing a few steps; a first run also compiles its kernels"):
         prepared = prepare([config], dataset, terminal.say)
     terminal.header(prepared, config, folder)
+    if config.plan:
+        terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
+        return []
     seeds = [member.seed for member in prepared.members]
-    record = Record(
-        config, folder, _tracking(config, folder, dataset.name, prepared.device_name, seeds, arguments or [])
-    )
-    interrupt, conclusion = Interrupt(terminal.say), None
-    try:
+    label = shown_in_name(arguments or []) if label is None else label
+    record = Record(config, folder, _tracking(config, folder, dataset.name, prepared.device_name, seeds, label))
+    interrupt = Interrupt(terminal.say)
+    with _told(record, interrupt):
         with interrupt, terminal.ProgressBar(prepared) as bar:
             run_roster(prepared, record, [bar, record], interrupt)
-        conclusion = record.conclude(dataset)
-        results = conclusion.results
-        terminal.table(results, config, dataset)
-        terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
-        conclusion.files += _figures(config, results, folder, dataset, conclusion.votes)
-        record.finish(conclusion)
+        path = _conclude(record, dataset)
+    terminal.say(f"Results: {path}")
+    terminal.next_command(config, arguments, folder)
+    return [record.results[number] for number in sorted(record.results)]
+
+
+@contextmanager
+def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[None]:
+    """Whatever ends the run without a conclusion is told to the tracking."""
+    try:
+        yield
     except BaseException as error:
         # Lightning turns a second Ctrl-C into its own exit; whoever asked to stop is told so, not that it failed.
-        status = "KILLED" if interrupt.requested or isinstance(error, KeyboardInterrupt) else "FAILED"
-        record.abort(status, repr(error), keep_results=conclusion is None)
-        if interrupt.requested:
+        stopped = interrupt is not None and interrupt.requested
+        record.abort("KILLED" if stopped or isinstance(error, KeyboardInterrupt) else "FAILED", repr(error))
+        if stopped:
             raise KeyboardInterrupt from error
         raise
-    terminal.say(f"Results: {conclusion.path}")
-    terminal.next_command(config, arguments or [], folder)
+
+
+def _conclude(record: "Record", dataset: "Dataset") -> Path:
+    """Keeps and shows what the run came to, draws its figures, tells the tracking; the path of result.json."""
+    from src import terminal
+
+    config, conclusion = record.config, record.conclude(dataset)
+    terminal.table(conclusion.results, config, dataset)
+    terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
+    conclusion.files += _figures(config, conclusion.results, record.folder, dataset, conclusion.votes)
+    record.finish(conclusion)
+    return conclusion.path
+
+
+def vote(config: "RunConfig", folder: Path) -> "list[Result]":
+    """The vote of the best `config.top` networks of the study `config.from_study`, trained before; their Results."""
+    from src import terminal
+    from src.results.record import Record
+    from src.sweep.from_study import chosen
+
+    results, dataset = chosen(config)
+    config = config.model_copy(update={"ensemble": len(results), "repeats": 1, "published": None})
+    label = f"the best {len(results)} of study {config.from_study}"
+    seeds = [result.seed for result in results]
+    record = Record(config, folder, _tracking(config, folder, dataset.name, results[0].device, seeds, label))
+    with _told(record):
+        record.ended(dict(enumerate(results)))
+        path = _conclude(record, dataset)
+    terminal.say(f"Results: {path}")
     return results
 
 
@@ -158,14 +201,10 @@ def _figures(
         return []
 
 
-def _tracking(
-    config: "RunConfig", folder: Path, dataset: str, device: str, seeds: list[int], arguments: list[str]
-) -> "Tracker":
+def _tracking(config: "RunConfig", folder: Path, dataset: str, device: str, seeds: list[int], label: str) -> "Tracker":
     from src import terminal
     from src.results.background import BackgroundTracker
     from src.results.tracking import Tracker, open_tracker
-
-    label = shown_in_name(arguments)
 
     def opened() -> Tracker:
         return open_tracker(config, folder, dataset=dataset, device=device, seeds=seeds, label=label, say=terminal.say)

@@ -98,6 +98,10 @@ BAD = {
     "ensemble": at_least(1),
     "seed": st.one_of(at_least(0), st.integers(min_value=2**32)),
     "figures": st.one_of(words, st.integers(), st.none()),
+    "plan": st.one_of(words, st.integers(), st.none()),
+    "from_study": st.one_of(st.integers(), st.booleans(), st.just("")),
+    "from_storage": st.one_of(st.integers(), st.booleans(), st.none()),
+    "top": at_least(1),
 }  # fmt: skip
 
 

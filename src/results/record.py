@@ -46,6 +46,7 @@ class Record:
         self.config, self.folder, self.tracker = config, folder, tracker
         self.keeper = Keeper(folder)
         self.results: dict[int, Result] = {}  # of members that have ended
+        self.kept = False  # whether all of them are in the folder
 
     @property
     def complete(self) -> bool:
@@ -77,6 +78,7 @@ class Record:
         """Keeps everything in the folder: results, weights, votes. Members that never began are left out."""
         results = [self.results[member] for member in sorted(self.results)]
         path = keep(results, self.folder)
+        self.kept = True
         votes, summary = conclude(self.config, results, dataset)
         files = [write_json(self.folder / "votes.json", [one.as_json() for one in votes])] if votes else []
         return Conclusion(results, votes, summary, path, files)
@@ -86,9 +88,9 @@ class Record:
         metrics = _metrics(conclusion, self.config.members)
         self.tracker.finish(conclusion.results, metrics, conclusion.files, **status)
 
-    def abort(self, status: str, reason: str, keep_results: bool = True) -> None:
-        """The trial ends without a conclusion: what is known of it is kept under `status`. Raises nothing."""
-        if keep_results:
+    def abort(self, status: str, reason: str) -> None:
+        """The trial ends without a conclusion: what is known is kept, unless all of it was. Raises nothing."""
+        if not self.kept:
             with suppress(Exception):  # the first error is the one to tell
                 self.keeper.keep_last(status)
         self.tracker.abort(status, reason)

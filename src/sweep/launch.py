@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MEMBERS_A_CORE = 4
 MEMBERS_ON_A_GPU = 64
 
+# Trials that a plan samples: enough to see how many have which structure.
+PLANNED_SAMPLES = 60
+
 # What no result depends on: a study goes on with other values of these.
 _FREE = ("trainer", "tracking", "figures", "name", "published")
 
@@ -90,7 +93,12 @@ def launch_grid(
 ) -> list[JobReturn]:
     """All combinations of a grid, as stacks."""
     from src.sweep.multirun import train_multirun
+    from src.sweep.plan import show_plan
 
+    configs = [composer.config_of(overrides) for overrides in job_overrides]
+    if any(config.plan for config in configs):
+        show_plan(configs, max_members)
+        return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
     labels = differences([filter_overrides(overrides) for overrides in job_overrides])
     jobs = [
         composer.job(overrides, number, label)
@@ -104,6 +112,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) ->
     """An Optuna study, whose trials train as stacks. Raises ConfigError where a sample of its space could not run."""
     from src import terminal
     from src.data.load import load
+    from src.sweep.plan import show_plan
     from src.sweep.study import open_study
     from src.sweep.trials import train_study
 
@@ -114,6 +123,10 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) ->
     def job(overrides: list[str], place: int, label: str) -> Job:
         return composer.job([*sweep.fixed, *overrides], place, label)
 
+    if base.plan:
+        samples = [composer.config_of([*sweep.fixed, *overrides]) for overrides in random_overrides(sweep)]
+        show_plan(samples, limit, of=sweep.settings.n_trials)
+        return
     with open_study(sweep.settings, sweep.space, identity(base, sweep, dataset.name), terminal.say) as study:
         train_study(study, job, base, composer.folder, max(limit, base.members), dataset)
 
@@ -154,6 +167,16 @@ def check(composer: Composer, sweep: "Sweep") -> RunConfig:
         listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
         raise ConfigError(f"This study's space holds combinations that cannot run, nothing was started:\n{listed}")
     return configs[0]
+
+
+def random_overrides(sweep: "Sweep") -> list[list[str]]:
+    """At most PLANNED_SAMPLES samples of the space, without a study."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=sweep.settings.seed))
+    count = min(sweep.settings.n_trials, PLANNED_SAMPLES)
+    return [sweep.space.overrides(sweep.space.suggest(study.ask())) for _ in range(count)]
 
 
 def identity(base: RunConfig, sweep: "Sweep", images: str) -> dict[str, Any]:

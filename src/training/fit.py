@@ -49,6 +49,12 @@ class Prepared:
     seconds: float  # estimated, for all epochs
 
     @property
+    def memory(self) -> int:
+        """Bytes that the networks (weights, gradients, best weights) and the images take, without working memory."""
+        splits = (self.dataset.train, self.dataset.validation, self.dataset.test)
+        return _weight_bytes(self.layers, len(self.members)) + sum(split.images.nbytes for split in splits)
+
+    @property
     def device_name(self) -> str:
         """For headers, tags and tables."""
         if self.device.type == "cuda":
@@ -128,6 +134,10 @@ def prepare(
     return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
 
 
+def _weight_bytes(layers: list[LayerShape], members: int) -> int:
+    return 3 * 4 * members * parameter_count(layers)  # three float32 copies: weights, gradients, best weights
+
+
 def _check_memory(layers: list[LayerShape], members: int, device: torch.device) -> None:
     """Raises ConfigError for a stack whose weights, gradients and best weights cannot fit the device at all."""
     if device.type == "cuda":
@@ -136,7 +146,7 @@ def _check_memory(layers: list[LayerShape], members: int, device: torch.device) 
         room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     else:
         return
-    needed = 3 * 4 * members * parameter_count(layers)  # three float32 copies
+    needed = _weight_bytes(layers, members)
     if needed > room:
         raise TooLargeError(
             f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "

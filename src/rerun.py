@@ -1,0 +1,131 @@
+"""One trial of a study again, alone: python -m src.rerun study=NAME trial=PLACE [storage=URL] [KEY=VALUE …]
+
+Trains the trial with its own seeds and says how far its curves are from those it had in the study's stack. Further
+KEY=VALUE change it: repeats=3 seed=100 trains the same setting with fresh seeds, for a figure that was not chosen as
+the best of many.
+Exit status: 0 it agrees, or nothing is to be compared; 1 it does not agree, or diverged; 2 it cannot run; 130 stopped.
+"""
+
+import json
+import math
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.error import UserError
+from src.key_values import asks_for_help, key_values
+
+if TYPE_CHECKING:
+    from src.config import RunConfig
+    from src.result import Result
+
+USAGE = "python -m src.rerun study=NAME trial=PLACE [storage=URL] [KEY=VALUE ...]"
+OWN = ("study", "trial", "storage")
+COMPARED = ("validation/accuracy", "validation/cost", "train/cost")
+# The cpu engine computes bit for bit the same; the torch engine may add in another order in a stack of another size,
+# and training carries such a difference along. Relative, for costs; absolute, for accuracies.
+TOLERANCE = 0.01
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if asks_for_help(given, __doc__):
+        return 0
+    try:
+        return _rerun(given)
+    except UserError as error:
+        print(f"Nothing was trained: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def _rerun(arguments: list[str]) -> int:
+    from src.results.study_record import STORE, read_study
+
+    own = [one for one in arguments if one.split("=")[0] in OWN]
+    changes = [one for one in arguments if one not in own]
+    options = key_values(own, {"study": None, "trial": None, "storage": STORE}, USAGE)
+    study = read_study(options["study"], options["storage"])
+    places = {str(trial.place): trial for trial in study.places if trial.state in ("COMPLETE", "PRUNED")}
+    trial = places.get(options["trial"])
+    if trial is None:
+        known = f"{min(map(int, places))} to {max(map(int, places))}" if places else "none yet"
+        raise UserError(f"trial={options['trial']}: no finished trial of study {study.name}; accepted: {known}")
+    before = _before(Path(trial.folder))
+    config = _changed(before[0]["config"], changes)
+
+    from src.train import train
+
+    now = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    name = f"rerun of {study.name} trial {trial.place}"
+    words = " ".join([name, *changes])
+    results = train(config, Path(f"mlruns/hydra/{now}-rerun"), None, words)
+    return _verdict(name, before, results)
+
+
+def _before(folder: Path) -> list[dict[str, Any]]:
+    """What the trial left: a dictionary a member. Raises UserError where its folder is gone."""
+    try:
+        members: list[dict[str, Any]] = json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the trial's results in {folder} cannot be read ({error}); they are needed to train it again"
+        ) from None
+    return members
+
+
+def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":
+    """The trial's configuration with the command's KEY=VALUE. Raises ConfigError."""
+    from omegaconf import OmegaConf
+
+    from src.config import ConfigError, parse
+
+    wrong = [one for one in changes if "=" not in one]
+    if wrong:
+        raise ConfigError(f"{wrong[0]!r} is no KEY=VALUE. Usage: {USAGE}")
+    raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
+    assert isinstance(raw, dict)
+    return parse({str(key): value for key, value in raw.items()})
+
+
+def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]") -> int:
+    """Prints how far the curves of members with the same seed are apart; the exit status."""
+    then = {member["seed"]: member["history"] for member in before}
+    pairs = [(then[result.seed], result.history) for result in results if result.seed in then]
+    if not pairs:
+        print(f"{name}: other seeds than in the study, so there is nothing to compare epoch by epoch.")
+        return 1 if any(result.status == "FAILED" for result in results) else 0
+    gaps = largest_gaps(pairs)
+    epochs = min(len(first) for first, _ in pairs)
+    listed = ", ".join(f"{key} {gap:.2g}" for key, gap in gaps.items())
+    agrees = all(gap <= TOLERANCE for gap in gaps.values())
+    members = f"{len(pairs)} members" if len(pairs) > 1 else "1 member"
+    print(f"{name}: {members}, {epochs} epochs, largest differences from the study: {listed}.")
+    print("The trial trained alone agrees with the study." if agrees else "It does NOT agree with the study.")
+    return 0 if agrees else 1
+
+
+def largest_gaps(pairs: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]) -> dict[str, float]:
+    """Over the epochs that both of a pair have: costs relative to the study's, accuracies absolute; NaN equals NaN."""
+    gaps = dict.fromkeys(COMPARED, 0.0)
+    for first, second in pairs:
+        for one, other in zip(first, second, strict=False):
+            for key in COMPARED:
+                gaps[key] = max(gaps[key], _gap(one[key], other[key], relative=key.endswith("cost")))
+    return gaps
+
+
+def _gap(one: float | None, other: float | None, relative: bool) -> float:
+    pair = [math.nan if value is None else value for value in (one, other)]  # files hold null for NaN
+    if pair[0] == pair[1] or all(math.isnan(value) for value in pair):
+        return 0.0
+    gap = abs(pair[0] - pair[1]) / (abs(pair[0]) if relative and pair[0] else 1.0)
+    return math.inf if math.isnan(gap) else gap
+
+
+if __name__ == "__main__":
+    sys.exit(main())

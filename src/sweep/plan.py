@@ -1,0 +1,49 @@
+"""plan=true: what a sweep would train, for how long and in what memory; nothing is trained but a few timed steps."""
+
+from collections.abc import Iterable
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from src import terminal
+from src.config import RunConfig, structure_key
+from src.data.load import load
+from src.training.fit import prepare
+from src.training.stack import members_of
+
+
+def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = None) -> None:
+    """Prints a line for each structure that the trials `configs` have.
+
+    limit: members of a stack, None: as many as there are. of: trials that there will be, where `configs` is a sample of
+    them. The time is that of one stack after another, each at full size, and no trial ending early.
+    """
+    groups: dict[str, list[RunConfig]] = {}
+    for config in configs:
+        groups.setdefault(structure_key(config), []).append(config)
+    sampled = sum(map(len, groups.values()))
+    share = (of or sampled) / sampled
+    table = Table(box=SIMPLE_HEAD, title=Text("Plan"), title_style="bold")
+    for column in ("network", "trials", "members", "in a stack", "memory", "time"):
+        table.add_column(column, justify="left" if column == "network" else "right", overflow="fold")
+    total = 0.0
+    for group in groups.values():
+        members = [member for config in group for member in members_of([config])]
+        together = members[: limit or len(members)]
+        with terminal.console.status("Timing a few steps"):
+            prepared = prepare(group, load(group[0].data), terminal.say, together)
+        seconds = prepared.seconds * share * len(members) / len(together)
+        total += seconds
+        about = "~" if share != 1 else ""
+        table.add_row(
+            Text(" · ".join(terminal.layer_words(layer) for layer in prepared.layers)),
+            f"{about}{round(share * len(group))}",
+            f"{about}{round(share * len(members))}",
+            str(len(together)),
+            terminal.size(prepared.memory),
+            terminal.duration(seconds).removeprefix("about "),
+        )
+    terminal.console.print(table)
+    most = "at most " if of else ""
+    terminal.say(f"{of or sampled} trials, {most}{terminal.duration(total)} in all. Nothing was trained: plan=true.")
