@@ -76,7 +76,7 @@ def sweeps() -> str:
     for path in sorted(SWEEPS.glob("*.yaml")):
         text = path.read_text()
         question = re.search(r"^# Question: (.*(?:\n#   .*)*)", text, flags=re.MULTILINE)
-        lines.append(f"{path.stem:<18}{' '.join(question[1].replace('#', '').split()) if question else ''}")
+        lines.append(f"  {path.stem:<18}{' '.join(question[1].replace('#', '').split()) if question else ''}")
     return "\n".join(lines)
 
 

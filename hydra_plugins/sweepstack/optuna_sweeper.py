@@ -28,7 +28,7 @@ class OptunaSweeperConfig:
     pruner_options: Any = field(default_factory=dict)
     objectives: Any = field(default_factory=lambda: ["validation_accuracy"])
     constraints: Any = field(default_factory=list)
-    first: Any = field(default_factory=list)
+    first: Any = None
     params: Any = field(default_factory=dict)
     custom_search_space: Any = None
     max_failures: Any = 5
