@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 STUDY = 0  # identifier of the only study
 
@@ -44,16 +44,13 @@ class Mirror(InMemoryStorage):
         self._set_trial(trial.number, kept)
         self._update_cache(trial.number, STUDY)
 
-    def start(self, fixed: Mapping[str, Any], user_attrs: Mapping[str, Any], notes: Mapping[str, Any]) -> int:
-        """Begins a trial; `fixed` are parameters that are not sampled. Returns its number."""
-        number = self.create_new_trial(STUDY)
-        for key, value in user_attrs.items():
-            self.set_trial_user_attr(number, key, value)
-        for key, value in notes.items():
-            self.set_trial_system_attr(number, key, value)
-        if fixed:
-            self.set_trial_system_attr(number, "fixed_params", dict(fixed))
-        return number
+    def enqueue(self, fixed: Mapping[str, Any], user_attrs: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        """Queues the trial that the study's `ask` begins next; `fixed` are parameters that are not sampled."""
+        own = {**notes, "fixed_params": dict(fixed)} if fixed else dict(notes)
+        template = create_trial(state=TrialState.WAITING, user_attrs=dict(user_attrs), system_attrs=own)
+        number = self.create_new_trial(STUDY, template)
+        if own:
+            self._trial_notes[number] = own
 
     def __len__(self) -> int:
         return len(self._studies[STUDY].trials)

@@ -18,11 +18,12 @@ from optuna.pruners import (
     SuccessiveHalvingPruner,
     WilcoxonPruner,
 )
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 
 from src.config import ConfigError
 from src.sweep.settings import StudySettings
+from src.sweep.tpe import QuickTPESampler
 
 _PRUNERS: dict[str, type[BasePruner]] = {
     "none": NopPruner,
@@ -45,7 +46,7 @@ def make_sampler(settings: StudySettings, *, conditional: bool) -> BaseSampler:
             case "tpe":
                 # Joint estimates need to know which keys occur together; with one that is always there they do.
                 grouped: dict[str, Any] = {"multivariate": True, "group": True} if conditional else {}
-                return TPESampler(seed=settings.seed, **(grouped | options))
+                return QuickTPESampler(seed=settings.seed, **(grouped | options))
             case "gp":
                 return GPSampler(seed=settings.seed, warn_independent_sampling=False, **options)
             case "cmaes":

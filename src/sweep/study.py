@@ -145,9 +145,10 @@ class Study:
 
     def _start(self, spot: Spot) -> Ask:
         attrs = {"place": spot.place, "attempt": spot.attempt, "worker": self._worker.as_json()}
-        number = self._mirror.start(self._fixed(spot), attrs, _notes_to_repeat(spot.repeated))
+        self._mirror.enqueue(self._fixed(spot), attrs, _notes_to_repeat(spot.repeated))
         try:
-            trial = optuna.Trial(self._study, number)
+            trial = self._study.ask()
+            number = trial.number
             reseed(self._study.sampler, [self.settings.seed, number])
             with sampling(self._study.sampler):
                 params = self.space.suggest(trial)
