@@ -120,9 +120,8 @@ class StudyTracker:
                 self._mend(number, status, list(own[str(number)]), claims.again)
 
     def _mend(self, number: int, status: Status, own: list[str], again: Callable[[int], Trial | None]) -> None:
-        """Logs a trial again; one that was killed, or of which nothing is left, is only closed. own: its runs' uids."""
-        uid = trial_uid(self._uid, number)
-        trial = None if status == "KILLED" and uid in own else again(number)
+        """Logs a trial again; one of which nothing is left is only closed. own: the uids of its runs."""
+        uid, trial = trial_uid(self._uid, number), again(number)
         if trial is not None:
             runs = TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys)
             runs.start(there=own)

@@ -136,9 +136,9 @@ def _gather(notes: Sequence[Note], runs: dict[str, str]) -> dict[str, _Change]:
             change.params |= note["params"]
             change.tags |= note["tags"]
         elif note["do"] == "end":
-            change.status = {"status": note["status"], "end_time": note["time"]}
+            change.status |= {"status": note["status"], "end_time": note["time"]}
         elif note["do"] == "open":
-            change.status = {"status": "RUNNING"}
+            change.status |= {"status": "RUNNING"}
     return changes
 
 

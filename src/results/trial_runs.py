@@ -15,6 +15,7 @@ from typing import Protocol
 from src.config import RunConfig
 from src.result import Result, Status, dotted
 from src.results.journal import Journal, Row, milliseconds
+from src.results.summary import summarise
 from src.results.tracking import (
     FIGURES,
     curve_values,
@@ -135,21 +136,24 @@ class TrialRuns:
     def finish(
         self, results: Sequence[Result], summary: Row | None, artifacts: Iterable[Path], status: Status | None
     ) -> None:
-        """Records results, artifacts and the end of every run."""
+        """Records results, artifacts and the end of every run; a member that never began has no result."""
         if self._ended:
             return
-        own = [result.status if result.status != "RUNNING" else status or "KILLED" for result in results]
-        for uid, result in zip(self._members, results, strict=True):
+        members = dict(zip(self._trial.seeds, self._members, strict=True))
+        statuses = dict.fromkeys(self._members, status or "KILLED")
+        for result in results:
             # Step 0: MLflow draws a metric whose step is above 0 as a curve, these as bars.
-            self._journal.batch(uid, metrics=last_values(result), tags=member_tags(result))
-        if len(results) > 1:
-            self._journal.batch(self._uid, metrics=_means([last_values(result) for result in results], len(results)))
+            self._journal.batch(members[result.seed], metrics=last_values(result), tags=member_tags(result))
+            if result.status != "RUNNING":
+                statuses[members[result.seed]] = result.status
+        if len(self._members) > 1:
+            self._journal.batch(self._uid, metrics=_mean_values(results))
         self._journal.batch(self._uid, metrics=finite_values(summary or {}))
         for index, uid in enumerate(self._members):
             self._journal.file(uid, self._trial.folder / f"member-{index:02d}" / "weights.pt", "")
         for path in artifacts:
             self._journal.file(self._uid, path, "figures" if path.suffix in FIGURES else "")
-        self._close({**dict(zip(self._members, own, strict=True)), self._uid: status or trial_status(own)})
+        self._close({**statuses, self._uid: status or trial_status(list(statuses.values()))})
 
     def abort(self, status: Status, reason: str) -> None:
         """Ends every run without results."""
@@ -167,15 +171,20 @@ class TrialRuns:
 
     def replay(self, status: Status) -> None:
         """Records from the trial's folder what it was, and ends it."""
-        results = read_results(self._trial.folder / "result.json", len(self._members))
+        folder, config = self._trial.folder, self._trial.config
+        results = read_results(folder / "result.json", self._trial.seeds)
         if results is None:
             self.abort(status, self._trial.reason)
             return
-        histories = [{int(row["epoch"]): row for row in result.history} for result in results]
-        for epoch in sorted({epoch for history in histories for epoch in history}):
-            self.epoch([history.get(epoch) for history in histories])
+        histories = {result.seed: {int(row["epoch"]): row for row in result.history} for result in results}
+        for epoch in sorted({epoch for history in histories.values() for epoch in history}):
+            self.epoch([histories.get(seed, {}).get(epoch) for seed in self._trial.seeds])
         self._because(self._trial.reason)
-        self.finish(results, None, (), status)
+        summary = None
+        if config.repeats > 1 and config.ensemble == 1:
+            validation = [result.validation_accuracy for result in results]
+            summary = summarise(validation=validation, test=[result.test_accuracy for result in results]).metrics()
+        self.finish(results, summary, [folder / "votes.json"], status)
 
     def _close(self, statuses: dict[str, Status]) -> None:
         end(self._journal, statuses)
@@ -189,8 +198,8 @@ def end(journal: Journal, statuses: dict[str, Status]) -> None:
         journal.add({"do": "end", "run": uid, "status": mlflow_status(status), "time": milliseconds()})
 
 
-def read_results(path: Path, members: int) -> list[Result] | None:
-    """What a trial left of that many members; None where the file is missing or another one."""
+def read_results(path: Path, seeds: Collection[int]) -> list[Result] | None:
+    """What a trial left of its members; None where the file is missing or that of another trial."""
     known = {field.name for field in fields(Result)}
     try:
         results = [Result(**{key: own[key] for key in own if key in known}) for own in json.loads(path.read_text())]
@@ -200,7 +209,7 @@ def read_results(path: Path, members: int) -> list[Result] | None:
         result.history = [
             {key: nan if value is None else value for key, value in row.items()} for row in result.history
         ]
-    return results if len(results) == members else None
+    return results if results and {result.seed for result in results} <= set(seeds) else None
 
 
 def trial_uid(study: str, number: int) -> str:
@@ -218,3 +227,12 @@ def _means(rows: Sequence[Row], at_least: int = 1) -> Row:
     keys = dict.fromkeys(key for row in rows for key in row)
     values = {key: [row[key] for row in rows if key in row] for key in keys}
     return {key: fmean(own) for key, own in values.items() if len(own) >= at_least}
+
+
+def _mean_values(results: Sequence[Result]) -> Row:
+    """Of values that all members have their mean; a member that diverged counts as 0 in the validation accuracy."""
+    values = _means([last_values(result) for result in results], len(results))
+    known = [result.validation_accuracy for result in results]
+    if any(value is not None for value in known):
+        values["best/validation_accuracy"] = fmean(value or 0.0 for value in known)
+    return values

@@ -1,12 +1,14 @@
 """A tracker in a thread: nobody waits for it but the end, and nothing is lost or told in another order."""
 
+import subprocess
+import sys
 from threading import Event, current_thread
 from typing import Any
 
 import pytest
 
-from src.results.background import BackgroundTracker
-from src.results.tracking import Tracker
+from src.results.background import BackgroundTracker, Errands
+from src.results.tracking import ROOT, Tracker
 
 SECONDS = 60.0  # a loaded machine is slow, not wrong
 
@@ -129,3 +131,80 @@ def test_a_finish_that_fails_is_aborted() -> None:
         tracker.finish([])
     tracker.abort("FAILED", "no room")
     assert recorder.told == [("FAILED", "no room")]
+
+
+# The errands of many trials
+
+
+class Seconds:
+    """Seconds that pass when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_errands_are_done_in_order_by_one_other_thread() -> None:
+    done: list[Any] = []
+    errands = Errands(lambda: None, 0.0)
+    for number in range(50):
+        errands.tell(lambda number=number: done.append((number, current_thread().name)))  # type: ignore[misc]
+    errands.end()
+    assert done == [(number, "tracking") for number in range(50)]
+
+
+def test_what_errands_leave_is_settled_once_for_many() -> None:
+    done: list[Any] = []
+    clock, settled = Seconds(), Event()
+
+    def settle() -> None:
+        done.append("settled")
+        settled.set()
+
+    errands = Errands(settle, 10.0, clock)
+    for number in range(3):
+        errands.tell(lambda number=number: done.append(number))  # type: ignore[misc]
+    errands.tell(lambda: setattr(clock, "now", 11.0))
+    assert settled.wait(SECONDS)
+    errands.tell(lambda: done.append("later"))
+    errands.end()
+    assert done == [0, 1, 2, "settled", "later"]
+
+
+def test_what_is_due_does_not_wait_for_errands_to_run_out() -> None:
+    clock, settled = Seconds(), Event()
+    errands = Errands(settled.set, 1.0, clock)
+
+    def errand() -> None:
+        clock.now += 0.4
+        if not settled.is_set():
+            errands.tell(errand)  # there is always another one
+
+    errands.tell(errand)
+    assert settled.wait(SECONDS)
+    errands.end()
+
+
+def test_an_errand_that_fails_is_told_at_the_end_and_holds_up_nothing() -> None:
+    def fails() -> None:
+        raise ValueError("a mistake")
+
+    done: list[str] = []
+    errands = Errands(lambda: None, 0.0)
+    errands.tell(fails)
+    errands.tell(lambda: done.append("after"))
+    with pytest.raises(ValueError, match="a mistake"):
+        errands.end()
+    assert done == ["after"]
+
+
+def test_a_process_that_ends_otherwise_does_not_wait_for_errands() -> None:
+    code = """
+from threading import Event
+from src.results.background import Errands
+Errands(lambda: None, 0.0).tell(Event().wait)
+print("ended")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    assert (ran.returncode, ran.stdout) == (0, "ended\n")

@@ -1,19 +1,27 @@
 """What MLflow holds of a study: names, parents, statuses and tags, and what a kill or a silent store leaves of them."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from src.results import journal
-from src.results.sweep_tracking import NullStudyTracker, StudyTracker, open_study
-from tests.results.test_tracking import config, empty_store, history, result, row, runs
+from src.result import write_json
+from src.results import journal, sweep_tracking, writer
+from src.results.summary import summarise
+from src.results.sweep_tracking import NullStudyTracker, StudyTracker, Trial, open_study
+from src.results.writer import Writer
+from tests.results.test_tracking import artifacts, config, empty_store, history, result, row, runs
 
 # MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
 )
+
+SECONDS = 60.0  # a loaded machine is slow, not wrong
 
 
 @pytest.fixture
@@ -31,13 +39,28 @@ def study(uri: str, folder: Path, **more: Any) -> StudyTracker:
 def begin(tracker: StudyTracker, uri: str, folder: Path, number: int, **more: Any) -> Any:
     """Trial `number`, its eta (number + 1) / 100, of one member unless `seeds` says otherwise."""
     eta = (number + 1) / 100
-    about = {"place": number, "attempt": 0, "label": f"eta={eta}", "dataset": "mnist", "device": "cpu", "seeds": [0]}
-    trial = config(uri, optim={"eta": eta, "lambda_": 0.5})
-    return tracker.trial(trial, folder / str(number), number=number, **{**about, **more})
+    about: dict[str, Any] = {
+        "place": number,
+        "attempt": 0,
+        "label": f"eta={eta}",
+        "dataset": "mnist",
+        "device": "cpu",
+        "seeds": [0],
+    }
+    about |= more
+    trial = config(uri, optim={"eta": eta, "lambda_": 0.5}, repeats=len(about["seeds"]))
+    return tracker.trial(trial, folder / str(number), number=number, **about)
 
 
 def by_name(uri: str) -> dict[str, Any]:
     return {run.info.run_name: run for run in runs(uri)}
+
+
+def written(tracker: StudyTracker) -> None:
+    """Returns once what was told so far is in the store, or was tried."""
+    done = Event()
+    tracker._errands.tell(lambda: (tracker._settle(), done.set()))
+    assert done.wait(SECONDS)
 
 
 # Names, parents, statuses
@@ -61,7 +84,7 @@ def test_members_are_children_of_their_trial_which_carries_their_means(uri: str,
     trial = begin(tracker, uri, tmp_path, 0, seeds=[7, 8], place=5, attempt=1)
     trial.epoch([row(1, 0.5), row(1, 0.75)])
     trial.epoch([row(2, 0.7), None])
-    trial.finish([result(7, validation_accuracy=0.25), result(8, validation_accuracy=0.75)])
+    trial.finish([result(7, validation_accuracy=0.25), result(8, validation_accuracy=0.75)], {"test/mean": 0.5})
     tracker.finish("FINISHED")
     found = by_name(uri)
     name = "trial 5 · eta=0.01 · attempt 2"
@@ -71,16 +94,27 @@ def test_members_are_children_of_their_trial_which_carries_their_means(uri: str,
     assert {run.data.params["seed"] for run in members} == {"7", "8"}
     assert history(uri, found[name], "validation/accuracy") == [(1, 0.625), (2, 0.7)]
     assert found[name].data.metrics["best/validation_accuracy"] == 0.5
+    assert found[name].data.metrics["test/mean"] == 0.5
 
 
-def test_a_mean_over_some_members_is_no_mean_of_the_trial(uri: str, tmp_path: Path) -> None:
+def test_a_member_that_diverged_counts_as_nothing_right_and_has_no_test_accuracy(uri: str, tmp_path: Path) -> None:
     tracker = study(uri, tmp_path)
     diverged = {"best_epoch": None, "validation_accuracy": None, "test_accuracy": None}
     begin(tracker, uri, tmp_path, 0, seeds=[0, 1]).finish([result(0), result(1, "FAILED", **diverged)])
     tracker.finish("FINISHED")
     trial = by_name(uri)["trial 0 · eta=0.01"]
-    assert trial.data.metrics == {"seconds": 1.5}
+    assert trial.data.metrics == {"seconds": 1.5, "best/validation_accuracy": 0.49}  # 0.98 and 0, as in the study
     assert trial.data.tags["status"] == "FINISHED"
+
+
+def test_a_member_that_never_began_ends_with_its_trial(uri: str, tmp_path: Path) -> None:
+    tracker = study(uri, tmp_path)
+    begin(tracker, uri, tmp_path, 0, seeds=[4, 5]).finish([result(5, "KILLED")], status="KILLED")
+    tracker.finish("KILLED")
+    found = by_name(uri)
+    members = [found[f"trial 0 · eta=0.01 · member {index} · seed {index + 4}"] for index in range(2)]
+    assert [run.data.tags["status"] for run in members] == ["KILLED", "KILLED"]
+    assert ["test/accuracy" in run.data.metrics for run in members] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -196,3 +230,308 @@ def test_without_tracking_nothing_is_recorded(tmp_path: Path) -> None:
     tracker.progress({"done": 1})
     tracker.finish("FINISHED")
     assert not list(tmp_path.iterdir())
+
+
+# What a kill leaves
+
+STATES = {0: "COMPLETE", 1: "PRUNED", 2: "FAIL", 3: "KILLED"}
+SEEDS = {0: [0], 1: [0, 1], 2: [0], 3: [0, 1]}
+TAGS = {"COMPLETE": "FINISHED", "PRUNED": "PRUNED", "FAIL": "FAILED", "KILLED": "KILLED"}
+
+
+def rows_of(number: int, seed: int) -> list[dict[str, float]]:
+    return [row(epoch, 0.5 + number / 100 + seed / 1000 + epoch / 50) for epoch in (1, 2)]
+
+
+def result_of(number: int, seed: int) -> Any:
+    return replace(result(seed), history=rows_of(number, seed), validation_accuracy=0.5 + number / 100)
+
+
+def leave(folder: Path) -> None:
+    """What four trials leave in their folders."""
+    for number, seeds in SEEDS.items():
+        if STATES[number] in ("COMPLETE", "PRUNED"):
+            write_json(folder / str(number) / "result.json", [result_of(number, seed).as_json() for seed in seeds])
+            for index, seed in enumerate(seeds):
+                path = folder / str(number) / f"member-{index:02d}" / "weights.pt"
+                path.parent.mkdir()
+                path.write_text(f"weights {number} {seed}")
+
+
+def live(tracker: StudyTracker, uri: str, folder: Path) -> None:
+    """The four trials as a process tells of them that lives to their end."""
+    for number, seeds in SEEDS.items():
+        trial = begin(tracker, uri, folder, number, seeds=seeds)
+        for rows in zip(*(rows_of(number, seed) for seed in seeds), strict=True):
+            trial.epoch(rows)
+        if STATES[number] in ("COMPLETE", "PRUNED"):
+            summary = None
+            if len(seeds) > 1:
+                results = [result_of(number, seed) for seed in seeds]
+                validation = [one.validation_accuracy for one in results]
+                summary = summarise(validation=validation, test=[one.test_accuracy for one in results]).metrics()
+            trial.finish([result_of(number, seed) for seed in seeds], summary, status=TAGS[STATES[number]])
+        else:
+            trial.abort(TAGS[STATES[number]], "ValueError: why")
+
+
+def again(uri: str, folder: Path) -> Any:
+    """Of a trial's number what its study knows of it."""
+
+    def trial(number: int) -> Trial:
+        eta = (number + 1) / 100
+        own = config(uri, optim={"eta": eta, "lambda_": 0.5}, repeats=len(SEEDS[number]))
+        about: dict[str, Any] = {"place": number, "attempt": 0, "label": f"eta={eta}", "dataset": "mnist"}
+        reason = "ValueError: why" if STATES[number] == "FAIL" else ""
+        return Trial(own, folder / str(number), number, device="cpu", seeds=SEEDS[number], reason=reason, **about)
+
+    return trial
+
+
+def content(uri: str, uid: str) -> dict[str, Any]:
+    """All that a study's trials and members hold, but for times, and for the epochs of those without results."""
+    client, experiment_id = journal.connect(uri, "sweepstack")
+    found: dict[str, Any] = {}
+    for run in client.search_runs([experiment_id], f"tags.kind != 'study' and tags.`study.uid` = '{uid}'"):
+        tags = {key: text for key, text in run.data.tags.items() if key not in ("mlflow.parentRunId", "study.uid")}
+        own = tags.pop("sweepstack.uid").removeprefix(uid)
+        points = {
+            key: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
+            for key in run.data.metrics
+        }
+        files = {name: path.read_text() for name, path in artifacts(run).items()}
+        if STATES[int(tags["number"])] in ("FAIL", "KILLED"):
+            points, files = {}, {}
+        if STATES[int(tags["number"])] == "KILLED":
+            tags.pop("reason", None)
+        params = {key: text for key, text in run.data.params.items() if key != "tracking.uri"}
+        assert own not in found, "a run that is there twice"
+        assert run.info.end_time is not None
+        found[own] = (run.info.run_name, run.info.status, tags, params, points, files)
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the store holds of a study whose process was not killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    uri = empty_store(folder / "mlruns", tmp_path_factory)
+    leave(folder)
+    tracker = study(uri, folder)
+    live(tracker, uri, folder)
+    tracker.finish("FINISHED")
+    return content(uri, "u1")
+
+
+class Mortal:
+    """A process that is killed after so many writes."""
+
+    def __init__(self, writes: int):
+        self.left = writes
+
+    def write(self, work: Callable[[], None]) -> None:
+        """Does the work while the process lives."""
+        self.left -= 1
+        if self.left < 0:
+            raise ConnectionError("the process is gone")
+        work()
+
+
+def killed(monkeypatch: pytest.MonkeyPatch, uri: str, folder: Path, uid: str, mortal: Mortal) -> bool:
+    """A process that tells of the trials and is killed meanwhile; whether it came to that."""
+    write, together = Writer.write, Writer.write_together
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write", lambda own, note: mortal.write(lambda: write(own, note)))
+        patch.setattr(Writer, "write_together", lambda own, notes: mortal.write(lambda: together(own, notes)))
+        tracker = study(uri, folder, uid=uid, say=lambda line: None)
+        live(tracker, uri, folder)
+        tracker.finish("FINISHED")
+    (folder / journal.PENDING).unlink(missing_ok=True)
+    return mortal.left < 0
+
+
+def resume(uri: str, folder: Path, uid: str) -> None:
+    tracker = study(uri, folder, uid=uid)
+    tracker.reconcile(STATES, again(uri, folder))
+    tracker.finish("FINISHED")
+
+
+@pytest.mark.parametrize(("way", "step"), [("client", 5), ("tables", 1)])  # the client is slow
+def test_a_kill_after_any_write_leaves_what_the_next_start_puts_right(
+    uri: str, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch, way: str, step: int
+) -> None:
+    if way == "client":
+        monkeypatch.setattr(writer, "tables", lambda client, experiment_id: None)
+    monkeypatch.setattr(journal, "NOTES_TOGETHER", 1)
+    leave(tmp_path)
+    writes, came_to_it = 0, True
+    while came_to_it:
+        writes, uid = writes + step, f"uid{writes}"
+        came_to_it = killed(monkeypatch, uri, tmp_path, uid, Mortal(writes))
+        resume(uri, tmp_path, uid)
+        assert content(uri, uid) == whole, f"killed after {writes} writes"
+    assert writes > 20
+
+
+@pytest.mark.parametrize("way", ["client", "tables"])
+def test_what_is_missing_altogether_is_logged_from_the_folders(
+    uri: str, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "client":
+        monkeypatch.setattr(writer, "tables", lambda client, experiment_id: None)
+    leave(tmp_path)
+    resume(uri, tmp_path, "u1")
+    assert content(uri, "u1") == whole
+
+
+def test_two_processes_that_go_on_at_once_log_nothing_twice(uri: str, tmp_path: Path, whole: dict[str, Any]) -> None:
+    leave(tmp_path)
+    both = [study(uri, tmp_path / name) for name in ("one", "other")]
+    for tracker in both:
+        tracker.reconcile(STATES, again(uri, tmp_path))
+    for tracker in both:
+        tracker.finish("FINISHED")
+    assert content(uri, "u1") == whole
+    assert [run.info.run_name for run in runs(uri)].count("rates") == 1
+
+
+def test_a_trial_that_was_told_finished_and_that_its_study_calls_killed_is_killed(uri: str, tmp_path: Path) -> None:
+    first = study(uri, tmp_path)
+    begin(first, uri, tmp_path, 0, seeds=[0, 1]).finish([result(0), result(1)])
+    first.finish("KILLED")
+    second = study(uri, tmp_path)
+    second.reconcile({0: "KILLED"}, lambda number: None)
+    second.finish("FINISHED")
+    ended = {(run.data.tags["status"], run.info.status) for run in runs(uri) if run.data.tags["kind"] != "study"}
+    assert ended == {("KILLED", "KILLED")}
+
+
+def test_a_trial_of_which_nothing_is_left_is_there_with_its_status(uri: str, tmp_path: Path) -> None:
+    tracker = study(uri, tmp_path)
+    tracker.reconcile({7: "PRUNED"}, lambda number: None)
+    tracker.finish("FINISHED")
+    run = by_name(uri)["trial · number 7"]
+    assert (run.data.tags["status"], run.info.status, run.data.tags["kind"]) == ("PRUNED", "FINISHED", "trial")
+
+
+def test_trials_of_processes_that_live_are_left_alone(uri: str, tmp_path: Path) -> None:
+    first, second = study(uri, tmp_path / "one"), study(uri, tmp_path / "other")
+    trial = begin(first, uri, tmp_path, 0)
+    second.reconcile({1: "RUNNING"}, lambda number: pytest.fail("a trial that runs"))
+    second.finish("RUNNING")
+    assert by_name(uri)["rates"].info.status == "RUNNING"
+    trial.finish([result()])
+    first.finish("FINISHED")
+    assert by_name(uri)["trial 0 · eta=0.01"].info.status == "FINISHED"
+    assert len(runs(uri)) == 2
+
+
+# A store that does not answer, or says no
+
+
+def test_a_store_that_does_not_answer_loses_nothing(
+    uri: str, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    said: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write", lambda own, note: (_ for _ in ()).throw(ConnectionError("gone")))
+        patch.setattr(Writer, "write_together", Writer.write)
+        tracker = study(uri, tmp_path, say=said.append)
+        live(tracker, uri, tmp_path)
+        tracker.finish("FINISHED")
+    assert len(said) == 2
+    assert "does not answer" in said[0]
+    assert "log it later" in said[1]
+    kept = (tmp_path / journal.PENDING).read_text()
+    assert journal.log_pending(tmp_path / journal.PENDING) == 0
+    assert content(uri, "u1") == whole
+    assert by_name(uri)["rates"].info.status == "FINISHED"
+
+    (tmp_path / "again.json").write_text(kept)
+    assert journal.log_pending(tmp_path / "again.json") == 0
+    assert content(uri, "u1") == whole
+
+
+def test_what_is_kept_for_later_adds_nothing_to_what_was_put_right_meanwhile(
+    uri: str, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write_together", lambda own, notes: (_ for _ in ()).throw(ConnectionError("gone")))
+        tracker = study(uri, tmp_path, say=lambda line: None)
+        live(tracker, uri, tmp_path)
+        tracker.finish("FINISHED")
+    resume(uri, tmp_path, "u1")
+    assert content(uri, "u1") == whole
+    assert journal.log_pending(tmp_path / journal.PENDING) == 0
+    assert content(uri, "u1") == whole
+
+
+def test_what_cannot_be_put_right_now_is_told(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Writer, "seen", lambda own, tag, value: (_ for _ in ()).throw(ConnectionError("gone")))
+    tracker = study(uri, tmp_path, say=said.append)
+    tracker.reconcile({0: "KILLED"}, lambda number: None)
+    tracker.finish("FINISHED")
+    assert "put right when the study goes on next" in said[-1]
+
+
+def test_a_deleted_run_holds_up_no_other(uri: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    first = study(uri, tmp_path, say=said.append)
+    doomed, other = begin(first, uri, tmp_path, 0), begin(first, uri, tmp_path, 1)
+    written(first)
+    client, _ = journal.connect(uri, "sweepstack")
+    client.delete_run(by_name(uri)["trial 0 · eta=0.01"].info.run_id)  # as a user does in the UI
+    for trial in (doomed, other):
+        trial.epoch([row(1)])
+        trial.finish([result()])
+    first.finish("FINISHED")
+    assert by_name(uri)["trial 1 · eta=0.02"].data.metrics["validation/accuracy"] == 0.9
+    assert by_name(uri)["trial 1 · eta=0.02"].info.status == "FINISHED"
+    assert "refuses" in said[0]
+
+
+def test_a_transaction_that_was_answered_too_late_is_not_made_twice(
+    uri: str, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, late = Writer.write_together, iter(range(100))
+
+    def answered_late(own: Writer, notes: list[Any]) -> None:
+        together(own, notes)
+        if next(late) < 3:
+            raise TimeoutError("answered too late")
+
+    leave(tmp_path)
+    monkeypatch.setattr(Writer, "write_together", answered_late)
+    monkeypatch.setattr(journal, "RETRY_SECONDS", 0.0)
+    tracker = study(uri, tmp_path, say=lambda line: None)
+    live(tracker, uri, tmp_path)
+    for _ in range(5):
+        written(tracker)
+    tracker.finish("FINISHED")
+    assert content(uri, "u1") == whole
+
+
+# What it costs
+
+
+def test_many_trials_are_few_transactions(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transactions: list[int] = []
+    together = Writer.write_together
+
+    def counted(own: Writer, notes: list[Any]) -> None:
+        transactions.append(len(notes))
+        together(own, notes)
+
+    monkeypatch.setattr(Writer, "write_together", counted)
+    monkeypatch.setattr(sweep_tracking, "WRITE_SECONDS", 3600.0)
+    tracker = study(uri, tmp_path)
+    for number in range(100):
+        trial = begin(tracker, uri, tmp_path, number)
+        trial.epoch([row(1)])
+        trial.finish([result()])
+    tracker.finish("FINISHED")
+    assert len(runs(uri)) == 101
+    assert len(transactions) < 5
