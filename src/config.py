@@ -289,7 +289,7 @@ def all_keys() -> list[str]:
 
 
 # Pydantic's wording, for the kinds of error whose own text does not say what would be accepted.
-_RULES = {
+RULES = {
     "missing": "is missing and has no default",
     "finite_number": "must be a finite number",
     "float_type": "must be a number",
@@ -318,9 +318,9 @@ def _explain(item: Any) -> str:
     key = ".".join(str(part) for part in path)
     if item["type"] == "extra_forbidden":
         return _extra_layer_key(key, item["loc"]) if "layers" in path else unknown_key(key, all_keys())
-    rule = _RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
+    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
     rule = _OWN_RULES.get(key, rule)
-    received = "" if item["type"] == "missing" else f" = {_show(item['input'])}"
+    received = "" if item["type"] == "missing" else f" = {written(item['input'])}"
     return f"{key}{received}: {rule}{_range(path, rule)}"
 
 
@@ -395,7 +395,8 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _show(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value as a message shows it, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from src.config import _RULES, Section, _show, masked, unknown_key
+from src.config import RULES, Section, masked, unknown_key, written
 from src.sweep.domain import Choice
 from src.sweep.options import PRUNERS, SAMPLERS
 from src.sweep.space import Hook, Space, from_overrides, merged, refuse
@@ -153,8 +153,8 @@ def explain(item: Any, schema: type[BaseModel], prefix: str) -> str:
     if item["type"] == "extra_forbidden":
         known = [f"{prefix}.{name}" for name in schema.model_fields]
         return unknown_key(key, known) if known else f"{key}: no such key; there is nothing to set here"
-    received = "" if item["type"] == "missing" else f" = {_show(_unmasked(item['input']))}"
-    rule = _RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
+    received = "" if item["type"] == "missing" else f" = {written(_unmasked(item['input']))}"
+    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
     return f"{key}{received}: {_OWN_RULES.get(path[0], rule + _range(schema.model_fields[path[0]]))}"
 
 
