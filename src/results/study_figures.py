@@ -23,7 +23,7 @@ from src.results.study_quantity import Quantity, quantities
 from src.results.study_record import Study, Trial
 
 BEST_CURVES = 5
-MOST_LINES = 300  # trials in parallel coordinates, the best ones; more cannot be told apart
+MOST_LINES = 300  # of trials in parallel coordinates (the best ones) and curves; more cannot be told apart
 MOST_SLICES = 12  # parameters with a panel of their own
 MOST_ELEMENTS = 10  # labels of a choice on an axis
 LONGEST_LABEL = 40  # characters of a line below an axis
@@ -209,6 +209,7 @@ def curves_figure(study: Study, path: Path) -> Figure:
             marker = "o" if len(epochs) == 1 else None
             ax.plot(epochs, values, dash, color=COLOURS[place], marker=marker, linewidth=2, zorder=3, label=who)
         others = [trial for trial in study.places if trial.curve and trial not in named]
+        others = others[:: -(-len(others) // MOST_LINES) or 1]
         for place, trial in enumerate(others):
             label = "all others; pruned ones end early" if place == 0 else None
             ax.plot(*_curve(quantity, trial), color="#BBBBBB", linewidth=0.7, zorder=1, label=label)
@@ -282,7 +283,7 @@ def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequen
     )
     for trials, look in zip(groups, looks, strict=True):
         if trials:
-            values = [_seen(study, quantity, trial) for trial in trials]
+            values = np.clip([_value(quantity, trial) for trial in trials], *_ends(study, quantity))
             ax.plot([at(trial) for trial in trials], values, linestyle="none", zorder=2, clip_on=False, **look)
 
 

@@ -153,7 +153,12 @@ class Study:
 
     def front(self) -> list[Trial]:
         """Trials that no other one beats or equals in every objective, the best by the first objective first."""
-        return [one for one in self.ranked if not any(self._dominates(other, one) for other in self.ranked)]
+        front = list[Trial]()
+        # Sorted by all objectives, a trial can only be beaten by one before it.
+        for trial in sorted(self.ranked, key=self._signed, reverse=True):
+            if not any(self._dominates(other, trial) for other in front):
+                front.append(trial)
+        return front
 
     def fresh_seeds(self) -> list[str]:
         """Overrides that train a trial again with seeds that no trial of the study had."""
@@ -161,8 +166,12 @@ class Study:
         return [f"repeats={FRESH_REPEATS}", f"seed={100 * (last // 100 + 1)}"]
 
     def _dominates(self, one: Trial, other: Trial) -> bool:
-        pairs = [(a, b) if up else (-a, -b) for a, b, up in zip(one.values, other.values, self.maximised, strict=True)]
-        return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+        a, b = self._signed(one), self._signed(other)
+        return a != b and all(x >= y for x, y in zip(a, b, strict=True))
+
+    def _signed(self, trial: Trial) -> list[float]:
+        """The values, higher ones better."""
+        return [value if up else -value for value, up in zip(trial.values, self.maximised, strict=True)]
 
     def broken(self, trial: Trial) -> list[str]:
         """The constraints that a trial does not keep, such as `parameters <= 100000`; unknown figures break none."""

@@ -275,8 +275,8 @@ def _pruning(study: Study) -> list[Block]:
     elif found is None:
         words = f"{_count(count['PRUNED'], 'trial')} pruned; how many epochs they were to train is not recorded."
     else:
-        words = f"Pruning (pruner: {pruner}) ended {_count(count['PRUNED'], 'trial')} early and saved **{found.pruned:,} of "
-        words += f"{found.planned:,} epochs ({_percent(found.pruned / found.planned)} %)**, counted over all networks "
+        words = f"Pruning (pruner: {pruner}) ended {_count(count['PRUNED'], 'trial')} early and saved "
+        words += f"**{found.pruned:,} of {found.planned:,} epochs ({_percent(found.pruned / found.planned)} %)**, counted over all networks "
         words += "of the complete and the pruned trials."
     if found is not None and found.stopped:
         words += (
