@@ -15,9 +15,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 STUDY = 0  # identifier of the only study
 
-# The user attributes that are needed here; the others stay in the store.
-KEPT = ("place", "attempt", "worker", "killed")
-
 # Notes that are of no use once a trial's parameters are known: they are written together with the trial.
 _PASSING = "tpe:"
 
@@ -34,14 +31,15 @@ class Mirror(InMemoryStorage):
     def put(self, trial: FrozenTrial) -> None:
         """Takes over a trial of the store, new or changed. A new one must be the next in number."""
         kept = copy.copy(trial)
-        kept.user_attrs = {key: trial.user_attrs[key] for key in KEPT if key in trial.user_attrs}
+        kept._trial_id = trial.number
         if kept.state == TrialState.WAITING:  # queued by another tool: no sampler must see it
             kept.state = TrialState.FAIL
         if trial.number == len(self):
-            self.create_new_trial(STUDY, kept)
-            return
-        kept._trial_id = trial.number
-        self._set_trial(trial.number, kept)
+            self._max_trial_id = trial.number
+            self._trial_id_to_study_id_and_number[trial.number] = (STUDY, trial.number)
+            self._studies[STUDY].trials.append(kept)
+        else:
+            self._set_trial(trial.number, kept)
         self._update_cache(trial.number, STUDY)
 
     def enqueue(self, fixed: Mapping[str, Any], user_attrs: Mapping[str, Any], notes: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ class Places:
     always_repeat: bool = False
     latest: dict[int, FrozenTrial] = field(default_factory=dict)
     _killed: set[int] = field(default_factory=set)
+    _over: set[int] = field(default_factory=set)
     _fresh: int = 0  # no place before this one is unused
 
     def see(self, trial: FrozenTrial) -> None:
@@ -40,6 +41,8 @@ class Places:
         self._killed.discard(place)
         if is_killed(trial):
             self._killed.add(place)
+        elif trial.state.is_finished():
+            self._over.add(place)
         while self._fresh in self.latest:
             self._fresh += 1
 
@@ -54,14 +57,11 @@ class Places:
 
     def done(self, total: int) -> int:
         """How many of `total` places are over."""
-        return sum(place < total and is_over(trial) for place, trial in self.latest.items())
+        if self._fresh <= total:
+            return len(self._over)
+        return sum(place < total for place in self._over)
 
 
 def is_killed(trial: FrozenTrial) -> bool:
     """Whether the trial's process ended, or was asked to end, before the trial did."""
     return trial.state == TrialState.FAIL and bool(trial.user_attrs.get("killed"))
-
-
-def is_over(trial: FrozenTrial) -> bool:
-    """Whether nothing more is to be done in the trial's place."""
-    return trial.state.is_finished() and not is_killed(trial)

@@ -24,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 from src.config import masked
 from src.error import UserError
 from src.sweep.lock import sqlite_file, study_lock
+from src.sweep.reader import read_trials
 
 BUSY_SECONDS = 60  # how long SQLite waits for another process' transaction
 
@@ -44,7 +45,6 @@ class Store:
     """One study's rows. `identifier` is a trial's id in the database, `number` its number in the study."""
 
     def __init__(self, storage: RDBStorage, study_id: int) -> None:
-        self._storage = storage
         self._engine: Engine = storage.engine
         self._study_id = study_id
         self._queue: list[tuple[int, int, float]] = []  # identifier, step, value
@@ -133,13 +133,8 @@ class Store:
 
     def changed(self, unfinished: set[int], after: int) -> list[FrozenTrial]:
         """The trials after an identifier (-1: all) and the ones in `unfinished`, in the order of their numbers."""
-        if not unfinished:
-            newer = (_TRIALS.c.study_id == self._study_id) & (_TRIALS.c.trial_id > after)
-            with self._engine.connect() as connection:
-                if connection.execute(select(_TRIALS.c.trial_id).where(newer).limit(1)).first() is None:
-                    return []
-        trials = self._storage._get_trials(self._study_id, None, unfinished, after)
-        return sorted(trials, key=lambda trial: trial.number)
+        with self._engine.connect() as connection:
+            return read_trials(connection, self._study_id, unfinished, after)
 
     def study_attrs(self) -> dict[str, Any]:
         """What samplers noted about the study."""
@@ -151,8 +146,9 @@ class Store:
 
     def trial_attrs(self, identifier: int) -> dict[str, Any]:
         """The user attributes of a trial."""
-        attrs: dict[str, Any] = self._storage.get_trial_user_attrs(identifier)
-        return attrs
+        wanted = select(_USER_ATTRS.c.key, _USER_ATTRS.c.value_json).where(_USER_ATTRS.c.trial_id == identifier)
+        with self._engine.connect() as connection:
+            return {key: json.loads(value) for key, value in connection.execute(wanted)}
 
     def beat(self, identifiers: Iterable[int]) -> None:
         """Says that the worker of these trials lives. An error is left to the next call that needs the database."""

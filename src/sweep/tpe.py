@@ -55,6 +55,16 @@ class QuickTPESampler(TPESampler):
         super().__init__(**options)
         self._parzen_estimator_cls = Estimator
         self._history = History()
+        self._started = False  # there are as many trials as it begins with
+
+    def _sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if search_space and self._started and type(study) is Study:
+            return self._sample(study, trial, search_space)
+        params = super()._sample_relative(study, trial, search_space)
+        self._started = self._started or bool(params)
+        return params
 
     def _sample(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
         if type(study) is not Study or len(study.directions) > 1:
