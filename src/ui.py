@@ -2,7 +2,8 @@
 
 store: MLflow's address of a database (sqlite:///…, postgresql://…), or the path of a SQLite file. As `mlflow ui` starts
 it, the UI takes 15 processes and 2.1 GB; here two processes of MLflow and 0.4 GB, for the jobs of its GenAI half are
-off. The command prints the address of the comparison view and runs until Ctrl-C or SIGTERM; no process outlives it.
+off. The command prints the addresses of the comparison view and of the latest studies' views, and runs until Ctrl-C or
+SIGTERM; no process outlives it.
 """
 
 import argparse
@@ -23,11 +24,12 @@ from typing import IO, Any
 
 from src.config import masked
 from src.results.journal import ENVIRONMENT, absolute, sqlite_path
-from src.results.view import KEY, TAG, view_url
+from src.results.view import KEY, TAG, study_views, view_url
 
 STORE = "sqlite:///mlruns/mlflow.db"
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")  # of databases; servers are told apart before
 PORTS_TRIED = 100
+STUDIES_SHOWN = 8  # of each experiment; the others are in the UI's list of views
 START_SECONDS = 120.0  # 4 s on a quiet machine
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.1
@@ -143,18 +145,20 @@ def _tail(output: IO[bytes]) -> str:
 
 
 def views(base: str) -> list[tuple[str, str]]:
-    """(experiment's name, address of its saved view), the one with the latest change first."""
+    """(name, address) of the saved views: of each experiment, the one with the latest change first, and its studies."""
     body = json.dumps({"max_results": 1000, "order_by": ["last_update_time DESC"]}).encode()
     request = urllib.request.Request(
         f"{base}/api/2.0/mlflow/experiments/search", body, {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=30.0) as answer:
         experiments: list[dict[str, Any]] = json.load(answer).get("experiments", [])
-    return [
-        (experiment["name"], view_url(base, experiment["experiment_id"], KEY))
-        for experiment in experiments
-        if any(tag["key"] == TAG for tag in experiment.get("tags", []))
-    ]
+    found = []
+    for experiment in experiments:
+        tags = {tag["key"]: tag["value"] for tag in experiment.get("tags", [])}
+        own = [(KEY, experiment["name"])] if TAG in tags else []
+        for key, name in [*own, *study_views(tags)[:STUDIES_SHOWN]]:
+            found.append((name, view_url(base, experiment["experiment_id"], key)))
+    return found
 
 
 def serve(given: str, host: str, port: int) -> None:

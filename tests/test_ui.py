@@ -41,7 +41,10 @@ import json, os, signal, subprocess, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 {extra}
 EXPERIMENTS = [
-    {{"name": "mine", "experiment_id": "4", "tags": [{{"key": "mlflow.sharedViewState.sweepstack", "value": "x"}}]}},
+    {{"name": "mine", "experiment_id": "4", "tags": [
+        {{"key": "mlflow.sharedViewState.sweepstack", "value": "x"}},
+        {{"key": "mlflow.sharedViewState.study-1", "value": '{{"name": "study rates", "updatedAt": 5}}'}},
+    ]}},
     {{"name": "Default", "experiment_id": "0"}},
 ]
 class Handler(BaseHTTPRequestHandler):
@@ -183,7 +186,9 @@ def test_an_interrupt_ends_everything(
     handler = signal.getsignal(signal.SIGTERM)
     port = unused_port()
     assert ui.main([str(store), "--port", str(port)]) == 0
-    assert f"mine: http://127.0.0.1:{port}/#/experiments/4/runs?" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"mine: http://127.0.0.1:{port}/#/experiments/4/runs?" in said
+    assert re.search(r"study rates: http.*/experiments/4/runs\?.*viewStateShareKey=study-1&", said)
     assert group(started[0].pid) == []
     assert signal.getsignal(signal.SIGTERM) is handler
 

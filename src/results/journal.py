@@ -5,6 +5,7 @@ Everything that is recorded passes one queue of *notes*, small JSON-ready dicts 
     run    a new run: name, tags, parent                       batch  metrics, params and tags of a run
     file   a file of the trial's folder, as an artifact        text   a small artifact, its content in the note
     end    a run's last status                                open   a run that had ended goes on
+    view   a saved view of the UI, for a study
 
 A note leaves the queue once the store has taken it. A store that does not answer therefore costs nothing but time: the
 queue grows, is tried again at most every RETRY_SECONDS, and what is left at the end is written to a file that
@@ -191,6 +192,11 @@ class Journal:
         """No other process on this machine is in a context `about` the same; without effect on stores elsewhere."""
         path = sqlite_path(self._uri)
         return nullcontext() if path is None else FileLock(f"{path}{about}.lock", timeout=LOCK_SECONDS)
+
+    @property
+    def experiment_id(self) -> str | None:
+        """MLflow's id of the experiment; None while the store has not answered."""
+        return None if self._writer is None else self._writer.experiment_id
 
     def seen(self, tag: str, value: str) -> dict[str, Seen] | None:
         """uid -> run, of the runs with this tag that are in the store; None when it does not answer. Never raises."""

@@ -15,20 +15,22 @@ that was killed has left open is put right by the next one that goes on with the
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from src.config import RunConfig
-from src.result import Result, Status
+from src.config import RunConfig, masked
+from src.result import Result, Status, dotted
 from src.results.background import Errands
 from src.results.journal import Journal, Row, absolute, milliseconds
 from src.results.tables import Seen
 from src.results.tracking import LOG_KEYS, config_text, finite_values, flatten, provenance
 from src.results.trial_runs import STUDY_TAG, Trial, TrialRuns, TrialTracker, end, mlflow_status, trial_uid
+from src.results.view import study_key, study_view, view_url
 from src.results.writer import UID_TAG
 
 WRITE_SECONDS = 1.0  # what trials leave is written together, so often; a run in MLflow is at most that much behind
+DRAWN = ("optim.eta", "optim.lambda_", "model.dropout")  # where nothing is said to be searched
 # What the study says of a trial that has ended -> the tag `status` of its run.
 STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "PRUNED", "FAIL": "FAILED", "KILLED": "KILLED"}
 
@@ -70,6 +72,29 @@ class StudyTracker:
         self._journal.batch(self._uid, params=params, tags={"status": "RUNNING"})
         text = config_text(self._config)
         self._journal.add({"do": "text", "run": self._uid, "name": "config.yaml", "text": text})
+        view = study_view(self._study, self._uid, *self._searched(params))
+        self._journal.add({"do": "view", "run": self._uid, **asdict(view)})
+
+    def _searched(self, params: dict[str, str]) -> tuple[list[str], list[str]]:
+        """The keys that are searched, and the axes to draw them on: all that every trial has."""
+        base = dotted(self._config.shown())
+        keys = [key for key in params if key in base] or [key for key in DRAWN if key in base]
+
+        def positive(key: str) -> bool:  # in every trial, also where a condition leaves the key as it is
+            return "when" not in params.get(key, "when") or base[key] > 0
+
+        return keys, [f"log10.{key}" if key in self._log_keys and positive(key) else key for key in keys]
+
+    @property
+    def address(self) -> str | None:
+        """Where an MLflow server shows the study's trials; for a store without a server of its own the path alone.
+
+        None as long as the store has not answered.
+        """
+        uri, experiment_id = self._config.tracking.uri, self._journal.experiment_id
+        if experiment_id is None:
+            return None
+        return view_url(masked(uri) if uri.startswith("http") else "", experiment_id, study_key(self._uid))
 
     def trial(
         self,
@@ -178,6 +203,8 @@ def _agree(own: dict[str, Seen], uid: str, status: Status) -> bool:
 
 class NullStudyTracker:
     """Records nothing (tracking=none); a TrialTracker as well."""
+
+    address: str | None = None
 
     def trial(self, *about: Any, **more: Any) -> TrialTracker:
         """A tracker that records nothing."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from src.results.tables import Note, Seen, tables
+from src.results.view import View, write_view
 
 METRICS_PER_BATCH = 1000  # MLflow 3.17: MAX_METRICS_PER_BATCH
 PAIRS_PER_BATCH = 100  # MAX_PARAMS_TAGS_PER_BATCH
@@ -44,7 +45,7 @@ class Writer:
         alone: Callable[[], AbstractContextManager[Any]],
         together: bool = False,
     ):
-        self._client, self._experiment_id, self._folder, self._alone = client, experiment_id, folder, alone
+        self._client, self.experiment_id, self._folder, self._alone = client, experiment_id, folder, alone
         self._runs = runs
         self._known: dict[str, Known | None] = dict.fromkeys(runs)  # of runs that were there; None: to be read
         self.tables = tables(client, experiment_id) if together else None
@@ -52,7 +53,7 @@ class Writer:
     def write(self, note: Note) -> None:
         """Writes one note; raises whatever MLflow raises. Writing it again changes nothing."""
         kinds = {"run": self._run, "batch": self._batch, "file": self._file, "text": self._text, "end": self._end}
-        {**kinds, "open": self._open}[note["do"]](note)
+        {**kinds, "open": self._open, "view": self._view}[note["do"]](note)
 
     def joins(self, note: Note) -> bool:
         """Whether the note can be written together with others."""
@@ -91,11 +92,11 @@ class Writer:
         tags = dict(note["tags"])
         if note["parent"]:
             tags["mlflow.parentRunId"] = self._runs[note["parent"]]
-        return str(self._client.create_run(self._experiment_id, note["time"], tags, note["name"]).info.run_id)
+        return str(self._client.create_run(self.experiment_id, note["time"], tags, note["name"]).info.run_id)
 
     def _find(self, uid: str) -> str | None:
         wanted = f"tags.`{UID_TAG}` = '{uid}'"
-        found = self._client.search_runs([self._experiment_id], wanted, 1, 1, ["attributes.start_time ASC"])
+        found = self._client.search_runs([self.experiment_id], wanted, 1, 1, ["attributes.start_time ASC"])
         return found[0].info.run_id if found else None
 
     def seen(self, tag: str, value: str) -> dict[str, Seen]:
@@ -111,7 +112,7 @@ class Writer:
         more: str | None = None
         while True:
             page = self._client.search_runs(
-                [self._experiment_id], f"tags.`{tag}` = '{value}'", 1, PAGE, ["attributes.start_time ASC"], more
+                [self.experiment_id], f"tags.`{tag}` = '{value}'", 1, PAGE, ["attributes.start_time ASC"], more
             )
             for run in page:
                 if UID_TAG in run.data.tags:
@@ -160,6 +161,9 @@ class Writer:
 
     def _open(self, note: Note) -> None:
         self._client.update_run(self._runs[note["run"]], "RUNNING")
+
+    def _view(self, note: Note) -> None:
+        write_view(self._client, self.experiment_id, View(note["key"], note["name"], note["state"]))
 
     def _end(self, note: Note) -> None:
         self._client.set_terminated(self._runs[note["run"]], note["status"], note["time"])

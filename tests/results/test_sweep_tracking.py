@@ -1,6 +1,9 @@
 """What MLflow holds of a study: names, parents, statuses and tags, and what a kill or a silent store leaves of them."""
 
+import base64
+import json
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 
 from src.result import write_json
-from src.results import journal, sweep_tracking, writer
+from src.results import journal, sweep_tracking, view, writer
 from src.results.summary import summarise
 from src.results.sweep_tracking import NullStudyTracker, StudyTracker, Trial, open_study
 from src.results.writer import Writer
@@ -165,6 +168,31 @@ def test_log_scaled_keys_have_logarithms_whatever_they_are(uri: str, tmp_path: P
     assert (params["optim.eta"], params["trial"], params["dataset"]) == ("0.01", "0", "mnist")
 
 
+@pytest.mark.parametrize(
+    ("params", "axes"),
+    [
+        ({}, ["log10.optim.eta", "optim.lambda_", "model.dropout"]),
+        ({"optim.eta": "tag(log, interval(0.1, 1))", "custom_search_space": "a.b"}, ["log10.optim.eta"]),
+        (
+            {"optim.lambda_": "tag(log, interval(0.1, 1))", "batch_size": "choice(1, 2)"},
+            ["log10.optim.lambda_", "batch_size"],
+        ),
+        ({"optim.lambda_": "tag(log, interval(0.1, 1)) when model.activation=relu"}, ["optim.lambda_"]),  # else 0
+    ],
+)
+def test_a_studys_view_has_an_axis_that_every_trial_has(
+    uri: str, tmp_path: Path, params: dict[str, str], axes: list[str]
+) -> None:
+    tracker = study(uri, tmp_path, params=params)
+    tracker.finish("FINISHED")
+    client, experiment_id = journal.connect(uri, "sweepstack")
+    key = view.study_key("u1")
+    assert tracker.address == view.view_url("", experiment_id, key)
+    packed = json.loads(client.get_experiment(experiment_id).tags[view.TAGS + key])["state"].removeprefix("deflate;")
+    charts = json.loads(zlib.decompress(base64.b64decode(packed)))["compareRunCharts"]
+    assert [chart["selectedParams"] for chart in charts if chart["type"] == "PARALLEL"] == [axes]
+
+
 def test_only_the_study_carries_the_best(uri: str, tmp_path: Path) -> None:
     (tmp_path / "report.md").write_text("what was found")
     tracker = study(uri, tmp_path)
@@ -228,7 +256,9 @@ def test_without_tracking_nothing_is_recorded(tmp_path: Path) -> None:
     trial.finish([result()], status="PRUNED")
     trial.abort("KILLED", "Ctrl-C")
     tracker.progress({"done": 1})
+    tracker.reconcile({0: "KILLED"}, lambda number: None)
     tracker.finish("FINISHED")
+    assert tracker.address is None
     assert not list(tmp_path.iterdir())
 
 

@@ -2,9 +2,12 @@
 
 import base64
 import json
+import re
 import zlib
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from src.results import view
 
@@ -12,7 +15,7 @@ EXPERIMENT_TAG_LENGTH = 5000  # characters, MLflow's limit in the database colum
 
 
 class Experiments:
-    """The two calls of MlflowClient that the view needs; counts what is written."""
+    """The calls of MlflowClient that the view needs; counts what is written."""
 
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
@@ -25,6 +28,9 @@ class Experiments:
         assert experiment_id == "7"
         self.tags[key] = value
         self.writes += 1
+
+    def delete_experiment_tag(self, experiment_id: str, key: str) -> None:
+        del self.tags[key]
 
 
 def state_in(client: Experiments) -> dict[str, Any]:
@@ -75,6 +81,70 @@ def test_parallel_coordinates_leave_no_member_out() -> None:
     chart = next(chart for chart in view.view_state()["compareRunCharts"] if chart["type"] == "PARALLEL")
     assert chart["selectedParams"] == ["log10.optim.eta", "optim.lambda_", "model.dropout"]
     assert chart["showAllRuns"]
+
+
+# A study's view
+
+
+def searched() -> dict[str, Any]:
+    return view.study_view(
+        "rates", "u1", ["optim.eta", "model.activation"], ["log10.optim.eta", "model.activation"]
+    ).state
+
+
+def test_a_studys_view_shows_its_trials_alone_without_those_that_were_killed() -> None:
+    wanted = "tags.`study.uid` = 'u1' and tags.kind = 'trial' and tags.status != 'KILLED'"
+    assert searched()["searchFilter"] == wanted
+    assert searched()["orderByKey"] == "metrics.`best/validation_accuracy`"
+
+
+def test_a_studys_charts_are_drawn_on_the_axes_that_are_searched() -> None:
+    charts = searched()["compareRunCharts"]
+    (parallel,) = [chart for chart in charts if chart["type"] == "PARALLEL"]
+    assert parallel["selectedParams"] == ["log10.optim.eta", "model.activation"]
+    assert parallel["selectedMetrics"] == ["best/validation_accuracy"]
+    scatters = [(chart["xaxis"], chart["yaxis"]["key"]) for chart in charts if chart["type"] == "SCATTER"]
+    assert scatters == [
+        ({"key": key, "type": "PARAM"}, "best/validation_accuracy")
+        for key in ("trial", "log10.optim.eta", "model.activation")
+    ]
+    assert "validation/accuracy" in [chart.get("metricKey") for chart in charts]
+    assert "params.`optim.eta`" in searched()["selectedColumns"]
+
+
+def test_each_study_has_a_view_under_a_key_of_its_own() -> None:
+    client = Experiments()
+    keys = [view.write_view(client, "7", view.study_view("rates", uid)) for uid in ("u1", "u2", "u1")]
+    assert keys[0] == keys[2] != keys[1]
+    assert sorted(client.tags) == sorted(f"mlflow.sharedViewState.{key}" for key in keys[:2])
+    assert re.fullmatch(r"study-\w+", keys[0])
+
+
+def test_a_view_of_many_keys_fits_its_tag() -> None:
+    client = Experiments()
+    keys = [f"section{number}.some_parameter_{number}" for number in range(30)]
+    view.write_view(client, "7", view.study_view("many", "u1", keys, keys))
+    assert all(len(text) < EXPERIMENT_TAG_LENGTH for text in client.tags.values())
+
+
+def test_the_latest_studies_come_first_and_what_is_no_view_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, now = Experiments(), iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(view.time, "time", lambda: next(now))
+    for uid in ("u1", "u2", "u1"):
+        view.write_view(client, "7", view.study_view(f"name of {uid}", uid))
+    client.tags |= {"mlflow.sharedViewState.study-bad": "x", "mlflow.sharedViewState.study-worse": "[]", "note": "y"}
+    assert [name for _, name in view.study_views(client.tags)] == ["study name of u1", "study name of u2"]
+
+
+def test_the_oldest_views_of_studies_make_room_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, now = Experiments(), iter(range(100))
+    monkeypatch.setattr(view.time, "time", lambda: float(next(now)))
+    monkeypatch.setattr(view, "KEPT_VIEWS", 3)
+    view.write_view(client, "7")
+    for uid in ("u1", "u2", "u3", "u1", "u4"):
+        view.write_view(client, "7", view.study_view(uid, uid))
+    assert [name for _, name in view.study_views(client.tags)] == ["study u4", "study u1", "study u3"]
+    assert view.TAG in client.tags
 
 
 def test_the_address_opens_the_charts_of_the_view() -> None:
