@@ -1,0 +1,259 @@
+"""A study that is killed again and again (`kill -9`), each time started anew with the same command: is all of it there?
+
+A small study on the digits, two trials at once, ASHA, recorded in MLflow. Each process is killed at a random moment:
+within SPREAD seconds after the study has reached a number of finished trials that was drawn before, so some die while
+they start, some while they train, some while they write. The last one may end by itself. Afterwards every place must
+have exactly one trial that is complete or pruned, none may run, and MLflow must say the same of every trial as Optuna:
+status, value, curve and parameters.
+
+The processes come from a server that has imported the libraries, so that they die in their own work and not in imports.
+
+    python -m benchmarks.kills                          20 kills, 40 trials: a few minutes on two cores
+    python -m benchmarks.kills --kills 5 --trials 10
+
+Exit status: 0 all agrees; 1 something is lost, double or different; 2 a process ended by itself with an error.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
+
+from benchmarks import command
+from benchmarks.report import Report
+from src.error import UserError
+
+STUDY = "killed"
+SPREAD = 3.0  # seconds: about twice what a process needs until its first trial trains
+POLL = 0.05  # seconds between two looks at the store
+LAST = 0.8  # of the trials, by then the last kill comes: a study that is done cannot be killed
+SWEEP = [
+    "-m",
+    "hydra/sweeper=optuna",
+    f"hydra.sweeper.study_name={STUDY}",
+    "hydra.sweeper.pruner=asha",
+    "hydra.sweeper.pruner_options={min_resource: 4, reduction_factor: 2}",
+    "hydra.launcher.max_members=2",
+    "data=digits",
+    "model.maps=[]",
+    "model.hidden=[20]",
+    "max_epochs=16",
+    "figures=false",
+    "trainer.engine=cpu",
+    "trainer.threads=1",
+    "trainer.chunk=60",
+    "optim.eta=tag(log, interval(0.03, 1))",
+    "model.activation=sigmoid,tanh",
+]
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["src.sweep.trials", "src.train", "torch", "mlflow.tracking", "alembic.command"])
+
+
+@dataclass
+class Lives:
+    """What became of the processes of one study."""
+
+    seconds: list[float] = field(default_factory=list)  # each one's life
+    places: list[int] = field(default_factory=list)  # finished trials at each one's end
+    killed: int = 0
+
+
+def live(folder: Path, arguments: list[str]) -> NoReturn:
+    """The command, in this process; what it prints goes to folder/printed.txt."""
+    from src import train
+
+    os.chdir(folder)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with open("printed.txt", "a") as printed:  # noqa: PTH123
+        os.dup2(printed.fileno(), 1)
+        os.dup2(printed.fileno(), 2)
+    sys.argv = ["train", *arguments]
+    train.main()
+    sys.exit(0)
+
+
+def kill_and_resume(
+    folder: Path, kills: int, trials: int, seed: int, told: Callable[[str], None] = lambda line: None
+) -> Lives:
+    """Runs the study in `folder` to its end, through `kills` kills. Raises UserError where a process ends in error."""
+    moments = random.Random(seed)
+    after = sorted(moments.randint(0, int(LAST * trials)) for _ in range(kills))
+    arguments, lives = [*SWEEP, f"hydra.sweeper.n_trials={trials}"], Lives()
+    for places in [*after, None]:
+        start = time.monotonic()
+        process = PROCESSES.Process(target=live, args=(folder, arguments), daemon=True)
+        process.start()
+        if places is not None:
+            while process.is_alive() and finished(folder) < places:
+                process.join(POLL)
+            process.join(moments.uniform(0, SPREAD))
+            process.kill()
+        process.join()
+        if process.exitcode not in (0, -signal.SIGKILL):
+            lines = (folder / "printed.txt").read_text().splitlines()
+            raise UserError(f"The command ended with status {process.exitcode}:\n" + "\n".join(lines[-30:]))
+        lives.killed += process.exitcode != 0
+        lives.seconds.append(time.monotonic() - start)
+        lives.places.append(finished(folder))
+        how = "killed" if process.exitcode else "ended"
+        told(f"{how} after {lives.seconds[-1]:.1f} s: {lives.places[-1]} of {trials} trials finished")
+    return lives
+
+
+def finished(folder: Path) -> int:
+    """Complete and pruned trials in the store, read beside whoever writes to it; 0 where there is none yet."""
+    path = folder / "mlruns" / "studies.db"
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(path, timeout=60)) as store:
+            row = store.execute("select count(*) from trials where state in ('COMPLETE', 'PRUNED')").fetchone()
+        return int(row[0])
+    except sqlite3.OperationalError:  # the tables are not there yet
+        return 0
+
+
+# What is compared.
+
+
+def stored(folder: Path, study: str = STUDY) -> list[Any]:
+    """The study's trials, as Optuna itself reads them."""
+    import optuna
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/mlruns/studies.db")
+    trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
+    storage.remove_session()
+    storage.engine.dispose()
+    return trials
+
+
+def client(folder: Path) -> Any:
+    """MLflow's own client for the store in `folder`."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+
+
+def tracked(store: Any) -> list[Any]:
+    """All runs in the store."""
+    experiments = [experiment.experiment_id for experiment in store.search_experiments()]
+    return list(store.search_runs(experiments, max_results=10_000))
+
+
+def disagreements(folder: Path, trials: int, study: str = STUDY) -> list[str]:
+    """All that is not as it should be after a study of `trials` places has ended; [] where everything is there."""
+    found, store = stored(folder, study), client(folder)
+    runs = tracked(store)
+    wrong = _wrong_places(found, trials) + _wrong_files(found, folder)
+    parents = [run for run in runs if run.data.tags.get("kind") == "study"]
+    if [(run.info.status, run.data.tags["status"]) for run in parents] != [("FINISHED", "FINISHED")]:
+        wrong.append(f"MLflow has {[run.info.status for run in parents]} for the study, instead of one FINISHED run")
+    by_number: dict[str, list[Any]] = {}
+    for run in runs:
+        if run.data.tags.get("kind") == "trial":
+            by_number.setdefault(run.data.tags["number"], []).append(run)
+    for trial in found:
+        own = by_number.pop(str(trial.number), [])
+        if len(own) != 1:
+            wrong.append(f"trial number {trial.number} has {len(own)} runs in MLflow")
+            continue
+        wrong += [f"trial number {trial.number}: {line}" for line in _differences(trial, own[0], store)]
+    return wrong + [f"MLflow has a trial number {number}, Optuna has not" for number in by_number]
+
+
+def status(trial: Any) -> str:
+    """How an Optuna trial ended, in MLflow's tag's words."""
+    if trial.state.name == "FAIL":
+        return "KILLED" if trial.user_attrs.get("killed") else "FAILED"
+    return {"COMPLETE": "FINISHED"}.get(trial.state.name, str(trial.state.name))
+
+
+def _wrong_places(found: Sequence[Any], trials: int) -> list[str]:
+    """Of every place exactly one trial counts, nothing runs, and an odd attempt repeats the parameters before it."""
+    states = [(trial.user_attrs.get("place"), status(trial)) for trial in found]
+    counted = Counter(place for place, state in states if state in ("FINISHED", "PRUNED"))
+    wrong = [f"place {place}: {counted[place]} trials count" for place in range(trials) if counted[place] != 1]
+    wrong += [f"place {place} is none of {trials}" for place in counted if place not in range(trials)]
+    known = ("FINISHED", "PRUNED", "KILLED")
+    wrong += [f"a trial in place {place} is {state}" for place, state in states if state not in known]
+    attempts = {(trial.user_attrs["place"], trial.user_attrs["attempt"]): trial for trial in found}
+    for (place, attempt), trial in attempts.items():
+        if attempt % 2 and trial.params != attempts[place, attempt - 1].params:
+            wrong.append(f"place {place}: attempt {attempt} has other parameters than the one that was killed")
+    return wrong + (["two trials are the same attempt"] if len(attempts) < len(found) else [])
+
+
+def _wrong_files(found: Sequence[Any], folder: Path) -> list[str]:
+    """Every trial that counts has its results and weights."""
+    names = ("result.json", "member-00/weights.pt")
+    return [
+        f"trial number {trial.number}: {name} is missing"
+        for trial in found
+        if status(trial) in ("FINISHED", "PRUNED")
+        for name in names
+        if not (folder / trial.user_attrs["folder"] / name).is_file()
+    ]
+
+
+def _differences(trial: Any, run: Any, store: Any) -> list[str]:
+    """What MLflow's run says differently from Optuna's trial."""
+    here, there = status(trial), (run.data.tags.get("status"), run.info.status)
+    wrong = [] if there == (here, "FINISHED" if here == "PRUNED" else here) else [f"{here}, in MLflow {there}"]
+    if here not in ("FINISHED", "PRUNED"):
+        return wrong  # of a killed one nothing more need be left
+    value = run.data.metrics.get("best/validation_accuracy")
+    if here == "FINISHED" and trial.value != value:
+        wrong.append(f"value {trial.value}, in MLflow {value}")
+    curve = {one.step: one.value for one in store.get_metric_history(run.info.run_id, "validation/accuracy")}
+    if curve != trial.intermediate_values:
+        wrong.append(f"curve {trial.intermediate_values}, in MLflow {curve}")
+    texts = {key: run.data.params.get(key) for key in trial.params}
+    if texts != {key: str(setting) for key, setting in trial.params.items()}:
+        wrong.append(f"params {trial.params}, in MLflow {texts}")
+    return wrong
+
+
+def main() -> None:
+    """The command."""
+    parser = command.parser("kills", __doc__)
+    parser.add_argument("--kills", type=command.at_least_one, default=20)
+    parser.add_argument("--trials", type=command.at_least_one, default=40)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default 0)")
+    options = parser.parse_args()
+    kills, trials = (3, 10) if options.quick else (options.kills, options.trials)
+    report = Report(f"{kills} kills of a study of {trials} trials", quick=False)
+    with TemporaryDirectory() as name:
+        start = time.monotonic()
+        lives = kill_and_resume(Path(name), kills, trials, options.seed, lambda line: print(f"- {line}", flush=True))
+        seconds = time.monotonic() - start
+        found, wrong = stored(Path(name)), disagreements(Path(name), trials)
+    print()
+    counts = Counter(map(status, found))
+    again = sum(trial.user_attrs["attempt"] > 0 for trial in found)
+    rows = [
+        ["processes killed", lives.killed],
+        ["trials begun", len(found)],
+        *([state.lower(), counts[state]] for state in ("FINISHED", "PRUNED", "KILLED", "FAILED", "RUNNING")),
+        ["begun again in their place", again],
+        ["seconds", f"{seconds:.0f}"],
+        ["disagreements", len(wrong)],
+    ]
+    report.table(["", ""], rows, {"lives": lives.seconds, "places": lives.places, "wrong": wrong})
+    report.say("Nothing is lost, double or different." if not wrong else "\n".join(["WRONG:", *wrong]))
+    report.save(options.json)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    command.run(main)
