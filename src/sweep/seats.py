@@ -93,8 +93,7 @@ class Seats:
             own = [row for number, row in rows.items() if number in seat.numbers]
             if own:
                 epoch, value = max(int(row["epoch"]) for row in own), fmean(seat.accuracies.values())
-                if self.office.reported(seat.job, epoch, value) and seat.training:
-                    seat.pruned = True
+                if self.office.reported(seat.job, epoch, value):
                     leaving |= set(seat.training)
         return leaving
 
@@ -104,6 +103,7 @@ class Seats:
             seat = self._by_number.pop(number)
             own = seat.numbers[number]
             seat.record.ended({own: result})
+            seat.pruned |= result.status == "PRUNED"  # not so where its last epoch was over anyway
             if self.office.one_by_one:
                 self._one_ended(seat, own, result)
         for seat in [seat for seat in self.seats if not seat.training and not seat.waiting]:
