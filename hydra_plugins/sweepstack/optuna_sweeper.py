@@ -22,10 +22,10 @@ class OptunaSweeperConfig:
     timeout_minutes: Any = None
     target: Any = None
     sampler: Any = "tpe"
-    sampler_options: Any = field(default_factory=dict)
+    sampler_options: Any = None  # not {}: the command line cannot set a dictionary where one stands already
     seed: Any = 0
     pruner: Any = "none"
-    pruner_options: Any = field(default_factory=dict)
+    pruner_options: Any = None
     objectives: Any = field(default_factory=lambda: ["validation_accuracy"])
     constraints: Any = field(default_factory=list)
     first: Any = None
@@ -57,6 +57,7 @@ class OptunaSweeper(Sweeper):
         from src.sweep.launch import study_in_batches
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)
+        raw |= {key: {} for key in ("sampler_options", "pruner_options") if raw[key] is None}
         sweep = settings.parse(raw, arguments)
         if hasattr(self.starts, "study"):
             return self.starts.study(sweep)
