@@ -25,6 +25,7 @@ class Mirror(InMemoryStorage):
     def __init__(self, name: str, directions: list[StudyDirection]) -> None:
         super().__init__()
         self.create_new_study(directions, name)
+        self._several = len(directions) > 1
         self._study_notes: dict[str, Any] = {}
         self._trial_notes: dict[int, dict[str, Any]] = {}
 
@@ -34,6 +35,8 @@ class Mirror(InMemoryStorage):
         kept._trial_id = trial.number
         if kept.state == TrialState.WAITING:  # queued by another tool: no sampler must see it
             kept.state = TrialState.FAIL
+        if self._several:  # samplers for several objectives take no trial with reports
+            kept.intermediate_values = {}
         if trial.number == len(self):
             self._max_trial_id = trial.number
             self._trial_id_to_study_id_and_number[trial.number] = (STUDY, trial.number)

@@ -116,6 +116,8 @@ class Study:
         self._maximized = settings.directions[0] == "maximize"
         self._opened = time.monotonic()
         self._mine: dict[int, optuna.Trial] = {}  # running here, by number
+        self._steps: dict[int, set[int]] = {}  # that these have reported
+        self._identifiers: dict[int, int] = {}  # of the store, by number
         self._load()
         self._reap()
         self.resumed = len(self._mirror) > 0
@@ -182,12 +184,12 @@ class Study:
 
         A step that was reported before is ignored. Nothing is pruned where there are several objectives.
         """
-        if step in self._mirror.get_trial(ask.number).intermediate_values:
+        steps = self._steps.setdefault(ask.number, set())
+        if step in steps:
             return False
+        steps.add(step)
         prune = False
-        if len(self.settings.objectives) > 1:
-            self._mirror.set_trial_intermediate_value(ask.number, step, value)
-        else:
+        if len(self.settings.objectives) == 1:
             if time.monotonic() - self._looked > REFRESH_SECONDS:
                 self._catch_up()
             with quiet():
@@ -225,6 +227,7 @@ class Study:
         with quiet():
             self._study.tell(ask.number, values if state == "COMPLETE" else None, outcome)
         del self._mine[ask.number]
+        self._steps.pop(ask.number, None)
         ended, notes = self._mirror.get_trial(ask.number), self._mirror.take_notes(ask.number)
         if self._store.finish(self._identifiers[ask.number], outcome, ended.values or (), attrs, notes):
             self._saw(ended)
@@ -329,7 +332,6 @@ class Study:
         self._kinds: dict[int, Kind] = {}  # by number
         self._failed = 0
         self._best: FrozenTrial | None = None
-        self._identifiers: dict[int, int] = {}  # of the store, by number
         self._others: set[int] = set()  # identifiers of trials that run, or wait, elsewhere
         self._last = -1  # the highest identifier seen
         self._study: optuna.Study = optuna.load_study(

@@ -67,8 +67,14 @@ def test_samplers_take_several_objectives_and_constraints(tmp_path, sampler):
         while asks := study.ask(3):
             for ask in asks:
                 eta = ask.params["optim.eta"]
-                study.tell(ask, "COMPLETE", [eta, 10 * eta], {"seconds": 2 * eta})
-        assert study.counts().complete == 8
+                study.report(ask, 1, eta)
+                if ask.place == 3:  # such as one that diverged
+                    study.tell(ask, "PRUNED")
+                else:
+                    study.tell(ask, "COMPLETE", [eta, 10 * eta], {"seconds": 2 * eta})
+        assert study.counts().complete == 7
+    with opened(settings.model_copy(update={"n_trials": 10})) as study:
+        assert len(study.ask(2)) == 2
         assert len(study.front()) > 1
 
 
