@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from src.results.canvas import BLUE, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILLION, page
 from src.results.study_dimension import Dimension, dimensions, keys, shown
-from src.results.study_importance import Importance
+from src.results.study_importance import Importance, Sample
 from src.results.study_quantity import Quantity, quantities
 from src.results.study_record import Study, Trial
 
@@ -35,17 +35,17 @@ JITTER = 0.05  # of the axis's height, so that lines through one element can be 
 GOLDEN = 0.6180339887  # multiples of it spread evenly over 0…1
 
 
-def importance_figure(found: Sequence[Importance], path: Path) -> Figure:
-    """One bar a parameter for its share of the variation, a second one for that among the better half of the trials."""
-    known = [one for one in found if one.share is not None]
-    with page(path, (8, 1.6 + 0.55 * len(known))) as figure:
+def importance_figure(found: Sequence[Importance], compared: Sequence[Sample], path: Path) -> Figure:
+    """One bar a parameter and sample for its share of the variation."""
+    with page(path, (8, 1.6 + 0.55 * len(found))) as figure:
         ax = figure.add_subplot()
-        rows = np.arange(len(known))
-        ax.barh(rows - 0.2, [100 * (one.share or 0) for one in known], 0.38, color=BLUE, label="all complete trials")
-        if any(one.better is not None for one in known):
-            better = [100 * (one.better or 0) for one in known]
-            ax.barh(rows + 0.2, better, 0.38, color=ORANGE, label="their better half")
-        ax.set_yticks(rows, [one.dimension.label for one in known])
+        rows = np.arange(len(found))
+        for place, (sample, colour) in enumerate(zip(compared, (BLUE, ORANGE), strict=True)):
+            shares = [one.shares[place] for one in found]
+            if any(share is not None for share in shares):
+                heights = [100 * (share or 0) for share in shares]
+                ax.barh(rows - 0.2 + 0.4 * place, heights, 0.38, color=colour, label=sample.words)
+        ax.set_yticks(rows, [one.dimension.label for one in found])
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)
         ax.set_xlim(0, 100)

@@ -59,6 +59,7 @@ class Trial:
     ended: datetime | None
     label: str
     folder: str
+    device: str
     parameters: int | None  # of one member
     max_epochs: int | None
     epochs: int | None  # trained, over all members
@@ -344,6 +345,7 @@ def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
         ended=frozen.datetime_complete,
         label=_text(attrs.get("label")),
         folder=_text(attrs.get("folder")),
+        device=_text(attrs.get("device")),
         parameters=_whole(attrs.get("parameters")),
         max_epochs=_whole(attrs.get("max_epochs")),
         epochs=_first_of(_whole(attrs.get("epochs")), len(curve) * max(1, len(members)) or None),

@@ -9,6 +9,7 @@ estimated and said.
 """
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from src.results import study_figures as draw
 from src.results.document import Block, Document, Heading, Listing, Paragraph, Picture, Table
 from src.results.study_comparison import comparison
 from src.results.study_dimension import Dimension, dimensions, keys, settings, shown
-from src.results.study_importance import MOST, Importance, explained, importances
+from src.results.study_importance import FEWEST, MOST, Importance, Sample, explained, importances, samples
 from src.results.study_quantity import quantities, tested, value_spread
 from src.results.study_record import Study, Trial, command
 from src.results.study_statistics import busy_seconds, luck, saved
@@ -153,11 +154,10 @@ def _reading(study: Study, rows: int) -> str:
     """What the table's figures mean, and which trials it cannot tell from the best."""
     words = f"The best {LEADERS} of {rows}. " if rows > LEADERS else ""
     words += "Complete trials only."
+    if any(value_spread(study, trial).half is not None for trial in study.ranked[:LEADERS]):
+        words += " ± is half the 95 % interval of the mean over the trial's n networks (Student's t)."
     if not study.by_hand:
-        words += (
-            " ± is half the 95 % interval of the mean over the trial's n networks (Student's t); epochs are those of "
-        )
-        words += "all its networks. Test accuracies are left out, so that nobody chooses by them."
+        words += " Epochs count all networks of a trial. Test accuracies are left out, so that nobody chooses by them."
     broken = [trial for trial in study.places if trial.state == "COMPLETE" and study.broken(trial)]
     if broken:
         words += f" Left out, as they break a constraint: {_named(broken)}."
@@ -191,41 +191,40 @@ def _number(value: float | None, form: str) -> str:
 def _importance(study: Study, figures: Path) -> list[Block]:
     if not study.ranked:
         return []
-    found = importances(study)
+    compared = samples(study)
+    found = importances(study, compared)
     title = Heading("What mattered")
-    known = [one for one in found if one.share is not None]
-    if not known:
-        words = f"Too little to say: {_count(len(study.ranked), 'complete trial')}, "
-        words += f"{_count(len(found), 'parameter')} that varied."
-        return [title, Paragraph(words)]
+    if all(share is None for one in found for share in one.shares):
+        words = f"Too little to say: {_count(len(compared[0].points), 'trial')} to compare, "
+        return [title, Paragraph(f"{words}{_count(len(found), 'parameter')} that varied.")]
     path = figures / "importance.png"
-    draw.importance_figure(known, path)
+    draw.importance_figure(found, compared, path)
     caption = f"Share of the variation of the {quantities(study)[0].words} that each parameter explains alone (fANOVA)"
-    rows = [[f"`{one.dimension.label}`", *map(_percent, (one.share, one.better)), str(one.trials)] for one in found]
-    columns = ["parameter", ">share (%)", ">among the better half (%)", ">trials"]
-    return [title, Picture(path, caption), Table(columns, rows), Paragraph(_trust(study, known))]
+    rows = [[f"`{one.dimension.label}`", *map(_percent, one.shares), str(one.trials)] for one in found]
+    columns = ["parameter", *(f">{sample.words} (%)" for sample in compared), ">trials"]
+    return [title, Picture(path, caption), Table(columns, rows), Paragraph(_trust(study, compared, found))]
 
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f}"
 
 
-def _trust(study: Study, known: list[Importance]) -> str:
+def _trust(study: Study, compared: Sequence[Sample], found: Sequence[Importance]) -> str:
     """How the shares came about, and how much the model behind them knows."""
-    words = f"A random forest, fitted to {min(MOST, len(study.ranked))} complete trials"
-    words += f" (evenly spaced among {len(study.ranked):,})" if len(study.ranked) > MOST else ""
+    first, second = (len(sample.points) for sample in compared)
+    words = f"A random forest for each column, fitted to {min(MOST, first)} and {min(MOST, second)} trials"
+    words += f" (evenly spaced among {first:,} and {second:,})" if first > MOST else ""
+    words += ". Of the variation of its predictions a share is due to each parameter alone, the rest to parameters "
     words += (
-        ". Of the variation of its predictions a share is due to each parameter alone, the rest to parameters jointly. "
+        "jointly. Settings that fail altogether weigh most in the first column; the second one asks what told good "
     )
-    words += "Settings that fail altogether weigh most in the first column; the second one asks what told good "
-    words += "trials from the best. Pruned trials are left out, so what pruning weeded out early counts too little."
-    fit = explained(study)
+    words += f"trials from the best; – stands for fewer than {FEWEST} trials, or equal ones."
+    fit = explained(study, compared[0])
     if fit is not None:
-        words += (
-            f" Of the variation among trials that it was not fitted to, the forest explains {_percent(max(0, fit))} %"
-        )
+        words += " Of the variation among trials that it was not fitted to, the first forest explains "
+        words += f"{_percent(max(0, fit))} %"
         words += "; that is so little that the shares are hardly more than noise." if fit < POOR_FIT else "."
-    if any(one.trials < len(study.ranked) for one in known):
+    if any(one.trials < first for one in found):
         words += " A parameter that only some trials have is assessed among those."
     return words
 
@@ -276,8 +275,8 @@ def _pruning(study: Study) -> list[Block]:
         words = f"{_count(count['PRUNED'], 'trial')} pruned; how many epochs they were to train is not recorded."
     else:
         words = f"Pruning (pruner: {pruner}) ended {_count(count['PRUNED'], 'trial')} early and saved "
-        words += f"**{found.pruned:,} of {found.planned:,} epochs ({_percent(found.pruned / found.planned)} %)**, counted over all networks "
-        words += "of the complete and the pruned trials."
+        words += f"**{found.pruned:,} of {found.planned:,} epochs ({_percent(found.pruned / found.planned)} %)**, "
+        words += "counted over all networks of the complete and the pruned trials."
     if found is not None and found.stopped:
         words += (
             f" In complete trials, networks that stopped by themselves left out a further {found.stopped:,} epochs."
@@ -289,6 +288,8 @@ def _cost(study: Study) -> list[Block]:
     ended = [trial for trial in study.trials if trial.ended is not None and trial.started is not None]
     epochs = sum(trial.epochs or 0 for trial in study.trials)
     rows = [["networks' epochs trained", f"{epochs:,}" if epochs else "not recorded"]]
+    devices = dict.fromkeys(trial.device for trial in study.trials if trial.device)
+    rows += [["on", "; ".join(devices)]] if devices else []
     if ended:
         busy, added = busy_seconds(ended), sum(trial.seconds or 0 for trial in ended)
         rows += [["by the clock, while at least one trial trained", _time(busy)]]
@@ -311,10 +312,20 @@ def _states(study: Study) -> list[Block]:
     again = [trial for trial in study.places if trial.attempt > 0]
     if again:
         blocks.append(Paragraph(f"Killed and started again: {_named(again)}."))
-    for trial in [trial for trial in study.places if trial.state == "FAIL"][:LEADERS]:
-        blocks.append(Paragraph(f"Trial {trial.place} failed, with `{settings(trial)}`:"))
-        lines = trial.reason.splitlines()[-REASON_LINES:] or ["no reason is recorded"]
-        blocks.append(Listing("\n".join(lines)))
+    return blocks + _failures(study)
+
+
+def _failures(study: Study) -> list[Block]:
+    """The end of each kind of traceback once, with the trials that ended so."""
+    alike = dict[str, list[Trial]]()
+    for trial in study.places:
+        if trial.state == "FAIL":
+            reason = "\n".join(trial.reason.strip().splitlines()[-REASON_LINES:])
+            alike.setdefault(reason or "no reason is recorded", []).append(trial)
+    blocks = list[Block]()
+    for reason, trials in list(alike.items())[:LEADERS]:
+        words = f"Failed: {_named(trials)}, {'the first ' if len(trials) > 1 else ''}with `{settings(trials[0])}`:"
+        blocks += [Paragraph(words), Listing(reason)]
     return blocks
 
 

@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from src.results import study_figures as figures
-from src.results.study_importance import importances
+from src.results.study_importance import importances, samples
 from src.results.study_record import Study
 from tests.results.study_example import made, sampled, trial
 
@@ -109,11 +109,13 @@ def test_the_front_is_named_and_drawn_over_the_others(tmp_path: Path) -> None:
 
 
 def test_importance_has_a_bar_a_parameter_the_first_one_on_top(study: Study, tmp_path: Path) -> None:
-    found = importances(study)
-    (ax,) = figures.importance_figure(found, tmp_path / "i.png").axes
+    compared = samples(study)
+    found = importances(study, compared)
+    (ax,) = figures.importance_figure(found, compared, tmp_path / "i.png").axes
     assert ax.get_yticklabels()[0].get_text() == "model.dropout"
     assert ax.yaxis_inverted()
-    assert ax.patches[0].get_width() == pytest.approx(100 * (found[0].share or 0))
+    assert [text.get_text() for text in ax.figure.legends[0].get_texts()] == [sample.words for sample in compared]
+    assert ax.patches[0].get_width() == pytest.approx(100 * (found[0].shares[0] or 0))
 
 
 @pytest.mark.parametrize("name", ["history_figure", "parallel_figure", "slices_figure", "curves_figure"])

@@ -9,31 +9,40 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from src.results import study_importance
 from src.results.study_dimension import dimensions, keys, settings
-from src.results.study_importance import explained, importances
+from src.results.study_importance import Importance, explained, importances, samples
+from src.results.study_record import Study
 from tests.results.study_example import made, sampled, trial
+
+
+def weighed(study: Study) -> list[Importance]:
+    return importances(study, samples(study))
+
+
+def fit(study: Study) -> float | None:
+    return explained(study, samples(study)[0])
 
 
 def test_the_parameter_that_decides_comes_first() -> None:
     study = made(sampled(40, lambda params, _: 0.9 if params["model.activation"] == "relu" else 0.8), settings={})
-    first, *others = importances(study)
+    first, *others = weighed(study)
     assert first.dimension.label == "model.activation"
-    assert first.share == pytest.approx(1, abs=0.02)
-    assert all((one.share or 0) < 0.02 for one in others)
-    assert explained(study) == pytest.approx(1, abs=0.02)
+    assert first.shares[0] == pytest.approx(1, abs=0.02)
+    assert all((one.shares[0] or 0) < 0.02 for one in others)
+    assert fit(study) == pytest.approx(1, abs=0.02)
 
 
 def test_a_parameter_in_log_scale_counts_over_the_space_as_it_was_searched() -> None:
     # Below 0.01, two thirds of the space in log scale, and 1 % of it in a linear one.
     study = made(sampled(60, lambda params, _: 0.9 if params["optim.eta"] < 0.01 else 0.5), settings={})
-    assert importances(study)[0].dimension.label == "optim.eta"
-    assert (importances(study)[0].share or 0) > 0.9
+    assert weighed(study)[0].dimension.label == "optim.eta"
+    assert (weighed(study)[0].shares[0] or 0) > 0.9
 
 
 def test_of_pure_chance_nothing_is_explained() -> None:
     study = made(sampled(40, lambda _, chance: 0.9 + 0.01 * float(chance.normal())), settings={})
-    fit = explained(study)
-    assert fit is not None
-    assert fit < 0.2
+    found = fit(study)
+    assert found is not None
+    assert found < 0.2
 
 
 def test_the_better_half_is_judged_by_itself() -> None:
@@ -41,31 +50,44 @@ def test_the_better_half_is_judged_by_itself() -> None:
         failed = params["optim.eta"] > 0.1
         return 0.1 if failed else 0.9 + 0.1 * params["model.dropout"]
 
-    found = {one.dimension.short: one for one in importances(made(sampled(60, accuracy), settings={}))}
-    assert (found["eta"].share or 0) > 0.9
-    assert (found["dropout"].better or 0) > 0.7
+    found = {one.dimension.short: one for one in weighed(made(sampled(60, accuracy), settings={}))}
+    assert (found["eta"].shares[0] or 0) > 0.9
+    assert (found["dropout"].shares[1] or 0) > 0.7
 
 
 def test_below_the_fewest_trials_no_share_is_given() -> None:
     trials = sampled(study_importance.FEWEST, lambda params, _: params["model.dropout"])
-    assert all(one.share is not None and one.better is None for one in importances(made(trials, settings={})))
-    assert all(one.share is None for one in importances(made(trials[1:], settings={})))
-    assert explained(made(trials, settings={})) is None
+    assert all(one.shares[0] is not None and one.shares[1] is None for one in weighed(made(trials, settings={})))
+    assert all(one.shares[0] is None for one in weighed(made(trials[1:], settings={})))
+    assert fit(made(trials, settings={})) is None
+
+
+def test_where_trials_were_pruned_all_are_compared_at_an_epoch_that_all_reached() -> None:
+    study = made(sampled(30, lambda params, _: 0.9 - params["model.dropout"], pruned=12), settings={})
+    first, second = samples(study)
+    assert first.words == "after epoch 3, pruned trials included"
+    assert len(first.points) == 30
+    assert first.points[0][1] == max(trial.curve[3] for trial in study.places)
+    assert (second.words, len(second.points)) == ("at the end, complete trials", 18)
+    found = weighed(study)[0]
+    assert (found.dimension.label, found.trials) == ("model.dropout", 30)
+    assert all((share or 0) > 0.9 for share in found.shares)
 
 
 def test_equal_values_have_no_shares() -> None:
     study = made(sampled(12, lambda *_: 0.9), settings={})
-    assert [one.share for one in importances(study)] == [None] * 4
-    assert explained(study) is None
+    assert [one.shares[0] for one in weighed(study)] == [None] * 4
+    assert fit(study) is None
 
 
 def test_no_more_trials_are_fitted_than_the_forest_can_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_importance, "MOST", 10)
     study = made(sampled(40, lambda params, _: params["model.dropout"]), settings={})
-    some = study_importance._some(study.ranked)
+    points = samples(study)[0].points
+    some = study_importance._some(points)
     assert len(some) == 10
-    assert (some[0], some[-1]) == (study.ranked[0], study.ranked[-1])
-    assert importances(study)[0].share is not None
+    assert (some[0], some[-1]) == (points[0], points[-1])
+    assert weighed(study)[0].shares[0] is not None
 
 
 RELU, SIGMOID = "optim.eta when model.activation=relu", "optim.eta when model.activation=sigmoid"
@@ -91,11 +113,11 @@ def conditional() -> Any:
 
 
 def test_a_parameter_that_only_some_trials_have_is_assessed_among_those() -> None:
-    found = {one.dimension.label: one for one in importances(conditional())}
+    found = {one.dimension.label: one for one in weighed(conditional())}
     assert found["model.activation"].trials == 40
     assert (found[RELU].trials, found[SIGMOID].trials) == (20, 20)
-    assert (found[RELU].share or 0) > 0.9
-    assert found[SIGMOID].share is None  # these trials all have the same value
+    assert (found[RELU].shares[0] or 0) > 0.9
+    assert found[SIGMOID].shares[0] is None  # these trials all have the same value
 
 
 def test_domains_of_one_key_are_dimensions_of_their_own_and_one_key() -> None:

@@ -135,8 +135,14 @@ class TestText:
         for state, count in (("COMPLETE", 1), ("FAIL", 1), ("KILLED", 1)):
             assert f"| {state} | {count} | " in shown
         assert "Killed and started again: trial 0." in shown
-        assert "Trial 1 failed" in shown
+        assert "Failed: trial 1, with `optim.eta=0.1 " in shown
         assert "ValueError: <too> much" in shown
+
+    def test_trials_that_failed_alike_are_told_once(self, tmp_path: Path) -> None:
+        trials = [trial(place, {}, [], state=TrialState.FAIL, reason="Error: the same") for place in range(3)]
+        shown = section(made(trials, settings={}), tmp_path, "States")
+        assert "Failed: trials 0, 1, 2, the first with `optim.eta" in shown
+        assert shown.count("Error: the same") == 1
 
     def test_an_unfinished_study_says_so(self, tmp_path: Path) -> None:
         assert "**The study is not finished**" in text(made([trial(0)], settings={"n_trials": 2}), tmp_path)
