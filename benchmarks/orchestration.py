@@ -1,0 +1,273 @@
+"""What a study costs beside its training: ask, three reports, tell and the runs in MLflow, with nothing to be trained.
+
+A study of 5,000 trials in six dimensions (tree-structured Parzen estimator, SQLite, one trial asked at a time) is
+carried through from its first trial. The trials before a mark are measured one by one: by the clock, median with
+smallest and largest, and in processor time of the whole process (the tracking's thread included), mean a trial. Beside
+it stand Optuna's own storage and sampler on a copy of the same database, used by `study.ask` and `study.tell`.
+
+    python -m benchmarks.orchestration                     5,000 trials with and without MLflow; about ten minutes
+    python -m benchmarks.orchestration --tracking none     without MLflow only; about three
+"""
+
+import argparse
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import optuna
+
+from benchmarks import command
+from benchmarks.measure import Sample, number
+from benchmarks.report import Report
+from src.command_line import composed
+from src.config import RunConfig, parse
+from src.result import Result
+from src.sweep.settings import StudySettings
+from src.sweep.space import Space
+from src.sweep.study import Ask, Study, open_study
+from src.sweep.tpe import QuickTPESampler
+
+TRIALS, MARKS, WINDOW = 5_000, (100, 1_000, 5_000), 50  # WINDOW trials before each mark are measured
+EPOCHS = 3
+GOAL_MILLISECONDS = 20
+OWN_TRIALS = 10  # of Optuna's own, after one that fills its caches
+PARTS = ("ask", "reports", "tell", "log")
+
+PARAMS = {
+    "optim.eta": "tag(log, interval(0.001, 3))",
+    "optim.lambda_": "tag(log, interval(0.001, 10))",
+    "optim.momentum": "interval(0, 0.95)",
+    "model.dropout": "interval(0, 0.8)",
+    "batch_size": "tag(log, int(interval(1, 100)))",
+    "model.activation": "sigmoid,tanh,relu",
+}
+
+
+def value_of(params: dict[str, Any]) -> float:
+    """A test function with one best point, 1; no noise."""
+    distance: float = (
+        abs(params["optim.eta"] - 0.1)
+        + abs(params["optim.lambda_"] - 1) / 3
+        + abs(params["optim.momentum"] - 0.5)
+        + abs(params["model.dropout"] - 0.3)
+        + abs(params["batch_size"] - 10) / 50
+    )
+    value: float = 1 / (1 + distance) - 0.1 * (params["model.activation"] != "relu")
+    return value
+
+
+@dataclass
+class Meter:
+    """Milliseconds of the parts of each trial before one mark."""
+
+    parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    processor: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Takes the time of what is done inside."""
+        start = time.perf_counter()
+        yield
+        self.parts[name].append((time.perf_counter() - start) * 1000)
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """The same for a whole trial, and its processor time."""
+        start = time.process_time()
+        with self.part("all"):
+            yield
+        self.processor.append((time.process_time() - start) * 1000)
+
+    def row(self) -> list[object]:
+        """The parts, the whole, and the processor's mean."""
+        taken = [Sample(tuple(self.parts[name])) if name in self.parts else "–" for name in (*PARTS, "all")]
+        return [*taken, number(fmean(self.processor))]
+
+    def verdict(self) -> str:
+        """Whether a trial's median is within the goal."""
+        median = Sample(tuple(self.parts["all"])).median
+        return "met" if median <= GOAL_MILLISECONDS else "not met"
+
+
+class Tracked:
+    """The runs in MLflow that a study's trials leave, as the trials of a sweep do."""
+
+    def __init__(self, folder: Path, uid: str) -> None:
+        from src.results.sweep_tracking import StudyTracker
+
+        content = composed(["+exp=shallow", "data=digits"])
+        content["tracking"]["uri"] = f"sqlite:///{folder}/mlflow.db"
+        self._config: RunConfig = parse(content)
+        self._folder = folder
+        self._study = StudyTracker(self._config, folder, study="benchmark", uid=uid, params=PARAMS, say=print)
+
+    def log(self, ask: Ask, value: float) -> None:
+        """A trial of one member: its curve and its result."""
+        trial = self._study.trial(
+            self._config,
+            self._folder / "trial",
+            number=ask.number,
+            place=ask.place,
+            attempt=ask.attempt,
+            label=" ".join(ask.overrides),
+            dataset="digits",
+            device="cpu",
+            seeds=[0],
+        )
+        rows = [
+            {"epoch": epoch, "train/cost": 1 / epoch, "validation/accuracy": value, "validation/cost": 1 / epoch}
+            for epoch in range(1, EPOCHS + 1)
+        ]
+        for row in rows:
+            trial.epoch([row])
+        result = Result({}, 0, "FINISHED", rows, EPOCHS, value, value, 0.1, "digits", "cpu")
+        trial.finish([result], None, ())
+        self._study.progress({"done": ask.place + 1, "best": value})
+
+    def finish(self) -> float:
+        """Seconds until everything is written."""
+        start = time.perf_counter()
+        self._study.finish("FINISHED")
+        return time.perf_counter() - start
+
+
+def main() -> None:
+    """The command."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    options = _options()
+    report = Report("Orchestration, milliseconds a trial (median, smallest–largest)", options.quick)
+    for tracking in options.tracking:
+        with TemporaryDirectory() as folder:
+            _carry_through(report, Path(folder), tracking, options)
+    _compare_samplers(report, options)
+    report.save(options.json)
+
+
+def _options() -> argparse.Namespace:
+    parser = command.parser("orchestration", __doc__)
+    parser.add_argument("--trials", type=command.at_least_one, default=TRIALS, help=f"how many ({TRIALS:,})")
+    parser.add_argument("--tracking", type=command.listed("none mlflow"), default=["none", "mlflow"])
+    options = parser.parse_args()
+    options.window, options.own, options.seeds, options.each = WINDOW, OWN_TRIALS, 5, 100
+    if options.quick:
+        options.trials, options.window, options.own, options.seeds, options.each = 24, 6, 2, 1, 14
+    options.marks = [mark for mark in MARKS if mark < options.trials] + [options.trials]
+    return options
+
+
+def _carry_through(report: Report, folder: Path, tracking: str, options: argparse.Namespace) -> None:
+    """One study from its first trial to its last, measured before each mark."""
+    database = folder / "studies.db"
+    settings = StudySettings(study_name="benchmark", storage=f"sqlite:///{database}", n_trials=options.trials)
+    rows, raw = [], {}
+    with open_study(settings, Space.parse(PARAMS), {}, print) as study:
+        tracked = Tracked(folder, study.uid) if tracking == "mlflow" else None
+        done = 0
+        for mark in options.marks:
+            meter = _train(study, tracked, mark - done, options.window)
+            done = mark
+            rows.append([f"{mark:,}", *meter.row(), f"{GOAL_MILLISECONDS}: {meter.verdict()}"])
+            raw[str(mark)] = {**meter.parts, "processor": meter.processor}
+            if tracked is None:
+                own = _optuna_alone(database, options.own)
+                rows.append([f"{mark:,}, Optuna alone", *own.row(), ""])
+                raw[f"{mark}, Optuna alone"] = {**own.parts, "processor": own.processor}
+        late = tracked.finish() if tracked else 0.0
+    report.say("With MLflow:" if tracked else "Without tracking:")
+    report.table(["trials", "ask", "3 reports", "tell", "log", "all", "processor", "goal"], rows, raw)
+    if tracked:
+        report.say(f"The last runs were written {late:.1f} s after the last trial.")
+    else:
+        start = time.process_time()
+        open_study(settings, Space.parse(PARAMS), {}, lambda _: None).close()
+        report.say(f"Opening the study again: {time.process_time() - start:.2f} s of processor time.")
+
+
+def _train(study: Study, tracked: Tracked | None, trials: int, window: int) -> Meter:
+    """So many more trials; the last `window` of them are measured."""
+    meter = Meter()
+    for left in range(trials, 0, -1):
+        if left == window:
+            meter = Meter()
+        with meter.trial():
+            with meter.part("ask"):
+                (ask,) = study.ask(1)
+            value = value_of(ask.params)
+            with meter.part("reports"):
+                for epoch in range(1, EPOCHS + 1):
+                    study.report(ask, epoch, value * (1 - 0.5**epoch))
+            with meter.part("tell"):
+                study.tell(ask, "COMPLETE", [value], _attrs(ask, value))
+            if tracked:
+                with meter.part("log"):
+                    tracked.log(ask, value)
+    return meter
+
+
+def _attrs(ask: Ask, value: float) -> dict[str, Any]:
+    """What a trial keeps in the study."""
+    member = {"seed": 0, "repeat": 0, "vote": 0, "status": "FINISHED", "best_epoch": EPOCHS, "epochs": EPOCHS}
+    accuracies = {"validation_accuracy": value, "test_accuracy": value}
+    about = {"label": " ".join(ask.overrides), "folder": f"multirun/benchmark/{ask.place}", "parameters": 1_000}
+    counts = {"max_epochs": EPOCHS, "epochs": EPOCHS, "seconds": 0.1, "test_accuracy": value}
+    return {**about, **counts, "members": [member | accuracies]}
+
+
+def _optuna_alone(database: Path, trials: int) -> Meter:
+    """Optuna's own storage and sampler on a copy of the database; the first of its trials is not counted."""
+    copied = database.with_name("copied.db")
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copied)) as target:
+        source.backup(target)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{copied}")
+    study = optuna.load_study(study_name="benchmark", storage=storage, sampler=optuna.samplers.TPESampler(seed=0))
+    distributions = Space.parse(PARAMS).distributions()
+    meter = Meter()
+    for index in range(trials + 1):
+        meter = Meter() if index == 1 else meter
+        with meter.trial():
+            with meter.part("ask"):
+                trial = study.ask(distributions)
+            value = value_of(trial.params)
+            with meter.part("reports"):
+                for epoch in range(1, EPOCHS + 1):
+                    trial.report(value * (1 - 0.5**epoch), epoch)
+            with meter.part("tell"):
+                for key, attr in _attrs(Ask(trial.number, 0, 0, {}, []), value).items():
+                    trial.set_user_attr(key, attr)
+                study.tell(trial, value)
+    storage.engine.dispose()
+    return meter
+
+
+def _compare_samplers(report: Report, options: argparse.Namespace) -> None:
+    """The best of so many trials on the test function: the quick sampler must not be a worse one."""
+    kinds: dict[str, Callable[..., optuna.samplers.BaseSampler]] = {
+        "here": QuickTPESampler,
+        "Optuna's TPESampler": optuna.samplers.TPESampler,
+        "at random": optuna.samplers.RandomSampler,
+    }
+    seeds = range(options.seeds)
+    best = {name: [_best(kind(seed=seed), options.each) for seed in seeds] for name, kind in kinds.items()}
+    rows = [[name, *(f"{value:.6f}" for value in values)] for name, values in best.items()]
+    report.say(f"Best of {options.each} trials on the test function, where 1 is the best there is:")
+    report.table(["sampler", *(f"seed {seed}" for seed in seeds)], rows, best)
+
+
+def _best(sampler: optuna.samplers.BaseSampler, trials: int) -> float:
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    distributions = Space.parse(PARAMS).distributions()
+    for _ in range(trials):
+        trial = study.ask(distributions)
+        study.tell(trial, value_of(trial.params))
+    return study.best_value
+
+
+if __name__ == "__main__":
+    command.run(main)
