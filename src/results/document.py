@@ -22,6 +22,7 @@ th, td { padding: .3rem .7rem; border-bottom: 1px solid #e4e4e4; text-align: lef
 th { border-bottom: 2px solid #999; font-weight: 600 } .right { text-align: right; white-space: nowrap }
 tbody tr:first-child.best td { background: #eef5fb } code, pre { font: .88em/1.45 ui-monospace, monospace }
 code { background: #f3f3f3; padding: .08em .3em; border-radius: 3px; overflow-wrap: anywhere }
+td:first-child code { white-space: nowrap }
 pre { background: #f3f3f3; padding: .7rem .9rem; overflow-x: auto; border-radius: 4px }
 blockquote { margin: 1rem 0; padding: .4rem 1rem; border-left: 4px solid #e69f00; background: #fff8ea }
 figure { margin: 1rem 0 } img { max-width: 100%; height: auto } figcaption { color: #555; font-size: .9rem }

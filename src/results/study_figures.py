@@ -28,8 +28,7 @@ MOST_SLICES = 12  # parameters with a panel of their own
 MOST_ELEMENTS = 10  # labels of a choice on an axis
 LONGEST_LABEL = 40  # characters of a line below an axis
 LONGEST_ELEMENT = 14  # characters of a label on an axis
-UPPER = 2 / 3  # the value axis reaches down from the best value…
-REACH = 4.0  # …so many times the distance between the best and this quantile
+REACH = 4.0  # the value axis reaches down from the best value so many times its distance to the median
 WIDE = 20.0  # the largest value of an axis over the smallest one, above which it is logarithmic
 JITTER = 0.05  # of the axis's height, so that lines through one element can be told apart
 GOLDEN = 0.6180339887  # multiples of it spread evenly over 0…1
@@ -272,7 +271,16 @@ def _seen(study: Study, quantity: Quantity, trial: Trial) -> float:
 
 
 def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
-    return _limits(quantity, [_value(quantity, trial) for trial in study.ranked])
+    """Ends of the value axis; the published setting is on it, unless that would shrink the rest to less than half."""
+    low, high = _limits(quantity, [_value(quantity, trial) for trial in study.ranked])
+    height, published = high - low, study.published
+    if published is not None and published.value is not None:
+        value = quantity.scaled(published.value)
+        if low - height < value < low:
+            low = value - 0.03 * height
+        elif high < value < high + height:
+            high = value + 0.03 * height
+    return low, high
 
 
 def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequence[Trial]], at: Any) -> None:
@@ -293,7 +301,7 @@ def _limits(quantity: Quantity, values: Sequence[float]) -> tuple[float, float]:
         return 0.0, 1.0
     signed = np.sort(np.array(values) if quantity.up else -np.array(values))
     best, worst = signed[-1], signed[0]
-    reach = REACH * (best - np.quantile(signed, UPPER))
+    reach = REACH * (best - np.median(signed))
     if reach > 0:
         worst = max(worst, best - reach)
     room = max(0.06 * (best - worst), 1e-3 * abs(best), 1e-9)

@@ -52,6 +52,15 @@ def test_trials_far_worse_lie_on_the_edge_and_are_counted(tmp_path: Path) -> Non
     assert ax.get_title(loc="right") == "2 worse ones lie on the edge"
 
 
+def test_the_published_setting_is_on_the_axis_where_that_leaves_room_for_the_rest(tmp_path: Path) -> None:
+    for published, shown in ((0.90, True), (0.10, False)):
+        values = [published, 0.97, 0.975, 0.98, 0.965]
+        study = made([trial(place, {}, [value]) for place, value in enumerate(values)], settings={"first": [{}]})
+        (ax,) = figures.history_figure(study, tmp_path / "h.png").axes
+        assert (ax.get_ylim()[0] < 100 * published) == shown
+        assert ax.get_title(loc="right") == ("" if shown else "1 worse one lies on the edge")
+
+
 def test_of_a_minimised_objective_the_low_values_are_shown(tmp_path: Path) -> None:
     values = [1.0, 0.5, 0.7, 0.6, 90.0]
     trials = [trial(place, {}, [], values=[value]) for place, value in enumerate(values)]
