@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from filelock import FileLock
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from src.config import masked
@@ -90,7 +91,7 @@ class _ServerLock:
     def __enter__(self) -> None:
         try:
             self._acquire(self._connected())
-        except Exception:  # a server closes connections that are idle for long
+        except DBAPIError:  # a server closes connections that are idle for long
             self.close()
             self._acquire(self._connected())
 
@@ -128,7 +129,13 @@ class _PostgresLock(_ServerLock):
         # A machine that vanishes closes no connection: its lock ends when the server's probes stay without an answer.
         for setting in ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3"):
             connection.execute(text(f"SET {setting}"))
-        self._ask(connection, "SELECT pg_advisory_lock(:key)", key=self._key)
+        connection.execute(text(f"SET lock_timeout = {round(1000 * WAIT_SECONDS)}"))
+        try:
+            self._ask(connection, "SELECT pg_advisory_lock(:key)", key=self._key)
+        except OperationalError as error:
+            if "lock timeout" not in str(error):
+                raise
+            raise UserError(_waited(masked(self._url))) from None
 
     def _release(self, connection: Connection) -> None:
         self._ask(connection, "SELECT pg_advisory_unlock(:key)", key=self._key)
@@ -149,6 +156,6 @@ class _MysqlLock(_ServerLock):
 
 def _waited(where: str) -> str:
     return (
-        f"{where}: another process has held the study's lock for {WAIT_SECONDS // 60} minutes. Is one of its processes "
-        "stopped (Ctrl-Z)? Let it go on or end it, then start this command again: no trial is lost."
+        f"{where}: another process has held the study's lock for {WAIT_SECONDS} s. Is one of its processes stopped "
+        "(Ctrl-Z)? Let it go on or end it, then start this command again: no trial is lost."
     )

@@ -30,10 +30,8 @@ class Places:
     _fresh: int = 0  # no place before this one is unused
 
     def see(self, trial: FrozenTrial) -> None:
-        """Takes note of a trial, new or changed; one without a place is none of ours."""
-        place = trial.user_attrs.get("place")
-        if place is None:
-            return
+        """Takes note of a trial, new or changed."""
+        place = trial.user_attrs["place"]
         before = self.latest.get(place)
         if before is not None and before.user_attrs["attempt"] > trial.user_attrs["attempt"]:
             return

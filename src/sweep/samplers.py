@@ -26,7 +26,6 @@ from src.sweep.settings import StudySettings
 from src.sweep.tpe import QuickTPESampler
 
 _PRUNERS: dict[str, type[BasePruner]] = {
-    "none": NopPruner,
     "median": MedianPruner,
     "percentile": PercentilePruner,
     "asha": SuccessiveHalvingPruner,
@@ -62,7 +61,9 @@ def make_sampler(settings: StudySettings, *, conditional: bool) -> BaseSampler:
 
 
 def make_pruner(settings: StudySettings) -> BasePruner:
-    """The pruner. Raises ConfigError for impossible options."""
+    """The pruner. Raises ConfigError for impossible options; `none` has none, whatever a file says."""
+    if settings.pruner == "none":
+        return NopPruner()
     options: dict[str, Any] = {"percentile": 25.0} if settings.pruner == "percentile" else {}
     with quiet(), _checked("pruner", settings.pruner):
         return _PRUNERS[settings.pruner](**(options | settings.pruner_options))
@@ -79,27 +80,26 @@ def reseed(sampler: BaseSampler, seed: list[int]) -> None:
 
 @contextmanager
 def sampling(sampler: BaseSampler) -> Iterator[None]:
-    """Around a suggestion: without warnings, and a Gaussian process on one thread.
+    """Around a suggestion: a Gaussian process gets one thread.
 
     Its matrices are so small that threads only wait for each other: 80 ms on one thread, 380 on two.
     """
-    with quiet():
-        if not isinstance(sampler, GPSampler):
-            yield
-            return
-        import torch
+    if not isinstance(sampler, GPSampler):
+        yield
+        return
+    import torch
 
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's warnings: the options that it calls experimental are used knowingly, and tested here."""
+    """Without Optuna's warnings: the parts that it calls experimental are used knowingly, and tested here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

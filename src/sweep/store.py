@@ -12,14 +12,17 @@ only reports of trials that start anew anyway.
 import json
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Table, delete, event, func, insert, or_, select, update
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from src.config import masked
 from src.error import UserError
@@ -185,31 +188,28 @@ def connect(url: str) -> RDBStorage:
 
     Raises UserError where there is no such database, no driver for it or nothing to reach.
     """
+    here = f"hydra.sweeper.storage = {masked(url)!r}"
     try:
         file = sqlite_file(url)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-        lock = study_lock(url, "tables")
-        try:
-            with lock:
-                return _opened(url, file is not None)
-        finally:
-            lock.close()
+        elif make_url(url).get_backend_name() == "sqlite":
+            raise UserError(f"{here}: a study in memory ends with its process; accepted: sqlite:///FOLDER/FILE.db")
+        with closing(study_lock(url, "tables")) as lock, lock:
+            return _opened(url, file is not None)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise UserError(f"hydra.sweeper.storage = {masked(url)!r}: is no address of a database: {error}") from None
+        raise UserError(f"{here}: is no address of a database: {error}") from None
     except ImportError as error:
-        raise UserError(
-            f"hydra.sweeper.storage = {masked(url)!r}: needs a driver that is not installed ({error}); for PostgreSQL: "
-            "pip install -e '.[postgresql]'"
-        ) from None
-    except (OperationalError, OSError) as error:
+        hint = "for PostgreSQL: pip install -e '.[postgresql]'"
+        raise UserError(f"{here}: needs a driver that is not installed ({error}); {hint}") from None
+    except (DBAPIError, StorageInternalError, OSError, RuntimeError) as error:  # RuntimeError: of another Optuna
         reason = " ".join(str(getattr(error, "orig", error)).split())
-        raise UserError(f"hydra.sweeper.storage = {masked(url)!r}: cannot be opened: {reason}") from None
+        raise UserError(f"{here}: cannot be opened: {reason}") from None
 
 
 def _opened(url: str, is_file: bool) -> RDBStorage:
     if not is_file:
-        return RDBStorage(url)
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})  # a server closes connections that are idle
     storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
     # Readers and the writer do not wait for each other, and a commit costs one write instead of several. What a killed
     # process has committed stays; a machine that loses power may lose its last second, never more.

@@ -21,6 +21,7 @@ import copy
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,6 +45,8 @@ REFRESH_SECONDS = 2.0  # a report looks for other processes' news this often, an
 State = Literal["COMPLETE", "PRUNED", "FAIL", "KILLED"]
 Kind = Literal["COMPLETE", "PRUNED", "FAIL", "KILLED", "RUNNING"]
 Entry = tuple[int, list[float], dict[str, Any]]  # place, a value for each objective, params
+
+_TAKEN = "trial {}: another process had taken it over, so this result is not used"
 
 # Notes that belong to one attempt; an attempt with the same parameters starts without them.
 _OF_ONE_ATTEMPT = ("completed_rung_", "constraints", "fixed_params")
@@ -85,9 +88,14 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = connect(settings.storage)
     lock = study_lock(settings.storage, settings.study_name)
-    with lock:
-        study_id, uid = identities.agree(storage, settings, space, dict(identity))
-        return Study(settings, space, Store(storage, study_id), lock, uid, say)
+    try:
+        with lock:
+            study_id, uid = identities.agree(storage, settings, space, dict(identity))
+            return Study(settings, space, Store(storage, study_id), lock, uid, say)
+    except BaseException:
+        storage.engine.dispose()
+        lock.close()
+        raise
 
 
 class Study:
@@ -182,8 +190,11 @@ class Study:
     def report(self, ask: Ask, step: int, value: float) -> bool:
         """The value of a running trial in an epoch (`step`, from 1); True: end it, and tell PRUNED.
 
-        A step that was reported before is ignored. Nothing is pruned where there are several objectives.
+        A step that was reported before is ignored. Nothing is pruned where there are several objectives. True as well
+        where another process has taken the place over.
         """
+        if self._is_taken(ask):
+            return True
         steps = self._steps.setdefault(ask.number, set())
         if step in steps:
             return False
@@ -192,11 +203,14 @@ class Study:
         if len(self.settings.objectives) == 1:
             if time.monotonic() - self._looked > REFRESH_SECONDS:
                 self._catch_up()
-            with quiet():
+            with quiet() if self.settings.pruner == "wilcoxon" else nullcontext():
                 self._mine[ask.number].report(value, step)
                 prune = bool(self._mine[ask.number].should_prune())
         self._store.queue(self._identifiers[ask.number], step, value, self._mirror.take_notes(ask.number))
         return prune
+
+    def _is_taken(self, ask: Ask) -> bool:
+        return ask.number not in self._mine and is_killed(self._mirror.get_trial(ask.number))
 
     def note(self, ask: Ask, attrs: Mapping[str, Any]) -> None:
         """Keeps something about a running trial, such as the folder that it writes to."""
@@ -219,20 +233,22 @@ class Study:
         them. The value of a PRUNED trial is the last one reported. FAIL: it raised. KILLED: it was interrupted, its
         place is asked again. Where another process has taken the place over, the result is not used, and `say` says so.
         """
+        if self._is_taken(ask):
+            self._say(_TAKEN.format(ask.place))
+            return
         self._set_constraints(ask, state, values, attrs)
         outcome = TrialState.FAIL if state == "KILLED" else TrialState[state]
         if state == "KILLED":
             attrs = {**attrs, "killed": True}
             self._mirror.set_trial_user_attr(ask.number, "killed", True)
-        with quiet():
-            self._study.tell(ask.number, values if state == "COMPLETE" else None, outcome)
+        self._study.tell(ask.number, values if state == "COMPLETE" else None, outcome)
         del self._mine[ask.number]
         self._steps.pop(ask.number, None)
         ended, notes = self._mirror.get_trial(ask.number), self._mirror.take_notes(ask.number)
         if self._store.finish(self._identifiers[ask.number], outcome, ended.values or (), attrs, notes):
             self._saw(ended)
             return
-        self._say(f"trial {ask.place}: another process had taken it over, so this result is not used")
+        self._say(_TAKEN.format(ask.place))
         self._load()
 
     def _set_constraints(self, ask: Ask, state: State, values: list[float] | None, attrs: Mapping[str, Any]) -> None:
@@ -246,13 +262,15 @@ class Study:
 
     def close(self) -> None:
         """Trials that still run here are told KILLED; then all that was opened is closed."""
-        for number in list(self._mine):
-            attrs = self._mirror.get_trial(number).user_attrs
-            self.tell(Ask(number, attrs["place"], attrs["attempt"], {}, []), "KILLED")
-        self._pulse.close()
-        self._worker.close()
-        self._store.close()
-        self._lock.close()
+        try:
+            for number in list(self._mine):
+                attrs = self._mirror.get_trial(number).user_attrs
+                self.tell(Ask(number, attrs["place"], attrs["attempt"], {}, []), "KILLED")
+        finally:
+            self._pulse.close()
+            self._worker.close()
+            self._lock.close()
+            self._store.close()
 
     def __enter__(self) -> "Study":
         return self
@@ -277,7 +295,7 @@ class Study:
         )
 
     def states(self) -> dict[int, Kind]:
-        """How each trial ended, by number."""
+        """How each trial of ours ended, by number."""
         return dict(self._kinds)
 
     def attrs(self, number: int) -> dict[str, Any]:
@@ -290,7 +308,7 @@ class Study:
 
     def front(self) -> list[Entry]:
         """The complete trials that keep the constraints and that no other one beats in all objectives [Pareto]."""
-        return [self._entry(trial) for trial in self._study.best_trials if _may_be_best(trial)]
+        return [self._entry(trial) for trial in self._study.best_trials if trial.number in self._kinds]
 
     def _entry(self, trial: FrozenTrial) -> Entry:
         return trial.user_attrs["place"], list(trial.values), self.space.params(trial.params)
@@ -357,7 +375,9 @@ class Study:
         self._looked = time.monotonic()
 
     def _saw(self, trial: FrozenTrial) -> None:
-        """Takes note of a trial, new or changed."""
+        """Takes note of a trial, new or changed; one that another program has added is none of ours."""
+        if "place" not in trial.user_attrs:
+            return
         self._places.see(trial)
         kind = _kind(trial)
         self._failed += (kind == "FAIL") - (self._kinds.get(trial.number) == "FAIL")
@@ -403,5 +423,4 @@ def _kind(trial: FrozenTrial) -> Kind:
 
 
 def _may_be_best(trial: FrozenTrial) -> bool:
-    ours = trial.state == TrialState.COMPLETE and "place" in trial.user_attrs
-    return ours and all(violation <= 0 for violation in trial.constraints.values())
+    return trial.state == TrialState.COMPLETE and all(violation <= 0 for violation in trial.constraints.values())

@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from src.config import ConfigError
 from src.error import UserError
+from src.sweep import lock as locks
 from src.sweep import study as studies
 from src.sweep.space import Space
 from src.sweep.study import open_study
@@ -200,6 +201,24 @@ def test_a_result_that_comes_too_late_is_not_used(tmp_path, monkeypatch):
         assert "trial 0: another process had taken it over" in said[-1]
         assert slow.counts().complete == 1
         assert slow.best() == (0, [accuracy(ask.params)], ask.params)
+    check_finished(settings)
+
+
+def test_a_trial_that_was_taken_over_is_to_end(tmp_path, monkeypatch):
+    settings = in_file(tmp_path, n_trials=2)
+    said = []
+    with open_study(settings, Space.parse(PARAMS), {}, said.append) as slow:
+        one, two = slow.ask(2)
+        with monkeypatch.context() as patch:
+            patch.setattr(studies, "lives", lambda worker: False)
+            with open_study(settings, Space.parse(PARAMS), {}, said.append) as quick:
+                for ask in quick.ask(2):
+                    train(quick, ask)
+        slow.tell(one, "FAIL")  # only now does it learn what has happened
+        assert slow.report(two, 1, 0.5) is True
+        slow.tell(two, "PRUNED")
+        assert sum("had taken it over" in line for line in said) == 2
+        assert slow.counts().failed == 0
     check_finished(settings)
 
 
@@ -458,6 +477,7 @@ def test_a_trial_that_another_tool_adds_takes_no_place(tmp_path):
         for ask in study.ask(2):
             train(study, ask)
         assert study.reason_to_stop() == "all 4 trials are done"
+        assert study.states() == {0: "COMPLETE", 1: "COMPLETE", 3: "COMPLETE", 4: "PRUNED"}
     assert [trial.user_attrs.get("place") for trial in stored(settings)] == [0, 1, None, 2, 3]
 
 
@@ -465,6 +485,8 @@ def test_a_trial_that_another_tool_adds_takes_no_place(tmp_path):
     ("storage", "words"),
     [
         ("nosuch://host/base", "is no address of a database"),
+        ("sqlite://", "a study in memory ends with its process"),
+        ("sqlite:///:memory:", "accepted: sqlite:///FOLDER/FILE.db"),
         ("sqlite:////proc/no/such/folder/studies.db", "cannot be opened"),
         ("postgresql://user:secret@127.0.0.1:1/base", r"user:\*\*\*@127.0.0.1:1/base"),
     ],
@@ -475,3 +497,19 @@ def test_a_store_that_cannot_be_opened_is_an_error_with_its_address(storage, wor
         opened(settings)
     assert "secret" not in str(caught.value)
     assert "hydra.sweeper.storage" in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_an_error_with_its_name(tmp_path):
+    settings = in_file(tmp_path)
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "studies.db").write_text("no database, but long enough to be read as one" * 9)
+    with pytest.raises(UserError, match=r"studies.db': cannot be opened: file is not a database"):
+        opened(settings)
+
+
+def test_a_lock_that_is_held_too_long_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
+    settings = in_file(tmp_path)
+    with opened(settings), locks.study_lock(settings.storage, "study"):
+        monkeypatch.setattr(locks, "WAIT_SECONDS", 0.01)
+        with pytest.raises(UserError, match=r"studies.db.lock: .* held the study's lock .* no trial is lost"):
+            opened(settings)

@@ -7,11 +7,14 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from src.error import UserError
+from src.sweep import lock as locks
 from src.sweep.settings import StudySettings
 from tests.sweep.children import PROCESSES, check_finished, crash, in_file, start, stored, work
 
@@ -105,3 +108,13 @@ def test_a_study_in_postgresql_goes_on_after_a_kill(server):
     _train(settings, 2)
     check_finished(settings)
     assert len(stored(settings)) == 6 + 3
+
+
+def test_a_lock_that_is_held_too_long_in_postgresql_is_an_error(server, monkeypatch):
+    monkeypatch.setattr(locks, "WAIT_SECONDS", 0.01)
+    one, two, other = (locks.study_lock(server, name) for name in ("study", "study", "other"))
+    with closing(one), closing(two), closing(other), one:
+        with other:
+            pass
+        with pytest.raises(UserError, match=r"held the study's lock .* no trial is lost"), two:
+            pass
