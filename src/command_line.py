@@ -123,30 +123,6 @@ def is_multirun(arguments: list[str]) -> bool:
     return any(re.fullmatch(r"--multirun|-[a-z]*m[a-z]*", argument) for argument in arguments)
 
 
-def check_sweep(arguments: list[str]) -> None:
-    """Raises ConfigError for a sweep any of whose combinations cannot run, so that none starts before all are right."""
-    if any(one.lstrip("+").split("=")[0] in ("sweeps", "hydra/sweeper") for one in arguments):
-        return  # a study checks itself: src/sweep/launch.py
-
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    from src.config import ConfigError, parse
-
-    typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
-    overrides = OverridesParser.create().parse_overrides(typed)
-    problems = list[str]()
-    for batch in BasicSweeper.split_arguments(overrides, max_batch_size=None):
-        for combination in batch:
-            try:
-                parse(composed([one for one in combination if not one.startswith("hydra")]))
-            except ConfigError as error:
-                problems += [line.strip() for line in str(error).splitlines()[1:]]
-    if problems:
-        listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
-        raise ConfigError(f"This sweep holds combinations that cannot run, nothing was started:\n{listed}")
-
-
 def composed(overrides: list[str]) -> Any:
     """The configuration that these overrides make, as nested dictionaries."""
     return OmegaConf.to_container(_composed(overrides), resolve=True)

@@ -44,8 +44,6 @@ def main() -> None:
         if text is not None:
             print(text)
             return
-        if command_line.is_multirun(sys.argv[1:]):
-            command_line.check_sweep(sys.argv[1:])
         _job()
     except TrialFailed as error:
         _stop(str(error), FAILED)

@@ -57,7 +57,6 @@ class OptunaSweeper(Sweeper):
         from src.sweep.launch import study_in_batches
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)
-        raw |= {key: {} for key in ("sampler_options", "pruner_options") if raw[key] is None}
         sweep = settings.parse(raw, arguments)
         if hasattr(self.starts, "study"):
             return self.starts.study(sweep)

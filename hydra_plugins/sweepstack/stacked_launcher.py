@@ -34,11 +34,13 @@ class StackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Trains the jobs; one JobReturn each, in their order."""
+        from src.sweep.job import Returned
         from src.sweep.launch import Composer, launch_each, launch_grid
 
         composer = Composer(self.hydra_context, self.config, self.task_function)
         if composer.makes_jobs:
-            return launch_grid(composer, job_overrides, initial_job_idx, self.max_members)
+            returned = launch_grid(composer, job_overrides, initial_job_idx, self.max_members)
+            return [Returned(**vars(one)) for one in returned]
         return launch_each(composer, job_overrides, initial_job_idx)
 
     def study(self, sweep: Any) -> None:

@@ -130,6 +130,7 @@ def parse(raw: dict[str, Any], overrides: Iterable[str] = ()) -> Sweep:
     Raises ConfigError that lists every problem.
     """
     content = {key: value for key, value in raw.items() if key != "_target_"}
+    content = {key: value for key, value in content.items() if value is not None or not key.endswith("_options")}
     problems: list[str] = []
     settings = _settings(content, problems)
     hook = _hook(settings, problems)
@@ -202,6 +203,8 @@ def _option_problems(content: dict[str, Any], kind: str, known: dict[str, type[S
     options = content.get(f"{kind}_options", {})
     if schema is None or not isinstance(options, dict):
         return []  # the settings' own check says so
+    if not schema.model_fields and kind == "pruner":
+        return []  # pruner=none on the command line turns off the one in a file, whose options stay
     try:
         schema.model_validate(options)
     except ValidationError as error:

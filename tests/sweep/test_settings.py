@@ -21,7 +21,8 @@ not_finite = st.sampled_from([math.nan, math.inf, -math.inf])
 no_number = st.one_of(words, st.lists(st.integers(), max_size=2), st.booleans(), not_finite)
 no_option = st.one_of(words, st.integers(), st.none(), st.lists(words, max_size=1))
 no_text = st.one_of(st.integers(), st.lists(words, max_size=1), st.booleans())
-no_dictionary = st.one_of(words, st.integers(), st.none(), st.lists(st.integers(), max_size=2))
+no_options = st.one_of(words, st.integers(), st.lists(st.integers(), max_size=2))
+no_dictionary = st.one_of(no_options, st.none())
 
 
 def at_least(low):
@@ -35,10 +36,10 @@ BAD = {
     "timeout_minutes": st.one_of(no_number, st.floats(max_value=0, allow_nan=False)),
     "target": st.one_of(no_number, st.floats(1, 100, exclude_min=True), st.floats(max_value=0, allow_nan=False)),
     "sampler": no_option,
-    "sampler_options": no_dictionary,
+    "sampler_options": no_options,
     "seed": st.one_of(at_least(0), st.integers(min_value=2**32)),
     "pruner": no_option,
-    "pruner_options": no_dictionary,
+    "pruner_options": no_options,
     "objectives": st.one_of(no_dictionary, st.just([]), st.lists(words, min_size=1, max_size=2), st.just({})),
     "constraints": st.one_of(words, st.integers(), st.none(), st.lists(words, min_size=1, max_size=2)),
     "first": st.one_of(words, st.integers(), st.lists(st.integers(), min_size=1, max_size=2)),
