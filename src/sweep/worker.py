@@ -18,6 +18,8 @@ from typing import Any
 BEAT_SECONDS = 20.0
 HEARTBEAT_SECONDS = 120.0  # without a beat: six are missing
 
+_PROCESSES = Path("/proc")  # Linux; other systems have none
+
 # Tokens of the workers that are open in this process: one that is not, but names this process, was left open.
 _OPEN: set[str] = set()
 
@@ -50,7 +52,7 @@ def lives(worker: dict[str, Any]) -> bool | None:
 
 def machine() -> str:
     """A name that differs between machines, between two starts of one, and between containers."""
-    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    boot, space = _PROCESSES / "sys/kernel/random/boot_id", _PROCESSES / "self/ns/pid"
     parts = [platform.node()]
     if boot.exists() and space.exists():
         parts += [boot.read_text().strip(), space.readlink().name]
@@ -59,17 +61,17 @@ def machine() -> str:
 
 def process_start(pid: int) -> str | None:
     """When a process started, in the system's own words; None where there is no such process, or no way to know."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
+    if (_PROCESSES / "self/stat").exists():
         try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
+            fields = (_PROCESSES / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
         except OSError:
             return None
         return None if fields[0] in "ZX" else fields[19]  # state, start in ticks since the machine's start [proc(5)]
     if os.name != "posix":
         return None
-    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return shown.stdout.strip() or None
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    state, _, start = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().partition(" ")
+    return None if state.startswith("Z") else start.strip() or None
 
 
 class Pulse:
