@@ -89,9 +89,13 @@ def explain(arguments: list[str], error: Exception) -> str:
     multirun = is_multirun(arguments)
     for argument in arguments:
         match = re.fullmatch(r"[+~]*([\w./@]+)=(.*)", argument, flags=re.DOTALL)
-        if match is None or argument.startswith("hydra"):
+        if match is None:
             continue
         key, value = match.groups()
+        if key.startswith("hydra.sweeper."):
+            problems += _sweeper_problem(key, arguments)
+        if key.startswith("hydra"):
+            continue
         if key in groups:
             swept = value.split(",") if multirun else [value]
             if not set(swept) <= set(groups[key]):
@@ -116,6 +120,19 @@ def explain(arguments: list[str], error: Exception) -> str:
     return "\n".join(
         ["The command cannot be read, nothing was started:", *(f"  {line}" for line in [*problems, message])]
     )
+
+
+def _sweeper_problem(key: str, arguments: list[str]) -> list[str]:
+    """What is wrong with a key of hydra.sweeper, if anything."""
+    from src.config import unknown_key
+    from src.sweep.settings import StudySettings
+
+    known = [f"hydra.sweeper.{name}" for name in StudySettings.model_fields]
+    if not key.startswith(tuple(known)):
+        return [unknown_key(key, known)]
+    if any(one.lstrip("+").split("=")[0] in ("sweeps", "hydra/sweeper") for one in arguments):
+        return []
+    return [f"{key}: a study has this key; write hydra/sweeper=optuna, or +sweeps=NAME, besides"]
 
 
 def is_multirun(arguments: list[str]) -> bool:

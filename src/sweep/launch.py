@@ -200,6 +200,8 @@ def all_checked(composer: Composer, composed: Sequence[DictConfig], what: str) -
         except ConfigError as error:
             problems += [line.strip() for line in str(error).splitlines()[1:]]
     if problems:
+        hint = "; in a search space: int(interval(LOW, HIGH))"
+        problems = [f"{one}{hint if 'must be a whole number' in one else ''}" for one in problems]
         listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
         raise ConfigError(f"This {what} holds combinations that cannot run, nothing was started:\n{listed}")
     return configs
