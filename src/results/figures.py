@@ -2,47 +2,28 @@
 
 Every function draws one figure, writes it and returns it (matplotlib's objects, so that tests can look at what was
 drawn). What is not finite is left out of a line, and the legend says where nothing was left. Results without a history
-are skipped. Colours are Okabe and Ito's, which colour-blind readers can tell apart (jfly.uni-koeln.de/color, 2008).
+are skipped.
 
 Legend: N images, H × W pixels, M maps, C input channels, F side of a local receptive field, E epochs.
 """
 
 import math
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from src.result import Result
+from src.results.canvas import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILLION, page
 from src.results.vote import NO_ANSWER, Vote
 from src.results.vote import vote as take_vote
 
-DPI = 150
-STYLE = {
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "figure.titlesize": 13,
-    "legend.fontsize": 10,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.parse_math": False,  # a name with two dollar signs is a name
-}
-BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555",
-)  # fmt: skip
-COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY)
 DASHES = ("-", "--", ":", "-.")  # by turns, once the colours are used up
 PAPER = "#DCE6F0"  # between pictures: neither ink nor white
 
@@ -50,7 +31,6 @@ FEW = 5  # so many members get a line and a legend entry each; more are thin lin
 MOST_ERRORS = 40  # misclassified images shown, 5 rows of 8 [N6, conv.py plot_errors]
 ERROR_COLUMNS = 8
 GRID_ASPECT = 5 / 4  # columns to rows: 20 filters are 5×4, 40 are 8×5 [N6]
-TITLE_LETTERS = 8.5  # letters of the title's size that fit in an inch
 LONGEST_LABEL = 70  # characters of a name in a legend
 NARROW_LABEL = 30  # characters up to which two names stand side by side
 CUT_BELOW = 0.05  # share of the smallest accuracies that may lie below the axis…
@@ -103,7 +83,7 @@ def accuracy_figure(results: Sequence[Result], path: Path) -> Figure:
 
     Up to FEW members have a legend entry each, more are thin lines around the mean of those still training.
     """
-    with _page(path, (9, 5.5), f"{_about(results)}: validation accuracy by epoch") as figure:
+    with page(path, (9, 5.5), f"{_about(results)}: validation accuracy by epoch") as figure:
         ax = figure.add_subplot()
         many = len(results) > FEW
         for place, result in enumerate(results):
@@ -134,7 +114,7 @@ def compare_figure(runs: Mapping[str, Sequence[Result]], path: Path, title: str)
     runs: what the legend calls each -> its members; the mean is over those still training at that epoch.
     """
     columns = 1 if len(runs) < 4 or max(map(len, runs)) > NARROW_LABEL else 2
-    with _page(path, (9, 5 + 0.3 * math.ceil(len(runs) / columns)), title) as figure:
+    with page(path, (9, 5 + 0.3 * math.ceil(len(runs) / columns)), title) as figure:
         ax = figure.add_subplot()
         legend = []  # given below, as matplotlib by itself leaves out a name that begins with _
         for place, (name, results) in enumerate(runs.items()):
@@ -163,7 +143,7 @@ def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
     there is some, so that early in training they lie below validation.
     """
     who = "" if len(results) == 1 else f", mean of {_counted(results)}"
-    with _page(path, (12, 8), f"{_about(results)}{who}: overfitting") as figure:
+    with page(path, (12, 8), f"{_about(results)}{who}: overfitting") as figure:
         axes = figure.subplots(2, 2)
         pairs = (("train, while training", "train", ORANGE, "--"), ("validation", "validation", BLUE, "-"))
         for label, split, colour, dash in pairs:
@@ -210,7 +190,7 @@ def filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
             f"{_count(maps, 'map')}, a tile each: its {channels} filters of {high}×{wide} pixels, "
             "one per input channel, row by row; dark = larger weight"
         )
-    with _page(path, _fitting(picture.shape, 6 if channels == 1 else 11, margin=1.4), title) as figure:
+    with page(path, _fitting(picture.shape, 6 if channels == 1 else 11, margin=1.4), title) as figure:
         ax = figure.add_subplot()
         finite = kernels[np.isfinite(kernels)]
         ends = {"vmin": finite.min(), "vmax": finite.max()} if finite.size else {}
@@ -229,7 +209,7 @@ def errors_figure(images: Tensor, given: Vote, path: Path, who: str) -> Figure:
     """
     errors, total = given.errors, int((given.answers != NO_ANSWER).sum())
     if not errors:
-        with _page(path, (7, 2.5), f"{who}: no test image misclassified") as figure:
+        with page(path, (7, 2.5), f"{who}: no test image misclassified") as figure:
             words = f"All {total:,} test images have the right answer."
             figure.text(0.5, 0.4, words, ha="center", va="center", fontsize=14)
         return figure
@@ -244,7 +224,7 @@ def errors_figure(images: Tensor, given: Vote, path: Path, who: str) -> Figure:
     picture = _mosaic(cells, gap=gap, columns=columns)
     title = f"{who}: {len(errors):,} of {total:,} test images misclassified{limit}"
     inches = max(1.5 * columns, 6)
-    with _page(path, _fitting(picture.shape, inches, margin=0.3), title) as figure:
+    with page(path, _fitting(picture.shape, inches, margin=0.3), title) as figure:
         ax = figure.add_subplot()
         ax.imshow(picture, cmap=matplotlib.colormaps["binary"].with_extremes(bad="white"), vmin=0, vmax=255)
         for place, error in enumerate(shown):
@@ -262,18 +242,6 @@ def errors_figure(images: Tensor, given: Vote, path: Path, who: str) -> Figure:
         _bare(ax)
         ax.set_xlabel("top right: true class; bottom right: given answer")
     return figure
-
-
-@contextmanager
-def _page(path: Path, size: tuple[float, float], title: str) -> Iterator[Figure]:
-    """A figure (size in inches) that is written to `path` on leaving; no pyplot, so no state and no window."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
-        FigureCanvasAgg(figure)
-        figure.suptitle(textwrap.fill(title, int(TITLE_LETTERS * size[0])))
-        yield figure
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
 
 
 def _about(results: Sequence[Result]) -> str:

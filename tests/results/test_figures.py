@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.result import Result
-from src.results import figures
+from src.results import canvas, figures
 from src.results.vote import Vote, vote
 
 NAN = math.nan
@@ -65,7 +65,7 @@ def a_vote(wrong: int, images: int = 50, classes: int = 10) -> tuple[torch.Tenso
 @pytest.fixture(autouse=True)
 def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """A layout in inches does not depend on the resolution, and the tests wait for the pixels."""
-    monkeypatch.setattr(figures, "DPI", 60)
+    monkeypatch.setattr(canvas, "DPI", 60)
 
 
 def title(figure: Figure) -> str:
@@ -82,7 +82,7 @@ def legend(holder: Axes | Figure) -> list[str]:
 def assert_picture(path: Path) -> None:
     """A png with ink on white, and no ink on its outermost pixels, where a label would have been cut."""
     pixels = matplotlib.image.imread(path)[..., :3]
-    assert pixels.shape[0] > 2 * figures.DPI
+    assert pixels.shape[0] > 2 * canvas.DPI
     assert pixels.min() < 0.5
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     assert border.min() == 1.0
