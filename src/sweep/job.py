@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn, JobStatus
+
 from src.config import RunConfig
 
 
@@ -17,3 +19,15 @@ class Job:
     number: int = 0
     label: str = ""  # what its overrides set differently from its neighbours', such as "eta=0.03"
     returned: Any = field(default=None, repr=False)  # Hydra's JobReturn
+
+
+@dataclass
+class Returned(JobReturn):
+    """Hydra's JobReturn without the line that it prints before it raises a job's error: the command tells it once."""
+
+    @property
+    def return_value(self) -> Any:
+        """The job's value. Raises its error."""
+        if self.status is JobStatus.FAILED:
+            raise self._return_value
+        return super().return_value
