@@ -109,11 +109,13 @@ class Stacks:
             left = [job for job in dict.fromkeys([*group, *self._training]) if job not in self._over]
             if isinstance(error, KeyboardInterrupt | SystemExit) or self.interrupted():
                 self._fail(left, "KILLED", error)
-                raise
+                raise KeyboardInterrupt from error  # Lightning turns a second Ctrl-C into an exit of its own
             if not isinstance(error, Exception):
                 raise
             if len(left) > 1 and (isinstance(error, TooLargeError) or not isinstance(error, UserError)):
                 middle = len(left) // 2
+                if _out_of_memory(error):  # the halves must not grow to what was too large
+                    self.limit = max(1, sum(map(self.size, left)) // 2)
                 self.halves.extendleft([left[middle:], left[:middle]])
                 self.screen.say(f"A stack of {len(left)} trials broke ({_line(error)}); each half goes on alone.")
             else:
@@ -181,6 +183,11 @@ class Stacks:
         assert self._prepared is not None
         self.source.ended(job, record, pruned, self._prepared.dataset)
         self._over.add(job)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether fewer members would help; torch's own error on a GPU is known by its name, without importing it."""
+    return isinstance(error, TooLargeError | MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _line(error: BaseException) -> str:
