@@ -6,7 +6,6 @@ the best of many.
 Exit status: 0 it agrees, or nothing is to be compared; 1 it does not agree, or diverged; 2 it cannot run; 130 stopped.
 """
 
-import json
 import math
 import sys
 from datetime import datetime
@@ -44,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _rerun(arguments: list[str]) -> int:
+    from src.results.keep import results_in
     from src.results.study_record import STORE, read_study
 
     own = [one for one in arguments if one.split("=")[0] in OWN]
@@ -55,7 +55,7 @@ def _rerun(arguments: list[str]) -> int:
     if trial is None:
         known = f"{min(map(int, places))} to {max(map(int, places))}" if places else "none yet"
         raise UserError(f"trial={options['trial']}: no finished trial of study {study.name}; accepted: {known}")
-    before = _before(Path(trial.folder))
+    before = results_in(Path(trial.folder))
     config = _changed(before[0]["config"], changes)
 
     from src.train import train
@@ -65,17 +65,6 @@ def _rerun(arguments: list[str]) -> int:
     words = " ".join([name, *changes])
     results = train(config, Path(f"mlruns/hydra/{now}-rerun"), None, words)
     return _verdict(name, before, results)
-
-
-def _before(folder: Path) -> list[dict[str, Any]]:
-    """What the trial left: a dictionary a member. Raises UserError where its folder is gone."""
-    try:
-        members: list[dict[str, Any]] = json.loads((folder / "result.json").read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"the trial's results in {folder} cannot be read ({error}); they are needed to train it again"
-        ) from None
-    return members
 
 
 def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":

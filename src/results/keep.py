@@ -5,13 +5,16 @@ FOLDER/member-00/weights.pt    a plain state_dict: torch.load(path, weights_only
 FOLDER/votes.json              one object a repeat of an ensemble
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from src.error import UserError
 from src.result import Result, write_json
 
 # While training, results are written at the ends of epochs, at most this often.
@@ -28,6 +31,15 @@ def keep(results: list[Result], folder: Path) -> Path:
         draft.replace(path)
     write_json(folder / "result.json", [result.as_json() for result in results])
     return folder / "result.json"
+
+
+def results_in(folder: Path) -> list[dict[str, Any]]:
+    """What a trial left in its folder: result.json, a dictionary a member. Raises UserError where it cannot be read."""
+    try:
+        members: list[dict[str, Any]] = json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"the trial's results in {folder} cannot be read ({error}); they are needed here") from None
+    return members
 
 
 class Keeper:
