@@ -1,5 +1,7 @@
 """The command that shows MLflow's UI: what it starts, what it says, and that nothing is left of it."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -15,12 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from src import ui
 from src.config import RunConfig
 from src.result import Result
 from src.results import journal, tracking
+from src.results.sweep_tracking import StudyTracker, Trial
 from tests.results.test_tracking import empty_store
 
 # MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.
@@ -33,6 +38,10 @@ DRIVER = shutil.which("chromedriver")
 BROWSER_TESTS = "SWEEPSTACK_BROWSER_TESTS"
 LOADS = 2  # a request that failed under load leaves a page that stays as it is
 SECONDS_A_LOAD = 45.0  # 4–10 s while two trainings run on the same two cores
+on_request = pytest.mark.skipif(
+    os.environ.get(BROWSER_TESTS) != "1",
+    reason=f"only on request, the page is MLflow's: {BROWSER_TESTS}=1 python -m pytest tests/test_ui.py -k view",
+)
 posix = pytest.mark.skipif(os.name != "posix", reason="process groups and SIGTERM are POSIX's")
 
 # Answers as MLflow's server does, starts at once. {extra} runs first.
@@ -264,6 +273,25 @@ def track(uri: str, folder: Path, epochs: range, say: Any = print) -> Any:
     return tracker
 
 
+def trial_config(uri: str, eta: float) -> RunConfig:
+    sections: dict[str, Any] = {"data": {"name": "mnist"}, "model": {}, "optim": {"eta": eta}, "stop": {}}
+    return RunConfig.model_validate({"name": "shallow", **sections, "trainer": {}, "tracking": {"uri": uri}})
+
+
+def track_study(uri: str, folder: Path, trials: range, say: Any = print) -> StudyTracker:
+    """A study of eta with some trials, all of them ended, the second one pruned."""
+    space = {"optim.eta": "tag(log, interval(0.01, 1))"}
+    about: dict[str, Any] = {"study": "rates", "uid": "u1", "log_keys": {"optim.eta"}, "params": space, "say": say}
+    study = StudyTracker(trial_config(uri, 0.1), folder, **about)
+    for number in trials:
+        eta = 10 ** (number - 2)
+        ask = {"number": number, "place": number, "attempt": 0, "label": f"eta={eta}", "seeds": [0]}
+        trial = study.trial(trial_config(uri, eta), folder / str(number), dataset="mnist", device="cpu", **ask)
+        trial.epoch([{"epoch": 1, "validation/accuracy": 0.9 + number / 100}])
+        trial.finish(results()[:1], status="PRUNED" if number == 1 else None)
+    return study
+
+
 def results() -> list[Result]:
     values: dict[str, Any] = {"best_epoch": 3, "validation_accuracy": 0.93, "test_accuracy": 0.92, "seconds": 1.0}
     fixed: dict[str, Any] = {"config": {}, "status": "FINISHED", "history": [], "dataset": "mnist", "device": "cpu"}
@@ -272,10 +300,11 @@ def results() -> list[Result]:
 
 @pytest.fixture
 def shown(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """The command, started as a user does on a store with one trial, while the port it is given is taken."""
+    """The command, started as a user does on a store with a run and a study, while the port it is given is taken."""
     folder = tmp_path / "shown"
     uri = empty_store(folder, tmp_path_factory)
     track(uri, folder, range(1, 4)).finish(results(), {"test/mean": 0.92})
+    track_study(uri, folder / "study", range(3)).finish("FINISHED", {"trial": 0, "validation_accuracy": 0.93})
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -304,6 +333,7 @@ def test_the_ui_answers_under_the_address_that_it_prints(shown: Shown) -> None:
     assert re.fullmatch(r"port \d+ is taken, \d+ is used", shown.said[0])
     assert shown.said[1].startswith("sweepstack: http://127.0.0.1:")
     assert "viewStateShareKey=sweepstack" in shown.url
+    assert shown.said[2].startswith(f"study rates: {shown.base}/#/experiments/")
     with urllib.request.urlopen(shown.url, timeout=10) as page:
         assert page.status == 200
         assert b"<title>MLflow</title>" in page.read()
@@ -311,20 +341,32 @@ def test_the_ui_answers_under_the_address_that_it_prints(shown: Shown) -> None:
 
 
 @posix
-@pytest.mark.skipif(
-    os.environ.get(BROWSER_TESTS) != "1",
-    reason=f"only on request, the page is MLflow's: {BROWSER_TESTS}=1 python -m pytest tests/test_ui.py -k view",
-)
+@on_request
 def test_a_browser_shows_the_view(shown: Shown, browser: "Browser") -> None:
     wanted = {"2 matching runs", "shallow · seed 1", "Parallel Coordinates", "log10.optim.eta", "test/error"}
-    text = ""
-    for _ in range(LOADS):
-        browser.ask("url", url="about:blank")  # from an address with a # to itself, a browser loads nothing
-        browser.ask("url", url=shown.url)
-        text = browser.text_with(wanted, SECONDS_A_LOAD)
-        if all(one in text for one in wanted):
-            return
-    pytest.fail(f"{[one for one in wanted if one not in text]} not on the page, which says:\n{text}")
+    browser.shows(shown.url, wanted)
+
+
+@posix
+@on_request
+def test_a_browser_shows_the_view_of_a_study(shown: Shown, browser: "Browser") -> None:
+    wanted = {"study rates", "3 matching runs", "trial 2 · eta=1", "trial vs. best/validation_accuracy"}
+    wanted |= {"Parallel Coordinates", "log10.optim.eta vs. best/validation_accuracy", "validation/error"}
+    url = shown.said[2].split(": ", 1)[1]
+    browser.shows(url.replace("CHART", "TABLE"), {"3 matching runs", "trial 2 · eta=1"})
+    table = colours(browser.picture())
+    text = browser.shows(url, wanted)
+    assert "shallow · seed" not in text  # other runs
+    points = ".scatterlayer path.point"  # three trials in two charts: by their number and by their eta
+    assert browser.count(points, 6, SECONDS_A_LOAD) == 6
+    assert browser.count(".parcoords .dimension", 2, SECONDS_A_LOAD) == 2
+    assert colours(browser.picture()) > table
+
+
+def colours(picture: bytes) -> int:
+    """How many different ones a PNG shows."""
+    pixels = imread(io.BytesIO(picture))
+    return len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0))
 
 
 class Browser:
@@ -344,6 +386,32 @@ class Browser:
         request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)["value"]
+
+    def shows(self, url: str, wanted: set[str]) -> str:
+        """The text of the page, once it holds all that is wanted; fails where it does not come to that."""
+        text = ""
+        for _ in range(LOADS):
+            self.ask("url", url="about:blank")  # from an address with a # to itself, a browser loads nothing
+            self.ask("url", url=url)
+            text = self.text_with(wanted, SECONDS_A_LOAD)
+            if all(one in text for one in wanted):
+                return text
+        pytest.fail(f"{[one for one in wanted if one not in text]} not on the page, which says:\n{text}")
+
+    def picture(self) -> bytes:
+        """What is seen of the page, as PNG."""
+        with urllib.request.urlopen(f"{self.session}/screenshot", timeout=120) as answer:
+            return base64.b64decode(json.load(answer)["value"])
+
+    def count(self, selector: str, wanted: int, seconds: float) -> int:
+        """How many such elements the page has, as soon as it has `wanted`; after so many seconds whatever it has."""
+        script = f"return document.querySelectorAll({selector!r}).length"
+        deadline = time.monotonic() + seconds
+        while (found := int(self.ask("execute/sync", script=script, args=[]))) != wanted:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(ui.POLL_SECONDS)
+        return found
 
     def text_with(self, wanted: set[str], seconds: float) -> str:
         """The page's text as soon as it holds all that is wanted; after so many seconds whatever it holds."""
@@ -374,6 +442,28 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
             browser.quit()
         finally:
             driver.terminate()
+
+
+@posix
+def test_a_study_goes_on_through_the_server(shown: Shown, tmp_path: Path) -> None:
+    doomed = track_study(shown.base, tmp_path, range(0))
+    about: dict[str, Any] = {"label": "", "dataset": "mnist", "device": "cpu", "seeds": [0]}
+    doomed.trial(trial_config(shown.base, 0.1), tmp_path, number=3, place=3, attempt=0, **about)
+    doomed.finish("KILLED")  # and trial 3 runs
+
+    study = track_study(shown.base, tmp_path, range(4, 6))
+    states = {0: "COMPLETE", 1: "PRUNED", 2: "KILLED", 3: "FAIL"}
+    again = {number: Trial(trial_config(shown.base, 0.1), tmp_path, number, number, 0, **about) for number in states}
+    study.reconcile(states, again.__getitem__)
+    study.finish("FINISHED")
+    client, experiment_id = journal.connect(shown.store, "sweepstack")
+    found = client.search_runs([experiment_id], "tags.study = 'rates'")
+    assert len(found) == 7
+    statuses = {run.data.tags["number"]: run.data.tags["status"] for run in found if run.data.tags["kind"] == "trial"}
+    ended = {"0": "FINISHED", "1": "PRUNED", "2": "KILLED", "3": "FAILED", "4": "FINISHED", "5": "FINISHED"}
+    assert statuses == ended
+    assert "RUNNING" not in {run.info.status for run in found}
+    assert study.address == shown.said[2].split(": ", 1)[1]
 
 
 @posix

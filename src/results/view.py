@@ -63,11 +63,8 @@ def study_view(study: str, uid: str, keys: Sequence[str] = (), axes: Sequence[st
     """
     best = "best/validation_accuracy"
     layout = {
-        "study": [
-            _parallel([*axes], [best]),
-            _scatter("trial", best),
-            *(_scatter(axis, best) for axis in axes),
-        ],
+        "study": [_parallel([*axes], [best])],
+        "parameters": [_scatter(axis, best) for axis in ("trial", *axes)],
         "validation": [_curves("validation/accuracy"), _curves("validation/error", "log")],
         "train": [_curves("train/cost"), _curves("train/accuracy")],
     }
@@ -75,7 +72,8 @@ def study_view(study: str, uid: str, keys: Sequence[str] = (), axes: Sequence[st
     columns |= {f"params.`{key}`": 120 for key in keys}
     columns |= {"metrics.`seconds`": 90, "tags.`status`": 100, "tags.`trial`": 70}
     wanted = f"tags.`study.uid` = '{uid}' and tags.kind = 'trial' and tags.status != 'KILLED'"
-    return View(study_key(uid), f"study {study}", _state(wanted, f"metrics.`{best}`", columns, layout))
+    state = _state(wanted, f"metrics.`{best}`", columns, layout, {"study": 1})
+    return View(study_key(uid), f"study {study}", state)
 
 
 def study_key(uid: str) -> str:
@@ -99,9 +97,18 @@ def view_state() -> dict[str, Any]:
     return _state("tags.kind = 'member'", "metrics.`test/accuracy`", COLUMNS, layout)
 
 
-def _state(wanted: str, best: str, columns: dict[str, int], layout: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """A view of the runs that the filter `wanted` finds, those with the highest `best` first."""
-    charts, sections = _charts(layout)
+def _state(
+    wanted: str,
+    best: str,
+    columns: dict[str, int],
+    layout: dict[str, list[dict[str, Any]]],
+    abreast: dict[str, int] | None = None,
+) -> dict[str, Any]:
+    """A view of the runs that the filter `wanted` finds, those with the highest `best` first.
+
+    layout: section -> its charts. abreast: section -> how many of them stand side by side, by default 2.
+    """
+    charts, sections = _charts(layout, abreast or {})
     return {
         "searchFilter": wanted,
         "orderByKey": best,
@@ -117,15 +124,17 @@ def _state(wanted: str, best: str, columns: dict[str, int], layout: dict[str, li
     }
 
 
-def _charts(layout: dict[str, list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _charts(
+    layout: dict[str, list[dict[str, Any]]], abreast: dict[str, int]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The charts and the sections that hold them, in order. Other metrics get sections of the UI's own."""
     charts = [
         {**chart, "uuid": f"{section}-{index}", "metricSectionId": section, "deleted": False, "isGenerated": False}
         for section, members in layout.items()
         for index, chart in enumerate(members)
     ]
-    shape = {"display": True, "isReordered": False, "columns": 2, "cardHeight": CARD_HEIGHT}
-    sections = [{"uuid": name, "name": name, **shape} for name in layout]
+    shape = {"display": True, "isReordered": False, "cardHeight": CARD_HEIGHT}
+    sections = [{"uuid": name, "name": name, **shape, "columns": abreast.get(name, 2)} for name in layout]
     return charts, sections
 
 
