@@ -45,6 +45,7 @@ _Numbers = (
 # S candidates, K kernels, F features.
 
 _LOG_ROOT_TAU = 0.5 * np.log(2 * np.pi)
+_ALL = 8.3  # standard deviations: what lies beyond is lost in 1 - 5e-17
 _NOTHING = -700.0  # beside 0: its exponential is lost in any sum, and smaller ones take the processor's slow path
 
 
@@ -138,13 +139,16 @@ class History:
     def split(self, gamma: Any, running: list[int]) -> tuple[Rows, Rows]:
         """The rows of the best trials, as many as `gamma` says for so many finished ones, and those of all others."""
         kinds = self._rows[: self._seen, self._KIND]
-        ranked = []
+        is_best = np.zeros(self._seen, dtype=bool)
+        best = gamma(np.count_nonzero(kinds != self._OPEN))
         for kind in (self._COMPLETE, self._PRUNED, self._INFEASIBLE):  # the better kinds first
             rows = np.flatnonzero(kinds == kind)
-            ranked.append(rows[np.lexsort((self._rows[rows, self._SECOND], self._rows[rows, self._FIRST]))])
-        finished = np.concatenate(ranked)
-        best = gamma(len(finished))
-        return np.sort(finished[:best]), np.sort(np.concatenate([finished[best:], np.array(running, dtype=np.intp)]))
+            chosen = rows[_smallest(self._rows[rows, self._FIRST], self._rows[rows, self._SECOND], best)]
+            is_best[chosen] = True
+            best -= len(chosen)
+        is_other = (kinds != self._OPEN) & ~is_best
+        is_other[running] = True
+        return np.flatnonzero(is_best), np.flatnonzero(is_other)
 
     def values(self, rows: Rows, space: dict[str, BaseDistribution]) -> dict[str, Array]:
         """Parameter -> its values in those of the rows that have all parameters of the space."""
@@ -153,6 +157,17 @@ class History:
         found = self._rows[rows][:, [self._columns[name] for name in space]]
         found = found[~np.isnan(found).any(axis=1)]
         return {name: found[:, column] for column, name in enumerate(space)}
+
+
+def _smallest(first: Array, second: Array, count: int) -> Rows:
+    """Where the `count` smallest pairs are; of equal ones, the earlier."""
+    if count >= len(first):
+        return np.arange(len(first))
+    if second.any():
+        return np.lexsort((second, first))[:count]
+    bound = np.partition(first, count)[count]  # the first one that is not chosen, by value
+    below = np.flatnonzero(first < bound)
+    return np.concatenate([below, np.flatnonzero(first == bound)[: count - len(below)]])
 
 
 class Estimator(_ParzenEstimator):
@@ -226,8 +241,11 @@ def _log_sum_exp(total: Array) -> Array:
 def _log_mass(low: Array | float, high: Array | float, mu: Array, sigma: Array) -> Array:
     """Log of the normal distribution's mass between two values; from its left tail, where small numbers are exact."""
     a, b = (low - mu) / sigma, (high - mu) / sigma
+    mass = np.zeros(a.shape)
+    cut = (a > -_ALL) | (b < _ALL)
+    a, b = a[cut], b[cut]
     right = a > 0
     a, b = np.where(right, -b, a), np.where(right, -a, b)
     with np.errstate(divide="ignore"):  # so far out that nothing is left: -inf
-        mass: Array = np.log(ndtr(b) - ndtr(a))
+        mass[cut] = np.log(ndtr(b) - ndtr(a))
     return mass
