@@ -15,8 +15,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import ConfigError, RunConfig, all_keys, parse
+from src.error import TrialFailed
 from src.result import dotted
-from src.sweep.job import Job
+from src.sweep.job import Job, Returned
 
 if TYPE_CHECKING:
     from src.sweep.settings import Sweep
@@ -100,7 +101,7 @@ class Composer:
     def job(self, config: DictConfig, number: int, label: str) -> Job:
         """The trial of a composed configuration. Raises what the task function says of one that cannot run."""
         returned = self.run(config, number, self.task_function.job)  # type: ignore[attr-defined]
-        job: Job = returned.return_value  # raises what was raised in the job
+        job: Job = Returned(**vars(returned)).return_value  # raises what was raised in the job
         job.number, job.label, job.returned = number, label, returned
         return job
 
@@ -158,7 +159,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) ->
         show_plan(samples, limit, of=sweep.settings.n_trials)
         return
     with open_study(sweep.settings, sweep.space, identity(base, sweep, dataset.name), terminal.say) as study:
-        train_study(study, job, base, composer.folder, max(limit, base.members), dataset)
+        train_study(study, job, base, composer.folder, limit, dataset)
 
 
 def study_in_batches(launcher: Launcher, config: DictConfig, sweep: "Sweep") -> None:
@@ -173,6 +174,7 @@ def study_in_batches(launcher: Launcher, config: DictConfig, sweep: "Sweep") -> 
         )
     at_once = int(OmegaConf.select(config, "hydra.launcher.n_jobs") or 1)
     same = {"fixed": [one for one in sweep.fixed if not one.startswith("hydra")]}
+    failed: list[str] = []
     with open_study(sweep.settings, sweep.space, same, terminal.say) as study:
         while asks := study.ask(max(1, at_once)):
             jobs = [[*sweep.fixed, *ask.overrides] for ask in asks]
@@ -181,8 +183,11 @@ def study_in_batches(launcher: Launcher, config: DictConfig, sweep: "Sweep") -> 
                 if returned.status is JobStatus.COMPLETED:
                     study.tell(ask, "COMPLETE", [returned.return_value], attrs)
                 else:
+                    failed.append(f"trial {ask.place} ({' '.join(ask.overrides)}): {returned._return_value!r}")
                     study.tell(ask, "FAIL", None, {**attrs, "reason": repr(returned._return_value)})
         terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
+    if failed:
+        raise TrialFailed(f"{len(failed)} trial{'s' if len(failed) > 1 else ''} failed; {failed[0]}")
 
 
 def check(composer: Composer, sweep: "Sweep") -> RunConfig:

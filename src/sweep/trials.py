@@ -173,6 +173,9 @@ class Trials:
 
     def finish(self, status: str) -> None:
         """Ends the parent run, which alone carries the best trial."""
+        if status == "KILLED":
+            for job in list(self._asks):  # they waited for a stack
+                self.failed(job, None, "KILLED", "stopped before it began", KeyboardInterrupt())
         best = self.study.best()
         found: dict[str, Any] = {}
         if best:
@@ -217,7 +220,8 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
     if failed:
         first = failed[0]
         words = f"{len(failed)} trials" if len(failed) > 1 else "1 trial"
-        raise TrialFailed(f"{words} failed; trial {first.job.number} ({first.job.label}): {first.reason}")
+        reason = first.reason.strip().splitlines()[-1].strip()  # of a traceback, what was raised
+        raise TrialFailed(f"{words} failed; trial {first.job.number} ({first.job.label}): {reason}")
 
 
 def _next_commands(study: Study) -> None:
