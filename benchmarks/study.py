@@ -1,8 +1,8 @@
 """A study beside the same parameter sets one after another, without pruning, in plain Lightning with a DataLoader.
 
 Ours is taken from the study's own clock: from its first trial's start to its last one's end, start-up left out on both
-sides. Lightning trains some of the study's parameter sets, evenly spaced over its trials, for `epochs` epochs, each with
-a look at the validation images; its time for all of them at full length is worked out from those, and said to be.
+sides. Lightning trains some of the study's parameter sets, evenly spaced over its trials, for `epochs` epochs, each
+with a look at the validation images; its time for all of them at full length is worked out from those.
 
     python -m src.train +sweeps=activation
     python -m benchmarks.study study=activation [storage=URL] [trials=6] [epochs=1]
