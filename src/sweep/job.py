@@ -31,3 +31,7 @@ class Returned(JobReturn):
         if self.status is JobStatus.FAILED:
             raise self._return_value
         return super().return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
