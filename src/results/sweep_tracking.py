@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from src.config import RunConfig, masked
 from src.result import Result, Status, dotted
@@ -30,6 +30,8 @@ from src.results.view import study_key, study_view, view_url
 from src.results.writer import UID_TAG
 
 WRITE_SECONDS = 1.0  # what trials leave is written together, so often; a run in MLflow is at most that much behind
+LIVES = "lives"
+Again = Callable[[int], Trial | Literal["lives"] | None]  # a trial's number -> what is known of it
 DRAWN = ("optim.eta", "optim.lambda_", "model.dropout")  # where nothing is said to be searched
 # What the study says of a trial that has ended -> the tag `status` of its run.
 STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "PRUNED", "FAIL": "FAILED", "KILLED": "KILLED"}
@@ -113,13 +115,13 @@ class StudyTracker:
         trial = Trial(config, folder, number, place, attempt, label, dataset, device, seeds)
         return _Told(TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys), self._errands.tell)
 
-    def reconcile(self, states: dict[int, str], again: Callable[[int], Trial | None]) -> None:
+    def reconcile(self, states: dict[int, str], again: Again) -> None:
         """Puts right what processes that were killed have left of this study, so that MLflow agrees with `states`.
 
-        states: Optuna's number -> COMPLETE, PRUNED, FAIL or KILLED, of every trial that has ended and whose process
-        lives no longer (others are their process's own business); any other state is passed over. again: the trial with
-        that number, whose folder holds its result.json and weights, or None where they are gone; asked in the tracking
-        thread, for trials that are not as they should be. Done as soon as the store answers.
+        states: Optuna's number -> COMPLETE, PRUNED, FAIL or KILLED, of the trials that have ended; any other state is
+        passed over. again: asked for each trial that is not as it should be, in the tracking thread; answers with the
+        trial, whose folder holds its result.json and weights, with None where they are gone, or with LIVES where its
+        process lives, which then ends the runs itself. Done as soon as the store answers.
         """
         claims = _Claims(dict(states), again)
         self._errands.tell(lambda: setattr(self, "_claims", claims))
@@ -144,10 +146,12 @@ class StudyTracker:
             if status is not None and not _agree(own[str(number)], trial_uid(self._uid, number), status):
                 self._mend(number, status, list(own[str(number)]), claims.again)
 
-    def _mend(self, number: int, status: Status, own: list[str], again: Callable[[int], Trial | None]) -> None:
+    def _mend(self, number: int, status: Status, own: list[str], again: Again) -> None:
         """Logs a trial again; one of which nothing is left is only closed. own: the uids of its runs."""
         uid, trial = trial_uid(self._uid, number), again(number)
-        if trial is not None:
+        if trial == LIVES:
+            return
+        if isinstance(trial, Trial):
             runs = TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys)
             runs.start(there=own)
             runs.replay(status)
@@ -192,7 +196,7 @@ class _Claims:
     """What `reconcile` is told."""
 
     states: dict[int, str]
-    again: Callable[[int], Trial | None]
+    again: Again
 
 
 def _agree(own: dict[str, Seen], uid: str, status: Status) -> bool:
@@ -213,7 +217,7 @@ class NullStudyTracker:
     def epoch(self, rows: Sequence[Row | None]) -> None:
         """Does nothing."""
 
-    def reconcile(self, states: dict[int, str], again: Callable[[int], Trial | None]) -> None:
+    def reconcile(self, states: dict[int, str], again: Again) -> None:
         """Does nothing."""
 
     def progress(self, metrics: Row, step: int | None = None) -> None:

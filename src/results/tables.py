@@ -93,6 +93,12 @@ class Tables:
 
         return str(append_to_uri_path(self._artifacts, run_id, "artifacts"))
 
+    def log_artifact(self, run_id: str, path: str, under: str | None) -> None:
+        """Copies a file to a run's artifacts, without the request for the run's address that the client makes."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        get_artifact_repository(self.artifacts(run_id)).log_artifact(path, under)
+
     def seen(self, tag: str, value: str, uid_tag: str) -> Iterable[tuple[str, Seen]]:
         """(uid, run) of every run with this tag, the oldest first."""
         from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
@@ -120,7 +126,8 @@ def tables(client: Any, experiment_id: str) -> Tables | None:
     store = getattr(getattr(client, "_tracking_client", None), "store", None)
     if mlflow.__version__ != MADE_FOR or type(store) is not SqlAlchemyStore:
         return None
-    return Tables(store, experiment_id, client.get_experiment(experiment_id).artifact_location)
+    artifacts = client.get_experiment(experiment_id).artifact_location
+    return None if artifacts.startswith("mlflow-artifacts:") else Tables(store, experiment_id, artifacts)
 
 
 def _gather(notes: Sequence[Note], runs: dict[str, str]) -> dict[str, _Change]:

@@ -154,7 +154,8 @@ class Writer:
         path = self._folder / note["path"]
         if not path.is_file():
             raise FileNotFoundError(f"{path} is gone")
-        self._client.log_artifact(self._runs[note["run"]], str(path), note["under"] or None)
+        log = self._client.log_artifact if self.tables is None else self.tables.log_artifact
+        log(self._runs[note["run"]], str(path), note["under"] or None)
 
     def _text(self, note: Note) -> None:
         self._client.log_text(self._runs[note["run"]], note["text"], note["name"])
