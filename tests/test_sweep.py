@@ -1,0 +1,407 @@
+"""hydra/sweeper=optuna as a user meets it: what a study leaves, how it goes on, what it refuses, what it survives."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kills import client, disagreements, status, stored, tracked
+from src import rerun
+from src.sweep import screen
+from tests.results.test_tracking import empty_store
+from tests.sweeping import (
+    PARAMETERS,
+    broken_seed,
+    command,
+    folders,
+    members,
+    one_paragraph,
+    room_for,
+    stack_sizes,
+    study,
+)
+
+# MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
+)
+
+TRACKED = "tracking=mlflow"
+RATES = ["optim.eta=tag(log, interval(0.02, 1))", "model.activation=sigmoid,tanh"]
+PRUNED = [
+    "hydra.sweeper.pruner=asha",
+    "hydra.sweeper.pruner_options={min_resource: 1, reduction_factor: 2}",
+    "hydra.launcher.max_members=3",
+    "max_epochs=3",
+]
+TRIALS = 8
+
+
+def tracked_study(monkeypatch, folder, *arguments):
+    """The study that most tests look at, recorded in MLflow."""
+    return study(monkeypatch, folder, TRACKED, *RATES, *PRUNED, *arguments)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a study that has ended; not to be changed."""
+    folder = tmp_path_factory.mktemp("study")
+    empty_store(folder / "mlruns", tmp_path_factory)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert tracked_study(monkeypatch, folder, f"hydra.sweeper.n_trials={TRIALS}") == 0
+    return folder
+
+
+@pytest.fixture
+def study_copy(trained, tmp_path, monkeypatch):
+    """A copy of it, in which the test stands."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# What a study leaves
+
+
+def test_optuna_mlflow_and_the_folders_agree_on_every_trial(trained):
+    assert disagreements(trained, TRIALS, "small") == []
+
+
+def test_a_pruned_trial_has_trained_less_and_was_not_tested(trained):
+    trials = stored(trained, "small")
+    pruned = [trial for trial in trials if trial.state.name == "PRUNED"]
+    assert pruned
+    for trial in trials:
+        (member,) = members(trained / trial.user_attrs["folder"])
+        was_pruned = trial in pruned
+        assert (len(member["history"]) < 3) == was_pruned
+        assert (member["test_accuracy"] is None) == was_pruned
+        assert member["status"] == ("PRUNED" if was_pruned else "FINISHED")
+        assert trial.user_attrs["epochs"] == len(member["history"]) == len(trial.intermediate_values)
+
+
+def test_a_trials_value_is_the_best_validation_accuracy(trained):
+    for trial in stored(trained, "small"):
+        if trial.state.name == "COMPLETE":
+            (member,) = members(trained / trial.user_attrs["folder"])
+            assert trial.value == member["validation_accuracy"]
+            assert trial.value == max(trial.intermediate_values.values())
+
+
+def test_only_the_parent_carries_the_best_and_trials_are_its_children(trained):
+    runs = tracked(client(trained))
+    (parent,) = (run for run in runs if run.data.tags.get("kind") == "study")
+    best = max((trial for trial in stored(trained, "small") if trial.values), key=lambda trial: trial.value)
+    assert parent.data.metrics["best/validation_accuracy"] == best.value
+    assert {tag: text for tag, text in parent.data.tags.items() if tag.startswith("best.")} == {
+        f"best.{key}": str(value) for key, value in best.params.items()
+    }
+    for run in runs:
+        if run.data.tags.get("kind") == "trial":
+            assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+            assert "best/trial" not in run.data.metrics
+            assert run.info.run_name.startswith(f"trial {run.data.tags['trial']} · eta=")
+
+
+def test_trials_with_repeats_have_their_mean_for_a_value(tmp_path, monkeypatch):
+    sizes = stack_sizes(monkeypatch)
+    assert study(monkeypatch, tmp_path, RATES[0], "repeats=2", "hydra.sweeper.n_trials=2") == 0
+    assert [max(own) for own in sizes] == [4]
+    for trial in stored(tmp_path, "small"):
+        own = members(tmp_path / trial.user_attrs["folder"])
+        assert [member["seed"] for member in own] == [0, 1]
+        assert trial.value == pytest.approx(sum(member["validation_accuracy"] for member in own) / 2)
+
+
+def test_the_quick_sweep_runs_from_its_file(tmp_path, monkeypatch, capsys):
+    short = ["data.train=200", "model.maps=[]", "max_epochs=2", "tracking=none", "hydra.sweeper.n_trials=3"]
+    assert command(monkeypatch, tmp_path, "+sweeps=quick", *short) == 0
+    trials = stored(tmp_path, "quick")
+    assert len(trials) == 3
+    published = {"model.activation": "sigmoid", "model.hidden": "[100]", "optim.eta": 0.1}
+    assert {key.split()[0]: value for key, value in trials[0].params.items()} == published
+    shown = capsys.readouterr().out
+    assert "study quick: all 3 trials are done" in shown
+    assert "python -m src.report study=quick" in shown
+
+
+# It goes on
+
+
+def test_a_study_goes_on_to_a_larger_total(study_copy, monkeypatch, capsys):
+    before = {trial.number: trial.params for trial in stored(study_copy, "small")}
+    assert tracked_study(monkeypatch, study_copy, f"hydra.sweeper.n_trials={TRIALS + 2}") == 0
+    assert f"study small goes on: {TRIALS} of {TRIALS + 2} trials are done" in capsys.readouterr().out
+    after = {trial.number: trial.params for trial in stored(study_copy, "small")}
+    assert len(after) == TRIALS + 2
+    assert before.items() <= after.items()
+    assert disagreements(study_copy, TRIALS + 2, "small") == []
+
+
+def test_a_study_that_is_done_trains_nothing_more(study_copy, monkeypatch, capsys):
+    assert tracked_study(monkeypatch, study_copy, f"hydra.sweeper.n_trials={TRIALS}") == 0
+    assert len(stored(study_copy, "small")) == TRIALS
+    assert f"all {TRIALS} trials are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["optim.eta=tag(log, interval(0.02, 2))"], ["optim.eta", "interval(0.02, 1", "interval(0.02, 2"]),
+        (["max_epochs=4"], ["max_epochs", "3", "4"]),
+        (["data.train=150"], ["data.train", "200", "150"]),
+        (
+            ["hydra.sweeper.objectives=[seconds]", "hydra.sweeper.pruner=none", "hydra.sweeper.pruner_options=null"],
+            ["objectives", "validation_accuracy", "seconds"],
+        ),
+    ],
+)
+def test_a_changed_study_is_refused_with_the_difference(changes, words, study_copy, monkeypatch, capsys):
+    assert tracked_study(monkeypatch, study_copy, "hydra.sweeper.n_trials=20", *changes) == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    for word in (*words, "study_name"):
+        assert word in error
+    assert len(stored(study_copy, "small")) == TRIALS
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_keeps_the_study_and_the_same_command_goes_on(times, study_copy, monkeypatch, capsys):
+    more = f"hydra.sweeper.n_trials={TRIALS + 4}"
+    with pytest.MonkeyPatch.context() as once:
+
+        def epoch_ended(self, rows, so_far):
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+        once.setattr(screen.SweepScreen, "epoch_ended", epoch_ended)
+        assert tracked_study(monkeypatch, study_copy, more) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
+    trials = stored(study_copy, "small")
+    killed = [trial for trial in trials if status(trial) == "KILLED"]
+    assert killed
+    statuses = {
+        run.data.tags["number"]: run.info.status for run in tracked(client(study_copy)) if "number" in run.data.tags
+    }
+    assert {statuses[str(trial.number)] for trial in killed} == {"KILLED"}
+    assert tracked_study(monkeypatch, study_copy, more) == 0
+    assert disagreements(study_copy, TRIALS + 4, "small") == []
+    again = [trial for trial in stored(study_copy, "small") if trial.user_attrs["attempt"] == 1]
+    assert [trial.params for trial in again] == [trial.params for trial in killed]
+
+
+def test_a_target_ends_a_study(tmp_path, monkeypatch, capsys):
+    arguments = [RATES[0], "hydra.sweeper.target=0.1", "hydra.launcher.max_members=1"]
+    assert study(monkeypatch, tmp_path, *arguments) == 0
+    assert len(stored(tmp_path, "small")) < 20
+    assert "target 0.1 reached" in capsys.readouterr().out
+
+
+# Failures
+
+
+def test_a_trial_that_raises_is_recorded_and_the_study_goes_on(tmp_path, tmp_path_factory, monkeypatch, capsys):
+    empty_store(tmp_path / "mlruns", tmp_path_factory)
+    broken_seed(monkeypatch, 2)
+    assert study(monkeypatch, tmp_path, TRACKED, "hydra.sweeper.sampler=grid", "seed=0,1,2,3") == 1
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert "1 trial failed" in error
+    assert "RuntimeError: seed 2 is broken" in error
+    states = {trial.params["seed"]: status(trial) for trial in stored(tmp_path, "small")}
+    assert states == {0: "FINISHED", 1: "FINISHED", 2: "FAILED", 3: "FINISHED"}
+    (failed,) = (trial for trial in stored(tmp_path, "small") if status(trial) == "FAILED")
+    assert "Traceback" in failed.user_attrs["reason"]
+    assert "seed 2 is broken" in failed.user_attrs["reason"]
+    store = client(tmp_path)
+    runs = {run.data.tags.get("number"): run for run in tracked(store)}
+    assert {runs[str(trial.number)].data.tags["status"] for trial in stored(tmp_path, "small")} == {
+        "FINISHED",
+        "FAILED",
+    }
+    run = runs[str(failed.number)]
+    assert (run.info.status, run.data.tags["status"]) == ("FAILED", "FAILED")
+    assert run.data.tags["reason"] == "RuntimeError: seed 2 is broken"
+    assert "traceback.txt" in [one.path for one in store.list_artifacts(run.info.run_id)]
+
+
+def test_max_failures_stops_a_study(tmp_path, monkeypatch, capsys):
+    broken_seed(monkeypatch, 0)
+    limits = ["hydra.sweeper.max_failures=2", "hydra.launcher.max_members=1"]
+    assert study(monkeypatch, tmp_path, RATES[0], *limits) == 1
+    assert [status(trial) for trial in stored(tmp_path, "small")] == ["FAILED"] * 2
+    assert "2 trials failed (hydra.sweeper.max_failures=2)" in capsys.readouterr().out
+
+
+def test_a_configuration_that_cannot_run_fails_alone(tmp_path, monkeypatch, capsys):
+    assert study(monkeypatch, tmp_path, "hydra.sweeper.sampler=grid", "batch_size=10,5000,20") == 1
+    states = {trial.params["batch_size"]: status(trial) for trial in stored(tmp_path, "small")}
+    assert states == {10: "FINISHED", 20: "FINISHED", 5000: "FAILED"}
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert "batch_size = 5000: more than the 200 training images" in error
+
+
+def unlucky(trial, params):
+    """A search space of a user's own that is wrong where the first choice is 1."""
+    return {"optim.eta": -1.0 if params["seed"] == 1 else 0.1}
+
+
+def test_a_sample_that_cannot_be_composed_fails_alone(tmp_path, monkeypatch, capsys):
+    hook = f"hydra.sweeper.custom_search_space={__name__}.unlucky"
+    first = ["hydra.sweeper.first=[{seed: 0}, {seed: 1}, {seed: 2}]", "hydra.sweeper.n_trials=3"]
+    assert study(monkeypatch, tmp_path, hook, "seed=0,1,2", *first) == 1
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert "optim.eta = -1" in error
+    states = {(trial.params["seed"], status(trial)) for trial in stored(tmp_path, "small")}
+    assert states == {(0, "FINISHED"), (1, "FAILED"), (2, "FINISHED")}
+
+
+def test_a_space_that_cannot_run_at_one_end_is_refused_before_anything_starts(tmp_path, monkeypatch, capsys):
+    assert study(monkeypatch, tmp_path, "model.dropout=interval(0, 1)", "optim.eta=0.1,-1") == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert "model.dropout = 1" in error
+    assert "optim.eta = -1" in error
+    assert not (tmp_path / "mlruns" / "studies.db").exists()
+
+
+def test_a_diverged_trial_counts_as_pruned(tmp_path, monkeypatch):
+    assert study(monkeypatch, tmp_path, "hydra.sweeper.sampler=grid", "optim.eta=0.1,1e38") == 0
+    states = {trial.params["optim.eta"]: status(trial) for trial in stored(tmp_path, "small")}
+    assert states == {0.1: "FINISHED", 1e38: "PRUNED"}
+
+
+def test_a_study_too_large_for_the_memory_is_halved_and_stays_small(tmp_path, monkeypatch):
+    sizes = stack_sizes(monkeypatch)
+    room_for(monkeypatch, 2)
+    assert study(monkeypatch, tmp_path, RATES[0], "hydra.sweeper.n_trials=7", "hydra.launcher.max_members=4") == 0
+    assert max(size for own in sizes for size in own) == 2
+    assert sorted(trial.user_attrs["place"] for trial in stored(tmp_path, "small")) == list(range(7))
+    assert {status(trial) for trial in stored(tmp_path, "small")} == {"FINISHED"}
+
+
+# Kinds of studies
+
+
+def test_wilcoxon_trains_repeats_one_after_another_and_spares_the_rest_of_a_bad_trial(
+    tmp_path, tmp_path_factory, monkeypatch
+):
+    empty_store(tmp_path / "mlruns", tmp_path_factory)
+    sizes = stack_sizes(monkeypatch)
+    chosen = [
+        "hydra.sweeper.pruner=wilcoxon",
+        "hydra.sweeper.pruner_options={p_threshold: 0.3, n_startup_steps: 2}",
+        "hydra.sweeper.first=[{optim.eta: 0.5}]",
+        "hydra.sweeper.n_trials=3",
+        "hydra.launcher.max_members=1",
+        "optim.eta=0.5,1e-6",
+        "hydra.sweeper.sampler=random",
+        "hydra.sweeper.seed=1",
+        "repeats=5",
+        TRACKED,
+    ]
+    assert study(monkeypatch, tmp_path, *chosen) == 0
+    assert max(size for own in sizes for size in own) == 1
+    trials = stored(tmp_path, "small")
+    counts = {(trial.params["optim.eta"], len(members(tmp_path / trial.user_attrs["folder"]))) for trial in trials}
+    assert (0.5, 5) in counts
+    pruned = [trial for trial in trials if status(trial) == "PRUNED"]
+    assert pruned
+    for trial in pruned:
+        assert len(members(tmp_path / trial.user_attrs["folder"])) < 5
+    runs = tracked(client(tmp_path))
+    for trial in trials:
+        own = [run for run in runs if run.data.tags.get("number") == str(trial.number)]
+        (run,) = (one for one in own if one.data.tags["kind"] == "trial")
+        assert run.data.tags["status"] == status(trial)
+        assert all(one.info.status == "FINISHED" for one in own)
+
+
+def test_several_objectives_end_in_trials_with_several_values(tmp_path, monkeypatch):
+    objectives = "hydra.sweeper.objectives=[validation_accuracy,parameters]"
+    assert study(monkeypatch, tmp_path, objectives, "hydra.sweeper.sampler=grid", "batch_size=10", "seed=0,1") == 0
+    for trial in stored(tmp_path, "small"):
+        (member,) = members(tmp_path / trial.user_attrs["folder"])
+        assert trial.values == [member["validation_accuracy"], PARAMETERS]
+
+
+def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path, monkeypatch, capsys):
+    rule = 'hydra.sweeper.constraints=["parameters <= 4000"]'
+    sizes = ["model.hidden=[4],[16]", "hydra.sweeper.sampler=tpe", "hydra.sweeper.n_trials=6", "optim.eta=0.5"]
+    assert study(monkeypatch, tmp_path, *sizes, rule) == 0
+    trials = stored(tmp_path, "small")
+    assert {trial.params["model.hidden"] for trial in trials} == {"[4]", "[16]"}
+    small_places = [trial.user_attrs["place"] for trial in trials if trial.params["model.hidden"] == "[4]"]
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "src.rerun" in line)
+    assert any(f"trial={place} " in line for place in small_places)
+
+
+def test_another_launcher_trains_the_trials_job_by_job(tmp_path, monkeypatch, capsys):
+    basic = ["hydra/launcher=basic", "hydra.sweeper.n_trials=3"]
+    assert study(monkeypatch, tmp_path, *RATES, *basic) == 0
+    trials, jobs = stored(tmp_path, "small"), folders(tmp_path)
+    assert [trial.value for trial in trials] == [members(job)[0]["validation_accuracy"] for job in jobs]
+    assert "all 3 trials are done" in capsys.readouterr().out
+    assert study(monkeypatch, tmp_path, *RATES, *basic, "hydra.sweeper.pruner=asha", name="other") == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert "only the stacked launcher prunes" in error
+
+
+def test_with_another_launcher_a_trial_that_raises_has_failed_too(tmp_path, monkeypatch, capsys):
+    broken_seed(monkeypatch, 1)
+    basic = ["hydra/launcher=basic", "hydra.sweeper.sampler=grid", "seed=0,1,2"]
+    assert study(monkeypatch, tmp_path, *basic) == 1
+    states = {trial.params["seed"]: status(trial) for trial in stored(tmp_path, "small")}
+    assert states == {0: "FINISHED", 1: "FAILED", 2: "FINISHED"}
+
+
+# After, and before
+
+
+def test_every_trial_trained_alone_agrees_exactly(study_copy, capsys):
+    for trial in stored(study_copy, "small"):
+        assert rerun.main(["study=small", f"trial={trial.user_attrs['place']}", "tracking.kind=none"]) == 0
+        shown = capsys.readouterr().out
+        gaps = ", ".join(f"{key} 0" for key in rerun.COMPARED)
+        assert f"largest differences from the study: {gaps}." in shown
+        assert "agrees with the study" in shown
+
+
+def test_a_trial_that_is_not_there_cannot_be_trained_again(study_copy, capsys):
+    assert rerun.main(["study=small", "trial=99"]) == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert f"accepted: 0 to {TRIALS - 1}" in error
+
+
+def test_the_best_of_a_study_vote_without_training(study_copy, monkeypatch, capsys):
+    complete = [trial for trial in stored(study_copy, "small") if trial.state.name == "COMPLETE"]
+    top = len(complete)
+    ensemble = ["+exp=ensemble", "data=digits", "from_study=small", "tracking=none", "figures=false"]
+    assert command(monkeypatch, study_copy, *ensemble, f"top={top}") == 0
+    (path,) = (study_copy / "mlruns" / "hydra").glob("*/*-ensemble/votes.json")
+    (vote,) = json.loads(path.read_text())
+    best_first = sorted(complete, key=lambda trial: -trial.value)
+    tested = [members(study_copy / trial.user_attrs["folder"])[0]["test_accuracy"] for trial in best_first]
+    assert sorted(vote["member_accuracies"]) == pytest.approx(sorted(tested))
+    assert [member["validation_accuracy"] for member in members(path.parent)] == [one.value for one in best_first]
+    assert command(monkeypatch, study_copy, *ensemble, f"top={top + 1}") == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert f"accepted: 1 to {top}" in error
+
+
+def test_a_plan_trains_nothing_and_makes_no_study(tmp_path, monkeypatch, capsys):
+    assert study(monkeypatch, tmp_path, *RATES, "plan=true", "hydra.sweeper.n_trials=6") == 0
+    shown = capsys.readouterr().out
+    assert "Nothing was trained: plan=true." in shown
+    assert "6 trials" in shown
+    assert "FC 8 sigmoid" in shown
+    assert "FC 8 tanh" in shown
+    assert not list(tmp_path.rglob("result.json"))
+    assert not list(Path(tmp_path).rglob("studies.db"))
