@@ -11,7 +11,8 @@ The processes come from a server that has imported the libraries, so that they d
     python -m benchmarks.kills                          20 kills, 40 trials: a few minutes on two cores
     python -m benchmarks.kills --kills 5 --trials 10
 
-Exit status: 0 all agrees; 1 something is lost, double or different; 2 a process ended by itself with an error.
+Exit status: 0 all agrees; 1 something is lost, double or different; 2 a process ended by itself with an error, or a
+store cannot be opened any more.
 """
 
 import multiprocessing
@@ -29,9 +30,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from benchmarks import command
-from benchmarks.report import Report
+from benchmarks import command, machine
+from benchmarks.report import markdown
 from src.error import UserError
+from src.result import write_json
 
 STUDY = "killed"
 SPREAD = 3.0  # seconds: about twice what a process needs until its first trial trains
@@ -139,10 +141,14 @@ def stored(folder: Path, study: str = STUDY) -> list[Any]:
 
 
 def client(folder: Path) -> Any:
-    """MLflow's own client for the store in `folder`."""
+    """MLflow's own client for the store in `folder`. Raises UserError where MLflow cannot open it."""
     from mlflow import MlflowClient
 
-    return MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+    try:
+        return MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+    except Exception as error:
+        line = str(error).splitlines()[0] if str(error) else repr(error)
+        raise UserError(f"MLflow cannot open its store any more: {line}") from error
 
 
 def tracked(store: Any) -> list[Any]:
@@ -154,8 +160,8 @@ def tracked(store: Any) -> list[Any]:
 def disagreements(folder: Path, trials: int, study: str = STUDY) -> list[str]:
     """All that is not as it should be after a study of `trials` places has ended; [] where everything is there."""
     found, store = stored(folder, study), client(folder)
-    runs = tracked(store)
     wrong = _wrong_places(found, trials) + _wrong_files(found, folder)
+    runs = tracked(store)
     parents = [run for run in runs if run.data.tags.get("kind") == "study"]
     if [(run.info.status, run.data.tags["status"]) for run in parents] != [("FINISHED", "FINISHED")]:
         wrong.append(f"MLflow has {[run.info.status for run in parents]} for the study, instead of one FINISHED run")
@@ -232,27 +238,31 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default 0)")
     options = parser.parse_args()
     kills, trials = (3, 10) if options.quick else (options.kills, options.trials)
-    report = Report(f"{kills} kills of a study of {trials} trials", quick=False)
+    print(f"{kills} kills of a study of {trials} trials\n\n{machine.header()}\n", flush=True)
     with TemporaryDirectory() as name:
         start = time.monotonic()
         lives = kill_and_resume(Path(name), kills, trials, options.seed, lambda line: print(f"- {line}", flush=True))
         seconds = time.monotonic() - start
         found, wrong = stored(Path(name)), disagreements(Path(name), trials)
-    print()
-    counts = Counter(map(status, found))
-    again = sum(trial.user_attrs["attempt"] > 0 for trial in found)
-    rows = [
-        ["processes killed", lives.killed],
-        ["trials begun", len(found)],
-        *([state.lower(), counts[state]] for state in ("FINISHED", "PRUNED", "KILLED", "FAILED", "RUNNING")),
-        ["begun again in their place", again],
-        ["seconds", f"{seconds:.0f}"],
-        ["disagreements", len(wrong)],
-    ]
-    report.table(["", ""], rows, {"lives": lives.seconds, "places": lives.places, "wrong": wrong})
-    report.say("Nothing is lost, double or different." if not wrong else "\n".join(["WRONG:", *wrong]))
-    report.save(options.json)
+    rows = figures(lives, found, wrong, seconds)
+    print("\n".join(["", *markdown(["", ""], [[name, str(number)] for name, number in rows.items()]), ""]))
+    print("\n".join(["WRONG:", *wrong]) if wrong else "Nothing is lost, double or different.")
+    if options.json:
+        write_json(options.json, rows | {"lives": lives.seconds, "places": lives.places, "wrong": wrong})
     sys.exit(1 if wrong else 0)
+
+
+def figures(lives: Lives, found: Sequence[Any], wrong: Sequence[str], seconds: float) -> dict[str, int]:
+    """What the verdict rests on."""
+    counts = Counter(map(status, found))
+    return {
+        "processes killed": lives.killed,
+        "trials begun": len(found),
+        **{state.lower(): counts[state] for state in ("FINISHED", "PRUNED", "KILLED", "FAILED", "RUNNING")},
+        "begun again in their place": sum(trial.user_attrs["attempt"] > 0 for trial in found),
+        "seconds in all": round(seconds),
+        "disagreements": len(wrong),
+    }
 
 
 if __name__ == "__main__":
