@@ -39,24 +39,34 @@ def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
     data = prepared.dataset
     if data.warning:
         warn(data.warning)
-    sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
     rows = {
         "experiment": f"{config.name}: {who(config)}",
         "network": f"{' · '.join(layer_words(layer) for layer in prepared.layers)}"
         f" ({parameter_count(prepared.layers):,} parameters a member)",
-        "data": f"{data.name} ({data.source}): {sizes}",
+        "data": data_words(data),
         "training": training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
         "estimate": f"{duration(prepared.seconds)} for {config.max_epochs} epochs"
         + (", less where members stop early" if config.stop.rule != "none" else ""),
         "results": str(folder),
     }
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold")
-    grid.add_column()
+    grid(rows)
+
+
+def grid(rows: dict[str, str]) -> None:
+    """Labels with their texts."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
     for label, text in rows.items():
-        grid.add_row(label, Text(text))
-    console.print(grid)
+        table.add_row(label, Text(text))
+    console.print(table)
+
+
+def data_words(data: Dataset) -> str:
+    """The images in a line."""
+    sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
+    return f"{data.name} ({data.source}): {sizes}"
 
 
 def who(config: RunConfig) -> str:

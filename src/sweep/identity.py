@@ -22,8 +22,12 @@ VERSION = 1  # of that attribute
 _ABSENT = "(none)"
 
 
-def agree(storage: RDBStorage, settings: StudySettings, space: Space, identity: dict[str, Any]) -> tuple[int, str]:
+def agree(
+    storage: RDBStorage, settings: StudySettings, space: Space, identity: dict[str, Any], command: str = ""
+) -> tuple[int, str]:
     """The study's identifier in the store and its uid; makes it where there is none of that name.
+
+    command: the one that goes on with it, kept for whoever asks what to type.
 
     Raises ConfigError where it was made with other settings. To be called under the study's lock.
     """
@@ -40,8 +44,9 @@ def agree(storage: RDBStorage, settings: StudySettings, space: Space, identity: 
         before = shared | {"uid": uuid4().hex, "created": created, "version": VERSION}
     _refuse_changes({key: before.get(key) for key in shared}, shared, settings)
     shown = settings.model_dump(mode="json") | {"storage": masked(settings.storage)}
-    if before.get("settings") != shown:
-        storage.set_study_user_attr(study_id, ATTR, before | {"settings": shown})
+    now = before | {"settings": shown} | ({"command": masked(command)} if command else {})
+    if now != storage.get_study_user_attrs(study_id).get(ATTR):
+        storage.set_study_user_attr(study_id, ATTR, now)
     return study_id, before["uid"]
 
 

@@ -1,6 +1,8 @@
 """From Hydra's jobs to trained trials: composes each job as Hydra does, then trains all of them as stacks."""
 
 import copy
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,8 +160,14 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) ->
         samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in random_overrides(sweep)]
         show_plan(samples, limit, of=sweep.settings.n_trials)
         return
-    with open_study(sweep.settings, sweep.space, identity(base, sweep, dataset.name), terminal.say) as study:
+    shared = identity(base, sweep, dataset.name)
+    with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         train_study(study, job, base, composer.folder, limit, dataset)
+
+
+def typed() -> str:
+    """The command, as one would type it again."""
+    return f"python -m src.train {shlex.join(sys.argv[1:])}"
 
 
 def study_in_batches(launcher: Launcher, config: DictConfig, sweep: "Sweep") -> None:

@@ -95,7 +95,7 @@ def _sentence(job: Job, error: BaseException) -> str:
 
 def train_multirun(jobs: list[Job], folder: Path, max_members: int | None) -> list[Outcome]:
     """Trains all jobs, at most `max_members` networks in a stack; a failed one's JobReturn raises its error."""
-    screen = SweepScreen(trials=len(jobs))
+    screen = SweepScreen(len(jobs), folder)
     source = Multirun(jobs, folder, screen)
     interrupt = Interrupt(terminal.say)
     stacks = Stacks(source, screen, max_members or sum(job.config.members for job in jobs), interrupt)
@@ -109,4 +109,5 @@ def train_multirun(jobs: list[Job], folder: Path, max_members: int | None) -> li
     if interrupt.requested:
         raise KeyboardInterrupt
     screen.table(source.outcomes)
+    screen.next_commands([], source.tracking.address)
     return source.outcomes

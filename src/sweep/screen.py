@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import fmean
 
 from rich.box import SIMPLE_HEAD
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from src import terminal
@@ -21,25 +22,25 @@ LINE_SECONDS = 10.0  # without a terminal, a line at most so often
 
 
 class SweepScreen:
-    """Shows a sweep of `trials` trials; `done` of them were over before this command."""
+    """Shows a sweep of `trials` trials that leaves its results in `folder`; `done` were over before this command."""
 
-    def __init__(self, trials: int, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.trials, self.before, self.clock = trials, done, clock
+    def __init__(self, trials: int, folder: Path, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.trials, self.folder, self.before, self.clock = trials, folder, done, clock
+        self._stacks = 0
         self.counts = dict.fromkeys(("FINISHED", "PRUNED", "FAILED", "KILLED"), 0)
         self.best: Outcome | None = None
         self._epochs: list[int] = []  # of each trial that has ended
         self._now = 0  # member-epochs trained in this command
         self._start = self._line_at = clock()
         self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.completed}/{task.total} trials  {task.fields[words]}", table_column=Column(ratio=1)),
             TimeElapsedColumn(),
             console=terminal.console,
+            expand=True,
             refresh_per_second=2,  # each refresh takes a core from the training
             disable=not terminal.console.is_terminal,
         )
-        self.task = self.bar.add_task("trials", total=trials, completed=done, words="")
+        self.task = self.bar.add_task("", total=trials, completed=done, words="")
 
     def __enter__(self) -> "SweepScreen":
         self.bar.start()
@@ -53,18 +54,30 @@ class SweepScreen:
         terminal.say(line)
 
     def stack(self, prepared: Prepared, jobs: list[Job], waiting: int) -> "SweepScreen":
-        """A stack begins: says what it is."""
-        data, config = prepared.dataset, jobs[0].config
-        if data.warning and not self._epochs:
-            terminal.warn(data.warning)
+        """A stack begins: says what it is, before the first one also what all of them share."""
+        if not self._stacks:
+            self._header(prepared)
+        self._stacks += 1
         layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
         trials = f"{len(jobs)} trial{'s' if len(jobs) > 1 else ''}"
-        self.say(
-            f"stack of {trials}, {len(prepared.members)} members on {data.name}: {layers}; {prepared.device_name}; "
-            f"engine: {prepared.engine.description}; {terminal.duration(prepared.seconds)} for {config.max_epochs} "
-            "epochs" + (f"; {waiting} trials wait for another stack" if waiting else "")
-        )
+        members = f", {len(prepared.members)} members" if len(prepared.members) > len(jobs) else ""
+        wait = f"; {waiting} wait for the next stack" if waiting else ""
+        line = f"stack {self._stacks}: {trials}{members}, {terminal.duration(prepared.seconds)}{wait}; {layers}"
+        terminal.console.print(line, markup=False)
         return self
+
+    def _header(self, prepared: Prepared) -> None:
+        data, config = prepared.dataset, prepared.members[0].config
+        if data.warning:
+            terminal.warn(data.warning)
+        done = f", {self.before} of them done before" if self.before else ""
+        rows = {
+            "sweep": f"{config.name}: {self.trials} trials{done}",
+            "data": terminal.data_words(data),
+            "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
+            "results": str(self.folder),
+        }
+        terminal.grid(rows)
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
         """Refreshes the line."""
@@ -117,3 +130,12 @@ class SweepScreen:
         terminal.console.print(shown)
         if len(outcomes) > SHOWN:
             self.say(f"and {len(outcomes) - SHOWN} more")
+
+    def next_commands(self, commands: list[tuple[str, str]], address: str | None) -> None:
+        """What one would type now and what for; `address`: of the view in MLflow, its path where it has no server."""
+        lines = [*commands, *([("make ui", "the trials in MLflow, in the view below")] if address else [])]
+        if lines:
+            width = max(len(command) for command, _ in lines) + 4
+            self.say("Next: " + "\n      ".join(f"{command:<{width}}{what}" for command, what in lines))
+        if address:
+            self.say(f"View: {address if address.startswith('http') else f'http://127.0.0.1:5000{address}'}")

@@ -77,9 +77,9 @@ class Counts:
 
 
 def open_study(
-    settings: StudySettings, space: Space, identity: Mapping[str, Any], say: Callable[[str], None]
+    settings: StudySettings, space: Space, identity: Mapping[str, Any], say: Callable[[str], None], command: str = ""
 ) -> "Study":
-    """The study `settings.study_name`: made, or taken up where it stopped.
+    """The study `settings.study_name`: made, or taken up where it stopped. `command` goes on with it.
 
     `identity` (JSON-able: fixed configuration, data set) is what its trials share beyond the settings. Raises
     ConfigError where the study was made with other settings (they are shown), UserError where the store cannot be
@@ -90,7 +90,7 @@ def open_study(
     lock = study_lock(settings.storage, settings.study_name)
     try:
         with lock:
-            study_id, uid = identities.agree(storage, settings, space, dict(identity))
+            study_id, uid = identities.agree(storage, settings, space, dict(identity), command)
             return Study(settings, space, Store(storage, study_id), lock, uid, say)
     except BaseException:
         storage.engine.dispose()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from src import terminal
-from src.config import RunConfig, parse
+from src.config import RunConfig, masked, parse
 from src.data.dataset import Dataset
 from src.error import TrialFailed, UserError
 from src.interrupt import Interrupt
@@ -21,6 +21,7 @@ from src.results.trial_runs import Trial, TrialTracker
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
 from src.sweep.screen import SweepScreen
+from src.sweep.settings import StudySettings
 from src.sweep.stacks import Stacks
 from src.sweep.study import Ask, State, Study
 
@@ -200,7 +201,7 @@ def _shown(value: Any) -> str:
 def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, limit: int, dataset: Dataset) -> None:
     """Trains the study's trials until its budget is used up. Raises TrialFailed at the end where some raised."""
     counts = study.counts()
-    screen = SweepScreen(trials=study.settings.n_trials, done=counts.places_done)
+    screen = SweepScreen(study.settings.n_trials, folder, done=counts.places_done)
     source = Trials(study, compose, base, folder, screen)
     interrupt = Interrupt(terminal.say)
     status = "FAILED"
@@ -215,7 +216,7 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
     if source.outcomes:
         screen.table(source.outcomes)
     terminal.say(f"study {study.settings.study_name}: {study.reason_to_stop() or 'stopped'}")
-    _next_commands(study)
+    screen.next_commands(_next_commands(study), source.tracking.address)
     failed = [one for one in source.outcomes if one.status == "FAILED"]
     if failed:
         first = failed[0]
@@ -224,11 +225,13 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
         raise TrialFailed(f"{words} failed; trial {first.job.number} ({first.job.label}): {reason}")
 
 
-def _next_commands(study: Study) -> None:
-    name = study.settings.study_name
-    best = study.best()
-    lines = [f"python -m src.report study={name}              what was found, with plots"]
+def _next_commands(study: Study) -> list[tuple[str, str]]:
+    """What one would type now, and what for."""
+    settings, best = study.settings, study.best()
+    name = f"study={settings.study_name}"
+    if settings.storage != StudySettings.model_fields["storage"].default:
+        name += f" storage={masked(settings.storage)}"
+    lines = [(f"python -m src.report {name}", "what was found, with plots")]
     if best:
-        lines.append(f"python -m src.rerun study={name} trial={best[0]}      that trial again, alone")
-    lines.append("make ui                                  see and compare the trials in MLflow")
-    terminal.say("Next: " + "\n      ".join(lines))
+        lines.append((f"python -m src.rerun {name} trial={best[0]}", "that trial again, alone"))
+    return lines
