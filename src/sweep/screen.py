@@ -81,6 +81,9 @@ class SweepScreen:
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
         """Refreshes the line."""
+        self._refresh()
+
+    def _refresh(self) -> None:
         self.bar.update(self.task, completed=self.before + sum(self.counts.values()), words=self.words())
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
@@ -99,6 +102,7 @@ class SweepScreen:
         if value is not None and result.status == "FINISHED":
             best = self.best.validation_accuracy if self.best else None
             self.best = result if best is None or value > best else self.best
+        self._refresh()
 
     def words(self) -> str:
         """Counts, the best so far with its parameters, and the time left."""
