@@ -155,6 +155,7 @@ class StudyTracker:
             runs = TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys)
             runs.start(there=own)
             runs.replay(status)
+            end(self._journal, dict.fromkeys(set(own) - runs.uids, status))
             return
         if uid not in own:
             tags = {"kind": "trial", "study": self._study, STUDY_TAG: self._uid, UID_TAG: uid, "number": str(number)}

@@ -97,6 +97,11 @@ class TrialRuns:
         self._not_finite: set[str] = set()  # members that have had such a value
         self._ended = False
 
+    @property
+    def uids(self) -> set[str]:
+        """Of all its runs."""
+        return {self._uid, *self._members}
+
     def start(self, there: Collection[str] = ()) -> None:
         """Creates the runs, but for those that are there (uids)."""
         name, seeds = self._trial.name, self._trial.seeds
@@ -192,8 +197,8 @@ class TrialRuns:
 
 
 def end(journal: Journal, statuses: dict[str, Status]) -> None:
-    """Ends runs, given by uid; those of members first: where a trial's run has ended, so have theirs."""
-    for uid, status in sorted(statuses.items(), reverse=True):
+    """Ends runs, given by uid."""
+    for uid, status in statuses.items():
         journal.batch(uid, tags={"status": status})
         journal.add({"do": "end", "run": uid, "status": mlflow_status(status), "time": milliseconds()})
 

@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from src.result import write_json
 from src.results import journal, sweep_tracking, view, writer
@@ -393,13 +394,17 @@ def resume(uri: str, folder: Path, uid: str) -> None:
     tracker.finish("FINISHED")
 
 
-@pytest.mark.parametrize(("way", "step"), [("client", 5), ("tables", 1)])  # the client is slow
+# What the client writes, every fifth time, for it is slow; transactions of one note; those of one errand.
+@pytest.mark.parametrize(("way", "step"), [("client", 5), ("note", 2), ("errand", 1)])
 def test_a_kill_after_any_write_leaves_what_the_next_start_puts_right(
     uri: str, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch, way: str, step: int
 ) -> None:
     if way == "client":
         monkeypatch.setattr(writer, "tables", lambda client, experiment_id: None)
-    monkeypatch.setattr(journal, "NOTES_TOGETHER", 1)
+    if way == "errand":
+        monkeypatch.setattr(sweep_tracking, "WRITE_SECONDS", 0.0)
+    else:
+        monkeypatch.setattr(journal, "NOTES_TOGETHER", 1)
     leave(tmp_path)
     writes, came_to_it = 0, True
     while came_to_it:
@@ -432,6 +437,52 @@ def test_two_processes_that_go_on_at_once_log_nothing_twice(uri: str, tmp_path: 
     assert [run.info.run_name for run in runs(uri)].count("rates") == 1
 
 
+@pytest.mark.parametrize(
+    ("doing", "about", "lock"),
+    [(StudyTracker, "_reconcile", ".reconcile.lock"), (Writer, "_create", ".lock")],  # the study's run, which all share
+)
+def test_what_one_process_alone_may_do_is_locked(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: type, about: str, lock: str
+) -> None:
+    free: list[bool] = []
+    original = getattr(doing, about)
+
+    def watched(*about: Any) -> Any:
+        try:
+            with FileLock(f"{journal.sqlite_path(uri)}{lock}", timeout=0):
+                free.append(True)
+        except Timeout:
+            free.append(False)
+        return original(*about)
+
+    monkeypatch.setattr(doing, about, watched)
+    tracker = study(uri, tmp_path)
+    tracker.reconcile({}, {}.__getitem__)
+    tracker.finish("FINISHED")
+    assert free == [False]
+
+
+def test_of_two_runs_of_one_study_the_older_one_stays(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, find = study(uri, tmp_path / "one"), Writer._find
+    begin(first, uri, tmp_path, 0)
+    first.finish("RUNNING")
+    asked: list[str] = []
+
+    def late(own: Writer, uid: str) -> str | None:  # as where another machine creates the run at the same moment
+        asked.append(uid)
+        return None if len(asked) == 1 else find(own, uid)
+
+    monkeypatch.setattr(Writer, "_find", late)
+    second = study(uri, tmp_path / "other")
+    begin(second, uri, tmp_path, 1)
+    second.finish("FINISHED")
+    assert asked == ["u1", "u1"]
+    assert sorted(run.info.run_name for run in runs(uri)) == ["rates", "trial 0 · eta=0.01", "trial 1 · eta=0.02"]
+    assert len({run.data.tags.get("mlflow.parentRunId") for run in runs(uri)}) == 2  # None, and the study's
+
+
 def test_a_trial_that_was_told_finished_and_that_its_study_calls_killed_is_killed(uri: str, tmp_path: Path) -> None:
     first = study(uri, tmp_path)
     begin(first, uri, tmp_path, 0, seeds=[0, 1]).finish([result(0), result(1)])
@@ -441,6 +492,32 @@ def test_a_trial_that_was_told_finished_and_that_its_study_calls_killed_is_kille
     second.finish("FINISHED")
     ended = {(run.data.tags["status"], run.info.status) for run in runs(uri) if run.data.tags["kind"] != "study"}
     assert ended == {("KILLED", "KILLED")}
+
+
+def test_members_of_which_nothing_is_known_any_more_end_with_their_trial(uri: str, tmp_path: Path) -> None:
+    first = study(uri, tmp_path)
+    begin(first, uri, tmp_path, 1, seeds=[0, 1])
+    first.finish("KILLED")
+    second = study(uri, tmp_path)
+    second.reconcile({1: "PRUNED"}, lambda number: replace(again(uri, tmp_path)(number), seeds=[1]))
+    second.finish("FINISHED")
+    assert len(runs(uri)) == 4
+    assert {run.info.status for run in runs(uri)} == {"FINISHED"}
+
+
+def test_params_that_have_changed_meanwhile_stay_as_they_were(uri: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    first = study(uri, tmp_path)
+    begin(first, uri, tmp_path, 0)
+    first.finish("KILLED")
+    second = study(uri, tmp_path, say=said.append, params={"optim.eta": "interval(1e-3, 1)"})
+    second.reconcile({0: "KILLED"}, lambda number: replace(again(uri, tmp_path)(number), dataset="digits"))
+    second.finish("FINISHED")
+    assert said == []
+    found = by_name(uri)
+    assert found["trial 0 · eta=0.01"].data.params["dataset"] == "mnist"
+    assert found["trial 0 · eta=0.01"].info.status == "KILLED"
+    assert found["rates"].data.params["optim.eta"] == "interval(0.001, 1)"
 
 
 def test_a_trial_of_which_nothing_is_left_is_there_with_its_status(uri: str, tmp_path: Path) -> None:
