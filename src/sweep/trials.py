@@ -78,17 +78,7 @@ class Trials:
             ask = self._asks[job]
             about = {"label": job.label, "folder": str(job.folder), "overrides": job.overrides}
             self.study.note(ask, {**about, "dataset": dataset, "device": device, "seeds": seeds})
-            self._trackers[job] = self.tracking.trial(
-                job.config,
-                job.folder,
-                number=ask.number,
-                place=ask.place,
-                attempt=ask.attempt,
-                label=job.label,
-                dataset=dataset,
-                device=device,
-                seeds=seeds,
-            )
+            self._trackers[job] = self._tracker(job, dataset, device, seeds)
         return self._trackers[job]
 
     def reported(self, job: Job, step: int, value: float) -> bool:
@@ -119,14 +109,14 @@ class Trials:
         self.study.tell(ask, "KILLED" if status == "KILLED" else "FAIL", None, attrs)
         if record:
             record.abort(status, reason)
-        else:
-            self.tracker_of_nothing(job, ask).abort(status, reason)
+        else:  # it never began
+            self._tracker(job, "none", "none", [job.config.seed]).abort(status, reason)
         if status == "FAILED":
             self.screen.say(f"trial {ask.place} ({job.label}) failed: {reason.strip().splitlines()[-1]}")
         self._note(Outcome(job, status, reason=reason))
 
-    def tracker_of_nothing(self, job: Job, ask: Ask) -> TrialTracker:
-        """The tracker of a trial that never began."""
+    def _tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> TrialTracker:
+        ask = self._asks[job]
         return self.tracking.trial(
             job.config,
             job.folder,
@@ -134,9 +124,9 @@ class Trials:
             place=ask.place,
             attempt=ask.attempt,
             label=job.label,
-            dataset="none",
-            device="none",
-            seeds=[job.config.seed],
+            dataset=dataset,
+            device=device,
+            seeds=seeds,
         )
 
     def _note(self, result: Outcome) -> None:
