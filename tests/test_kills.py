@@ -3,13 +3,18 @@
 The same as a script, longer: python -m benchmarks.kills
 """
 
+import os
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 
 import pytest
+import sqlalchemy
+from sqlalchemy import event
 
 from benchmarks.kills import PROCESSES, SWEEP, disagreements, kill_and_resume, live, stored
+from src.results.journal import connect
 from tests.results.test_tracking import empty_store
 
 # MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.
@@ -45,6 +50,30 @@ def test_two_processes_at_once_train_every_trial_once(tmp_path, tmp_path_factory
     assert [process.exitcode for process in both] == [0, 0], (tmp_path / "printed.txt").read_text()
     assert disagreements(tmp_path, TRIALS) == []
     assert len(stored(tmp_path)) == TRIALS
+
+
+def _make_half_a_store(uri):
+    """Is killed when a column has been added to MLflow's tables, and not yet written down that it has."""
+    before = ""
+
+    def watch(connection, cursor, statement, *_):
+        nonlocal before
+        if before.startswith("ALTER TABLE") and statement.startswith("UPDATE alembic_version"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        before = statement.strip()
+
+    event.listen(sqlalchemy.Engine, "before_cursor_execute", watch)
+    connect(uri, "killed")
+
+
+def test_who_is_killed_while_mlflow_makes_its_tables_spoils_nothing(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    process = PROCESSES.Process(target=_make_half_a_store, args=(uri,), daemon=True)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    again, experiment = connect(uri, "killed")
+    assert again.create_run(experiment).info.status == "RUNNING"
 
 
 @pytest.mark.parametrize(

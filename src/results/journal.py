@@ -21,6 +21,7 @@ import os
 import re
 import sqlite3
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -300,6 +301,8 @@ def connect(uri: str, experiment: str, say: Callable[[str], None] = print) -> tu
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # One of its own classes, said while it is imported.
+    warnings.filterwarnings("ignore", 'Field name "schema"', UserWarning)
     from mlflow import MlflowClient
 
     _calm_mlflow(uri)
@@ -310,9 +313,22 @@ def connect(uri: str, experiment: str, say: Callable[[str], None] = print) -> tu
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two processes that create the tables of one fresh database at once crash.
     with FileLock(f"{path}.lock", timeout=LOCK_SECONDS):
+        if not path.exists():
+            _create(path)
         client = MlflowClient(uri)
         _write_ahead(path)
         return client, _experiment_id(client, experiment, (path.parent / "artifacts").as_uri(), say)
+
+
+def _create(path: Path) -> None:
+    """MLflow's tables, made beside `path` and moved there whole: killed in between, MLflow could never go on."""
+    from mlflow import MlflowClient
+
+    draft = path.with_name(f".{path.name}.new")
+    for left in path.parent.glob(f"{draft.name}*"):
+        left.unlink()
+    MlflowClient(f"sqlite:///{draft}").search_experiments()
+    draft.replace(path)
 
 
 def _calm_mlflow(uri: str) -> None:
