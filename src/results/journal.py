@@ -146,15 +146,15 @@ class Journal:
 
     def _write_together(self, writer: Writer) -> None:
         """Writes what can be written at once in one transaction, and one by one what then comes next of each run."""
-        notes = self._ready(writer.joins)[:NOTES_TOGETHER]
-        try:
-            writer.write_together(notes)
-        except Exception as error:
-            if not _is_refusal(error):
-                raise
-            self._write_each(writer, notes)
-        else:
-            self._done(notes)
+        if notes := self._ready(writer.joins)[:NOTES_TOGETHER]:
+            try:
+                writer.write_together(notes)
+            except Exception as error:
+                if not _is_refusal(error):
+                    raise
+                self._write_each(writer, notes)
+            else:
+                self._done(notes)
         self._write_each(writer, self._ready(lambda note: not writer.joins(note)))
 
     def _ready(self, wanted: Callable[[Note], bool]) -> list[Note]:

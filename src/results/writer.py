@@ -68,8 +68,7 @@ class Writer:
         assert self.tables is not None
         for note in notes:
             note["tried"] = True  # if the answer is lost, none of them joins again
-        if notes:
-            self.tables.write(notes, self._runs)
+        self.tables.write(notes, self._runs)
 
     def _run(self, note: Note) -> None:
         # A request may have been answered too late for us: look before creating a run a second time.

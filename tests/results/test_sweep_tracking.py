@@ -614,7 +614,7 @@ def test_a_transaction_that_was_answered_too_late_is_not_made_twice(
 
     def answered_late(own: Writer, notes: list[Any]) -> None:
         together(own, notes)
-        if next(late) < 3:
+        if any(note["run"] != "u1" for note in notes) and next(late) < 2:
             raise TimeoutError("answered too late")
 
     leave(tmp_path)
