@@ -8,6 +8,7 @@ SIGTERM; no process outlives it.
 
 import argparse
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -134,7 +135,8 @@ def wait_until_up(process: subprocess.Popen[bytes], output: IO[bytes], base: str
         try:
             with urllib.request.urlopen(f"{base}/health", timeout=2.0):
                 return
-        except (OSError, urllib.error.URLError):
+        # HTTPException: on loopback, a client may reach itself on a port where nobody listens yet.
+        except (OSError, urllib.error.URLError, http.client.HTTPException):
             time.sleep(POLL_SECONDS)
     raise UiError(f"MLflow's server did not answer within {seconds:.0f} s; its last words:\n{_tail(output)}")
 

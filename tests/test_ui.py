@@ -1,6 +1,7 @@
 """The command that shows MLflow's UI: what it starts, what it says, and that nothing is left of it."""
 
 import base64
+import http.client
 import io
 import json
 import os
@@ -240,6 +241,26 @@ def test_a_server_that_never_answers_is_given_up(
     assert ui.main([str(store), "--port", str(unused_port())]) == 1
     assert "did not answer within" in capsys.readouterr().err
     assert started[0].poll() is not None
+
+
+def test_an_answer_that_is_none_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Any] = [
+        http.client.BadStatusLine("GET /health HTTP/1.1"),
+        ConnectionRefusedError(),
+        io.BytesIO(b"OK"),
+    ]
+
+    def answered(*about: Any, **more: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(ui.urllib.request, "urlopen", answered)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        ui.wait_until_up(process, io.BytesIO(), "http://127.0.0.1:1", 60.0)
+        process.communicate(b"\n")
+    assert answers == []
 
 
 # MLflow itself
