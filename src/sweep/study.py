@@ -120,7 +120,6 @@ class Study:
         self._worker = Worker()
         self._first = space.first(settings.first)
         self._points = Points(settings, space) if settings.sampler == "grid" else None
-        self._total = settings.n_trials if self._points is None else min(settings.n_trials, len(self._points.all))
         self._maximized = settings.directions[0] == "maximize"
         self._opened = time.monotonic()
         self._mine: dict[int, optuna.Trial] = {}  # running here, by number
@@ -134,10 +133,16 @@ class Study:
         self._beaten = time.monotonic()
         self._pulse = Pulse(self._beat, REFRESH_SECONDS)
 
+    @property
+    def total(self) -> int:
+        """How many places there will be: `n_trials`, or the grid's points where these are fewer."""
+        points = self._points
+        return self.settings.n_trials if points is None else min(self.settings.n_trials, len(points.all))
+
     def _welcome(self) -> str:
         counts = self.counts()
         again = f", {len(self.reaped)} that were left running are asked again" if self.reaped else ""
-        return f"study {self.settings.study_name} goes on: {counts.places_done} of {self._total} trials are done{again}"
+        return f"study {self.settings.study_name} goes on: {counts.places_done} of {self.total} trials are done{again}"
 
     # --- a trial's beginning ------------------------------------------------------------------------------------------
 
@@ -149,7 +154,7 @@ class Study:
         with self._lock:
             self._catch_up()
             self._reap()
-            while len(asks) < count and not self._budget_spent() and (spot := self._places.next(self._total)):
+            while len(asks) < count and not self._budget_spent() and (spot := self._places.next(self.total)):
                 asks.append(self._start(spot))
         return asks
 
@@ -181,7 +186,7 @@ class Study:
         """The parameters of a spot that are not sampled."""
         if spot.repeated is not None:
             return dict(spot.repeated.params)
-        if spot.attempt == 0 and spot.place < len(self._first):
+        if spot.place < len(self._first):  # in every attempt; what `first` leaves out is sampled
             return self._first[spot.place]
         return {} if self._points is None else self._points.next(trial.params for trial in self._places.latest.values())
 
@@ -226,16 +231,17 @@ class Study:
 
     # --- its end ------------------------------------------------------------------------------------------------------
 
-    def tell(self, ask: Ask, state: State, values: list[float] | None = None, attrs: Mapping[str, Any] = {}) -> None:
+    def tell(self, ask: Ask, state: State, values: list[float] | None = None, attrs: Mapping[str, Any] = {}) -> bool:
         """How a trial ended, with all that is to be kept about it.
 
         COMPLETE needs a value for each objective, none of them NaN, and in `attrs` what the constraints name beyond
         them. The value of a PRUNED trial is the last one reported. FAIL: it raised. KILLED: it was interrupted, its
-        place is asked again. Where another process has taken the place over, the result is not used, and `say` says so.
+        place is asked again. False where another process has taken the place over: the result is not used, and `say`
+        says so.
         """
         if self._is_taken(ask):
             self._say(_TAKEN.format(ask.place))
-            return
+            return False
         self._set_constraints(ask, state, values, attrs)
         outcome = TrialState.FAIL if state == "KILLED" else TrialState[state]
         if state == "KILLED":
@@ -247,9 +253,10 @@ class Study:
         ended, notes = self._mirror.get_trial(ask.number), self._mirror.take_notes(ask.number)
         if self._store.finish(self._identifiers[ask.number], outcome, ended.values or (), attrs, notes):
             self._saw(ended)
-            return
+            return True
         self._say(_TAKEN.format(ask.place))
         self._load()
+        return False
 
     def _set_constraints(self, ask: Ask, state: State, values: list[float] | None, attrs: Mapping[str, Any]) -> None:
         told: dict[str, float] = dict(zip(map(str, self.settings.objectives), values or (), strict=False))
@@ -283,7 +290,7 @@ class Study:
     def counts(self) -> Counts:
         """Trials by how they ended, and places."""
         kinds = Counter(self._kinds.values())
-        done = self._places.done(self._total)
+        done = self._places.done(self.total)
         return Counts(
             complete=kinds["COMPLETE"],
             pruned=kinds["PRUNED"],
@@ -291,7 +298,7 @@ class Study:
             killed=kinds["KILLED"],
             running=kinds["RUNNING"],
             places_done=done,
-            places_left=self._total - done,
+            places_left=self.total - done,
         )
 
     def states(self) -> dict[int, Kind]:
@@ -317,14 +324,14 @@ class Study:
         """Why `ask` gives no trial; None where it would give one, or where trials of this process still run."""
         if reason := self._budget_spent():
             return reason
-        if self._mine or self._places.next(self._total):
+        if self._mine or self._places.next(self.total):
             return None
-        return f"the last {self.counts().running} of {self._total} trials run in another process"
+        return f"the last {self.counts().running} of {self.total} trials run in another process"
 
     def _budget_spent(self) -> str | None:
         settings = self.settings
-        if self._places.done(self._total) == self._total:
-            return f"all {self._total} trials are done"
+        if self._places.done(self.total) == self.total:
+            return f"all {self.total} trials are done"
         if settings.target is not None and self._best is not None and not self._beats(settings.target, self._best):
             return f"target {settings.target:g} reached"
         if self._failed >= max(settings.max_failures, 1):

@@ -142,7 +142,7 @@ def test_a_trial_that_the_user_interrupts_is_asked_again(tmp_path):
     settings = in_file(tmp_path, n_trials=2)
     with opened(settings) as study:
         one, two = study.ask(2)
-        study.tell(one, "KILLED", attrs={"epochs": 1})
+        assert study.tell(one, "KILLED", attrs={"epochs": 1}) is True
         train(study, two)
         assert study.states() == {0: "KILLED", 1: "COMPLETE"}
     with opened(settings) as study:
@@ -197,7 +197,7 @@ def test_a_result_that_comes_too_late_is_not_used(tmp_path, monkeypatch):
                 (again,) = quick.ask(1)
                 assert again.params == ask.params
                 train(quick, again)
-        slow.tell(ask, "COMPLETE", [0.99])
+        assert slow.tell(ask, "COMPLETE", [0.99]) is False
         assert "trial 0: another process had taken it over" in said[-1]
         assert slow.counts().complete == 1
         assert slow.best() == (0, [accuracy(ask.params)], ask.params)
@@ -214,9 +214,9 @@ def test_a_trial_that_was_taken_over_is_to_end(tmp_path, monkeypatch):
             with open_study(settings, Space.parse(PARAMS), {}, said.append) as quick:
                 for ask in quick.ask(2):
                     train(quick, ask)
-        slow.tell(one, "FAIL")  # only now does it learn what has happened
+        assert slow.tell(one, "FAIL") is False  # only now does it learn what has happened
         assert slow.report(two, 1, 0.5) is True
-        slow.tell(two, "PRUNED")
+        assert slow.tell(two, "PRUNED") is False
         assert sum("had taken it over" in line for line in said) == 2
         assert slow.counts().failed == 0
     check_finished(settings)
@@ -299,6 +299,25 @@ def test_a_killed_fixed_trial_is_asked_again_as_it_was(tmp_path):
         (again,) = study.ask(1)
     assert again.params == stored(settings)[0].params
     assert again.params["optim.eta"] == 0.25
+
+
+def test_a_fixed_trial_keeps_what_is_fixed_however_often_it_is_killed(tmp_path):
+    settings = in_file(tmp_path, n_trials=2, first={"optim.eta": 0.25})
+    attempts = []
+    for _ in range(4):
+        with opened(settings) as study:  # closing it tells KILLED
+            attempts += study.ask(1)
+    assert [(ask.place, ask.attempt) for ask in attempts] == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert {ask.params["optim.eta"] for ask in attempts} == {0.25}
+    assert attempts[1].params["model.dropout"] != attempts[2].params["model.dropout"]  # the rest is sampled anew
+
+
+@pytest.mark.parametrize(("n_trials", "total"), [(5, 5), (9, 6)])
+def test_a_grid_has_no_more_places_than_points(tmp_path, n_trials, total):
+    space = {"optim.eta": "0.1,0.2", "model.activation": "sigmoid,tanh,relu"}
+    with opened(in_file(tmp_path, n_trials=n_trials, sampler="grid"), space) as study:
+        assert study.total == total
+        assert len(study.ask(9)) == total
 
 
 def test_conditional_keys_are_sampled_and_asked_again_where_their_condition_holds(tmp_path):
