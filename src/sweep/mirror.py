@@ -6,7 +6,8 @@ down. A trial's identifier in here is its number.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from optuna.storages import InMemoryStorage
@@ -79,6 +80,19 @@ class Mirror(InMemoryStorage):
     def take_notes(self, number: int) -> dict[str, Any]:
         """The new notes about a trial; they count as written down."""
         return self._trial_notes.pop(number, {})
+
+    @contextmanager
+    def unchanged_by_errors(self, number: int) -> Iterator[None]:
+        """Where its body raises, the trial is again what it was before, and so are its notes."""
+        trial, notes = self.get_trial(number), dict(self._trial_notes.get(number, {}))
+        best = self._studies[STUDY].best_trial_id
+        try:
+            yield
+        except BaseException:
+            self._set_trial(number, trial)
+            self._trial_notes[number] = notes
+            self._studies[STUDY].best_trial_id = best
+            raise
 
     def know_study(self, attrs: Mapping[str, Any]) -> None:
         """Takes over what the store holds about the study."""

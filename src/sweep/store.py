@@ -9,14 +9,18 @@ An SQLite file serves the processes of one machine; several machines share a ser
 
 Reports of running trials are queued and written with whatever is written next, or by `flush`: a killed process loses
 only reports of trials that start anew anyway.
+
+A database that does not answer (a server that starts anew, a file that is busy) is asked again after each of `WAITS`;
+then UserError says so. Nothing has changed in the Store by then, and what was to be written may be written again.
 """
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
@@ -24,7 +28,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Table, delete, event, func, insert, or_, select, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from src.config import masked
 from src.error import UserError
@@ -32,6 +36,7 @@ from src.sweep.lock import sqlite_file, study_lock
 from src.sweep.reader import read_trials
 
 BUSY_SECONDS = 60  # how long SQLite waits for another process' transaction
+WAITS = (0.5, 2.0)  # seconds before the second and the third time that a database is asked
 
 _STUDIES: Table = models.StudyModel.__table__
 _STUDY_ATTRS: Table = models.StudySystemAttributeModel.__table__
@@ -44,6 +49,7 @@ _SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
 _HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
 
 Attrs = Mapping[str, Any]  # JSON-able values
+T = TypeVar("T")
 
 
 class Store:
@@ -55,10 +61,27 @@ class Store:
         self._queue: list[tuple[int, int, float]] = []  # identifier, step, value
         self._queued_attrs: dict[int, dict[str, Any]] = {}  # system attributes by identifier
         self._queue_lock = threading.Lock()
+        self._unsure = False  # whether an error left it open that the queue was written
+
+    def _patiently(self, work: Callable[[Connection], T], waits: tuple[float, ...] | None = None) -> T:
+        """What `work` returns, in a transaction that is tried again where the database does not answer."""
+        for wait in (*(WAITS if waits is None else waits), None):
+            try:
+                with self._engine.begin() as connection:
+                    return work(connection)
+            except OperationalError as error:
+                if wait is None:
+                    reason = " ".join(str(error.orig).split())
+                    where = self._engine.url.render_as_string(hide_password=True)
+                    silent = f"the study's store {where} does not answer ({reason})"
+                    raise UserError(f"{silent}; start the same command again, it goes on") from error
+                time.sleep(wait)
+        raise AssertionError("the last wait is None")
 
     def add(self, trial: FrozenTrial, study_attrs: Attrs) -> tuple[int, int]:
         """Writes a new running trial and the sampler's attributes of the study; returns its identifier and number."""
-        with self._engine.begin() as connection:
+
+        def write(connection: Connection) -> tuple[int, int]:
             if self._engine.dialect.name != "sqlite":  # as Optuna does, so that no two trials share a number
                 connection.execute(select(_STUDIES).where(_STUDIES.c.study_id == self._study_id).with_for_update())
             row = {"study_id": self._study_id, "state": TrialState.RUNNING, "datetime_start": _now()}
@@ -71,7 +94,10 @@ class Store:
             _write_attrs(connection, _SYSTEM_ATTRS, {"trial_id": identifier}, trial.system_attrs, fresh=True)
             _write_attrs(connection, _STUDY_ATTRS, {"study_id": self._study_id}, study_attrs)
             connection.execute(insert(_HEARTBEATS), {"trial_id": identifier, "heartbeat": _now()})
-        return identifier, number
+            return identifier, number
+
+        # A server that ends a connection may have ended the study's lock too: by now the place may be another process'.
+        return self._patiently(write, None if self._engine.dialect.name == "sqlite" else ())
 
     def finish(
         self,
@@ -82,23 +108,33 @@ class Store:
         system_attrs: Attrs | None = None,
     ) -> bool:
         """Ends a running trial with all that belongs to it; False, and nothing is written, where it no longer runs."""
-        with self._queue_lock, self._engine.begin() as connection:
-            running = (_TRIALS.c.trial_id == identifier) & (_TRIALS.c.state == TrialState.RUNNING)
-            ended = {"state": state, "datetime_complete": _now()}
+        own = _TRIALS.c.trial_id == identifier
+        ended = {"state": state, "datetime_complete": _now()}
+
+        def write(connection: Connection) -> bool:
+            running = own & (_TRIALS.c.state == TrialState.RUNNING)
             if connection.execute(update(_TRIALS).where(running), ended).rowcount != 1:
-                self._drop(identifier)
-                return False
+                # A try whose answer was lost may have been the one that ended it.
+                now = connection.execute(select(_TRIALS.c.state, _TRIALS.c.datetime_complete).where(own)).first()
+                return now is not None and tuple(now) == tuple(ended.values())
             self._write_queue(connection)
             _write_values(connection, identifier, values)
             _write_attrs(connection, _USER_ATTRS, {"trial_id": identifier}, user_attrs or {})
             _write_attrs(connection, _SYSTEM_ATTRS, {"trial_id": identifier}, system_attrs or {})
-        self._clear()
-        return True
+            return True
+
+        with self._queue_lock:
+            written = self._patiently(write)
+            if written:
+                self._clear()
+            else:
+                self._drop(identifier)
+        return written
 
     def note(self, identifier: int, user_attrs: Attrs) -> None:
         """Writes attributes of a running trial."""
-        with self._engine.begin() as connection:
-            _write_attrs(connection, _USER_ATTRS, {"trial_id": identifier}, user_attrs)
+        owner = {"trial_id": identifier}
+        self._patiently(lambda connection: _write_attrs(connection, _USER_ATTRS, owner, user_attrs))
 
     def queue(self, identifier: int, step: int, value: float, system_attrs: Attrs) -> None:
         """Keeps a report, and what the pruner notes about it, until something is written."""
@@ -107,14 +143,12 @@ class Store:
             if system_attrs:
                 self._queued_attrs.setdefault(identifier, {}).update(system_attrs)
 
-    def flush(self) -> None:
+    def flush(self, waits: tuple[float, ...] | None = None) -> None:
         """Writes what is queued."""
         with self._queue_lock:
-            if not self._queue:
-                return
-            with self._engine.begin() as connection:
-                self._write_queue(connection)
-            self._clear()
+            if self._queue:
+                self._patiently(self._write_queue, waits)
+                self._clear()
 
     def _write_queue(self, connection: Connection) -> None:
         encode = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
@@ -123,6 +157,10 @@ class Store:
             stored, kind = encode(value)
             row = {"trial_id": identifier, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
             rows.append(row)
+            if self._unsure:
+                known = (_REPORTS.c.trial_id == identifier) & (_REPORTS.c.step == step)
+                connection.execute(delete(_REPORTS).where(known))
+        self._unsure = True
         if rows:
             connection.execute(insert(_REPORTS), rows)
         for identifier, attrs in self._queued_attrs.items():
@@ -131,6 +169,7 @@ class Store:
     def _clear(self) -> None:
         self._queue = []
         self._queued_attrs = {}
+        self._unsure = False
 
     def _drop(self, identifier: int) -> None:
         self._queue = [entry for entry in self._queue if entry[0] != identifier]
@@ -138,22 +177,17 @@ class Store:
 
     def changed(self, unfinished: set[int], after: int) -> list[FrozenTrial]:
         """The trials after an identifier (-1: all) and the ones in `unfinished`, in the order of their numbers."""
-        with self._engine.connect() as connection:
-            return read_trials(connection, self._study_id, unfinished, after)
+        return self._patiently(lambda connection: read_trials(connection, self._study_id, unfinished, after))
 
     def study_attrs(self) -> dict[str, Any]:
         """What samplers noted about the study."""
-        with self._engine.connect() as connection:
-            wanted = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(
-                _STUDY_ATTRS.c.study_id == self._study_id
-            )
-            return {key: json.loads(value) for key, value in connection.execute(wanted)}
+        wanted = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(_STUDY_ATTRS.c.study_id == self._study_id)
+        return self._patiently(lambda connection: {key: json.loads(value) for key, value in connection.execute(wanted)})
 
     def trial_attrs(self, identifier: int) -> dict[str, Any]:
         """The user attributes of a trial."""
         wanted = select(_USER_ATTRS.c.key, _USER_ATTRS.c.value_json).where(_USER_ATTRS.c.trial_id == identifier)
-        with self._engine.connect() as connection:
-            return {key: json.loads(value) for key, value in connection.execute(wanted)}
+        return self._patiently(lambda connection: {key: json.loads(value) for key, value in connection.execute(wanted)})
 
     def beat(self, identifiers: Iterable[int]) -> None:
         """Says that the worker of these trials lives. An error is left to the next call that needs the database."""
@@ -163,8 +197,8 @@ class Store:
                 with self._engine.begin() as connection:
                     now = {"heartbeat": _now()}
                     connection.execute(update(_HEARTBEATS).where(_HEARTBEATS.c.trial_id.in_(living)), now)
-            self.flush()
-        except SQLAlchemyError:
+            self.flush(waits=())  # the next beat tries again
+        except (SQLAlchemyError, UserError):
             pass
 
     def silent(self, identifiers: Iterable[int], seconds: float) -> set[int]:
@@ -176,13 +210,14 @@ class Store:
         joined = _TRIALS.outerjoin(_HEARTBEATS, _HEARTBEATS.c.trial_id == _TRIALS.c.trial_id)
         recent = or_(_HEARTBEATS.c.heartbeat >= since, _TRIALS.c.datetime_start >= since)
         wanted = select(_TRIALS.c.trial_id).select_from(joined).where(_TRIALS.c.trial_id.in_(asked), recent)
-        with self._engine.connect() as connection:
-            return set(asked) - {identifier for (identifier,) in connection.execute(wanted)}
+        return set(asked) - self._patiently(lambda connection: set(connection.execute(wanted).scalars()))
 
     def close(self) -> None:
         """Writes what is queued and closes all connections."""
-        self.flush()
-        self._engine.dispose()
+        try:
+            self.flush()
+        finally:
+            self._engine.dispose()
 
 
 def connect(url: str) -> RDBStorage:

@@ -152,7 +152,7 @@ class Study:
         if count < 1:
             return asks
         with self._lock:
-            self._catch_up()
+            self._load() if self._stale else self._catch_up()
             self._reap()
             while len(asks) < count and not self._budget_spent() and (spot := self._places.next(self.total)):
                 asks.append(self._start(spot))
@@ -172,7 +172,8 @@ class Study:
             begun.system_attrs = self._mirror.take_notes(number)
             identifier, stored = self._store.add(begun, self._mirror.take_study_notes())
         except BaseException:
-            self._load()  # a trial that never began must not stay in the mirror
+            self._stale = True  # a trial that never began must not stay in the mirror
+            self._load()
             raise
         self._mine[stored] = trial
         if stored == number:
@@ -203,11 +204,12 @@ class Study:
         steps = self._steps.setdefault(ask.number, set())
         if step in steps:
             return False
+        single = len(self.settings.objectives) == 1
+        if single and time.monotonic() - self._looked > REFRESH_SECONDS:
+            self._catch_up()
         steps.add(step)
         prune = False
-        if len(self.settings.objectives) == 1:
-            if time.monotonic() - self._looked > REFRESH_SECONDS:
-                self._catch_up()
+        if single:
             with quiet() if self.settings.pruner == "wilcoxon" else nullcontext():
                 self._mine[ask.number].report(value, step)
                 prune = bool(self._mine[ask.number].should_prune())
@@ -237,24 +239,31 @@ class Study:
         COMPLETE needs a value for each objective, none of them NaN, and in `attrs` what the constraints name beyond
         them. The value of a PRUNED trial is the last one reported. FAIL: it raised. KILLED: it was interrupted, its
         place is asked again. False where another process has taken the place over: the result is not used, and `say`
-        says so.
+        says so. An error, such as UserError where the store does not answer, changes nothing: the trial still runs here
+        and may be told again.
         """
         if self._is_taken(ask):
             self._say(_TAKEN.format(ask.place))
             return False
+        with self._mirror.unchanged_by_errors(ask.number):
+            counts = self._end(ask, state, values, attrs)
+        self._mine.pop(ask.number, None)
+        self._steps.pop(ask.number, None)
+        if not counts:
+            self._say(_TAKEN.format(ask.place))
+        return counts
+
+    def _end(self, ask: Ask, state: State, values: list[float] | None, attrs: Mapping[str, Any]) -> bool:
         self._set_constraints(ask, state, values, attrs)
         outcome = TrialState.FAIL if state == "KILLED" else TrialState[state]
         if state == "KILLED":
             attrs = {**attrs, "killed": True}
             self._mirror.set_trial_user_attr(ask.number, "killed", True)
         self._study.tell(ask.number, values if state == "COMPLETE" else None, outcome)
-        del self._mine[ask.number]
-        self._steps.pop(ask.number, None)
         ended, notes = self._mirror.get_trial(ask.number), self._mirror.take_notes(ask.number)
         if self._store.finish(self._identifiers[ask.number], outcome, ended.values or (), attrs, notes):
             self._saw(ended)
             return True
-        self._say(_TAKEN.format(ask.place))
         self._load()
         return False
 
@@ -348,8 +357,9 @@ class Study:
     # --- what the store says ------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        """Everything anew from the store."""
+        """Everything anew from the store; where it does not answer, all stays as it is."""
         self._store.flush()
+        news = self._store.changed(set(), -1), self._store.study_attrs()
         self._mirror = Mirror(
             self.settings.study_name, [StudyDirection[one.upper()] for one in self.settings.directions]
         )
@@ -365,20 +375,24 @@ class Study:
             sampler=make_sampler(self.settings, conditional=self.space.conditional or self.space.hook is not None),
             pruner=make_pruner(self.settings),
         )
-        self._catch_up()
+        self._take(*news)
+        self._stale = False  # whether the mirror holds what the store does not
         running = [number for number in self._mine if self._kinds.get(number) == "RUNNING"]
         self._mine = {number: optuna.Trial(self._study, number) for number in running}
 
     def _catch_up(self) -> None:
         """What other processes have done since the last look."""
-        for trial in self._store.changed(self._others, self._last):
+        self._take(self._store.changed(self._others, self._last), self._store.study_attrs())
+
+    def _take(self, trials: list[FrozenTrial], study_attrs: Mapping[str, Any]) -> None:
+        for trial in trials:
             self._last = max(self._last, trial._trial_id)
             self._identifiers[trial.number] = trial._trial_id
             elsewhere = not trial.state.is_finished() and trial.number not in self._mine
             (self._others.add if elsewhere else self._others.discard)(trial._trial_id)
             self._mirror.put(trial)
             self._saw(self._mirror.get_trial(trial.number))
-        self._mirror.know_study(self._store.study_attrs())
+        self._mirror.know_study(study_attrs)
         self._looked = time.monotonic()
 
     def _saw(self, trial: FrozenTrial) -> None:

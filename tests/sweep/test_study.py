@@ -1,14 +1,19 @@
 """A study goes on to its total after any interruption, each place with one trial that counts."""
 
 import math
+import sqlite3
+from contextlib import contextmanager
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from src.config import ConfigError
 from src.error import UserError
 from src.sweep import lock as locks
+from src.sweep import store as stores
 from src.sweep import study as studies
 from src.sweep.space import Space
 from src.sweep.study import open_study
@@ -318,6 +323,95 @@ def test_a_grid_has_no_more_places_than_points(tmp_path, n_trials, total):
     with opened(in_file(tmp_path, n_trials=n_trials, sampler="grid"), space) as study:
         assert study.total == total
         assert len(study.ask(9)) == total
+
+
+def _failing(study, monkeypatch, times, statement=""):
+    """The next `times` statements that begin so raise what a busy file raises; no waits."""
+    monkeypatch.setattr(stores, "WAITS", (0.0, 0.0))
+    left = [times]
+
+    def fail(connection, cursor, text, parameters, context, executemany):
+        if left[0] and text.startswith(statement):
+            left[0] -= 1
+            raise sqlite3.OperationalError("database is locked")
+
+    event.listen(study._store._engine, "before_cursor_execute", fail)
+    return left
+
+
+@pytest.mark.parametrize("statement", ["UPDATE trials", "INSERT INTO trial_values", "INSERT INTO trial_user"])
+def test_a_result_that_the_store_did_not_take_can_be_told_again(tmp_path, monkeypatch, statement):
+    settings = in_file(tmp_path, n_trials=4, pruner="asha")
+    with opened(settings) as study:
+        one, two = study.ask(2)
+        train(study, one)
+        study.report(two, 1, 0.5)
+        left = _failing(study, monkeypatch, 3, statement)
+        with pytest.raises(UserError, match=r"store sqlite:.* does not answer \(database is locked\); start the same"):
+            study.tell(two, "COMPLETE", [0.5], {"epochs": 3})
+        assert left == [0]
+        assert study.states()[two.number] == "RUNNING"
+        study.report(two, 2, 0.5)
+        study.report(two, 3, 0.5)
+        assert study.tell(two, "COMPLETE", [0.5], {"epochs": 3}) is True
+        for ask in study.ask(9):
+            train(study, ask)
+    check_finished(settings)
+
+
+def test_a_store_that_fails_twice_is_asked_a_third_time(tmp_path, monkeypatch):
+    settings = in_file(tmp_path, n_trials=2)
+    with opened(settings) as study:
+        left = _failing(study, monkeypatch, 0)
+        for _ in range(2):
+            left[0] = 2
+            (ask,) = study.ask(1)
+            left[0] = 2
+            study.note(ask, {"folder": "a"})
+            left[0] = 2
+            train(study, ask)
+            assert left == [0]
+    check_finished(settings)
+
+
+def test_a_store_that_fails_while_a_trial_begins_leaves_no_trial_behind(tmp_path, monkeypatch):
+    settings = in_file(tmp_path, n_trials=2)
+    with opened(settings) as study:
+        (ask,) = study.ask(1)
+        _failing(study, monkeypatch, 3, "INSERT INTO trials")
+        with monkeypatch.context() as patch:
+            patch.setattr(study._store, "flush", lambda: study._store.trial_attrs("no answer")[0])
+            with pytest.raises(KeyError):  # nor does it answer then
+                study.ask(1)
+        train(study, ask)
+        for ask in study.ask(1):
+            train(study, ask)
+    check_finished(settings)
+
+
+def test_an_end_whose_answer_was_lost_counts(tmp_path, monkeypatch):
+    settings = in_file(tmp_path, n_trials=1)
+    monkeypatch.setattr(stores, "WAITS", (0.0,))
+    with opened(settings) as study:
+        (ask,) = study.ask(1)
+        study.report(ask, 1, 0.5)
+        lost = []
+
+        @contextmanager
+        def begin(real=study._store._engine.begin):
+            with real() as connection:
+                yield connection
+            if not lost:  # committed, but nobody learns of it
+                lost.append(True)
+                raise OperationalError("", {}, sqlite3.OperationalError("gone"))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(study._store._engine, "begin", begin)
+            study._store.flush()  # the report, twice
+            lost.clear()
+            assert study.tell(ask, "COMPLETE", [0.5], {"epochs": 1}) is True
+            assert lost
+    check_finished(settings)
 
 
 def test_conditional_keys_are_sampled_and_asked_again_where_their_condition_holds(tmp_path):
