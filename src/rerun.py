@@ -64,19 +64,28 @@ def _rerun(arguments: list[str]) -> int:
     name = f"rerun of {study.name} trial {trial.place}"
     words = " ".join([name, *changes])
     results = train(config, Path(f"mlruns/hydra/{now}-rerun"), None, words)
+    if config.plan:
+        return 0
+    if any(result.status == "KILLED" for result in results):
+        raise KeyboardInterrupt
     return _verdict(name, before, results)
 
 
 def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":
     """The trial's configuration with the command's KEY=VALUE. Raises ConfigError."""
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     from src.config import ConfigError, parse
 
     wrong = [one for one in changes if "=" not in one]
     if wrong:
         raise ConfigError(f"{wrong[0]!r} is no KEY=VALUE. Usage: {USAGE}")
-    raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
+    try:
+        raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"{' '.join(changes)}: cannot be read ({str(error).splitlines()[0]})") from None
     assert isinstance(raw, dict)
     return parse({str(key): value for key, value in raw.items()})
 
@@ -89,7 +98,7 @@ def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]") -
         print(f"{name}: other seeds than in the study, so there is nothing to compare epoch by epoch.")
         return 1 if any(result.status == "FAILED" for result in results) else 0
     gaps = largest_gaps(pairs)
-    epochs = min(len(first) for first, _ in pairs)
+    epochs = min(min(len(first), len(second)) for first, second in pairs)
     listed = ", ".join(f"{key} {gap:.2g}" for key, gap in gaps.items())
     agrees = all(gap <= TOLERANCE for gap in gaps.values())
     members = f"{len(pairs)} members" if len(pairs) > 1 else "1 member"

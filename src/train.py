@@ -72,6 +72,8 @@ def _task(composed: Any) -> float | None:
     adds nothing to the message."""
     try:
         job = _as_job(composed)
+        if job.config.from_study and job.config.plan:
+            raise UserError("plan=true: from_study trains nothing, so there is nothing to plan.")
         act = vote if job.config.from_study else partial(train, arguments=job.overrides)
         results = act(job.config, job.folder)
     except (UserError, OSError) as error:

@@ -46,7 +46,7 @@ class OptunaSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """See Sweeper."""
         self.settings = config.hydra.sweeper
-        self.multirun = config
+        self.multirun = hydra_context, config, task_function
         self.starts: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -54,10 +54,10 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: Sequence[str]) -> Any:
         """Runs the study until its budget is used up."""
         from src.sweep import settings
-        from src.sweep.launch import study_in_batches
+        from src.sweep.launch import Composer, study_in_batches
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)
         sweep = settings.parse(raw, arguments)
         if hasattr(self.starts, "study"):
             return self.starts.study(sweep)
-        return study_in_batches(self.starts, self.multirun, sweep)
+        return study_in_batches(self.starts, Composer(*self.multirun), sweep)

@@ -30,7 +30,7 @@ from src.results.view import study_key, study_view, view_url
 from src.results.writer import UID_TAG
 
 WRITE_SECONDS = 1.0  # what trials leave is written together, so often; a run in MLflow is at most that much behind
-LIVES = "lives"
+LIVES: Literal["lives"] = "lives"
 Again = Callable[[int], Trial | Literal["lives"] | None]  # a trial's number -> what is known of it
 DRAWN = ("optim.eta", "optim.lambda_", "model.dropout")  # where nothing is said to be searched
 # What the study says of a trial that has ended -> the tag `status` of its run.

@@ -1,6 +1,7 @@
 """From Hydra's jobs to trained trials: composes each job as Hydra does, then trains all of them as stacks."""
 
 import copy
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -136,7 +137,7 @@ def launch_grid(
         composer.job(config, number, label)
         for number, (config, label) in enumerate(zip(composed, labels, strict=True), first)
     ]
-    train_multirun(jobs, composer.folder, max_members)
+    train_multirun(jobs, composer.folder, max_members, swept(differing))
     return [job.returned for job in jobs]
 
 
@@ -158,7 +159,8 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) ->
 
     if base.plan:
         samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in random_overrides(sweep)]
-        show_plan(samples, limit, of=sweep.settings.n_trials)
+        most = sweep.space.size() if sweep.settings.sampler == "grid" else None
+        show_plan(samples, limit, of=min(sweep.settings.n_trials, most or sweep.settings.n_trials))
         return
     shared = identity(base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
@@ -170,32 +172,40 @@ def typed() -> str:
     return f"python -m src.train {shlex.join(sys.argv[1:])}"
 
 
-def study_in_batches(launcher: Launcher, config: DictConfig, sweep: "Sweep") -> None:
-    """A study with a launcher of another kind: as many jobs at once as it runs, no pruning; each job tracks itself."""
-    from src import terminal
-    from src.sweep.study import open_study
+def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> None:
+    """A study with a launcher of another kind: as many jobs at once as it runs, no pruning; each job tracks itself.
 
+    Raises TrialFailed at the end where jobs raised.
+    """
     if sweep.settings.objectives != ["validation_accuracy"] or sweep.settings.pruner != "none":
         raise ConfigError(
             "hydra/launcher: only the stacked launcher prunes and knows other objectives than validation_accuracy; "
             "accepted with this one: hydra.sweeper.pruner=none and hydra.sweeper.objectives=[validation_accuracy]"
         )
-    at_once = int(OmegaConf.select(config, "hydra.launcher.n_jobs") or 1)
-    same = {"fixed": [one for one in sweep.fixed if not one.startswith("hydra")]}
-    failed: list[str] = []
-    with open_study(sweep.settings, sweep.space, same, terminal.say) as study:
+    base = check(composer, sweep)
+    if base.plan:
+        raise ConfigError("plan = true: only the stacked launcher makes plans; leave hydra/launcher out")
+
+    from src import terminal
+    from src.data.load import load
+    from src.sweep.study import open_study
+
+    at_once = int(OmegaConf.select(composer.config, "hydra.launcher.n_jobs") or 1)
+    failed = 0
+    shared = identity(base, sweep, load(base.data).name)
+    with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         while asks := study.ask(max(1, at_once)):
             jobs = [[*sweep.fixed, *ask.overrides] for ask in asks]
-            for ask, returned in zip(asks, launcher.launch(jobs, asks[0].place), strict=True):
-                attrs = {"overrides": jobs[asks.index(ask)]}
-                if returned.status is JobStatus.COMPLETED:
-                    study.tell(ask, "COMPLETE", [returned.return_value], attrs)
+            for ask, overrides, returned in zip(asks, jobs, launcher.launch(jobs, asks[0].place), strict=True):
+                value = returned._return_value  # of a job that failed its error, which must not be raised here
+                if returned.status is JobStatus.COMPLETED and isinstance(value, float) and math.isfinite(value):
+                    study.tell(ask, "COMPLETE", [value], {"overrides": overrides})
                 else:
-                    failed.append(f"trial {ask.place} ({' '.join(ask.overrides)}): {returned._return_value!r}")
-                    study.tell(ask, "FAIL", None, {**attrs, "reason": repr(returned._return_value)})
+                    failed += 1
+                    study.tell(ask, "FAIL", None, {"overrides": overrides, "reason": repr(value)})
         terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
     if failed:
-        raise TrialFailed(f"{len(failed)} trial{'s' if len(failed) > 1 else ''} failed; {failed[0]}")
+        raise TrialFailed(f"{failed} trials of study {sweep.settings.study_name} failed; src.report shows why")
 
 
 def check(composer: Composer, sweep: "Sweep") -> RunConfig:
@@ -210,6 +220,8 @@ def all_checked(composer: Composer, composed: Sequence[DictConfig], what: str) -
     for config in composed:
         try:
             configs.append(composer.checked(config))
+            if configs[-1].from_study:
+                problems.append("from_study: votes once, and trains nothing to sweep over; leave -m out")
         except ConfigError as error:
             problems += [line.strip() for line in str(error).splitlines()[1:]]
     if problems:
@@ -245,6 +257,15 @@ def default_limit(base: RunConfig) -> int:
 
     on_cpu = choose_device(base.trainer).type == "cpu"
     return MEMBERS_A_CORE * (base.trainer.threads or cores()) if on_cpu else MEMBERS_ON_A_GPU
+
+
+def swept(differing: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The keys that the jobs set differently, each with its values as they were written."""
+    values: dict[str, dict[str, None]] = {}
+    for override in (one for job in differing for one in job):
+        key, _, value = override.lstrip("+~").partition("=")
+        values.setdefault(key, {})[value] = None
+    return {key: ",".join(each) for key, each in values.items()}
 
 
 def split(jobs: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:

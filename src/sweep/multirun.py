@@ -23,12 +23,12 @@ class Multirun:
 
     one_by_one = False
 
-    def __init__(self, jobs: list[Job], folder: Path, screen: SweepScreen) -> None:
+    def __init__(self, jobs: list[Job], folder: Path, screen: SweepScreen, swept: dict[str, str]) -> None:
         self.waiting, self.screen = list(jobs), screen
         self.outcomes: list[Outcome] = []
         # A parent run keeps the trials together; it is named as the folder, which is the command's own.
         name = f"{jobs[0].config.name} {folder.name}"
-        self.tracking = open_study(jobs[0].config, folder, study=name, uid=uuid4().hex, say=terminal.say)
+        self.tracking = open_study(jobs[0].config, folder, study=name, uid=uuid4().hex, params=swept, say=terminal.say)
         self._trackers: dict[Job, TrialTracker] = {}
 
     def jobs(self, room: int) -> list[Job]:
@@ -51,6 +51,10 @@ class Multirun:
                 seeds=seeds,
             )
         return self._trackers[job]
+
+    def over(self) -> bool:
+        """Never before its end."""
+        return False
 
     def reported(self, job: Job, step: int, value: float) -> bool:
         """Never prunes."""
@@ -83,7 +87,11 @@ class Multirun:
         self.screen.trial_ended(result)
 
     def finish(self, status: str) -> None:
-        """Ends the parent run, which alone carries the best trial."""
+        """Ends the parent run, which alone carries the best trial, and what is open below it."""
+        over = {one.job for one in self.outcomes}
+        for job, tracker in self._trackers.items():
+            if job not in over:
+                tracker.abort(status, "stopped")
         best = self.screen.best
         found = {"validation_accuracy": best.validation_accuracy, "trial": best.job.number} if best else {}
         self.tracking.finish(status, found)
@@ -93,10 +101,13 @@ def _sentence(job: Job, error: BaseException) -> str:
     return f"Trial {job.number} ({job.label}) failed: {type(error).__name__}: {error}. See {job.folder}/traceback.txt."
 
 
-def train_multirun(jobs: list[Job], folder: Path, max_members: int | None) -> list[Outcome]:
-    """Trains all jobs, at most `max_members` networks in a stack; a failed one's JobReturn raises its error."""
+def train_multirun(jobs: list[Job], folder: Path, max_members: int | None, swept: dict[str, str]) -> list[Outcome]:
+    """Trains all jobs, at most `max_members` networks in a stack; a failed one's JobReturn raises its error.
+
+    swept: the keys that they set differently -> their values.
+    """
     screen = SweepScreen(len(jobs), folder)
-    source = Multirun(jobs, folder, screen)
+    source = Multirun(jobs, folder, screen, swept)
     interrupt = Interrupt(terminal.say)
     stacks = Stacks(source, screen, max_members or sum(job.config.members for job in jobs), interrupt)
     status = "FAILED"

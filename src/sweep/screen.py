@@ -26,7 +26,7 @@ class SweepScreen:
 
     def __init__(self, trials: int, folder: Path, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self.trials, self.folder, self.before, self.clock = trials, folder, done, clock
-        self._stacks = 0
+        self._stacks = self._max_epochs = self._longest = 0
         self.counts = dict.fromkeys(("FINISHED", "PRUNED", "FAILED", "KILLED"), 0)
         self.best: Outcome | None = None
         self._epochs: list[int] = []  # of each trial that has ended
@@ -58,6 +58,7 @@ class SweepScreen:
         if not self._stacks:
             self._header(prepared)
         self._stacks += 1
+        self._max_epochs = jobs[0].config.max_epochs
         layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
         trials = f"{len(jobs)} trial{'s' if len(jobs) > 1 else ''}"
         members = f", {len(prepared.members)} members" if len(prepared.members) > len(jobs) else ""
@@ -89,6 +90,7 @@ class SweepScreen:
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
         """Counts what was trained; without a terminal, prints the line now and then."""
         self._now += len(rows)
+        self._longest = max(self._max_epochs - int(row["epoch"]) for row in rows.values())
         if not terminal.console.is_terminal and self.clock() - self._line_at >= LINE_SECONDS:
             self._line_at = self.clock()
             self.say(f"{self.before + sum(self.counts.values())}/{self.trials} trials  {self.words()}")
@@ -121,7 +123,8 @@ class SweepScreen:
             return None
         left = (self.trials - self.before - sum(self.counts.values())) * fmean(self._epochs)
         under_way = self._now - sum(self._epochs)
-        return max(0.0, left - under_way) * (self.clock() - self._start) / self._now
+        # Those that have outlived the mean train to their end, however few they are.
+        return max(self._longest, left - under_way) * (self.clock() - self._start) / self._now
 
     def table(self, outcomes: list[Outcome]) -> None:
         """The trials, best first."""

@@ -5,6 +5,7 @@ of another wait for a stack of their own. A stack that cannot be held in memory,
 so that one trial never takes others with it.
 """
 
+import gc
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Protocol
 from src.config import RunConfig, structure_key
 from src.data.dataset import Dataset
 from src.data.load import load
-from src.error import UserError
+from src.error import StoreError, UserError
 from src.results.record import Record
 from src.results.tracking import Tracker
 from src.sweep.job import Job
@@ -30,6 +31,9 @@ class Source(Protocol):
 
     def jobs(self, room: int) -> list[Job]:
         """New trials of together at most `room` members, or one that is larger; [] when there is none now."""
+
+    def over(self) -> bool:
+        """Whether no trial is to begin any more, those that were given and wait included."""
 
     def tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> Tracker:
         """Where the trial is recorded; called again for a trial that begins anew."""
@@ -78,7 +82,7 @@ class Stacks:
 
     def train(self) -> None:
         """Until the source has no more, or the user stops it."""
-        while not self.interrupted():
+        while not self.interrupted() and not self.source.over():
             group = self.halves.popleft() if self.halves else self._group()
             if not group:
                 return
@@ -110,7 +114,7 @@ class Stacks:
             if isinstance(error, KeyboardInterrupt | SystemExit) or self.interrupted():
                 self._fail(left, "KILLED", error)
                 raise KeyboardInterrupt from error  # Lightning turns a second Ctrl-C into an exit of its own
-            if not isinstance(error, Exception):
+            if not isinstance(error, Exception) or isinstance(error, StoreError):
                 raise
             if len(left) > 1 and (isinstance(error, TooLargeError) or not isinstance(error, UserError)):
                 middle = len(left) // 2
@@ -122,6 +126,8 @@ class Stacks:
                 self._fail(left, "FAILED", error)
         finally:
             self._training.clear()
+            self._prepared = None
+            gc.collect()  # Lightning's objects know each other: the engine's memory must be free for the next stack
 
     def _fail(self, jobs: list[Job], status: str, error: BaseException) -> None:
         reason = str(error) if isinstance(error, UserError) else "".join(traceback.format_exception(error))
@@ -149,7 +155,7 @@ class Stacks:
 
     def next_job(self, room: int) -> Job | None:
         """See Office: one that waits already, else the first of this structure that the source gives."""
-        if self.halves:
+        if self.halves or self.source.over():
             return None
 
         def fits(job: Job) -> bool:
@@ -183,6 +189,7 @@ class Stacks:
         assert self._prepared is not None
         self.source.ended(job, record, pruned, self._prepared.dataset)
         self._over.add(job)
+        del self._training[job]
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -11,7 +11,7 @@ Reports of running trials are queued and written with whatever is written next, 
 only reports of trials that start anew anyway.
 
 A database that does not answer (a server that starts anew, a file that is busy) is asked again after each of `WAITS`;
-then UserError says so. Nothing has changed in the Store by then, and what was to be written may be written again.
+then StoreError says so. Nothing has changed in the Store by then, and what was to be written may be written again.
 """
 
 import json
@@ -31,7 +31,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from src.config import masked
-from src.error import UserError
+from src.error import StoreError, UserError
 from src.sweep.lock import sqlite_file, study_lock
 from src.sweep.reader import read_trials
 

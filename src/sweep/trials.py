@@ -4,19 +4,19 @@ What a trial leaves is kept in this order, so that whoever is killed between two
 the trial's folder, then the study, then MLflow, which the next start of the study brings to what the study says.
 """
 
-import json
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from src import terminal
 from src.config import RunConfig, masked, parse
 from src.data.dataset import Dataset
 from src.error import TrialFailed, UserError
 from src.interrupt import Interrupt
+from src.results.keep import results_in
 from src.results.record import Record
-from src.results.sweep_tracking import open_study
+from src.results.sweep_tracking import LIVES, open_study
 from src.results.trial_runs import Trial, TrialTracker
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
@@ -24,6 +24,7 @@ from src.sweep.screen import SweepScreen
 from src.sweep.settings import StudySettings
 from src.sweep.stacks import Stacks
 from src.sweep.study import Ask, State, Study
+from src.sweep.worker import lives
 
 Compose = Callable[[list[str], int, str], Job]  # overrides, place, label -> a checked trial; raises what is wrong
 
@@ -69,6 +70,7 @@ class Trials:
             reason = str(error) if isinstance(error, UserError) else "".join(traceback.format_exception(error))
             self.failed(job, None, "FAILED", reason, error)
             return None
+        job.returned = None  # Hydra's, with two whole configurations: a study has thousands of trials
         self._asks[job] = ask
         return job
 
@@ -81,6 +83,10 @@ class Trials:
             self._trackers[job] = self._tracker(job, dataset, device, seeds)
         return self._trackers[job]
 
+    def over(self) -> bool:
+        """See Source: whether the study's budget is used up."""
+        return self.study.reason_to_stop() is not None
+
     def reported(self, job: Job, step: int, value: float) -> bool:
         """See Source: what the study's pruner says."""
         return self.study.report(self._asks[job], step, value)
@@ -92,12 +98,15 @@ class Trials:
         result = outcome(job, conclusion, pruned)
         attrs = result.attributes()
         if result.status == "FINISHED":
-            values = {**attrs, "validation_accuracy": result.validation_accuracy}
-            self.study.tell(self._asks[job], "COMPLETE", [values[name] for name in self.settings.objectives], attrs)
+            told = {**attrs, "validation_accuracy": result.validation_accuracy}
+            values = [told[name] for name in self.settings.objectives]
+            counts = self.study.tell(self._asks[job], "COMPLETE", values, attrs)
         else:
             state: State = "KILLED" if result.status == "KILLED" else "PRUNED"
-            self.study.tell(self._asks[job], state, None, attrs)
+            counts = self.study.tell(self._asks[job], state, None, attrs)
             result = result.as_status(state)
+        if not counts:  # another process had taken the place over
+            result = result.as_status("KILLED")
         record.finish(conclusion, status=result.status)
         conclusion.forget_tensors()
         self._note(result)
@@ -109,8 +118,8 @@ class Trials:
         self.study.tell(ask, "KILLED" if status == "KILLED" else "FAIL", None, attrs)
         if record:
             record.abort(status, reason)
-        else:  # it never began
-            self._tracker(job, "none", "none", [job.config.seed]).abort(status, reason)
+        else:  # it never began, or not since its stack broke
+            (self._trackers.get(job) or self._tracker(job, "none", "none", [job.config.seed])).abort(status, reason)
         if status == "FAILED":
             self.screen.say(f"trial {ask.place} ({job.label}) failed: {reason.strip().splitlines()[-1]}")
         self._note(Outcome(job, status, reason=reason))
@@ -140,33 +149,37 @@ class Trials:
         figures = {"done": counts.places_done, "pruned": counts.pruned, "failed": counts.failed}
         self.tracking.progress(figures | ({"best": best[1][0]} if best else {}))
 
-    def _again(self, number: int) -> Trial | None:
+    def _again(self, number: int) -> Trial | Literal["lives"] | None:
         """A trial of an earlier process, for the tracking: from its folder and the study's notes about it."""
         attrs = self.study.attrs(number)
-        folder = Path(attrs.get("folder", "nowhere"))
-        try:
-            members = json.loads((folder / "result.json").read_text())
-            config = parse(members[0]["config"])
-        except (OSError, ValueError, LookupError):
+        if "folder" not in attrs:
             return None
+        if lives(attrs["worker"]):  # it writes that itself
+            return LIVES
+        folder = Path(attrs["folder"])
+        try:
+            config = parse(results_in(folder)[0]["config"])
+        except (UserError, LookupError):
+            config = self.base
         return Trial(
             config,
             folder,
             number,
             attrs["place"],
             attrs["attempt"],
-            attrs.get("label", ""),
-            members[0]["dataset"],
-            members[0]["device"],
-            [member["seed"] for member in members],
+            attrs["label"],
+            attrs.get("dataset", "unknown"),
+            attrs.get("device", "unknown"),
+            attrs.get("seeds", [config.seed]),
             attrs.get("reason", ""),
         )
 
     def finish(self, status: str) -> None:
         """Ends the parent run, which alone carries the best trial."""
-        if status == "KILLED":
-            for job in list(self._asks):  # they waited for a stack
-                self.failed(job, None, "KILLED", "stopped before it began", KeyboardInterrupt())
+        for job in list(self._asks):  # they waited for a stack
+            self.failed(job, None, "KILLED", "stopped before it began", KeyboardInterrupt())
+        if self.study.reaped:  # by this process, from others that were killed
+            self.tracking.reconcile(dict(self.study.states()), self._again)
         best = self.study.best()
         found: dict[str, Any] = {}
         if best:
@@ -191,7 +204,7 @@ def _shown(value: Any) -> str:
 def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, limit: int, dataset: Dataset) -> None:
     """Trains the study's trials until its budget is used up. Raises TrialFailed at the end where some raised."""
     counts = study.counts()
-    screen = SweepScreen(study.settings.n_trials, folder, done=counts.places_done)
+    screen = SweepScreen(study.total, folder, done=counts.places_done)
     source = Trials(study, compose, base, folder, screen)
     interrupt = Interrupt(terminal.say)
     status = "FAILED"
@@ -208,6 +221,8 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
     terminal.say(f"study {study.settings.study_name}: {study.reason_to_stop() or 'stopped'}")
     screen.next_commands(_next_commands(study), source.tracking.address)
     failed = [one for one in source.outcomes if one.status == "FAILED"]
+    if not failed and study.counts().failed >= max(study.settings.max_failures, 1):
+        raise TrialFailed(f"study {study.settings.study_name}: {study.reason_to_stop()}; nothing was trained")
     if failed:
         first = failed[0]
         words = f"{len(failed)} trials" if len(failed) > 1 else "1 trial"
