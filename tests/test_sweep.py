@@ -9,7 +9,9 @@ import pytest
 
 from benchmarks.kills import client, disagreements, status, stored, tracked
 from src import rerun
+from src.error import StoreError
 from src.sweep import screen
+from src.sweep.store import Store
 from tests.results.test_tracking import empty_store
 from tests.sweeping import (
     PARAMETERS,
@@ -405,3 +407,52 @@ def test_a_plan_trains_nothing_and_makes_no_study(tmp_path, monkeypatch, capsys)
     assert "FC 8 tanh" in shown
     assert not list(tmp_path.rglob("result.json"))
     assert not list(Path(tmp_path).rglob("studies.db"))
+
+
+def test_a_spent_budget_stops_trials_that_wait_too(tmp_path, monkeypatch, capsys):
+    broken_seed(monkeypatch, 0)
+    widths = "model.hidden=[4],[5],[6],[7],[8],[9]"  # each a stack of its own
+    arguments = ["hydra.sweeper.sampler=grid", "hydra.sweeper.max_failures=2", "hydra.launcher.max_members=6", widths]
+    assert study(monkeypatch, tmp_path, *arguments) == 1
+    states = sorted(status(trial) for trial in stored(tmp_path, "small"))
+    assert states == ["FAILED"] * 2 + ["KILLED"] * 4
+    capsys.readouterr()
+    assert study(monkeypatch, tmp_path, *arguments) == 1  # a script must not take that for success
+    assert "hydra.sweeper.max_failures=2" in capsys.readouterr().err
+
+
+def test_a_store_that_fails_costs_no_trial_and_says_so(tmp_path, monkeypatch, capsys):
+    finish, calls = Store.finish, []
+
+    def once(self, *about, **more):
+        calls.append(about)
+        if len(calls) == 2:
+            raise StoreError("the study's store does not answer (gone)")
+        return finish(self, *about, **more)
+
+    monkeypatch.setattr(Store, "finish", once)
+    arguments = [RATES[0], "hydra.sweeper.n_trials=4"]
+    assert study(monkeypatch, tmp_path, *arguments) == 2
+    assert "does not answer (gone)" in capsys.readouterr().err
+    assert "FAILED" not in {status(trial) for trial in stored(tmp_path, "small")}
+    assert study(monkeypatch, tmp_path, *arguments) == 0
+    done = [trial.user_attrs["place"] for trial in stored(tmp_path, "small") if status(trial) == "FINISHED"]
+    assert sorted(done) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("sweep", [["optim.eta=0.1,0.2"], ["hydra/sweeper=optuna", "optim.eta=interval(0.1, 1)"]])
+def test_networks_that_were_trained_cannot_be_swept_over(sweep, tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, tmp_path, "-m", "data=digits", "from_study=small", *sweep) == 2
+    assert "from_study: votes once" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_rerun_that_is_stopped_does_not_say_that_it_agrees(study_copy, monkeypatch, capsys):
+    monkeypatch.setattr("src.interrupt.Interrupt.__call__", lambda self: True)
+    assert rerun.main(["study=small", "trial=0", "tracking.kind=none"]) == 130
+    assert "agrees" not in capsys.readouterr().out
+
+
+def test_a_rerun_answers_what_it_cannot_read(study_copy, capsys):
+    assert rerun.main(["study=small", "trial=0", "model.hidden=[30"]) == 2
+    assert one_paragraph(capsys.readouterr().err)

@@ -74,7 +74,7 @@ class Store:
                     reason = " ".join(str(error.orig).split())
                     where = self._engine.url.render_as_string(hide_password=True)
                     silent = f"the study's store {where} does not answer ({reason})"
-                    raise UserError(f"{silent}; start the same command again, it goes on") from error
+                    raise StoreError(f"{silent}; start the same command again, it goes on") from error
                 time.sleep(wait)
         raise AssertionError("the last wait is None")
 
