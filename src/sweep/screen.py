@@ -118,10 +118,13 @@ class SweepScreen:
         )
 
     def _seconds_left(self) -> float | None:
-        """From the epochs that trials took so far; None before one has ended."""
+        """From the epochs that trials took so far; None before one has ended, and after the last."""
         if not self._epochs or not self._now:
             return None
-        left = (self.trials - self.before - sum(self.counts.values())) * fmean(self._epochs)
+        trials = self.trials - self.before - sum(self.counts.values())
+        if not trials:
+            return None
+        left = trials * fmean(self._epochs)
         under_way = self._now - sum(self._epochs)
         # Those that have outlived the mean train to their end, however few they are.
         return max(self._longest, left - under_way) * (self.clock() - self._start) / self._now
