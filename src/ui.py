@@ -30,6 +30,7 @@ from src.results.view import KEY, TAG, study_views, view_url
 STORE = "sqlite:///mlruns/mlflow.db"
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")  # of databases; servers are told apart before
 PORTS_TRIED = 100
+STARTS = 3  # a port may be taken between the look at it and the server's start
 STUDIES_SHOWN = 8  # of each experiment; the others are in the UI's list of views
 START_SECONDS = 120.0  # 4 s on a quiet machine
 STOP_SECONDS = 5.0
@@ -42,6 +43,10 @@ class UiError(Exception):
     def __init__(self, text: str, status: int = 1):
         super().__init__(text)
         self.status = status
+
+
+class _PortTakenError(UiError):
+    """Somebody took the server's port before the server did."""
 
 
 def store_uri(given: str) -> str:
@@ -131,7 +136,9 @@ def wait_until_up(process: subprocess.Popen[bytes], output: IO[bytes], base: str
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise UiError(f"MLflow's server ended by itself; its last words:\n{_tail(output)}")
+            words = _tail(output)
+            kind = _PortTakenError if "address already in use" in words.lower() else UiError
+            raise kind(f"MLflow's server ended by itself; its last words:\n{words}")
         try:
             with urllib.request.urlopen(f"{base}/health", timeout=2.0):
                 return
@@ -167,12 +174,21 @@ def serve(given: str, host: str, port: int) -> None:
     """Shows the store until it is interrupted. Raises UiError where that is not possible."""
     uri = store_uri(given)
     chosen = free_port(host, port)
-    if chosen != port:
-        print(f"port {port} is taken, {chosen} is used", flush=True)
+    for left in reversed(range(STARTS)):
+        try:
+            _show(uri, host, chosen, f"port {port} is taken, {chosen} is used\n" if chosen != port else "")
+        except _PortTakenError:
+            if not left:
+                raise
+            chosen = free_port(host, chosen + 1)
+
+
+def _show(uri: str, host: str, port: int, remark: str) -> None:
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    base = f"http://{shown}:{chosen}"
-    with server(uri, host, chosen) as (process, output):
+    base = f"http://{shown}:{port}"
+    with server(uri, host, port) as (process, output):
         wait_until_up(process, output, base, START_SECONDS)
+        print(remark, end="")
         for name, url in views(base) or [("no saved view yet", base)]:
             print(f"{name}: {url}")
         print("Ctrl-C ends it.", flush=True)

@@ -11,8 +11,9 @@ from hypothesis import settings
 # Started in the background of a shell, Python finds SIGINT ignored; tests send it, to themselves and to their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A loaded machine is slow, not wrong; and the same commit gives the same verdict in CI.
-settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
+# A loaded machine is slow, not wrong. The same commit gives the same verdict; EXPLORE=1000 tries so many new examples.
+EXPLORE = int(os.environ.get("EXPLORE", "0"))
+settings.register_profile("here", deadline=None, derandomize=not EXPLORE, max_examples=EXPLORE or 100)
 settings.load_profile("here")
 
 

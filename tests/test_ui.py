@@ -45,6 +45,9 @@ on_request = pytest.mark.skipif(
 )
 posix = pytest.mark.skipif(os.name != "posix", reason="process groups and SIGTERM are POSIX's")
 
+# What uvicorn does on a port that another process uses.
+TAKEN = "sys.exit('[Errno 98] error while attempting to bind on address: address already in use')"
+
 # Answers as MLflow's server does, starts at once. {extra} runs first.
 STAND_IN = """
 import json, os, signal, subprocess, sys, time
@@ -220,6 +223,27 @@ def test_a_server_that_ends_by_itself_leaves_its_last_words(
     stand_in(monkeypatch, "sys.exit('the schema is out of date')")
     assert ui.main([str(store), "--port", str(unused_port())]) == 1
     assert "ended by itself; its last words:\n    the schema is out of date" in capsys.readouterr().err
+
+
+def test_a_port_taken_at_the_last_moment_is_passed_over(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = stand_in(monkeypatch, "if not os.path.exists('met'):\n    open('met', 'w').close()\n    " + TAKEN)
+    monkeypatch.chdir(store.parent)
+    interrupt_when_ready(monkeypatch, signal.SIGINT)
+    port = unused_port()
+    assert ui.main([str(store), "--port", str(port)]) == 0
+    assert len(started) == 2
+    assert re.search(rf"^port {port} is taken, (\d+) is used\nmine: http://127.0.0.1:\1/", capsys.readouterr().out)
+
+
+def test_a_port_that_is_always_taken_is_given_up(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = stand_in(monkeypatch, TAKEN)
+    assert ui.main([str(store), "--port", str(unused_port())]) == 1
+    assert len(started) == ui.STARTS
+    assert "address already in use" in capsys.readouterr().err
 
 
 def test_a_server_that_ends_later_is_noticed(

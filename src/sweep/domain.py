@@ -25,6 +25,8 @@ Scalar = None | bool | int | float | str
 
 # Optuna computes low + n · step in floats: this far, in steps, is the same element.
 _ROUNDING = Decimal("1e-6")
+# Optuna takes a float for an element up to 1e-8 steps beside it; farther from 0, floats themselves lie that far apart.
+_STEPS_FROM_0 = 10**7
 
 
 class Domain(Protocol):
@@ -144,6 +146,10 @@ class Range:
         if count < 1:
             raise ValueError("there is no value from start to below stop (stop itself never occurs)")
         whole = all(isinstance(number, int) for number in (start, stop, step))
+        if not whole and max(abs(first), abs(end)) > _STEPS_FROM_0 * abs(by):
+            raise ValueError(
+                f"start and stop must lie within {_STEPS_FROM_0:,} steps of 0, or floats blur the elements"
+            )
         return cls(first if by > 0 else first + (count - 1) * by, abs(by), count, whole)
 
     def _element(self, index: int) -> Scalar:

@@ -7,6 +7,7 @@ from src.sweep.override import written
 numbers = st.floats(-1e6, 1e6).map(lambda number: round(number, 6))
 above_0 = st.floats(1e-9, 1e6)
 steps = st.sampled_from([0.1, 0.25, 0.3, 1e-3, 7.0])
+starts = numbers.map(lambda number: round(number / 200, 6))  # within ten million of the smallest steps
 texts = st.text(max_size=6).filter(lambda text: "${" not in text and text != "???" and not text.startswith("["))
 elements = st.one_of(
     st.booleans(),
@@ -32,7 +33,7 @@ whole_log_intervals = st.tuples(st.integers(1, 999), st.integers(1, 999)).map(
 )
 ranges = st.builds(
     lambda start, count, step: f"range({start!r}, {start + count * step!r}, {step!r})",
-    numbers,
+    starts,
     st.integers(1, 30),
     steps,
 )

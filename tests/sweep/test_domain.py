@@ -150,6 +150,7 @@ def test_the_rounding_errors_of_a_step_are_taken_away():
         ("range(1, 1)", "no value"),
         ("range(0, 1, 0)", "step must not be 0"),
         ("range(0, inf)", "finite"),
+        ("range(131072.0, 131072.002, 0.001)", "within 10,000,000 steps of 0"),
         ("shuffle(1,2)", "shuffle"),
         ("shuffle(range(3))", "shuffle"),
         ("glob(*)", "name the options"),
