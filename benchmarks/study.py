@@ -20,7 +20,7 @@ from benchmarks.report import Report
 from src.config import RunConfig, parse
 from src.data.load import load
 from src.error import UserError
-from src.key_values import asks_for_help, key_values
+from src.key_values import key_values, run_command
 from src.results.keep import results_in
 from src.results.study_record import STORE, Study, read_study
 from src.training.fit import cores
@@ -31,17 +31,11 @@ USAGE = "python -m benchmarks.study study=NAME [storage=URL] [trials=6] [epochs=
 
 def main() -> int:
     """The command; returns its exit status."""
-    if asks_for_help(sys.argv[1:], __doc__):
-        return 0
-    try:
-        _compare(key_values(sys.argv[1:], {"study": None, "storage": STORE, "trials": "6", "epochs": "1"}, USAGE))
-    except UserError as error:
-        print(f"Nothing was measured: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(_compare, None, __doc__, "Nothing was measured")
 
 
-def _compare(options: dict[str, str]) -> None:
+def _compare(arguments: list[str]) -> int:
+    options = key_values(arguments, {"study": None, "storage": STORE, "trials": "6", "epochs": "1"}, USAGE)
     study = read_study(options["study"], options["storage"])
     count, epochs = (_number(options, key) for key in ("trials", "epochs"))
     done = [trial for trial in study.places if trial.state in ("COMPLETE", "PRUNED")]
@@ -68,6 +62,7 @@ def _compare(options: dict[str, str]) -> None:
         f"Lightning took {fmean(seconds):.1f}{spread} s an epoch over {count} of the parameter sets, {epochs} "
         f"epoch{'s' if epochs > 1 else ''} each. Ratio {alone / ours:.0f}, of which pruning gives {full / trained:.1f}."
     )
+    return 0
 
 
 def _number(options: dict[str, str], key: str) -> int:

@@ -221,7 +221,7 @@ class RunConfig(Section):
         return content
 
 
-def parse(raw: dict[str, Any], known_problems: list[str] | None = None) -> RunConfig:
+def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
     """The checked configuration of a composed one; `raw` as OmegaConf.to_container gives it.
 
     Raises ConfigError that lists every problem, those in `known_problems` (from the command line) first.

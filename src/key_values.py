@@ -1,7 +1,8 @@
 """Arguments of the form KEY=VALUE, as the commands on studies take them: python -m src.report study=NAME out=FOLDER."""
 
 import difflib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 
 from src.error import UserError
 
@@ -32,9 +33,21 @@ def key_values(arguments: list[str], defaults: Mapping[str, str | None], usage: 
     return {key: given.get(key, value or "") for key, value in defaults.items()}
 
 
-def asks_for_help(arguments: list[str], text: str | None) -> bool:
-    """Prints `text`, a command's own description, where the arguments ask for it; whether they did."""
-    asked = any(argument in ("-h", "--help") for argument in arguments)
-    if asked:
+def run_command(act: Callable[[list[str]], int], arguments: list[str] | None, text: str | None, nothing: str) -> int:
+    """The exit status of `act` on the arguments, by default those of the process.
+
+    `text`, the command's own description, answers --help. A UserError is printed behind `nothing`, what the command did
+    not do, and gives 2; Ctrl-C gives 130.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    if any(argument in ("-h", "--help") for argument in given):
         print((text or "").strip())
-    return asked
+        return 0
+    try:
+        return act(given)
+    except UserError as error:
+        print(f"{nothing}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130

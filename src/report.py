@@ -3,7 +3,7 @@
 Writes FOLDER/report.html (one file, no network), FOLDER/report.md and the figures, by default to mlruns/reports/NAME,
 and logs them to the study's run in MLflow. A study that still runs is reported as far as it is; a second call writes
 anew.
-Exit status: 0 done; 2 there is no such study, or the folder cannot be written.
+Exit status: 0 done; 2 there is no such study, or the folder cannot be written; 130 stopped.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.error import UserError
-from src.key_values import asks_for_help, key_values
+from src.key_values import key_values, run_command
 
 if TYPE_CHECKING:
     from src.results.study_record import Study
@@ -24,18 +24,10 @@ REASON_LENGTH = 200  # characters of a store's own message
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; `arguments` without the program's name. Returns the exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if asks_for_help(given, __doc__):
-        return 0
-    try:
-        _report(given)
-    except UserError as error:
-        print(f"Nothing was reported: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(_report, arguments, __doc__, "Nothing was reported")
 
 
-def _report(arguments: list[str]) -> None:
+def _report(arguments: list[str]) -> int:
     from src.results.study_record import STORE, read_study
 
     defaults = {"study": None, "storage": STORE, "out": "", "tracking.uri": "sqlite:///mlruns/mlflow.db"}
@@ -52,6 +44,7 @@ def _report(arguments: list[str]) -> None:
     print(_summary(study))
     print(f"Report: {paths[0]}\n        {paths[1]}")
     print(f"MLflow: {_log(study, options['tracking.uri'], paths)}")
+    return 0
 
 
 def _summary(study: "Study") -> str:

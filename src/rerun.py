@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.error import UserError
-from src.key_values import asks_for_help, key_values
+from src.key_values import key_values, run_command
 
 if TYPE_CHECKING:
     from src.config import RunConfig
@@ -29,17 +29,7 @@ TOLERANCE = 0.01
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; `arguments` without the program's name. Returns the exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if asks_for_help(given, __doc__):
-        return 0
-    try:
-        return _rerun(given)
-    except UserError as error:
-        print(f"Nothing was trained: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 130
+    return run_command(_rerun, arguments, __doc__, "Nothing was trained")
 
 
 def _rerun(arguments: list[str]) -> int:
@@ -86,8 +76,7 @@ def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":
         raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
     except (OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(f"{' '.join(changes)}: cannot be read ({str(error).splitlines()[0]})") from None
-    assert isinstance(raw, dict)
-    return parse({str(key): value for key, value in raw.items()})
+    return parse(raw)
 
 
 def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]") -> int:

@@ -7,8 +7,7 @@ command that started it goes on with it. Exit status: 0 done; 2 there is no such
 import sys
 from typing import TYPE_CHECKING, Any
 
-from src.error import UserError
-from src.key_values import asks_for_help, key_values
+from src.key_values import key_values, run_command
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help does not wait for them
     from rich.table import Table
@@ -21,25 +20,17 @@ USAGE = "python -m src.studies [storage=URL]"
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; `arguments` without the program's name. Returns the exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if asks_for_help(given, __doc__):
-        return 0
-    try:
-        _list(given)
-    except UserError as error:
-        print(f"Nothing to list: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(_list, arguments, __doc__, "Nothing to list")
 
 
-def _list(arguments: list[str]) -> None:
+def _list(arguments: list[str]) -> int:
     from src.results.study_record import FIRST_SWEEP, STORE, read_studies
 
     options = key_values(arguments, {"storage": STORE}, USAGE)
     studies = read_studies(options["storage"])
     if not studies:
         print(f"No study yet. A first one: {FIRST_SWEEP}")
-        return
+        return 0
 
     from rich.console import Console
 
@@ -47,6 +38,7 @@ def _list(arguments: list[str]) -> None:
     console.print(table(studies))
     for study in sorted(studies, key=_changed)[-1:]:
         console.print(f"Next: {next_command(study)}", markup=False, soft_wrap=True)
+    return 0
 
 
 def table(studies: "list[Study]") -> "Table":
@@ -98,7 +90,7 @@ def _target_reached(study: "Study") -> bool:
 
 
 def _trials(study: "Study") -> str:
-    total = "" if study.n_trials is None else f" of {study.n_trials}"
+    total = "" if study.total is None else f" of {study.total}"
     states = ", ".join(f"{number} {WORDS.get(name, name.lower())}" for name, number in study.count().items())
     return f"{sum(study.count().values())}{total}" + (f": {states}" if states else "")
 

@@ -95,9 +95,7 @@ def _as_job(composed: Any) -> "Job":
     from src.config import parse
     from src.sweep.job import Job
 
-    raw = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(raw, dict)
-    config = parse({str(key): value for key, value in raw.items()})
+    config = parse(OmegaConf.to_container(composed, resolve=True))
     runtime = HydraConfig.get()
     return Job(config, Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task))
 

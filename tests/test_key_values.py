@@ -3,7 +3,7 @@
 import pytest
 
 from src.error import UserError
-from src.key_values import asks_for_help, key_values
+from src.key_values import key_values, run_command
 
 DEFAULTS = {"study": None, "storage": "sqlite:///a.db", "out": ""}
 USAGE = "python -m src.report study=NAME"
@@ -34,6 +34,15 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 @pytest.mark.parametrize("argument", ["-h", "--help"])
 def test_help_is_the_commands_own_description(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert asks_for_help(["study=a", argument], "What it does\n")
+    assert run_command(len, ["study=a", argument], "What it does\n", "Nothing") == 0
     assert capsys.readouterr().out == "What it does\n"
-    assert not asks_for_help(["study=help"], "What it does")
+
+
+def test_a_command_that_cannot_run_or_is_stopped_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def act(arguments: list[str]) -> int:
+        raise UserError("study=a: no such study") if arguments else KeyboardInterrupt
+
+    assert run_command(act, ["study=help"], "", "Nothing was done") == 2
+    assert run_command(act, [], "", "Nothing was done") == 130
+    assert capsys.readouterr().err == "Nothing was done: study=a: no such study\nStopped.\n"
+    assert run_command(len, ["study=help"], "What it does", "Nothing") == 1

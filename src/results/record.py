@@ -48,11 +48,6 @@ class Record:
         self.results: dict[int, Result] = {}  # of members that have ended
         self.kept = False  # whether all of them are in the folder
 
-    @property
-    def complete(self) -> bool:
-        """Whether every member has ended."""
-        return len(self.results) == self.config.members
-
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
         """One epoch: a row for each member that trained in it; `so_far` gives the result of one that still trains."""
         known = {**self.results, **dict.fromkeys(rows)}

@@ -115,12 +115,10 @@ class Study:
         count = len(self.maximised)
         return ["value"] if count == 1 else [f"value {place + 1}" for place in range(count)]
 
-    @cached_property
-    def n_trials(self) -> int | None:
-        """How many places there are to be, None where the study does not say; a grid has no more than its points."""
-        total = _whole(self.settings.get("n_trials"))
-        points = _grid_points(_section(self.attributes, "space")) if self.settings.get("sampler") == "grid" else None
-        return total if total is None or points is None else min(total, points)
+    @property
+    def total(self) -> int | None:
+        """How many places there are to be, None where the study does not say."""
+        return _whole(self.attributes.get("total"))
 
     @cached_property
     def places(self) -> list[Trial]:
@@ -186,25 +184,13 @@ class Study:
     @property
     def left(self) -> int | None:
         """Places that are still to be done, running and killed ones included; None where the study does not say."""
-        total = self.n_trials
-        if total is None:
+        if self.total is None:
             return None
-        return sum(place not in self._done for place in range(total))
+        return sum(place not in self._done for place in range(self.total))
 
     @cached_property
     def _done(self) -> set[int]:
         return {trial.place for trial in self.places if trial.state not in ("RUNNING", "KILLED")}
-
-
-def _grid_points(space: dict[str, Any]) -> int | None:
-    """How many points a grid has; None where conditions leave some out."""
-    from src.sweep.domain import read_domain
-
-    try:
-        sizes = [read_domain(text).size() for text in space.values()]
-    except ValueError:
-        return None
-    return math.prod(size for size in sizes if size) if sizes else None
 
 
 def _breaks(rule: str, study: Study, trial: Trial) -> bool:

@@ -88,7 +88,7 @@ def _accuracies(study: Study, trial: Trial) -> str:
 
 def _progress(study: Study) -> str:
     count = study.count()
-    total = f" of {study.n_trials}" if study.n_trials else ""
+    total = f" of {study.total}" if study.total else ""
     states = ", ".join(f"{number} {state}" for state, number in count.items()) or "nothing has started"
     words = f"{_count(sum(count.values()), 'trial', total)}: {states}."
     if count["RUNNING"] or study.left:

@@ -1,7 +1,8 @@
 """What must not change while a study lasts, and how a change is told to the user.
 
 It stands in the study's user attribute `sweepstack`: {identity, space, objectives, constraints, first} is what its
-trials share, `settings` are the latest ones, `uid` names the study for good; beside them stand `created` and `version`.
+trials share, `settings` are the latest ones, `total` the places that follow from them, `uid` names the study for good;
+beside them stand `created` and `version`.
 """
 
 import json
@@ -13,6 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from src.config import ConfigError, masked
+from src.sweep.points import total
 from src.sweep.settings import StudySettings
 from src.sweep.space import Space
 
@@ -44,7 +46,11 @@ def agree(
         before = shared | {"uid": uuid4().hex, "created": created, "version": VERSION}
     _refuse_changes({key: before.get(key) for key in shared}, shared, settings)
     shown = settings.model_dump(mode="json") | {"storage": masked(settings.storage)}
-    now = before | {"settings": shown} | ({"command": masked(command)} if command else {})
+    now = (
+        before
+        | {"settings": shown, "total": total(settings, space)}
+        | ({"command": masked(command)} if command else {})
+    )
     if now != storage.get_study_user_attrs(study_id).get(ATTR):
         storage.set_study_user_attr(study_id, ATTR, now)
     return study_id, before["uid"]

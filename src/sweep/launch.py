@@ -97,9 +97,7 @@ class Composer:
     def checked(self, config: DictConfig) -> RunConfig:
         """The trial's configuration alone: no folder, no files. Raises ConfigError."""
         own = [str(key) for key in config if key != "hydra"]
-        raw = OmegaConf.to_container(OmegaConf.masked_copy(config, own), resolve=True)
-        assert isinstance(raw, dict)
-        return parse({str(key): value for key, value in raw.items()})
+        return parse(OmegaConf.to_container(OmegaConf.masked_copy(config, own), resolve=True))
 
     def job(self, config: DictConfig, number: int, label: str) -> Job:
         """The trial of a composed configuration. Raises what the task function says of one that cannot run."""
@@ -148,6 +146,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) ->
     from src import terminal
     from src.data.load import load
     from src.sweep.plan import show_plan
+    from src.sweep.points import total
     from src.sweep.study import open_study
     from src.sweep.trials import train_study
 
@@ -159,8 +158,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) ->
 
     if base.plan:
         samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in random_overrides(sweep)]
-        most = sweep.space.size() if sweep.settings.sampler == "grid" else None
-        show_plan(samples, limit, of=min(sweep.settings.n_trials, most or sweep.settings.n_trials))
+        show_plan(samples, limit, of=total(sweep.settings, sweep.space))
         return
     shared = identity(base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:

@@ -9,6 +9,12 @@ from src.sweep.settings import StudySettings
 from src.sweep.space import Space
 
 
+def total(settings: StudySettings, space: Space) -> int:
+    """How many places a study will have: `n_trials`, or the grid's points where these are fewer."""
+    points = space.size() if settings.sampler == "grid" else None
+    return settings.n_trials if points is None else min(settings.n_trials, points)
+
+
 class Points:
     """`all`: names -> values, as listed, the last dimension fastest; in random order where the budget is smaller."""
 

@@ -13,14 +13,9 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, Select, Table, or_, select
 
-KEPT = ("place", "attempt", "worker", "killed")
+from src.sweep.schema import PARAMS, REPORTS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES
 
-_TRIALS: Table = models.TrialModel.__table__
-_PARAMS: Table = models.TrialParamModel.__table__
-_VALUES: Table = models.TrialValueModel.__table__
-_REPORTS: Table = models.TrialIntermediateValueModel.__table__
-_USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
-_SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
+KEPT = ("place", "attempt", "worker", "killed")
 
 
 def read_trials(connection: Connection, study_id: int, unfinished: Collection[int], after: int) -> list[FrozenTrial]:
@@ -28,17 +23,17 @@ def read_trials(connection: Connection, study_id: int, unfinished: Collection[in
 
     Their states are read first: what belongs to a state was written before it or with it, so it is found.
     """
-    changed = (_TRIALS.c.study_id == study_id) & or_(_TRIALS.c.trial_id > after, _TRIALS.c.trial_id.in_(unfinished))
-    columns = (_TRIALS.c.trial_id, _TRIALS.c.number, _TRIALS.c.state)
-    rows = connection.execute(select(*columns).where(changed).order_by(_TRIALS.c.number)).all()
+    changed = (TRIALS.c.study_id == study_id) & or_(TRIALS.c.trial_id > after, TRIALS.c.trial_id.in_(unfinished))
+    columns = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state)
+    rows = connection.execute(select(*columns).where(changed).order_by(TRIALS.c.number)).all()
     if not rows:
         return []
-    read = _Rows(connection, select(_TRIALS.c.trial_id).where(changed))
-    stored = read(_PARAMS, ("param_name", "param_value", "distribution_json"), order="param_id")
-    values = read(_VALUES, ("objective", "value", "value_type"), order="objective")
-    reports = read(_REPORTS, ("step", "intermediate_value", "intermediate_value_type"))
-    user_attrs = read(_USER_ATTRS, ("key", "value_json"), keys=KEPT)
-    system_attrs = read(_SYSTEM_ATTRS, ("key", "value_json"))
+    read = _Rows(connection, select(TRIALS.c.trial_id).where(changed))
+    stored = read(PARAMS, ("param_name", "param_value", "distribution_json"), order="param_id")
+    values = read(VALUES, ("objective", "value", "value_type"), order="objective")
+    reports = read(REPORTS, ("step", "intermediate_value", "intermediate_value_type"))
+    user_attrs = read(USER_ATTRS, ("key", "value_json"), keys=KEPT)
+    system_attrs = read(SYSTEM_ATTRS, ("key", "value_json"))
     distributions: dict[str, BaseDistribution] = _Once(json_to_distribution)
     return [
         FrozenTrial(

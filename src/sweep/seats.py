@@ -56,7 +56,8 @@ class Seats:
         self.seats: list[Seat] = []
         self._by_number: dict[int, Seat] = {}
         self._count = 0
-        self.first = [member for job in jobs for member in self._seated(job)]
+        for job in jobs:
+            self._seated(job)
 
     def _seated(self, job: Job) -> list[Member]:
         """Gives the trial its seat; returns the members that begin at once."""

@@ -34,19 +34,11 @@ from src.config import masked
 from src.error import StoreError, UserError
 from src.sweep.lock import sqlite_file, study_lock
 from src.sweep.reader import read_trials
+from src.sweep.schema import HEARTBEATS, PARAMS, REPORTS, STUDIES, STUDY_ATTRS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES
 
 BUSY_SECONDS = 60  # how long SQLite waits for another process' transaction
 WAITS = (0.5, 2.0)  # seconds before the second and the third time that a database is asked
 
-_STUDIES: Table = models.StudyModel.__table__
-_STUDY_ATTRS: Table = models.StudySystemAttributeModel.__table__
-_TRIALS: Table = models.TrialModel.__table__
-_PARAMS: Table = models.TrialParamModel.__table__
-_VALUES: Table = models.TrialValueModel.__table__
-_REPORTS: Table = models.TrialIntermediateValueModel.__table__
-_USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
-_SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
-_HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
 
 Attrs = Mapping[str, Any]  # JSON-able values
 T = TypeVar("T")
@@ -83,17 +75,17 @@ class Store:
 
         def write(connection: Connection) -> tuple[int, int]:
             if self._engine.dialect.name != "sqlite":  # as Optuna does, so that no two trials share a number
-                connection.execute(select(_STUDIES).where(_STUDIES.c.study_id == self._study_id).with_for_update())
+                connection.execute(select(STUDIES).where(STUDIES.c.study_id == self._study_id).with_for_update())
             row = {"study_id": self._study_id, "state": TrialState.RUNNING, "datetime_start": _now()}
-            identifier: int = connection.execute(insert(_TRIALS), row).inserted_primary_key[0]  # type: ignore[index]
-            earlier = (_TRIALS.c.study_id == self._study_id) & (_TRIALS.c.trial_id < identifier)
+            identifier: int = connection.execute(insert(TRIALS), row).inserted_primary_key[0]  # type: ignore[index]
+            earlier = (TRIALS.c.study_id == self._study_id) & (TRIALS.c.trial_id < identifier)
             number: int = connection.execute(select(func.count()).where(earlier)).scalar_one()
-            connection.execute(update(_TRIALS).where(_TRIALS.c.trial_id == identifier), {"number": number})
+            connection.execute(update(TRIALS).where(TRIALS.c.trial_id == identifier), {"number": number})
             _write_params(connection, identifier, trial)
-            _write_attrs(connection, _USER_ATTRS, {"trial_id": identifier}, trial.user_attrs, fresh=True)
-            _write_attrs(connection, _SYSTEM_ATTRS, {"trial_id": identifier}, trial.system_attrs, fresh=True)
-            _write_attrs(connection, _STUDY_ATTRS, {"study_id": self._study_id}, study_attrs)
-            connection.execute(insert(_HEARTBEATS), {"trial_id": identifier, "heartbeat": _now()})
+            _write_attrs(connection, USER_ATTRS, {"trial_id": identifier}, trial.user_attrs, fresh=True)
+            _write_attrs(connection, SYSTEM_ATTRS, {"trial_id": identifier}, trial.system_attrs, fresh=True)
+            _write_attrs(connection, STUDY_ATTRS, {"study_id": self._study_id}, study_attrs)
+            connection.execute(insert(HEARTBEATS), {"trial_id": identifier, "heartbeat": _now()})
             return identifier, number
 
         # A server that ends a connection may have ended the study's lock too: by now the place may be another process'.
@@ -108,19 +100,19 @@ class Store:
         system_attrs: Attrs | None = None,
     ) -> bool:
         """Ends a running trial with all that belongs to it; False, and nothing is written, where it no longer runs."""
-        own = _TRIALS.c.trial_id == identifier
+        own = TRIALS.c.trial_id == identifier
         ended = {"state": state, "datetime_complete": _now()}
 
         def write(connection: Connection) -> bool:
-            running = own & (_TRIALS.c.state == TrialState.RUNNING)
-            if connection.execute(update(_TRIALS).where(running), ended).rowcount != 1:
+            running = own & (TRIALS.c.state == TrialState.RUNNING)
+            if connection.execute(update(TRIALS).where(running), ended).rowcount != 1:
                 # A try whose answer was lost may have been the one that ended it.
-                now = connection.execute(select(_TRIALS.c.state, _TRIALS.c.datetime_complete).where(own)).first()
+                now = connection.execute(select(TRIALS.c.state, TRIALS.c.datetime_complete).where(own)).first()
                 return now is not None and tuple(now) == tuple(ended.values())
             self._write_queue(connection)
             _write_values(connection, identifier, values)
-            _write_attrs(connection, _USER_ATTRS, {"trial_id": identifier}, user_attrs or {})
-            _write_attrs(connection, _SYSTEM_ATTRS, {"trial_id": identifier}, system_attrs or {})
+            _write_attrs(connection, USER_ATTRS, {"trial_id": identifier}, user_attrs or {})
+            _write_attrs(connection, SYSTEM_ATTRS, {"trial_id": identifier}, system_attrs or {})
             return True
 
         with self._queue_lock:
@@ -134,7 +126,7 @@ class Store:
     def note(self, identifier: int, user_attrs: Attrs) -> None:
         """Writes attributes of a running trial."""
         owner = {"trial_id": identifier}
-        self._patiently(lambda connection: _write_attrs(connection, _USER_ATTRS, owner, user_attrs))
+        self._patiently(lambda connection: _write_attrs(connection, USER_ATTRS, owner, user_attrs))
 
     def queue(self, identifier: int, step: int, value: float, system_attrs: Attrs) -> None:
         """Keeps a report, and what the pruner notes about it, until something is written."""
@@ -158,13 +150,13 @@ class Store:
             row = {"trial_id": identifier, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
             rows.append(row)
             if self._unsure:
-                known = (_REPORTS.c.trial_id == identifier) & (_REPORTS.c.step == step)
-                connection.execute(delete(_REPORTS).where(known))
+                known = (REPORTS.c.trial_id == identifier) & (REPORTS.c.step == step)
+                connection.execute(delete(REPORTS).where(known))
         self._unsure = True
         if rows:
-            connection.execute(insert(_REPORTS), rows)
+            connection.execute(insert(REPORTS), rows)
         for identifier, attrs in self._queued_attrs.items():
-            _write_attrs(connection, _SYSTEM_ATTRS, {"trial_id": identifier}, attrs)
+            _write_attrs(connection, SYSTEM_ATTRS, {"trial_id": identifier}, attrs)
 
     def _clear(self) -> None:
         self._queue = []
@@ -181,12 +173,12 @@ class Store:
 
     def study_attrs(self) -> dict[str, Any]:
         """What samplers noted about the study."""
-        wanted = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(_STUDY_ATTRS.c.study_id == self._study_id)
+        wanted = select(STUDY_ATTRS.c.key, STUDY_ATTRS.c.value_json).where(STUDY_ATTRS.c.study_id == self._study_id)
         return self._patiently(lambda connection: {key: json.loads(value) for key, value in connection.execute(wanted)})
 
     def trial_attrs(self, identifier: int) -> dict[str, Any]:
         """The user attributes of a trial."""
-        wanted = select(_USER_ATTRS.c.key, _USER_ATTRS.c.value_json).where(_USER_ATTRS.c.trial_id == identifier)
+        wanted = select(USER_ATTRS.c.key, USER_ATTRS.c.value_json).where(USER_ATTRS.c.trial_id == identifier)
         return self._patiently(lambda connection: {key: json.loads(value) for key, value in connection.execute(wanted)})
 
     def beat(self, identifiers: Iterable[int]) -> None:
@@ -196,7 +188,7 @@ class Store:
             if living:
                 with self._engine.begin() as connection:
                     now = {"heartbeat": _now()}
-                    connection.execute(update(_HEARTBEATS).where(_HEARTBEATS.c.trial_id.in_(living)), now)
+                    connection.execute(update(HEARTBEATS).where(HEARTBEATS.c.trial_id.in_(living)), now)
             self.flush(waits=())  # the next beat tries again
         except (SQLAlchemyError, UserError):
             pass
@@ -207,9 +199,9 @@ class Store:
         if not asked:
             return set()
         since = _now() - timedelta(seconds=seconds)
-        joined = _TRIALS.outerjoin(_HEARTBEATS, _HEARTBEATS.c.trial_id == _TRIALS.c.trial_id)
-        recent = or_(_HEARTBEATS.c.heartbeat >= since, _TRIALS.c.datetime_start >= since)
-        wanted = select(_TRIALS.c.trial_id).select_from(joined).where(_TRIALS.c.trial_id.in_(asked), recent)
+        joined = TRIALS.outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        recent = or_(HEARTBEATS.c.heartbeat >= since, TRIALS.c.datetime_start >= since)
+        wanted = select(TRIALS.c.trial_id).select_from(joined).where(TRIALS.c.trial_id.in_(asked), recent)
         return set(asked) - self._patiently(lambda connection: set(connection.execute(wanted).scalars()))
 
     def close(self) -> None:
@@ -271,7 +263,7 @@ def _write_params(connection: Connection, identifier: int, trial: FrozenTrial) -
         stored = distribution.to_internal_repr(value)
         rows.append({"trial_id": identifier, "param_name": name, "param_value": stored, "distribution_json": text})
     if rows:
-        connection.execute(insert(_PARAMS), rows)
+        connection.execute(insert(PARAMS), rows)
 
 
 def _write_values(connection: Connection, identifier: int, values: Iterable[float]) -> None:
@@ -280,7 +272,7 @@ def _write_values(connection: Connection, identifier: int, values: Iterable[floa
         stored, kind = models.TrialValueModel.value_to_stored_repr(value)
         rows.append({"trial_id": identifier, "objective": objective, "value": stored, "value_type": kind})
     if rows:
-        connection.execute(insert(_VALUES), rows)
+        connection.execute(insert(VALUES), rows)
 
 
 def _write_attrs(

@@ -33,7 +33,7 @@ from src.sweep import identity as identities
 from src.sweep.lock import Lock, study_lock
 from src.sweep.mirror import Mirror
 from src.sweep.places import Places, Spot, is_killed
-from src.sweep.points import Points
+from src.sweep.points import Points, total
 from src.sweep.samplers import make_pruner, make_sampler, quiet, reseed, sampling
 from src.sweep.settings import StudySettings
 from src.sweep.space import Space
@@ -112,6 +112,7 @@ class Study:
     ) -> None:
         self.settings = settings
         self.space = space
+        self.total = total(settings, space)  # places
         self.uid = uid  # the same in every process and after every interruption
         self.reaped: list[int] = []  # trials that ran without a living worker, and were ended; grows in `ask`
         self._store = store
@@ -132,12 +133,6 @@ class Study:
             self._say(self._welcome())
         self._beaten = time.monotonic()
         self._pulse = Pulse(self._beat, REFRESH_SECONDS)
-
-    @property
-    def total(self) -> int:
-        """How many places there will be: `n_trials`, or the grid's points where these are fewer."""
-        points = self._points
-        return self.settings.n_trials if points is None else min(self.settings.n_trials, len(points.all))
 
     def _welcome(self) -> str:
         counts = self.counts()

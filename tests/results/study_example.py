@@ -75,7 +75,8 @@ def noted(name: str, count: int, settings: dict[str, Any], **attributes: Any) ->
     given = {"study_name": name, "n_trials": count, "sampler": "tpe", "seed": 0, "pruner": "none"}
     objectives = {"objectives": ["validation_accuracy"], "constraints": [], "first": [], "max_failures": 5}
     identity = {"identity": {"dataset": "mnist"}, "uid": "0", "created": "2026-01-01T00:00:00+00:00"}
-    return identity | attributes | {"settings": given | objectives | settings}
+    total = {"total": settings.get("n_trials", count)}
+    return identity | total | attributes | {"settings": given | objectives | settings}
 
 
 def made(

@@ -67,7 +67,7 @@ def test_a_study_made_by_hand_is_read_without_any_note(tmp_path: Path) -> None:
     by_hand.ask()
     study = read_study("hand", url)
     assert study.by_hand
-    assert (study.n_trials, study.left, study.published, study.objectives) == (None, None, None, ["value"])
+    assert (study.total, study.left, study.published, study.objectives) == (None, None, None, ["value"])
     assert [one.place for one in study.places] == [0, 1, 2, 3]
     assert study.best is not None
     assert study.best.value == min(one.value for one in study.trials[:3] if one.value is not None)
@@ -98,15 +98,6 @@ def test_a_trial_that_breaks_a_constraint_is_not_ranked() -> None:
     study = made(trials, settings=limits)
     assert [one.place for one in study.ranked] == [1, 2]
     assert study.broken(study.places[0]) == ["parameters <= 1500"]
-
-
-def test_a_grid_has_no_more_places_than_points() -> None:
-    space = {"space": {"optim.eta": "choice(0.1, 0.3)", "model.activation": "choice(relu, tanh, sigmoid)"}}
-    trials = [trial(place) for place in range(6)]
-    grid = {"sampler": "grid", "n_trials": 20}
-    assert made(trials, settings=grid, **space).left == 0
-    conditional = {"space": {"optim.eta": "choice(0.1, 0.3) when model.activation=relu"}}
-    assert made(trials, settings=grid, **conditional).left == 14
 
 
 def test_fresh_seeds_are_above_all_that_the_study_used() -> None:

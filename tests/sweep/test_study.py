@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from src.config import ConfigError
 from src.error import UserError
+from src.results.study_record import read_study
 from src.sweep import lock as locks
 from src.sweep import store as stores
 from src.sweep import study as studies
@@ -323,6 +324,7 @@ def test_a_grid_has_no_more_places_than_points(tmp_path, n_trials, total):
     with opened(in_file(tmp_path, n_trials=n_trials, sampler="grid"), space) as study:
         assert study.total == total
         assert len(study.ask(9)) == total
+        assert read_study(study.settings.study_name, study.settings.storage).total == total
 
 
 def _failing(study, monkeypatch, times, statement=""):
