@@ -8,14 +8,13 @@ from hydra.core.utils import JobStatus
 from src import terminal
 from src.data.dataset import Dataset
 from src.error import TrialFailed, UserError
-from src.interrupt import Interrupt
 from src.result import write_text
 from src.results.record import Record
 from src.results.sweep_tracking import TrialTracker, open_study
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
 from src.sweep.screen import SweepScreen
-from src.sweep.stacks import Stacks
+from src.sweep.stacks import train_all
 
 
 class Multirun:
@@ -108,17 +107,7 @@ def train_multirun(jobs: list[Job], folder: Path, max_members: int | None, swept
     """
     screen = SweepScreen(len(jobs), folder)
     source = Multirun(jobs, folder, screen, swept)
-    interrupt = Interrupt(terminal.say)
-    stacks = Stacks(source, screen, max_members or sum(job.config.members for job in jobs), interrupt)
-    status = "FAILED"
-    try:
-        with interrupt, screen:
-            stacks.train()
-        status = "FINISHED"
-    finally:
-        source.finish("KILLED" if interrupt.requested else status)
-    if interrupt.requested:
-        raise KeyboardInterrupt
+    train_all(source, screen, max_members or sum(job.config.members for job in jobs))
     screen.table(source.outcomes)
     screen.next_commands([], source.tracking.address)
     return source.outcomes

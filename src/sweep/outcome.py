@@ -74,5 +74,8 @@ def _member(result: Result) -> dict[str, Any]:
 
 def better_first(outcomes: list[Outcome]) -> list[Outcome]:
     """By validation accuracy; those without one last, each kind in its order."""
-    return sorted(outcomes, key=lambda one: -math.inf if one.validation_accuracy is None else one.validation_accuracy,
-                  reverse=True)  # fmt: skip
+
+    def value(one: Outcome) -> float:
+        return -math.inf if one.validation_accuracy is None else one.validation_accuracy
+
+    return sorted(outcomes, key=value, reverse=True)

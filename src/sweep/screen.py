@@ -32,6 +32,7 @@ class SweepScreen:
         self._epochs: list[int] = []  # of each trial that has ended
         self._now = 0  # member-epochs trained in this command
         self._start = self._line_at = clock()
+        self._line = ""  # printed last
         self.bar = Progress(
             TextColumn("{task.completed}/{task.total} trials  {task.fields[words]}", table_column=Column(ratio=1)),
             TimeElapsedColumn(),
@@ -93,7 +94,10 @@ class SweepScreen:
         self._longest = max(self._max_epochs - int(row["epoch"]) for row in rows.values())
         if not terminal.console.is_terminal and self.clock() - self._line_at >= LINE_SECONDS:
             self._line_at = self.clock()
-            self.say(f"{self.before + sum(self.counts.values())}/{self.trials} trials  {self.words()}")
+            line = f"{self.before + sum(self.counts.values())}/{self.trials} trials  {self.words()}"
+            if line != self._line:
+                self.say(line)
+            self._line = line
 
     def trial_ended(self, result: Outcome) -> None:
         """Takes in a trial."""

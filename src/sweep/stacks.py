@@ -9,12 +9,14 @@ import gc
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from src.config import RunConfig, structure_key
 from src.data.dataset import Dataset
 from src.data.load import load
 from src.error import StoreError, UserError
+from src.interrupt import Interrupt
 from src.results.record import Record
 from src.results.tracking import Tracker
 from src.sweep.job import Job
@@ -47,15 +49,32 @@ class Source(Protocol):
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
         """The trial will have no results; `status` FAILED or KILLED, `reason` is the error in full."""
 
+    def finish(self, status: str) -> None:
+        """No more trials are trained: FINISHED, KILLED by the user, or FAILED, however that came."""
 
-class Screen(Protocol):
-    """What shows the user how it goes."""
+
+class Screen(AbstractContextManager[Any], Protocol):
+    """What shows the user how it goes, while it is entered."""
 
     def stack(self, prepared: Prepared, jobs: list[Job], waiting: int) -> Observer:
         """A stack of these trials begins; what watches it."""
 
     def say(self, line: str) -> None:
         """One line."""
+
+
+def train_all(source: Source, screen: Screen, limit: int, loaded: tuple[RunConfig, Dataset] | None = None) -> None:
+    """Trains all that `source` gives, and tells it how that ended. Raises KeyboardInterrupt where the user stops it."""
+    interrupt = Interrupt(screen.say)
+    status = "FAILED"
+    try:
+        with interrupt, screen:
+            Stacks(source, screen, limit, interrupt, loaded).train()
+        status = "FINISHED"
+    finally:
+        source.finish("KILLED" if interrupt.requested else status)
+    if interrupt.requested:
+        raise KeyboardInterrupt
 
 
 class Stacks:

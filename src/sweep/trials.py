@@ -13,7 +13,6 @@ from src import terminal
 from src.config import RunConfig, masked, parse
 from src.data.dataset import Dataset
 from src.error import TrialFailed, UserError
-from src.interrupt import Interrupt
 from src.results.keep import results_in
 from src.results.record import Record
 from src.results.sweep_tracking import LIVES, open_study
@@ -22,7 +21,7 @@ from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
 from src.sweep.screen import SweepScreen
 from src.sweep.settings import StudySettings
-from src.sweep.stacks import Stacks
+from src.sweep.stacks import train_all
 from src.sweep.study import Ask, State, Study
 from src.sweep.worker import lives
 
@@ -206,16 +205,7 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
     counts = study.counts()
     screen = SweepScreen(study.total, folder, done=counts.places_done)
     source = Trials(study, compose, base, folder, screen)
-    interrupt = Interrupt(terminal.say)
-    status = "FAILED"
-    try:
-        with interrupt, screen:
-            Stacks(source, screen, limit, interrupt, (base, dataset)).train()
-        status = "FINISHED"
-    finally:
-        source.finish("KILLED" if interrupt.requested else status)
-    if interrupt.requested:
-        raise KeyboardInterrupt
+    train_all(source, screen, limit, (base, dataset))
     if source.outcomes:
         screen.table(source.outcomes)
     terminal.say(f"study {study.settings.study_name}: {study.reason_to_stop() or 'stopped'}")
