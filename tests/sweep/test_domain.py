@@ -17,14 +17,6 @@ def sampled(domain, seed):
     return domain.suggest(study.ask(), "key")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quiet():
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
 @given(texts.domains)
 def test_a_domain_reads_its_own_text(text):
     domain = read_domain(text)

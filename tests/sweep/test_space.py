@@ -27,14 +27,6 @@ CONDITIONAL = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quiet():
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
 def trials(seed=0, count=1):
     study = optuna.create_study(sampler=RandomSampler(seed=seed))
     return [study.ask() for _ in range(count)]
