@@ -26,7 +26,7 @@ class SweepScreen:
 
     def __init__(self, trials: int, folder: Path, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self.trials, self.folder, self.before, self.clock = trials, folder, done, clock
-        self._stacks = self._max_epochs = self._longest = 0
+        self._stacks = self._max_epochs = self._whole = self._longest = 0
         self.counts = dict.fromkeys(("FINISHED", "PRUNED", "FAILED", "KILLED"), 0)
         self.best: Outcome | None = None
         self._epochs: list[int] = []  # of each trial that has ended
@@ -60,6 +60,7 @@ class SweepScreen:
             self._header(prepared)
         self._stacks += 1
         self._max_epochs = jobs[0].config.max_epochs
+        self._whole = self._max_epochs * jobs[0].config.members  # epochs of a trial that trains to its end
         layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
         trials = f"{len(jobs)} trial{'s' if len(jobs) > 1 else ''}"
         members = f", {len(prepared.members)} members" if len(prepared.members) > len(jobs) else ""
@@ -113,22 +114,23 @@ class SweepScreen:
     def words(self) -> str:
         """Counts, the best so far with its parameters, and the time left."""
         names = {"FINISHED": "done", "PRUNED": "pruned", "FAILED": "failed", "KILLED": "killed"}
-        words = [f"{count} {names[status]}" for status, count in self.counts.items() if count or status == "FINISHED"]
+        counts = [f"{count} {names[status]}" for status, count in self.counts.items() if count or status == "FINISHED"]
+        words = [", ".join(counts)]
         if self.best:
             words.append(f"best {terminal.percent(self.best.validation_accuracy)} % ({self.best.job.label})")
         left = self._seconds_left()
-        return "  ".join([", ".join(words[:-1] if self.best else words), *(words[-1:] if self.best else [])]) + (
-            f"  {terminal.duration(left)} left" if left is not None else ""
-        )
+        if left is not None:
+            words.append(f"{'' if self._epochs else 'at most '}{terminal.duration(left)} left")
+        return "  ".join(words)
 
     def _seconds_left(self) -> float | None:
-        """From the epochs that trials took so far; None before one has ended, and after the last."""
-        if not self._epochs or not self._now:
+        """From the epochs that trials took so far, at first from those they may take; None where nothing is known."""
+        if not self._now:
             return None
         trials = self.trials - self.before - sum(self.counts.values())
         if not trials:
             return None
-        left = trials * fmean(self._epochs)
+        left = trials * (fmean(self._epochs) if self._epochs else self._whole)
         under_way = self._now - sum(self._epochs)
         # Those that have outlived the mean train to their end, however few they are.
         return max(self._longest, left - under_way) * (self.clock() - self._start) / self._now

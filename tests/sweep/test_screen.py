@@ -1,6 +1,9 @@
 """What a sweep says without a terminal."""
 
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from src.config import RunConfig
 from src.sweep.job import Job
@@ -8,21 +11,49 @@ from src.sweep.outcome import Outcome
 from src.sweep.screen import SweepScreen
 
 SECTIONS = {"data": {"name": "digits"}, "model": {}, "optim": {"eta": 0.1}, "stop": {}, "trainer": {}}
-CONFIG = RunConfig.model_validate({"name": "small", **SECTIONS, "tracking": {}})
+CONFIG = RunConfig.model_validate({"name": "small", **SECTIONS, "tracking": {}, "max_epochs": 10})
+JOB = Job(CONFIG, Path(), [], 1, "eta=1")
 
 
-def test_a_line_comes_now_and_then_and_only_where_something_is_new(capsys):
-    now = [0.0]
-    screen = SweepScreen(4, Path("here"), done=1, clock=lambda: now[0])
+class Sweep:
+    """Four trials, one of them done before, on a clock of their own."""
 
-    def said_after(seconds, epoch):
-        now[0] += seconds
-        screen.epoch_ended({0: {"epoch": epoch}}, so_far=None)
-        return capsys.readouterr().out
+    def __init__(self, monkeypatch, capsys):
+        monkeypatch.setattr(SweepScreen, "_header", lambda *_: None)
+        self.now, self.capsys = 0.0, capsys
+        self.screen = SweepScreen(4, Path("here"), done=1, clock=lambda: self.now)
+        self.screen.stack(SimpleNamespace(layers=(), members=[0], seconds=60.0), [JOB], 0)
+        self.said()
 
-    assert said_after(5, 1) == ""
-    assert said_after(6, 2) == "1/4 trials  0 done\n"
-    assert said_after(60, 3) == ""
-    screen.trial_ended(Outcome(Job(CONFIG, Path(), [], 1, "eta=1"), "FINISHED", validation_accuracy=0.97, epochs=3))
-    assert said_after(1, 1) == ""
-    assert said_after(60, 2).startswith("2/4 trials  1 done  best 97.00 % (eta=1)  ")
+    def said(self):
+        return self.capsys.readouterr().out
+
+    def epoch(self, number, after):
+        """What is said when an epoch ends so many seconds after the one before."""
+        self.now += after
+        self.screen.epoch_ended({0: {"epoch": number}}, so_far=None)
+        return self.said()
+
+    def trial_ends(self, epochs):
+        self.screen.trial_ended(Outcome(JOB, "FINISHED", validation_accuracy=0.97, epochs=epochs))
+
+
+@pytest.fixture
+def sweep(monkeypatch, capsys):
+    return Sweep(monkeypatch, capsys)
+
+
+def test_a_line_comes_every_ten_seconds(sweep):
+    assert [bool(sweep.epoch(number, after=6)) for number in range(1, 5)] == [False, True, False, True]
+
+
+def test_no_line_comes_twice(sweep):
+    sweep.screen.words = lambda: "the same"
+    assert sweep.epoch(1, after=20) == "1/4 trials  the same\n"
+    assert sweep.epoch(2, after=20) == ""
+
+
+def test_the_time_left_is_at_most_that_of_whole_trials_until_one_has_ended(sweep):
+    assert sweep.epoch(1, after=20) == "1/4 trials  0 done  at most about 10 min left\n"  # 29 epochs of 20 s
+    sweep.trial_ends(epochs=1)
+    assert sweep.epoch(1, after=20) == "2/4 trials  1 done  best 97.00 % (eta=1)  about 3 min left\n"  # 9 of 20 s
