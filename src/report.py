@@ -66,7 +66,7 @@ def _log(study: "Study", uri: str, paths: list[Path]) -> str:
     from src.results.study_artifacts import log_artifacts
 
     try:
-        return log_artifacts(study.name, uri, paths)
+        return log_artifacts(study, uri, paths)
     except Exception as error:  # the report is there, whatever the store says
         return f"not logged ({masked(' '.join(str(error).split()))[:REASON_LENGTH]})"
 

@@ -9,6 +9,7 @@ import pytest
 
 from src import report
 from src.results.journal import connect
+from src.results.writer import UID_TAG
 from tests.results.study_example import SPACE, save, trial
 from tests.results.test_tracking import empty_store
 from tests.test_startup import LIBRARIES, ROOT
@@ -112,7 +113,7 @@ def test_a_wrong_command_is_answered_with_its_usage(
     assert report.USAGE in message
 
 
-def test_the_report_is_logged_to_the_latest_run_of_the_study(
+def test_the_report_is_logged_to_the_studys_own_run(
     url: str,
     unwritten: dict[str, Any],
     tmp_path: Path,
@@ -126,9 +127,9 @@ def test_the_report_is_logged_to_the_latest_run_of_the_study(
     def run(name: str, **tags: str) -> str:
         return str(client.create_run(experiment, next(made_at), tags, name).info.run_id)
 
-    run("earlier", kind="study", study="activation")
-    wanted = run("activation", kind="study", study="activation")
-    run("other", kind="study", study="width")
+    wanted = run("activation", kind="study", study="activation", **{UID_TAG: "0"})
+    run("of that name in another storage", kind="study", study="activation", **{UID_TAG: "1"})
+    run("other", kind="study", study="width", **{UID_TAG: "2"})
     run("a trial of it", kind="trial", study="activation")
 
     arguments = ["study=activation", f"storage={url}", f"tracking.uri={store}"]
@@ -143,6 +144,18 @@ def test_the_report_is_logged_to_the_latest_run_of_the_study(
     assert [item.path for item in client.list_artifacts(wanted, "report/figures")] == ["report/figures/history.png"]
     logged = [one for one in client.search_runs([experiment]) if client.list_artifacts(one.info.run_id)]
     assert [one.info.run_id for one in logged] == [wanted]
+
+
+@pytest.mark.usefixtures("unwritten")
+def test_a_study_without_a_uid_is_known_by_its_name_the_latest_of_several(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = empty_store(tmp_path / "mlruns", tmp_path_factory)
+    client, experiment = connect(store, "mine")
+    for time, name in enumerate(["earlier", "later"], start=1):
+        client.create_run(experiment, time, {"kind": "study", "study": "hand"}, name)
+    assert report.main(["study=hand", f"storage={save(tmp_path / 's.db', [trial(0)], name='hand')}"]) == 0
+    assert "MLflow: logged to the run 'later'" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("unwritten")

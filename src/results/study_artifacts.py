@@ -8,14 +8,17 @@ from typing import Any
 
 from src.config import masked
 from src.results.journal import ENVIRONMENT, sqlite_path
+from src.results.study_record import Study
+from src.results.writer import UID_TAG
 
 FOLDER = "report"
 
 
-def log_artifacts(study: str, uri: str, paths: Sequence[Path]) -> str:
-    """Logs the files to the run of the study, the latest of several; returns what came of it, for the user.
+def log_artifacts(study: Study, uri: str, paths: Sequence[Path]) -> str:
+    """Logs the files to the study's own run; returns what came of it, for the user.
 
-    Pictures go to a folder of their own. Raises whatever MLflow raises where the store does not answer.
+    A study that notes no uid is known by its name; of several runs the latest is taken. Pictures go to a folder of
+    their own. Raises whatever MLflow raises where the store does not answer.
     """
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
@@ -35,8 +38,10 @@ def log_artifacts(study: str, uri: str, paths: Sequence[Path]) -> str:
     return f"logged to the run {run.info.run_name!r} as artifact {FOLDER}/"
 
 
-def _run_of(client: Any, study: str) -> Any:
+def _run_of(client: Any, study: Study) -> Any:
     """The study's run, the latest of several; None where there is none."""
+    uid = study.attributes.get("uid")
+    tag, wanted = ("study", study.name) if uid is None else (UID_TAG, uid)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = client.search_runs(experiments, "tags.kind = 'study'", order_by=["attributes.start_time DESC"])
-    return next((run for run in found if run.data.tags.get("study") == study), None)
+    return next((run for run in found if run.data.tags.get(tag) == wanted), None)
