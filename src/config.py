@@ -23,6 +23,8 @@ Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 PER_MEMBER: JsonDict = {"per_member": True}
 
 
+STORE = "sqlite:///mlruns/studies.db"  # Optuna's address of the studies, unless a command names another
+
 # Keys that say what the command does, not what a network is.
 COMMANDS = ("plan", "from_study", "from_storage", "top")
 
@@ -202,7 +204,7 @@ class RunConfig(Section):
     figures: bool = True
     plan: bool = False  # say what would be trained, how long it takes and what memory it needs, and train nothing
     from_study: str | None = Field(None, min_length=1)  # train nothing: the best networks of this study vote
-    from_storage: str = "sqlite:///mlruns/studies.db"  # where that study lies
+    from_storage: str = STORE  # where that study lies
     top: int = Field(5, ge=1)  # how many of its networks vote
 
     @property

@@ -11,7 +11,6 @@ Optuna is imported when a store is read, not before.
 
 import difflib
 import math
-import re
 import shlex
 import sqlite3
 from collections import Counter
@@ -22,11 +21,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from src.config import masked
+from src.config import STORE, masked
 from src.error import UserError
+from src.limit import Limit
 from src.results.journal import sqlite_path
 
-STORE = "sqlite:///mlruns/studies.db"
 STATES = ("COMPLETE", "PRUNED", "FAIL", "KILLED", "RUNNING", "WAITING")
 ATTRIBUTES = "sweepstack"  # the study's user attribute that holds its settings
 FIRST_SWEEP = "python -m src.train +sweeps=quick"
@@ -64,6 +63,7 @@ class Trial:
     max_epochs: int | None
     epochs: int | None  # trained, over all members
     seconds: float | None
+    validation_accuracy: float | None  # mean over the members, as the sweep counts it; None in older studies
     test_accuracy: float | None
     reason: str  # of a FAIL
     worker: dict[str, Any]
@@ -194,16 +194,14 @@ class Study:
 
 
 def _breaks(rule: str, study: Study, trial: Trial) -> bool:
-    match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*(\S+)\s*", rule)
-    if match is None:
+    try:
+        limit = Limit.read(rule)
+    except ValueError:
         return False
-    name, sign, text = match.groups()
-    known: dict[str, float | None] = {"parameters": trial.parameters, "seconds": trial.seconds}
-    known |= zip(study.objectives, trial.values, strict=False)
-    value, limit = known.get(name), _number(text)
-    if value is None or limit is None:
-        return False
-    return value > limit if sign == "<=" else value < limit
+    noted = ("validation_accuracy", "parameters", "seconds")
+    known = {name: getattr(trial, name) for name in noted} | dict(zip(study.objectives, trial.values, strict=False))
+    value = known.get(limit.name)
+    return value is not None and limit.violation(value) > 0
 
 
 def command(name: str, study: Study, *more: str) -> str:
@@ -336,6 +334,7 @@ def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
         max_epochs=_whole(attrs.get("max_epochs")),
         epochs=_first_of(_whole(attrs.get("epochs")), len(curve) * max(1, len(members)) or None),
         seconds=_first_of(_number(attrs.get("seconds")), _lasted(frozen)),
+        validation_accuracy=_number(attrs.get("validation_accuracy")),
         test_accuracy=_number(attrs.get("test_accuracy")),
         reason=_text(attrs.get("reason")),
         worker=_section(attrs, "worker"),

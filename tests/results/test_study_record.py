@@ -23,7 +23,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 NOTES = ("place", "attempt", "worker", "killed", "label", "folder", "parameters", "max_epochs", "epochs", "seconds",
-         "test_accuracy", "reason", "members")  # fmt: skip
+         "test_accuracy", "validation_accuracy", "reason", "members")  # fmt: skip
 
 
 def test_a_trial_is_read_with_all_that_the_sweep_noted(tmp_path: Path) -> None:
@@ -98,6 +98,24 @@ def test_a_trial_that_breaks_a_constraint_is_not_ranked() -> None:
     study = made(trials, settings=limits)
     assert [one.place for one in study.ranked] == [1, 2]
     assert study.broken(study.places[0]) == ["parameters <= 1500"]
+
+
+@pytest.mark.parametrize("noted", [True, False])  # studies made by older versions do not
+def test_a_constraint_on_the_accuracy_counts_whether_or_not_it_is_an_objective(noted: bool) -> None:
+    accuracies = [0.8, 0.95]
+    notes = [{"validation_accuracy": accuracy} if noted else {} for accuracy in accuracies]
+    limits = {"constraints": ["validation_accuracy >= 0.9"]}
+    alone = made([trial(n, values=[accuracies[n]], **notes[n]) for n in range(2)], settings=limits)
+    assert [one.place for one in alone.ranked] == [1]
+    limits["objectives"] = ["seconds"]
+    study = made([trial(n, values=[1.0], **notes[n]) for n in range(2)], maximised=[False], settings=limits)
+    assert [one.validation_accuracy for one in study.places] == (accuracies if noted else [None, None])
+    assert [one.place for one in study.ranked] == ([1] if noted else [0, 1])
+
+
+def test_a_constraint_that_cannot_be_read_or_names_nothing_known_breaks_nothing() -> None:
+    study = made([trial(0, parameters=2000)], settings={"constraints": ["parameters < 3", "size <= 3", 4]})
+    assert study.broken(study.places[0]) == []
 
 
 def test_fresh_seeds_are_above_all_that_the_study_used() -> None:
