@@ -243,9 +243,22 @@ def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
     return config
 
 
+# As SQLAlchemy reads it: all up to the next @, slashes and spaces too; MLflow's http takes the last @ before the path.
+_PASSWORD = re.compile(
+    r"""(://(?!\[)[^:/@\s]*(?:@[^:/\s]*(?!://))?):  # the user, such as me or me@server; a [ begins a host in IPv6
+        (?!\s|\d{1,5}\b[^@\s]*(?:\s|://))  # no prose: "http://host: words", "at http://host:5000/path and me@host"
+        (?:(?!\s[^@\s]*://)[^@\n])+@  # not into another address
+        (?:[^/@\s]*@)*""",
+    re.VERBOSE,
+)
+
+
 def masked(text: str) -> str:
-    """`text` with every password of an address (`scheme://user:password@host`) replaced by ***."""
-    return re.sub(r"(://[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)
+    """`text` with every password of an address (`scheme://user:password@host`) replaced by ***.
+
+    Where it may be prose as well it stays: a space behind the colon, or a port and a space before the @.
+    """
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def structure_key(config: RunConfig) -> str:

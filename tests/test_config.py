@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from pydantic import BaseModel
+from sqlalchemy import make_url
 
 from src import config as schema
 from src.command_line import CONF
-from src.config import ConfigError, RunConfig, all_keys, parse, structure_key
+from src.config import ConfigError, RunConfig, all_keys, masked, parse, structure_key
 from tests import example
 
 words = st.text(alphabet="abcdefgxyz", min_size=1, max_size=8).map(lambda word: f"{word}_")
@@ -244,3 +245,72 @@ def test_the_schema_is_imported_without_torch():
     code = "import sys, src.config, src.command_line; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert schema.__name__ == "src.config"
+
+
+# Passwords
+
+users = st.text("ab@.-_%", max_size=4)
+# Neither a space first nor a port and a space, for that is prose; a space and then :// is another address.
+passwords = st.from_regex(r"(?!\d{1,5}(?!\w))[^@\s](?:(?! \S*://)[ -?A-~é])*", fullmatch=True)
+hosts = st.sampled_from(["host", "host:5432", "[::1]:5432", "127.0.0.1"])
+ends = st.sampled_from(["", "/", "/base", "/base?x=1"])
+addresses = st.tuples(st.sampled_from(["http://", "postgresql+psycopg://"]), users, passwords, hosts, ends)
+
+
+def joined(parts, password=None):
+    scheme, user, secret, host, end = parts
+    return f"{scheme}{user}:{secret if password is None else password}@{host}{end}"
+
+
+@given(addresses)
+def test_what_sqlalchemy_reads_as_the_password_is_masked(parts):
+    address = joined(parts)
+    assert make_url(address).password is not None
+    assert masked(address) == joined(parts, "***")
+    assert make_url(masked(address)).password == "***"
+    assert masked(masked(address)) == masked(address)
+
+
+plain = st.sampled_from(["http://a:5000", "http://[::1]:5000/path", "sqlite:///a.db", "http://me@a", "no address: x"])
+
+
+@given(st.lists(addresses | plain, max_size=4), st.sampled_from([" and ", ", ", ",", "\n", " -> "]))
+def test_of_several_addresses_each_is_masked_and_the_text_between_stays(parts, between):
+    text, expected = (
+        between.join(part if isinstance(part, str) else joined(part, password) for part in parts)
+        for password in (None, "***")
+    )
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at http://a:5000 and me@b",
+        "scheme://host:5000/path with me@x",
+        "http://host:5000, me@x",
+        "http://host: nobody answers, ask me@x",
+        "http://[::1]:5000/path with me@x",
+        "http://host:port\nme@x",
+        "http://me@host/path",
+        "sqlite:///mlruns/a.db of me@x",
+        "me:a@x",
+    ],
+)
+def test_text_without_a_password_stays_as_it_is(text):
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://u:a/b@host/db", "postgresql://u:***@host/db"),
+        ("postgresql://u:a b@host/db", "postgresql://u:***@host/db"),
+        ("postgresql://u:12/3@host/db", "postgresql://u:***@host/db"),
+        ("postgresql://u@server:a@host/db", "postgresql://u@server:***@host/db"),
+        ("http://u:a@b@host:5000/x@y", "http://u:***@host:5000/x@y"),  # MLflow reads a@b
+        ("from http://a:5000,http://u:p@b to me@c", "from http://a:5000,http://u:***@b to me@c"),
+    ],
+)
+def test_a_password_ends_at_its_at_sign(text, shown):
+    assert masked(text) == shown
