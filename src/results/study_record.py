@@ -242,6 +242,7 @@ def _opened(storage: str) -> Iterator[Any]:
     """Optuna's storage, closed at the end. Whatever is wrong with the store becomes a UserError."""
     _check_file(storage)
     import optuna
+    from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -250,11 +251,11 @@ def _opened(storage: str) -> Iterator[Any]:
         if "://" not in storage:
             raise ValueError("an address has a scheme such as sqlite:///")
         store = optuna.storages.RDBStorage(storage, engine_kwargs=options, skip_table_creation=True)
-    except (ValueError, ImportError, RuntimeError, SQLAlchemyError) as error:
+    except (ValueError, ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
         raise UserError(f"storage={masked(storage)}: cannot be opened ({_line(error)}).") from None
     try:
         yield store
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, StorageInternalError) as error:
         raise UserError(f"storage={masked(storage)}: cannot be read ({_line(error)}).") from None
     finally:
         store.remove_session()
@@ -262,9 +263,14 @@ def _opened(storage: str) -> Iterator[Any]:
 
 
 def _check_file(storage: str) -> None:
-    """Raises UserError for a SQLite file that is not there or holds no studies."""
+    """Raises UserError for a SQLite address without a file, and a file that is not there or holds no studies."""
     path = sqlite_path(storage)
     if path is None:
+        if storage.startswith("sqlite"):
+            raise UserError(
+                f"storage={masked(storage)}: names no file, and studies in memory end with their process; "
+                f"accepted: sqlite:///PATH/studies.db."
+            )
         return
     if not path.is_file():
         raise UserError(
@@ -281,7 +287,11 @@ def _check_file(storage: str) -> None:
 
 
 def _line(error: Exception) -> str:
-    text = masked(" ".join(str(error).split()))
+    """The error in a line; of Optuna's StorageInternalError, which does not say what is wrong, its cause."""
+    from optuna.exceptions import StorageInternalError
+
+    said = (isinstance(error, StorageInternalError) and error.__cause__) or error
+    text = " ".join(masked(str(said)).split())
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 

@@ -176,6 +176,30 @@ def test_an_address_that_nobody_can_open_is_named_without_its_password(storage: 
     assert "secret" not in message
 
 
+@pytest.mark.parametrize("storage", ["sqlite://", "sqlite:///", "sqlite+pysqlite:///:memory:", "sqlite://me:secret@/a"])
+def test_an_address_without_a_file_is_refused(storage: str) -> None:
+    shown = storage.replace("secret", "***")
+    reason = "names no file, and studies in memory end with their process"
+    assert refused("a", storage) == f"storage={shown}: {reason}; accepted: sqlite:///PATH/studies.db."
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
+    pytest.importorskip("psycopg")
+    message = refused("a", "postgresql://me:sec/ret@127.0.0.1:1/base")
+    assert message.startswith("storage=postgresql://me:***@127.0.0.1:1/base: cannot be opened (")
+    assert "refused" in message  # the driver's own words, not Optuna's
+    assert "sec/ret" not in message
+
+
+def test_a_store_whose_tables_are_gone_is_named(tmp_path: Path) -> None:
+    url = save(tmp_path / "s.db", [trial(0)])
+    with closing(sqlite3.connect(tmp_path / "s.db")) as base:
+        base.execute("DROP TABLE study_directions")
+    message = refused("activation", url)
+    assert message.startswith(f"storage={url}: cannot be read (")
+    assert "no such table: study_directions" in message
+
+
 def test_an_empty_store_has_no_studies(tmp_path: Path) -> None:
     url = store(tmp_path / "s.db")
     optuna.storages.RDBStorage(url).engine.dispose()
