@@ -212,3 +212,15 @@ def test_the_stacked_launcher_is_the_default(tmp_path, monkeypatch):
     sizes = stack_sizes(monkeypatch)
     assert grid(monkeypatch, tmp_path, "seed=1,2") == 0
     assert [max(own) for own in sizes] == [2]
+
+
+def test_every_batch_names_what_the_command_sweeps(tmp_path, monkeypatch, capsys):
+    batches = "hydra.sweeper.max_batch_size=3"  # the second one has a single job
+    assert grid(monkeypatch, tmp_path, "optim.eta=0.1,0.2", "seed=5,6", batches) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "optim.eta=" in line and "seed=" in line]
+    assert sorted((row[0], *row[1:3]) for row in rows) == [
+        ("0", "optim.eta=0.1", "seed=5"),
+        ("1", "optim.eta=0.1", "seed=6"),
+        ("2", "optim.eta=0.2", "seed=5"),
+        ("3", "optim.eta=0.2", "seed=6"),
+    ]

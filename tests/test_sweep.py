@@ -5,6 +5,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import optuna
 import pytest
 
 from benchmarks.kills import client, disagreements, status, stored, tracked
@@ -12,9 +13,11 @@ from src import rerun
 from src.error import StoreError
 from src.sweep import screen
 from src.sweep.store import Store
+from src.sweep.study import Study
 from tests.results.test_tracking import empty_store
 from tests.sweeping import (
     PARAMETERS,
+    SMALL,
     broken_seed,
     command,
     folders,
@@ -262,6 +265,54 @@ def test_a_sample_that_cannot_be_composed_fails_alone(tmp_path, monkeypatch, cap
     assert states == {(0, "FINISHED"), (1, "FAILED"), (2, "FINISHED")}
 
 
+def only(trial, params):
+    return {"optim.eta": trial.suggest_float("optim.eta", 0.1, 1.0)}
+
+
+def test_a_search_space_may_be_the_users_own_alone(tmp_path, monkeypatch):
+    hook = f"hydra.sweeper.custom_search_space={__name__}.only"
+    assert study(monkeypatch, tmp_path, hook, "hydra.sweeper.n_trials=2") == 0
+    assert [status(trial) for trial in stored(tmp_path, "small")] == ["FINISHED"] * 2
+
+
+def test_an_error_while_asking_for_a_trial_ends_none_that_trains(tmp_path, monkeypatch, capsys):
+    ask, calls = Study.ask, []
+
+    def busy(self, count):
+        calls.append(count)
+        if len(calls) == 2:
+            raise StoreError("another process has held the study's lock")
+        return ask(self, count)
+
+    monkeypatch.setattr(Study, "ask", busy)
+    arguments = [RATES[0], *PRUNED, "hydra.sweeper.pruner=none", "hydra.sweeper.n_trials=5"]
+    assert study(monkeypatch, tmp_path, *arguments) == 2
+    assert one_paragraph(error := capsys.readouterr().err)
+    assert "held the study's lock" in error
+    assert [status(trial) for trial in stored(tmp_path, "small")] == ["FINISHED"] * 3
+    assert study(monkeypatch, tmp_path, *arguments) == 0
+    assert [status(trial) for trial in stored(tmp_path, "small")] == ["FINISHED"] * 5
+
+
+def test_a_study_knows_what_a_key_is_where_it_is_not_swept(tmp_path, monkeypatch):
+    params = "+hydra.sweeper.params={model.dropout: {space: 'interval(0.1, 0.5)', when: {model.activation: tanh}}}"
+    assert study(monkeypatch, tmp_path, "model.activation=tanh,sigmoid", params, "hydra.sweeper.n_trials=1") == 0
+    kept = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/mlruns/studies.db").user_attrs
+    shared = kept["sweepstack"]["identity"]["config"]
+    assert shared["model.dropout (where it is not swept)"] == 0.0
+    assert not {"model.dropout", "model.activation", "model.activation (where it is not swept)"} & set(shared)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "lots", "2.5", "true"])
+@pytest.mark.parametrize("sweep", [["optim.eta=0.1,0.2"], ["hydra/sweeper=optuna", "optim.eta=interval(0.1, 1)"]])
+def test_a_limit_that_is_none_is_refused(sweep, limit, tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, tmp_path, "-m", *SMALL, f"hydra.launcher.max_members={limit}", *sweep) == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert "hydra.launcher.max_members = " in error
+    assert "accepted: at least 1 (or null)" in error
+
+
 def test_a_space_that_cannot_run_at_one_end_is_refused_before_anything_starts(tmp_path, monkeypatch, capsys):
     assert study(monkeypatch, tmp_path, "model.dropout=interval(0, 1)", "optim.eta=0.1,-1") == 2
     error = capsys.readouterr().err
@@ -342,6 +393,25 @@ def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path, monkeypatch, c
     assert any(f"trial={place} " in line for place in small_places)
 
 
+def test_a_constraint_may_be_on_the_accuracy_where_that_is_no_objective(tmp_path, monkeypatch):
+    rules = ["hydra.sweeper.objectives=[parameters]", 'hydra.sweeper.constraints=["validation_accuracy >= 0"]']
+    assert study(monkeypatch, tmp_path, RATES[0], "hydra.sweeper.n_trials=2", *rules) == 0
+    for trial in stored(tmp_path, "small"):
+        assert trial.value == PARAMETERS
+        assert trial.constraints["validation_accuracy >= 0"] == -trial.user_attrs["validation_accuracy"]
+
+
+def test_another_launcher_knows_every_objective_and_constraint(tmp_path, monkeypatch):
+    rules = ["hydra.sweeper.objectives=[parameters]", 'hydra.sweeper.constraints=["validation_accuracy >= 0"]']
+    assert study(monkeypatch, tmp_path, RATES[0], "hydra.sweeper.n_trials=2", "hydra/launcher=basic", *rules) == 0
+    assert {trial.value for trial in stored(tmp_path, "small")} == {PARAMETERS}
+    for trial in stored(tmp_path, "small"):
+        place = trial.user_attrs["place"]
+        assert members(tmp_path / trial.user_attrs["folder"])[0]["seed"] == trial.user_attrs["members"][0]["seed"]
+        monkeypatch.chdir(tmp_path)
+        assert rerun.main(["study=small", f"trial={place}", "tracking.kind=none"]) == 0
+
+
 def test_another_launcher_trains_the_trials_job_by_job(tmp_path, monkeypatch, capsys):
     basic = ["hydra/launcher=basic", "hydra.sweeper.n_trials=3"]
     assert study(monkeypatch, tmp_path, *RATES, *basic) == 0
@@ -407,6 +477,23 @@ def test_a_plan_trains_nothing_and_makes_no_study(tmp_path, monkeypatch, capsys)
     assert "FC 8 tanh" in shown
     assert not list(tmp_path.rglob("result.json"))
     assert not list(Path(tmp_path).rglob("studies.db"))
+
+
+def test_the_plan_of_a_grid_shows_its_points(tmp_path, monkeypatch, capsys):
+    sizes = ["hydra.sweeper.sampler=grid", "model.hidden=[4],[5]", "optim.eta=0.1,0.2,0.3", "repeats=2"]
+    assert study(monkeypatch, tmp_path, *sizes, "plan=true", "hydra.launcher.max_members=5") == 0
+    shown = capsys.readouterr().out
+    rows = [line.split() for line in shown.splitlines() if "FC" in line]
+    assert [row[-7:-4] for row in rows] == [["3", "6", "4"]] * 2, shown  # two trials of two networks fit
+    assert "6 trials, " in shown
+
+
+def test_a_study_that_is_done_has_not_failed_however_many_trials_did(tmp_path, monkeypatch, capsys):
+    broken_seed(monkeypatch, 1)
+    arguments = ["hydra.sweeper.sampler=grid", "seed=0,1", "hydra.sweeper.max_failures=1"]
+    assert study(monkeypatch, tmp_path, *arguments) == 1
+    assert study(monkeypatch, tmp_path, *arguments) == 0
+    assert "all 2 trials are done" in capsys.readouterr().out
 
 
 def test_a_spent_budget_stops_trials_that_wait_too(tmp_path, monkeypatch, capsys):

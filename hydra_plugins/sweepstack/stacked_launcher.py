@@ -16,7 +16,7 @@ class StackedLauncherConfig:
     """`max_members`: of one stack; null: as many as there are, for a study as many as fill the device."""
 
     _target_: str = "hydra_plugins.sweepstack.stacked_launcher.StackedLauncher"
-    max_members: int | None = None
+    max_members: Any = None  # checked where a sweep begins
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="sweepstack")
@@ -25,7 +25,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=Stacke
 class StackedLauncher(Launcher):
     """Trains what the task function's attribute `job` makes of each job; runs any other task function job by job."""
 
-    def __init__(self, max_members: int | None = None) -> None:
+    def __init__(self, max_members: Any = None) -> None:
         self.max_members = max_members
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

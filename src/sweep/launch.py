@@ -1,10 +1,10 @@
 """From Hydra's jobs to trained trials: composes each job as Hydra does, then trains all of them as stacks."""
 
 import copy
-import math
+import random
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import ConfigError, RunConfig, all_keys, parse
 from src.error import TrialFailed
-from src.result import dotted
+from src.result import Result, dotted
 from src.sweep.job import Job, Returned
 
 if TYPE_CHECKING:
+    from src.sweep.outcome import Outcome
     from src.sweep.settings import Sweep
 
 # Members that a study's stack holds at once: enough to fill the device, few enough that a sampler learns meanwhile.
@@ -117,10 +118,11 @@ def launch_each(composer: Composer, job_overrides: Sequence[Sequence[str]], firs
 
 
 def launch_grid(
-    composer: Composer, job_overrides: Sequence[Sequence[str]], first: int, max_members: int | None
+    composer: Composer, job_overrides: Sequence[Sequence[str]], first: int, max_members: Any
 ) -> list[JobReturn]:
     """All combinations of a grid, as stacks."""
-    common, differing = split(job_overrides)
+    max_members = checked_limit(max_members)
+    common, differing = split(job_overrides, swept_keys(composer.config))
     composed = [composer.composed(common, own) for own in differing]
     configs = all_checked(composer, composed, "sweep")
 
@@ -139,8 +141,9 @@ def launch_grid(
     return [job.returned for job in jobs]
 
 
-def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) -> None:
+def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     """An Optuna study, whose trials train as stacks. Raises ConfigError where a sample of its space could not run."""
+    max_members = checked_limit(max_members)
     base = check(composer, sweep)
 
     from src import terminal
@@ -157,10 +160,10 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: int | None) ->
         return composer.job(composer.composed(sweep.fixed, overrides), place, label)
 
     if base.plan:
-        samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in random_overrides(sweep)]
+        samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in sample_overrides(sweep)]
         show_plan(samples, limit, of=total(sweep.settings, sweep.space))
         return
-    shared = identity(base, sweep, dataset.name)
+    shared = identity(composer, base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         train_study(study, job, base, composer.folder, limit, dataset)
 
@@ -175,10 +178,9 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
 
     Raises TrialFailed at the end where jobs raised.
     """
-    if sweep.settings.objectives != ["validation_accuracy"] or sweep.settings.pruner != "none":
+    if sweep.settings.pruner != "none":
         raise ConfigError(
-            "hydra/launcher: only the stacked launcher prunes and knows other objectives than validation_accuracy; "
-            "accepted with this one: hydra.sweeper.pruner=none and hydra.sweeper.objectives=[validation_accuracy]"
+            "hydra/launcher: only the stacked launcher prunes; accepted with this one: hydra.sweeper.pruner=none"
         )
     base = check(composer, sweep)
     if base.plan:
@@ -189,26 +191,45 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
     from src.sweep.study import open_study
 
     at_once = int(OmegaConf.select(composer.config, "hydra.launcher.n_jobs") or 1)
-    failed = 0
-    shared = identity(base, sweep, load(base.data).name)
+    begun = failed = 0
+    shared = identity(composer, base, sweep, load(base.data).name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         while asks := study.ask(max(1, at_once)):
             jobs = [[*sweep.fixed, *ask.overrides] for ask in asks]
-            for ask, overrides, returned in zip(asks, jobs, launcher.launch(jobs, asks[0].place), strict=True):
-                value = returned._return_value  # of a job that failed its error, which must not be raised here
-                if returned.status is JobStatus.COMPLETED and isinstance(value, float) and math.isfinite(value):
-                    study.tell(ask, "COMPLETE", [value], {"overrides": overrides})
-                else:
+            for ask, overrides, returned in zip(asks, jobs, launcher.launch(jobs, begun), strict=True):
+                try:
+                    result = _left_by(returned, ask.place)
+                except Exception as error:
                     failed += 1
-                    study.tell(ask, "FAIL", None, {"overrides": overrides, "reason": repr(value)})
+                    study.tell(ask, "FAIL", None, {"overrides": overrides, "reason": repr(error)})
+                    continue
+                attrs = result.attributes() | {"overrides": overrides}
+                if result.status == "FINISHED":
+                    study.tell(ask, "COMPLETE", [attrs[name] for name in sweep.settings.objectives], attrs)
+                else:  # it diverged
+                    study.tell(ask, "PRUNED", None, attrs)
+            begun += len(jobs)
         terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
     if failed:
         raise TrialFailed(f"{failed} trials of study {sweep.settings.study_name} failed; src.report shows why")
 
 
+def _left_by(returned: JobReturn, place: int) -> "Outcome":
+    """What became of a job that another launcher ran, from its folder. Raises what was raised in the job."""
+    from src.results.keep import results_in
+    from src.sweep.outcome import outcome
+
+    Returned(**vars(returned)).return_value  # noqa: B018  (raises)
+    assert returned.hydra_cfg is not None
+    folder = Path(str(returned.hydra_cfg.hydra.runtime.output_dir))
+    results = [Result(**one) for one in results_in(folder)]
+    return outcome(Job(parse(results[0].config), folder, [], place), results, pruned=False)
+
+
 def check(composer: Composer, sweep: "Sweep") -> RunConfig:
     """Composes a sample at every end of the space; the first one. Raises ConfigError with all that cannot run."""
-    samples = [composer.composed(sweep.fixed, sweep.space.overrides(sample)) for sample in sweep.space.ends()]
+    ends = sweep.space.ends() or [{}]  # of a custom search space nothing is known
+    samples = [composer.composed(sweep.fixed, sweep.space.overrides(sample)) for sample in ends]
     return all_checked(composer, samples, "study's space")[0]
 
 
@@ -223,30 +244,51 @@ def all_checked(composer: Composer, composed: Sequence[DictConfig], what: str) -
         except ConfigError as error:
             problems += [line.strip() for line in str(error).splitlines()[1:]]
     if problems:
-        hint = "; in a search space: int(interval(LOW, HIGH))"
+        hint = "; in a search space: int(interval(LOW, HIGH))" if what.startswith("study") else ""
         problems = [f"{one}{hint if 'must be a whole number' in one else ''}" for one in problems]
         listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
         raise ConfigError(f"This {what} holds combinations that cannot run, nothing was started:\n{listed}")
     return configs
 
 
-def random_overrides(sweep: "Sweep") -> list[list[str]]:
-    """At most PLANNED_SAMPLES samples of the space, without a study."""
+def sample_overrides(sweep: "Sweep") -> list[list[str]]:
+    """At most PLANNED_SAMPLES samples of the space, without a study; of a grid different points of it."""
     import optuna
 
+    from src.sweep.points import Points
+
+    count, space, seed = min(sweep.settings.n_trials, PLANNED_SAMPLES), sweep.space, sweep.settings.seed
+    if sweep.settings.sampler == "grid":
+        points = Points(sweep.settings, space).all
+        chosen = random.Random(seed).sample(points, min(count, len(points)))
+        return [space.overrides(space.params(point)) for point in chosen]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=sweep.settings.seed))
-    count = min(sweep.settings.n_trials, PLANNED_SAMPLES)
-    return [sweep.space.overrides(sweep.space.suggest(study.ask())) for _ in range(count)]
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    return [space.overrides(space.suggest(study.ask())) for _ in range(count)]
 
 
-def identity(base: RunConfig, sweep: "Sweep", images: str) -> dict[str, Any]:
+def identity(composer: Composer, base: RunConfig, sweep: "Sweep", images: str) -> dict[str, Any]:
     """What all trials of a study share and their results depend on."""
     swept = set(sweep.space.keys)
     flat = {key: value for key, value in dotted(base.shown()).items() if key not in swept}
     groups = tuple(key for key in swept if "." not in key)
     fixed = {key: value for key, value in flat.items() if not key.startswith((*_FREE, *groups))}
+    sometimes = swept - {one.key for one in sweep.space.dimensions if not one.when}
+    if sometimes:
+        own = composer.composed(sweep.fixed)
+        values: Any = OmegaConf.create({key: OmegaConf.select(own, key) for key in sorted(sometimes)})
+        values = OmegaConf.to_container(values)
+        fixed |= {f"{key} (where it is not swept)": value for key, value in values.items()}
     return {"config": fixed, "dataset": images}
+
+
+def checked_limit(max_members: Any) -> int | None:
+    """hydra.launcher.max_members. Raises ConfigError."""
+    if max_members is None or (isinstance(max_members, int) and max_members >= 1 and max_members is not True):
+        return max_members
+    raise ConfigError(
+        f"hydra.launcher.max_members = {max_members!r}: must be a whole number; accepted: at least 1 (or null)"
+    )
 
 
 def default_limit(base: RunConfig) -> int:
@@ -266,7 +308,17 @@ def swept(differing: Sequence[Sequence[str]]) -> dict[str, str]:
     return {key: ",".join(each) for key, each in values.items()}
 
 
-def split(jobs: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """The overrides that all jobs share, and each one's others, such as ["optim.eta=0.03"]; both in their order."""
-    common = set(jobs[0]).intersection(*jobs)
+def swept_keys(config: DictConfig) -> set[str]:
+    """The keys that the command or the sweeper's own params sweep, over all batches of jobs."""
+    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    typed = {one.key_or_group for one in parsed if one.is_sweep_override()}
+    return typed | set(map(str, OmegaConf.select(config, "hydra.sweeper.params") or {}))
+
+
+def split(jobs: Sequence[Sequence[str]], swept: Collection[str]) -> tuple[list[str], list[list[str]]]:
+    """The overrides that all jobs share, and each one's others, such as ["optim.eta=0.03"]; both in their order.
+
+    Those of the keys in `swept` are not shared, however few the jobs are.
+    """
+    common = {one for one in set(jobs[0]).intersection(*jobs) if one.lstrip("+~").split("=")[0] not in swept}
     return [one for one in jobs[0] if one in common], [[one for one in job if one not in common] for job in jobs]

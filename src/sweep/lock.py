@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from src.config import masked
-from src.error import UserError
+from src.error import StoreError
 
 WAIT_SECONDS = 600  # longer than any sampler takes for a stack's trials
 
@@ -71,7 +71,7 @@ class _FileLock:
         try:
             self._lock.acquire()
         except TimeoutError:
-            raise UserError(_waited(str(self._lock.lock_file))) from None
+            raise StoreError(_waited(str(self._lock.lock_file))) from None
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
@@ -96,7 +96,10 @@ class _ServerLock:
             self._acquire(self._connected())
 
     def __exit__(self, *_: object) -> None:
-        self._release(self._connected())
+        try:
+            self._release(self._connected())
+        except DBAPIError:  # the server has ended the connection, and the lock with it
+            self.close()
 
     def close(self) -> None:
         """Ends the connection, and with it the lock."""
@@ -135,7 +138,7 @@ class _PostgresLock(_ServerLock):
         except OperationalError as error:
             if "lock timeout" not in str(error):
                 raise
-            raise UserError(_waited(masked(self._url))) from None
+            raise StoreError(_waited(masked(self._url))) from None
 
     def _release(self, connection: Connection) -> None:
         self._ask(connection, "SELECT pg_advisory_unlock(:key)", key=self._key)
@@ -148,7 +151,7 @@ class _MysqlLock(_ServerLock):
 
     def _acquire(self, connection: Connection) -> None:
         if not self._ask(connection, "SELECT GET_LOCK(:key, :wait)", key=self._key, wait=WAIT_SECONDS):
-            raise UserError(_waited(masked(self._url)))
+            raise StoreError(_waited(masked(self._url)))
 
     def _release(self, connection: Connection) -> None:
         self._ask(connection, "SELECT RELEASE_LOCK(:key)", key=self._key)

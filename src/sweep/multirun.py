@@ -62,7 +62,7 @@ class Multirun:
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
         """Keeps and tracks the trial, and tells Hydra its validation accuracy."""
         conclusion = record.conclude(dataset)
-        result = outcome(job, conclusion, pruned)
+        result = outcome(job, conclusion.results, pruned)
         record.finish(conclusion)
         conclusion.forget_tensors()
         if result.status == "FAILED":

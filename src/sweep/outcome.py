@@ -1,12 +1,12 @@
 """What became of one trial, in a few figures; accuracies in 0…1."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
 from src.result import Result, Status
-from src.results.record import Conclusion
 from src.shapes import parameter_count
 from src.sweep.job import Job
 
@@ -42,12 +42,12 @@ class Outcome:
             "test_accuracy": self.test_accuracy,
             "members": self.members,
             **({"reason": self.reason} if self.reason else {}),
+            **({} if self.validation_accuracy is None else {"validation_accuracy": self.validation_accuracy}),
         }
 
 
-def outcome(job: Job, conclusion: Conclusion, pruned: bool) -> Outcome:
+def outcome(job: Job, results: Sequence[Result], pruned: bool) -> Outcome:
     """Of a trial whose members have all ended."""
-    results = conclusion.results
     statuses = {result.status for result in results}
     status = "KILLED" if "KILLED" in statuses else "PRUNED" if pruned else "FINISHED"
     if statuses == {"FAILED"}:

@@ -29,8 +29,12 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
         table.add_column(column, justify="left" if column == "network" else "right", overflow="fold")
     total = 0.0
     for group in groups.values():
-        members = [member for config in group for member in members_of([config])]
-        together = members[: limit or len(members)]
+        trials = [members_of([config]) for config in group]
+        members = [member for trial in trials for member in trial]
+        together = list(trials[0])
+        for trial in trials[1:]:
+            if limit is None or len(together) + len(trial) <= limit:
+                together += trial
         with terminal.console.status("Timing a few steps"):
             prepared = prepare(group, load(group[0].data), terminal.say, together)
         seconds = prepared.seconds * share * len(members) / len(together)
@@ -45,5 +49,5 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
             terminal.duration(seconds).removeprefix("about "),
         )
     terminal.console.print(table)
-    most = "at most " if of else ""
-    terminal.say(f"{of or sampled} trials, {most}{terminal.duration(total)} in all. Nothing was trained: plan=true.")
+    time = f"{terminal.duration(total)} in all if none ends early"
+    terminal.say(f"{of or sampled} trials, {time}. Nothing was trained: plan=true.")

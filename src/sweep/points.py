@@ -24,7 +24,8 @@ class Points:
         if settings.n_trials < len(self.all):
             random.Random(settings.seed).shuffle(self.all)
 
-    def next(self, used: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        """The first point that is not among the parameters of trials in `used`."""
+    def next(self, used: Iterable[dict[str, Any]], wanted: dict[str, Any]) -> dict[str, Any]:
+        """The first point that is not among the parameters of trials in `used`; one that has `wanted`, if any has."""
         seen = {frozenset(params.items()) for params in used}
-        return next(point for point in self.all if frozenset(point.items()) not in seen)
+        left = [point for point in self.all if frozenset(point.items()) not in seen]
+        return next((point for point in left if wanted.items() <= point.items()), left[0])

@@ -227,9 +227,10 @@ def _cross_checks(settings: StudySettings) -> list[str]:
     several = len(settings.objectives) > 1
     if len(set(settings.objectives)) < len(settings.objectives):
         problems.append(f"hydra.sweeper.objectives = {settings.objectives!r}: each objective once")
-    if several and settings.pruner != "none":
+    if settings.objectives != ["validation_accuracy"] and settings.pruner != "none":
         problems.append(
-            f"hydra.sweeper.pruner = {settings.pruner!r}: judges one objective; accepted with several: none"
+            f"hydra.sweeper.pruner = {settings.pruner!r}: judges the validation accuracy of each epoch; "
+            "accepted with other objectives: none"
         )
     if several and settings.sampler == "cmaes":
         accepted = "tpe, random, grid, gp, qmc or nsga2"

@@ -89,14 +89,23 @@ class Space:
             if dimension.applies(params):
                 params[dimension.key] = dimension.domain.suggest(trial, dimension.name)
         if self.hook is not None:
-            params |= self._further(self.hook(trial, dict(params)))
+            params |= self._further(self.hook, trial, params)
         return params
 
-    def _further(self, more: Any) -> dict[str, Any]:
-        """What the custom search space returned, checked."""
+    def _further(self, hook: Hook, trial: Any, params: dict[str, Any]) -> dict[str, Any]:
+        """What the custom search space returns, checked."""
         problems = []
+        try:
+            more: Any = hook(trial, dict(params))
+        except Exception as error:
+            raise ConfigError(
+                f"hydra.sweeper.custom_search_space = {_hook_name(hook)}: raised {type(error).__name__}: {error}"
+            ) from error
         if not isinstance(more, dict):
-            raise ConfigError(f"The custom search space returned {more!r}; accepted: a dictionary KEY -> VALUE.")
+            raise ConfigError(
+                f"hydra.sweeper.custom_search_space = {_hook_name(hook)}: returned {more!r}; accepted: a dictionary "
+                "KEY -> VALUE"
+            )
         for key, value in more.items():
             if key in self.keys:
                 problems.append(f"{key}: the custom search space sets it, and hydra.sweeper.params sweeps it")
@@ -233,7 +242,7 @@ class Space:
         """The space as texts by name, equal for equal spaces: a study's fingerprint, and what a difference shows."""
         found = {one.name: one.text() for one in self.dimensions}
         if self.hook is not None:
-            found["custom_search_space"] = f"{self.hook.__module__}.{self.hook.__qualname__}"
+            found["custom_search_space"] = _hook_name(self.hook)
         return dict(sorted(found.items()))
 
 
@@ -273,6 +282,10 @@ def refuse(problems: list[str]) -> None:
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         lines = "\n".join(f"  {problem}" for problem in found)
         raise ConfigError(f"{count} in the sweep, nothing was started:\n{lines}")
+
+
+def _hook_name(hook: Hook) -> str:
+    return f"{hook.__module__}.{hook.__qualname__}"
 
 
 def _prefix(key: str) -> str:

@@ -97,15 +97,28 @@ class Stacks:
         self._over = set[Job]()  # of those in this stack
         self._key = ""
         self._prepared: Prepared | None = None
+        self._refusal: Exception | None = None  # what asking for more trials raised
         self._data = (str(loaded[0].data), loaded[1]) if loaded else None
 
     def train(self) -> None:
-        """Until the source has no more, or the user stops it."""
+        """Until the source has no more, or the user stops it. Raises what asking the source for more raised."""
         while not self.interrupted() and not self.source.over():
             group = self.halves.popleft() if self.halves else self._group()
             if not group:
-                return
+                break
             self._train(group)
+        if self._refusal and not self.interrupted():
+            raise self._refusal
+
+    def _more(self, room: int) -> list[Job]:
+        """New trials of the source. What that raises waits until those that were begun have ended."""
+        if room < 1 or self._refusal:
+            return []
+        try:
+            return self.source.jobs(room)
+        except Exception as error:
+            self._refusal = error
+            return []
 
     def size(self, job: Job) -> int:
         """Members of the trial that train at the same time."""
@@ -113,9 +126,7 @@ class Stacks:
 
     def _group(self) -> list[Job]:
         """The trials of the next stack: those that wait longest, and all of their structure that fit beside them."""
-        room = self.limit - sum(map(self.size, self.waiting))
-        if room > 0:
-            self.waiting += self.source.jobs(room)
+        self.waiting += self._more(self.limit - sum(map(self.size, self.waiting)))
         group, members = list[Job](), 0
         for job in self.waiting:
             fits = not group or members + self.size(job) <= self.limit
@@ -185,8 +196,7 @@ class Stacks:
                 if fits(job):
                     self.waiting.remove(job)
                     return job
-            space = min(room, self.limit - sum(map(self.size, self.waiting)))
-            new = self.source.jobs(space) if space > 0 else []
+            new = self._more(min(room, self.limit - sum(map(self.size, self.waiting))))
             if not new:
                 return None
             self.waiting += new

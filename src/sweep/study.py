@@ -142,7 +142,10 @@ class Study:
     # --- a trial's beginning ------------------------------------------------------------------------------------------
 
     def ask(self, count: int) -> list[Ask]:
-        """At most `count` trials to be trained, killed ones first; fewer or none where the budget is used up."""
+        """At most `count` trials to be trained, killed ones first; fewer or none where the budget is used up.
+
+        Fewer as well where beginning one raises, which is raised where none was begun.
+        """
         asks: list[Ask] = []
         if count < 1:
             return asks
@@ -150,7 +153,12 @@ class Study:
             self._load() if self._stale else self._catch_up()
             self._reap()
             while len(asks) < count and not self._budget_spent() and (spot := self._places.next(self.total)):
-                asks.append(self._start(spot))
+                try:
+                    asks.append(self._start(spot))
+                except Exception:
+                    if not asks:
+                        raise
+                    break
         return asks
 
     def _start(self, spot: Spot) -> Ask:
@@ -182,29 +190,32 @@ class Study:
         """The parameters of a spot that are not sampled."""
         if spot.repeated is not None:
             return dict(spot.repeated.params)
-        if spot.place < len(self._first):  # in every attempt; what `first` leaves out is sampled
-            return self._first[spot.place]
-        return {} if self._points is None else self._points.next(trial.params for trial in self._places.latest.values())
+        # In every attempt; what `first` leaves out is sampled.
+        wanted = self._first[spot.place] if spot.place < len(self._first) else {}
+        if self._points is None:
+            return wanted
+        return self._points.next((trial.params for trial in self._places.latest.values()), wanted)
 
     # --- while it runs ------------------------------------------------------------------------------------------------
 
     def report(self, ask: Ask, step: int, value: float) -> bool:
         """The value of a running trial in an epoch (`step`, from 1); True: end it, and tell PRUNED.
 
-        A step that was reported before is ignored. Nothing is pruned where there are several objectives. True as well
-        where another process has taken the place over.
+        A step that was reported before is ignored. The value is the validation accuracy: a sampler sees it where that
+        is the one objective, and nothing is pruned elsewhere. True as well where another process has taken the place
+        over.
         """
         if self._is_taken(ask):
             return True
         steps = self._steps.setdefault(ask.number, set())
         if step in steps:
             return False
-        single = len(self.settings.objectives) == 1
-        if single and time.monotonic() - self._looked > REFRESH_SECONDS:
+        judged = self.settings.objectives == ["validation_accuracy"]
+        if judged and time.monotonic() - self._looked > REFRESH_SECONDS:
             self._catch_up()
         steps.add(step)
         prune = False
-        if single:
+        if judged:
             with quiet() if self.settings.pruner == "wilcoxon" else nullcontext():
                 self._mine[ask.number].report(value, step)
                 prune = bool(self._mine[ask.number].should_prune())

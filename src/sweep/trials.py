@@ -94,11 +94,10 @@ class Trials:
         """Keeps the trial, then tells the study, then the tracking. A diverged trial counts as pruned: it is hopeless,
         which a sampler should know; a failed one would tell it nothing."""
         conclusion = record.conclude(dataset)
-        result = outcome(job, conclusion, pruned)
+        result = outcome(job, conclusion.results, pruned)
         attrs = result.attributes()
         if result.status == "FINISHED":
-            told = {**attrs, "validation_accuracy": result.validation_accuracy}
-            values = [told[name] for name in self.settings.objectives]
+            values = [attrs[name] for name in self.settings.objectives]
             counts = self.study.tell(self._asks[job], "COMPLETE", values, attrs)
         else:
             state: State = "KILLED" if result.status == "KILLED" else "PRUNED"
@@ -211,7 +210,8 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
     terminal.say(f"study {study.settings.study_name}: {study.reason_to_stop() or 'stopped'}")
     screen.next_commands(_next_commands(study), source.tracking.address)
     failed = [one for one in source.outcomes if one.status == "FAILED"]
-    if not failed and study.counts().failed >= max(study.settings.max_failures, 1):
+    counts = study.counts()
+    if not source.outcomes and counts.places_left and counts.failed >= max(study.settings.max_failures, 1):
         raise TrialFailed(f"study {study.settings.study_name}: {study.reason_to_stop()}; nothing was trained")
     if failed:
         first = failed[0]

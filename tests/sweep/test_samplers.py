@@ -142,6 +142,15 @@ def test_fixed_trials_count_among_the_points_of_a_grid(tmp_path):
     assert asks.count(first) == 1
 
 
+@pytest.mark.parametrize("first", [{"model.activation": "relu"}, {"model.activation": "relu", "model.dropout": 0.5}])
+def test_fixed_trials_of_a_grid_that_are_alike_take_no_point_from_it(tmp_path, first):
+    space = {"model.activation": "sigmoid,relu", "model.dropout": "0.0,0.5"}
+    with opened(in_file(tmp_path, sampler="grid", n_trials=9, first=[first, first]), space) as study:
+        asks = [tuple(ask.params.items()) for ask in study.ask(9)]
+    assert len(asks) == len(set(asks)) == 4
+    assert first.items() <= dict(asks[0]).items()
+
+
 PRUNERS = {
     "median": {"n_startup_trials": 2},
     "percentile": {"n_startup_trials": 2},

@@ -194,7 +194,8 @@ SEVERAL = ["validation_accuracy", "parameters"]
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"objectives": SEVERAL, "pruner": "asha"}, "hydra.sweeper.pruner = 'asha': judges one objective"),
+        ({"objectives": SEVERAL, "pruner": "asha"}, "hydra.sweeper.pruner = 'asha': judges the validation accuracy"),
+        ({"objectives": ["seconds"], "pruner": "median"}, "accepted with other objectives: none"),
         ({"objectives": SEVERAL, "sampler": "cmaes"}, "hydra.sweeper.sampler = 'cmaes': follows one objective"),
         ({"objectives": ["parameters", "parameters"]}, "each objective once"),
         ({"constraints": ["parameters < 3"]}, "constraints[0] = 'parameters < 3': must be NAME <= NUMBER"),

@@ -268,6 +268,15 @@ def test_a_custom_search_space_that_returns_something_else_is_refused(returned, 
     assert rule in str(caught.value)
 
 
+def test_a_custom_search_space_that_raises_is_named():
+    def hook(trial, params):
+        raise KeyError("nothing")
+
+    (trial,) = trials()
+    with pytest.raises(ConfigError, match=r"custom_search_space = .*hook: raised KeyError: 'nothing'"):
+        Space.parse({"repeats": "2,3"}, hook=hook).suggest(trial)
+
+
 # -- what is no search space
 
 CHOICE = {"model.activation": "relu,tanh"}

@@ -160,6 +160,14 @@ def test_a_trial_that_the_user_interrupts_is_asked_again(tmp_path):
     check_finished(settings)
 
 
+def test_trials_that_have_begun_are_given_although_the_next_one_cannot_begin(tmp_path):
+    answers = iter([{}, {}, {"no.such.key": 1}])
+    space = Space.parse(PARAMS, hook=lambda trial, params: next(answers, {}))
+    with open_study(in_file(tmp_path), space, {}, lambda _: None) as study:
+        assert [ask.place for ask in study.ask(9)] == [0, 1]
+        assert [ask.place for ask in study.ask(1)] == [2]
+
+
 def test_closing_leaves_no_trial_running(tmp_path):
     settings = in_file(tmp_path)
     with opened(settings) as study:
@@ -574,7 +582,7 @@ def test_an_error_in_a_custom_search_space_leaves_no_trial_behind(tmp_path):
         return {"batch_size": trial.suggest_int("batch_size", 1, 9)}
 
     with open_study(settings, Space.parse(PARAMS, hook=hook), {}, print) as study:
-        with pytest.raises(RuntimeError, match="hook"):
+        with pytest.raises(ConfigError, match="raised RuntimeError: hook"):
             study.ask(1)
         assert stored(settings) == []
         broken[0] = False

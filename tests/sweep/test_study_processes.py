@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
-from src.error import UserError
+from src.error import StoreError
 from src.sweep import lock as locks
 from src.sweep.settings import StudySettings
 from tests.sweep.children import PROCESSES, check_finished, crash, in_file, start, stored, work
@@ -111,5 +112,19 @@ def test_a_lock_that_is_held_too_long_in_postgresql_is_an_error(server, monkeypa
     with closing(one), closing(two), closing(other), one:
         with other:
             pass
-        with pytest.raises(UserError, match=r"held the study's lock .* no trial is lost"), two:
+        with pytest.raises(StoreError, match=r"held the study's lock .* no trial is lost"), two:
             pass
+
+
+def test_a_server_that_ends_the_connection_has_ended_the_lock():
+    class Gone(locks._ServerLock):
+        def _acquire(self, connection):
+            pass
+
+        def _release(self, connection):
+            raise DBAPIError("SELECT unlock", {}, OSError("server closed the connection"))
+
+    lock = Gone("sqlite://", "study")
+    with lock:
+        pass
+    assert lock._connection is None
