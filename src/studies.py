@@ -59,10 +59,10 @@ def table(studies: "list[Study]") -> "Table":
 
 def state(study: "Study") -> str:
     """`running`, `done` or `stopped`, with what is left and why it ended; a study without a budget has no end."""
-    running = sum(trial.state == "RUNNING" and _lives(trial) for trial in study.places)
+    running = {trial.place for trial in study.places if trial.state == "RUNNING" and _lives(trial)}
     left = study.left
     if running:
-        return f"running, {running} now" + ("" if left is None else f", {left - running} to start")
+        return f"running, {len(running)} now" + ("" if left is None else f", {len(left - running)} to start")
     if left is None:
         return "no budget known"
     if not left:
@@ -71,7 +71,7 @@ def state(study: "Study") -> str:
         return f"done, target {study.settings['target']:g} reached"
     failed, limit = study.count()["FAIL"], study.settings.get("max_failures")
     reason = f" after {failed} failures" if isinstance(limit, int) and failed and failed >= limit else ""
-    return f"stopped{reason}, {left} left"
+    return f"stopped{reason}, {len(left)} left"
 
 
 def _lives(trial: "Trial") -> bool:

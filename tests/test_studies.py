@@ -59,6 +59,17 @@ def test_a_study_runs_while_a_living_process_works_on_it() -> None:
     assert state([trial(0), begun], n_trials=5) == "stopped, 4 left"
 
 
+def test_places_beyond_a_lowered_budget_count_as_trials_but_not_as_left() -> None:
+    worker = Worker()
+    begun = [trial(place, {}, [], state=RUNNING, worker=worker.as_json()) for place in (1, 2, 3)]
+    study = made([trial(0), *begun], settings={"n_trials": 2})
+    assert (study.total, study.left) == (4, {1})
+    assert studies.state(study) == "running, 3 now, 0 to start"
+    worker.close()
+    assert studies.state(study) == "stopped, 1 left"
+    assert state([trial(0), trial(1), trial(2)], n_trials=1) == "done"
+
+
 @pytest.mark.parametrize(("silent", "said"), [(30.0, "running, 1 now, 3 to start"), (3600.0, "stopped, 4 left")])
 def test_of_another_machine_only_signs_of_life_count(silent: float, said: str) -> None:
     study = made([trial(0), trial(1, {}, [], state=RUNNING, worker=GONE)], settings={"n_trials": 5})
@@ -71,6 +82,7 @@ def test_a_study_made_by_hand_has_no_budget() -> None:
 
 
 def test_every_study_has_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "s.db", [trial(0), trial(1), trial(2)], name="lowered", settings={"n_trials": 1})
     pruned = trial(2, {}, [0.5], state=TrialState.PRUNED)
     save(tmp_path / "s.db", [trial(0, {}, [0.97]), failed(1), pruned], name="width", settings={"n_trials": 9})
     objectives = {"objectives": ["validation_accuracy", "parameters"]}
@@ -83,6 +95,7 @@ def test_every_study_has_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str
         for row in rows
     )
     assert any(row.startswith("trade done 3 of 3: 3 complete 92.00 % (trial 2), front of 3 20") for row in rows)
+    assert any(row.startswith("lowered done 3 of 3: 3 complete") for row in rows)
     assert rows[-1] == f"Next: python -m src.report study=trade storage={url}"
 
 

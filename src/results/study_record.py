@@ -117,8 +117,8 @@ class Study:
 
     @property
     def total(self) -> int | None:
-        """How many places there are to be, None where the study does not say."""
-        return _whole(self.attributes.get("total"))
+        """How many places there are to be, with those begun before the budget was lowered; None where it is unknown."""
+        return None if self._budget is None else len(self._budget.union(trial.place for trial in self.places))
 
     @cached_property
     def places(self) -> list[Trial]:
@@ -182,15 +182,16 @@ class Study:
         return Counter(trial.state for trial in self.places)
 
     @property
-    def left(self) -> int | None:
-        """Places that are still to be done, running and killed ones included; None where the study does not say."""
-        if self.total is None:
-            return None
-        return sum(place not in self._done for place in range(self.total))
+    def left(self) -> set[int] | None:
+        """Places that are still to be done, running and killed ones included; None where the budget is unknown."""
+        done = {trial.place for trial in self.places if trial.state not in ("RUNNING", "KILLED")}
+        return None if self._budget is None else self._budget - done
 
-    @cached_property
-    def _done(self) -> set[int]:
-        return {trial.place for trial in self.places if trial.state not in ("RUNNING", "KILLED")}
+    @property
+    def _budget(self) -> set[int] | None:
+        """The places that the study is to fill, as it was last started."""
+        total = _whole(self.attributes.get("total"))
+        return None if total is None else set(range(total))
 
 
 def _breaks(rule: str, study: Study, trial: Trial) -> bool:
