@@ -30,7 +30,7 @@ class Result:
     best_epoch: int | None
     validation_accuracy: float | None
     test_accuracy: float | None
-    seconds: float  # from the start of the stack's training to the member's last epoch
+    seconds: float  # from joining the stack to the member's last epoch
     dataset: str  # what was used: mnist, mnist-expanded, digits, …
     device: str  # as the run's header says it
     weights: dict[str, Any] = field(repr=False, default_factory=dict)

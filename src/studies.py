@@ -112,14 +112,12 @@ def _changed(study: "Study") -> str:
 
 def next_command(study: "Study") -> str:
     """What one would type now: go on with a stopped study, look at another one."""
-    from src.results.study_record import command
-
     typed = study.attributes.get("command")
     if state(study).startswith("stopped"):
         return (
             typed if isinstance(typed, str) else f"the command that started {study.name}, again: it goes on from there"
         )
-    return command("report", study)
+    return study.command("report")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from src.results.document import Block, Heading, Paragraph, Table
 from src.results.study_quantity import Quantity, quantities
-from src.results.study_record import Study, Trial, command
+from src.results.study_record import Study, Trial
 from src.results.study_statistics import Paired, paired
 
 FEW_PAIRS = 6  # seeds in common below which the test sees only large differences
@@ -37,7 +37,7 @@ def _missing(study: Study) -> str:
     if best is published:
         return f"Trial {published.place}, the published setting, is itself the best: no trial has beaten it."
     if published.state != "COMPLETE":
-        again = command("rerun", study, f"trial={published.place}")
+        again = study.command("rerun", f"trial={published.place}")
         words = (
             f"Trial {published.place}, the published setting, is {published.state}: it has no value to compare with."
         )
@@ -95,7 +95,5 @@ def _verdict(study: Study, tests: dict[str, Paired]) -> str:
     n = tests["validation_accuracy"].difference.n
     if n < FEW_PAIRS and found.half is not None:
         words += f"With {n} seeds, only differences above about {100 * found.half:.2f} points can be seen. "
-    more = [
-        command("rerun", study, f"trial={one.place}", *study.fresh_seeds()) for one in (study.best, study.published)
-    ]
+    more = [study.command("rerun", f"trial={one.place}", *study.fresh_seeds()) for one in (study.best, study.published)]
     return words + f"Fresh seeds for both: `{more[0]}` and `{more[1]}`."

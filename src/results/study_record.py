@@ -3,7 +3,8 @@
 Trials carry what a sweep notes in their user attributes (place, attempt, epochs, members, …; src/sweep/). A study made
 by hand, without them, is read as well: where an attribute is missing or of another kind, Optuna's own figures count.
 
-    place    the number that names show; a trial that was killed is retried in its place, as attempt 1
+    place    the number that names show; a trial that was killed is retried in its place
+    attempt  0 the first time, then 1, 2, …
     state    COMPLETE, PRUNED, FAIL, KILLED (for Optuna a FAIL that carries `killed`), RUNNING or WAITING
 
 Optuna is imported when a store is read, not before.
@@ -26,7 +27,6 @@ from src.error import UserError
 from src.limit import Limit
 from src.results.journal import sqlite_path
 
-STATES = ("COMPLETE", "PRUNED", "FAIL", "KILLED", "RUNNING", "WAITING")
 ATTRIBUTES = "sweepstack"  # the study's user attribute that holds its settings
 FIRST_SWEEP = "python -m src.train +sweeps=quick"
 FRESH_REPEATS = 5
@@ -159,6 +159,10 @@ class Study:
                 front.append(trial)
         return front
 
+    def command(self, name: str, *more: str) -> str:
+        """A command on this study, as one would type it; more: its further arguments."""
+        return command(name, self.name, self.storage, *more)
+
     def fresh_seeds(self) -> list[str]:
         """Overrides that train a trial again with seeds that no trial of the study had."""
         last = max((member.seed for trial in self.trials for member in trial.members), default=0)
@@ -205,10 +209,10 @@ def _breaks(rule: str, study: Study, trial: Trial) -> bool:
     return value is not None and limit.violation(value) > 0
 
 
-def command(name: str, study: Study, *more: str) -> str:
-    """A command on this study, as one would type it."""
-    where = [] if study.storage == STORE else [f"storage={masked(study.storage)}"]
-    return " ".join([f"python -m src.{name}", *map(shlex.quote, [f"study={study.name}", *more, *where])])
+def command(name: str, study: str, storage: str, *more: str) -> str:
+    """A command on the study of that name; see Study.command."""
+    where = [] if storage == STORE else [f"storage={masked(storage)}"]
+    return " ".join([f"python -m src.{name}", *map(shlex.quote, [f"study={study}", *more, *where])])
 
 
 # Reading.

@@ -20,7 +20,7 @@ from src.results.study_comparison import comparison
 from src.results.study_dimension import Dimension, dimensions, keys, settings, shown
 from src.results.study_importance import FEWEST, MOST, Importance, Sample, explained, importances, samples
 from src.results.study_quantity import quantities, tested, value_spread
-from src.results.study_record import Study, Trial, command
+from src.results.study_record import Study, Trial
 from src.results.study_statistics import busy_seconds, luck, saved
 
 LEADERS = 10
@@ -95,7 +95,7 @@ def _progress(study: Study) -> str:
         words += " **The study is not finished**; this is what is there so far."
     dataset = study.identity.get("dataset")
     data = f" Data: {dataset}." if isinstance(dataset, str) else ""
-    return f"{words}{data} Written on {datetime.date.today():%Y-%m-%d} by `{command('report', study)}`."
+    return f"{words}{data} Written on {datetime.date.today():%Y-%m-%d} by `{study.command('report')}`."
 
 
 def _caution(study: Study) -> list[Block]:
@@ -114,7 +114,7 @@ def _caution(study: Study) -> list[Block]:
         words += "between networks of one trial). "
     elif quantity.name == "validation_accuracy":
         words += "With one network a trial, nothing here tells a good setting from a lucky seed. "
-    again = command("rerun", study, f"trial={study.best.place}", *study.fresh_seeds())
+    again = study.command("rerun", f"trial={study.best.place}", *study.fresh_seeds())
     words += f"To know, train it with fresh seeds, `{again}`, and quote that run's mean and interval."
     return [Paragraph(words, warning=True)]
 
@@ -344,6 +344,6 @@ def _repetition(study: Study) -> list[Block]:
     typed = study.attributes.get("command")
     lines = [typed] if isinstance(typed, str) and typed else []
     if study.best is not None and not study.by_hand:
-        lines.append(command("rerun", study, f"trial={study.best.place}"))
+        lines.append(study.command("rerun", f"trial={study.best.place}"))
     table = [Table(["setting", "value"], rows)] if rows else []
-    return [Heading("How to repeat it"), *table, Listing("\n".join([*lines, command("report", study)]))]
+    return [Heading("How to repeat it"), *table, Listing("\n".join([*lines, study.command("report")]))]

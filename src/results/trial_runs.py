@@ -41,7 +41,7 @@ class Trial:
     folder: Path  # where its files lie
     number: int  # Optuna's
     place: int  # the number that names show
-    attempt: int  # 0, or 1 for the second one in its place
+    attempt: int  # 0 for the first one in its place, then 1, 2, …
     label: str  # what differs, such as "eta=0.03 activation=relu"
     dataset: str
     device: str
