@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -170,11 +170,16 @@ class ProgressBar:
         return words
 
 
-def table(results: list[Result], config: RunConfig, dataset: Dataset) -> None:
-    """One line a member: best epoch, validation and test accuracy, and the published one beside MNIST only."""
+def table(results: list[Result], config: RunConfig, dataset: Dataset, names: Sequence[str] = ()) -> None:
+    """One line a member: best epoch, validation and test accuracy, and the published one beside MNIST only.
+
+    names: what tells the members apart where their seeds do not.
+    """
     shown = Table(box=SIMPLE_HEAD, title=Text(f"{config.name} on {dataset.name}"), title_style="bold")
     for column in ("member", "seed", "best epoch", "validation %", "test %"):
         shown.add_column(column, justify="right")
+    if names:
+        shown.add_column("network", overflow="fold")
     published = dataset.is_mnist and config.published is not None
     if published:
         shown.add_column("published %", justify="right")
@@ -182,7 +187,7 @@ def table(results: list[Result], config: RunConfig, dataset: Dataset) -> None:
         shown.add_column("status")
     for number, result in enumerate(results):
         cells = [str(number), str(result.seed), str(result.best_epoch or "–")]
-        cells += [percent(result.validation_accuracy), percent(result.test_accuracy)]
+        cells += [percent(result.validation_accuracy), percent(result.test_accuracy), *names[number : number + 1]]
         # The ensemble's published figure belongs to its vote, not to a member.
         cells += [f"{config.published:.2f}" if config.ensemble == 1 else ""] if published else []
         cells += [result.status] if result.status != "FINISHED" or len(shown.columns) > len(cells) else []

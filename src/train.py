@@ -7,9 +7,8 @@ stopped it.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -74,8 +73,8 @@ def _task(composed: Any) -> float | None:
         job = _as_job(composed)
         if job.config.from_study and job.config.plan:
             raise UserError("plan=true: from_study trains nothing, so there is nothing to plan.")
-        act = vote if job.config.from_study else partial(train, arguments=job.overrides)
-        results = act(job.config, job.folder)
+        act = vote if job.config.from_study else train
+        results = act(job.config, job.folder, job.overrides)
     except (UserError, OSError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
@@ -153,33 +152,41 @@ def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[No
         raise
 
 
-def _conclude(record: "Record", dataset: "Dataset") -> Path:
+def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -> Path:
     """Keeps and shows what the run came to, draws its figures, tells the tracking; the path of result.json."""
     from src import terminal
 
     config, conclusion = record.config, record.conclude(dataset)
-    terminal.table(conclusion.results, config, dataset)
+    terminal.table(conclusion.results, config, dataset, names)
     terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
     conclusion.files += _figures(config, conclusion.results, record.folder, dataset, conclusion.votes)
     record.finish(conclusion)
     return conclusion.path
 
 
-def vote(config: "RunConfig", folder: Path) -> "list[Result]":
-    """The vote of the best `config.top` networks of the study `config.from_study`, trained before; their Results."""
+def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Result]":
+    """The vote of the best `config.top` networks of the study `config.from_study`, trained before; their Results.
+
+    Raises ConfigError where `arguments`, the command line's overrides, say something that no vote can follow.
+    """
     from src import terminal
     from src.results.record import Record
     from src.sweep.from_study import chosen
 
-    results, dataset = chosen(config)
-    config = config.model_copy(update={"ensemble": len(results), "repeats": 1, "published": None})
-    label = f"the best {len(results)} of study {config.from_study}"
+    voters, dataset = chosen(config, arguments)
+    results = [one.result for one in voters]
+    name = f"best {len(voters)} of {config.from_study}"
+    changes = {"name": name, "ensemble": len(voters), "repeats": 1, "published": None}
+    config = config.model_copy(update=changes)
+    terminal.grid({"vote": f"{name}; nothing is trained", "data": terminal.data_words(dataset), "results": str(folder)})
+    members = [(one.name, one.config) for one in voters]
     seeds = [result.seed for result in results]
-    record = Record(config, folder, _tracking(config, folder, dataset.name, results[0].device, seeds, label))
+    record = Record(config, folder, _tracking(config, folder, dataset.name, results[0].device, seeds, "", members))
     with _told(record):
         record.ended(dict(enumerate(results)))
-        path = _conclude(record, dataset)
+        path = _conclude(record, dataset, [one.name for one in voters])
     terminal.say(f"Results: {path}")
+    terminal.next_command(config, None, folder)
     return results
 
 
@@ -199,13 +206,30 @@ def _figures(
         return []
 
 
-def _tracking(config: "RunConfig", folder: Path, dataset: str, device: str, seeds: list[int], label: str) -> "Tracker":
+def _tracking(
+    config: "RunConfig",
+    folder: Path,
+    dataset: str,
+    device: str,
+    seeds: list[int],
+    label: str,
+    members: "Sequence[tuple[str, RunConfig]]" = (),
+) -> "Tracker":
     from src import terminal
     from src.results.background import BackgroundTracker
     from src.results.tracking import Tracker, open_tracker
 
     def opened() -> Tracker:
-        return open_tracker(config, folder, dataset=dataset, device=device, seeds=seeds, label=label, say=terminal.say)
+        return open_tracker(
+            config,
+            folder,
+            dataset=dataset,
+            device=device,
+            seeds=seeds,
+            members=members,
+            label=label,
+            say=terminal.say,
+        )
 
     return BackgroundTracker(opened)
 

@@ -1,6 +1,7 @@
 """hydra/sweeper=optuna as a user meets it: what a study leaves, how it goes on, what it refuses, what it survives."""
 
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -456,6 +457,9 @@ def test_the_best_of_a_study_vote_without_training(study_copy, monkeypatch, caps
     top = len(complete)
     ensemble = ["+exp=ensemble", "data=digits", "from_study=small", "tracking=none", "figures=false"]
     assert command(monkeypatch, study_copy, *ensemble, f"top={top}") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"best {top} of small on digits" in shown
+    assert all(f"trial {trial.user_attrs['place']} " in shown for trial in complete)
     (path,) = (study_copy / "mlruns" / "hydra").glob("*/*-ensemble/votes.json")
     (vote,) = json.loads(path.read_text())
     best_first = sorted(complete, key=lambda trial: -trial.value)
@@ -466,6 +470,34 @@ def test_the_best_of_a_study_vote_without_training(study_copy, monkeypatch, caps
     error = capsys.readouterr().err
     assert one_paragraph(error)
     assert f"accepted: 1 to {top}" in error
+
+
+def test_what_votes_stands_in_mlflow_as_it_was_trained(study_copy, monkeypatch):
+    store = client(study_copy)
+    before = {run.info.run_id for run in tracked(store)}
+    assert command(monkeypatch, study_copy, "from_study=small", "top=2", "figures=false") == 0
+    members = [run for run in tracked(store) if run.info.run_id not in before and run.data.tags["kind"] == "member"]
+    trials = {trial.user_attrs["place"]: trial for trial in stored(study_copy, "small")}
+    assert len(members) == 2
+    for run in members:
+        place = int(re.search(r"trial (\d+)", run.info.run_name)[1])
+        assert float(run.data.params["optim.eta"]) == trials[place].params["optim.eta"]
+        assert run.data.params["model.hidden"] == "[8]"
+
+
+@pytest.mark.parametrize("argument", ["data=mnist", "optim.eta=0.3", "model=conv", "repeats=3", "data.train=100"])
+def test_a_vote_refuses_what_it_would_not_follow(argument, study_copy, monkeypatch, capsys):
+    assert command(monkeypatch, study_copy, "+exp=ensemble", "from_study=small", "top=1", argument) == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert f"{argument} would change nothing" in error
+
+
+def test_trials_that_break_the_constraints_do_not_vote(tmp_path, monkeypatch, capsys):
+    rule = 'hydra.sweeper.constraints=["parameters <= 10"]'
+    assert study(monkeypatch, tmp_path, RATES[0], "hydra.sweeper.n_trials=2", rule) == 0
+    assert command(monkeypatch, tmp_path, "+exp=ensemble", "from_study=small", "top=1", "tracking=none") == 2
+    assert "has left 0 networks of complete trials that keep its constraints" in capsys.readouterr().err
 
 
 def test_a_plan_trains_nothing_and_makes_no_study(tmp_path, monkeypatch, capsys):

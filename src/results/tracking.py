@@ -73,7 +73,7 @@ def open_tracker(
     dataset: str,
     device: str,
     seeds: list[int],
-    names: list[str] | None = None,
+    members: Sequence[tuple[str, RunConfig]] = (),
     label: str = "",
     tags: dict[str, str] | None = None,
     say: Callable[[str], None] = print,
@@ -81,34 +81,42 @@ def open_tracker(
 ) -> Tracker:
     """The tracker of one trial, its runs created (or kept for later, where the store does not answer).
 
-    folder: where the trial's files lie. dataset, device: what was really used. seeds: one a member. names: what a
-    member's run name shows instead of its seed. label: what tells the trial from its neighbours, such as "eta=0.03".
-    tags: more tags for every run, such as sweep=NAME. say: takes one line for the user. clock: seconds.
+    folder: where the trial's files lie. dataset, device: what was really used. seeds: one a member. members: the name
+    and the configuration of each, where they differ in more than their seeds. label: what tells the trial from its
+    neighbours, such as "eta=0.03". tags: more tags for every run, such as sweep=NAME. say: takes one line for the user.
+    clock: seconds.
     """
     if config.tracking.kind == "none":
         return NullTracker()
     journal = Journal(absolute(config.tracking.uri), config.tracking.experiment, folder, say=say, clock=clock)
-    return MlflowTracker(config, journal, _Labels(config, dataset, device, label, tags or {}), seeds, names)
+    return MlflowTracker(config, journal, _Labels(config, dataset, device, label, tags or {}), seeds, members)
 
 
 class MlflowTracker:
     """Turns a trial's events into notes; the journal under it writes them."""
 
     def __init__(
-        self, config: RunConfig, journal: Journal, labels: "_Labels", seeds: list[int], names: list[str] | None
+        self,
+        config: RunConfig,
+        journal: Journal,
+        labels: "_Labels",
+        seeds: list[int],
+        members: Sequence[tuple[str, RunConfig]],
     ):
         self._journal = journal
         self._not_finite = [False] * len(seeds)
         self._members = [uuid.uuid4().hex for _ in seeds]
         self._trial = self._members[0]
+        named = members or [(labels.seed_name(index, seed), config) for index, seed in enumerate(seeds)]
+        params = [labels.params(own, seed) for (_, own), seed in zip(named, seeds, strict=True)]
         if len(seeds) > 1:
             self._trial = uuid.uuid4().hex
-            self._start(self._trial, None, labels.trial(), labels.params(seeds[0]))
-        for index, (uid, seed) in enumerate(zip(self._members, seeds, strict=True)):
-            shown = names[index] if names else labels.seed_name(index, seed)
-            parent = None if uid == self._trial else self._trial
-            self._start(uid, parent, labels.member(shown), labels.params(seed))
-        journal.add({"do": "text", "run": self._trial, "name": "config.yaml", "text": config_text(config)})
+            shared = {key: text for key, text in params[0].items() if all(one.get(key) == text for one in params)}
+            self._start(self._trial, None, labels.trial(), shared if members else params[0])
+        for uid, (name, _), own in zip(self._members, named, params, strict=True):
+            self._start(uid, None if uid == self._trial else self._trial, labels.member(name), own)
+        if not members:
+            journal.add({"do": "text", "run": self._trial, "name": "config.yaml", "text": config_text(config)})
         journal.flush()
 
     def _start(
@@ -193,9 +201,9 @@ class _Labels:
             return f"repeat {index // ensemble} · seed {seed}"
         return f"seed {seed}"
 
-    def params(self, seed: int) -> dict[str, str]:
-        """The flattened configuration of the member with this seed, and what log-scaled axes need."""
-        content = {**self._config.shown(), "seed": seed}
+    def params(self, config: RunConfig, seed: int) -> dict[str, str]:
+        """The flattened configuration of a member, and what log-scaled axes need."""
+        content = {**config.shown(), "seed": seed}
         return {**flatten(content), **logarithms(dotted(content), LOG_KEYS), "dataset": self._dataset}
 
 

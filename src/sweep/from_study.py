@@ -1,6 +1,8 @@
 """The best networks of a study, as they were trained: what votes without training anything again."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,36 +18,76 @@ from src.results.study_record import read_study
 EVALUATION_BATCH = 500  # images at once
 
 
-def chosen(config: RunConfig) -> tuple[list[Result], Dataset]:
+# What the command may set; all else was settled when the networks were trained.
+_HEARD = ("exp", "name", "from_study", "from_storage", "top", "figures", "tracking", "data.dir")
+
+
+@dataclass
+class Voter:
+    """A network that votes: what it left and tells of the test set, its configuration, and its trial's name."""
+
+    result: Result
+    config: RunConfig
+    name: str
+
+
+def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter], Dataset]:
     """The `config.top` networks with the highest validation accuracy, best first, with what each says of the test set.
 
-    Only networks of complete trials count, every repeat by itself. Raises UserError where there is no such study, and
-    ConfigError where too few networks are left, or where they were trained on different images.
+    Only networks of complete trials that keep the study's constraints count, every repeat by itself. Raises UserError
+    where there is no such study, and ConfigError where too few networks are left, where they were trained on different
+    images, or where `arguments`, the command line's overrides, ask for other networks than these.
     """
     assert config.from_study is not None
     study = read_study(config.from_study, config.from_storage)
-    complete = [trial for trial in study.places if trial.state == "COMPLETE"]
-    found = [one for trial in complete for one in _members(Path(trial.folder))]
-    found.sort(key=lambda one: -(one[0].validation_accuracy or 0.0))
+    kept = [trial for trial in study.places if trial.state == "COMPLETE" and not study.broken(trial)]
+    found = [(trial, *one) for trial in kept for one in _members(Path(trial.folder))]
+    found.sort(key=lambda one: -(one[1].validation_accuracy or 0.0))
     if len(found) < config.top:
+        which = "complete trials that keep its constraints" if study.settings.get("constraints") else "complete trials"
         raise ConfigError(
-            f"top = {config.top}: study {config.from_study} has left {len(found)} networks of complete trials; "
+            f"top = {config.top}: study {config.from_study} has left {len(found)} networks of {which}; "
             f"accepted: {f'1 to {len(found)}' if found else 'nothing yet'}"
         )
-    results = [_loaded(result, path) for result, path in found[: config.top]]
-    configs = [parse(result.config) for result in results]
-    if len({result.dataset for result in results}) > 1:
-        names = ", ".join(sorted({result.dataset for result in results}))
-        raise ConfigError(f"from_study = {config.from_study}: its networks were trained on different images ({names})")
-    dataset = load(configs[0].data)
-    if dataset.name != results[0].dataset:
-        raise ConfigError(f"from_study = {config.from_study}: it was trained on {results[0].dataset}; "
-                          f"here data={configs[0].data.name} gives {dataset.name}")  # fmt: skip
-    for place, (result, own) in enumerate(zip(results, configs, strict=True)):
+    voters = [
+        Voter(
+            _loaded(result, path), parse(result.config), " · ".join(filter(None, [f"trial {trial.place}", trial.label]))
+        )
+        for trial, result, path in found[: config.top]
+    ]
+    names = sorted({one.result.dataset for one in voters})
+    if len(names) > 1:
+        raise ConfigError(
+            f"from_study = {config.from_study}: its networks were trained on different images ({', '.join(names)})"
+        )
+    data = voters[0].config.data
+    _refuse_unheard(config, arguments, data.name)
+    dataset = load(data.model_copy(update={"dir": config.data.dir or data.dir}))
+    if dataset.name != names[0]:
+        raise ConfigError(
+            f"from_study = {config.from_study}: trained on {names[0]}; here data={data.name} gives {dataset.name}"
+        )
+    for place, one in enumerate(voters):
+        result = one.result
         result.repeat, result.vote = 0, place
-        result.probabilities = _probabilities(own, result.weights, dataset.test.images)
+        result.probabilities = _probabilities(one.config, result.weights, dataset.test.images)
         result.test_accuracy = float((result.probabilities.argmax(-1) == dataset.test.labels).double().mean())
-    return results, dataset
+    return voters, dataset
+
+
+def _refuse_unheard(config: RunConfig, arguments: Iterable[str], data: str) -> None:
+    """Raises ConfigError for overrides that would change nothing."""
+    unheard = []
+    for argument in arguments:
+        key, _, value = argument.lstrip("+~").partition("=")
+        heard = any(key == one or key.startswith(f"{one}.") for one in _HEARD)
+        if not heard and (key, value) != ("data", data):
+            unheard.append(argument)
+    if unheard:
+        raise ConfigError(
+            f"from_study = {config.from_study}: its networks were trained before, on {data}, so {', '.join(unheard)} "
+            f"would change nothing; accepted: {', '.join(_HEARD[1:])}"
+        )
 
 
 def _members(folder: Path) -> list[tuple[Result, Path]]:

@@ -185,9 +185,13 @@ def test_an_ensemble_says_so(uri: str, tmp_path: Path, repeats: int, ensemble: i
     assert len(found) == 1 + repeats * ensemble
 
 
-def test_given_names_replace_the_seeds(uri: str, tmp_path: Path) -> None:
-    opened(config(uri, repeats=2), tmp_path, names=["left", "right"])
-    assert {"shallow · left", "shallow · right"} <= {run.info.run_name for run in runs(uri)}
+def test_members_of_different_configurations_have_their_own_params(uri: str, tmp_path: Path) -> None:
+    wide = config(uri, model={"hidden": [50]})
+    opened(config(uri, repeats=2), tmp_path, members=[("left", config(uri)), ("right", wide)])
+    found = {run.info.run_name: run.data.params for run in runs(uri)}
+    assert found["shallow · left"]["model.hidden"] != found["shallow · right"]["model.hidden"] == "[50]"
+    assert "model.hidden" not in found["shallow · 2 repeats"]  # which says what they share
+    assert found["shallow · 2 repeats"]["optim.eta"] == found["shallow · left"]["optim.eta"]
 
 
 def test_an_epoch_is_one_step_of_every_member_that_still_trains(uri: str, tmp_path: Path) -> None:
