@@ -163,27 +163,24 @@ class StudyTracker:
             self._journal.add({**note, "time": milliseconds()})
         end(self._journal, dict.fromkeys([uid, *own], status))
 
-    def progress(self, metrics: Row, step: int | None = None) -> None:
-        """Records how far the study has come, under study/…; step: trials done, by default metrics["done"]."""
+    def progress(self, metrics: Row) -> None:
+        """Records how far the study has come, under study/…; the step is the number of trials `done`."""
         values = {key if "/" in key else f"study/{key}": value for key, value in finite_values(metrics).items()}
-        at = int(metrics.get("done", 0)) if step is None else step
-        self._errands.tell(lambda: self._journal.batch(self._uid, metrics=values, step=at))
+        self._errands.tell(lambda: self._journal.batch(self._uid, metrics=values, step=int(metrics["done"])))
 
-    def finish(self, status: Status, best: dict[str, Any] | None = None, artifacts: Iterable[Path] = ()) -> None:
+    def finish(self, status: Status, best: dict[str, Any] | None = None) -> None:
         """Ends the study's run and returns once all is written, or kept where the store does not answer.
 
         status: FINISHED, KILLED, FAILED, or RUNNING where another process goes on. best: numbers become the metrics
         best/KEY, and the dict `params` in it the tags best.KEY. Raises the first error of the tracking itself.
         """
-        self._errands.tell(lambda: self._finish(status, best or {}, list(artifacts)))
+        self._errands.tell(lambda: self._finish(status, best or {}))
         self._errands.end()
 
-    def _finish(self, status: Status, best: dict[str, Any], artifacts: list[Path]) -> None:
+    def _finish(self, status: Status, best: dict[str, Any]) -> None:
         numbers = {f"best/{key}": value for key, value in best.items() if isinstance(value, int | float)}
         chosen = {f"best.{key}": text for key, text in flatten(best.get("params") or {}).items()}
         self._journal.batch(self._uid, metrics=finite_values(numbers), tags={**chosen, "status": status})
-        for path in artifacts:
-            self._journal.file(self._uid, path, "")
         if status != "RUNNING":
             self._journal.add({"do": "end", "run": self._uid, "status": status, "time": milliseconds()})
         self._settle()
@@ -221,7 +218,7 @@ class NullStudyTracker:
     def reconcile(self, states: dict[int, str], again: Again) -> None:
         """Does nothing."""
 
-    def progress(self, metrics: Row, step: int | None = None) -> None:
+    def progress(self, metrics: Row) -> None:
         """Does nothing."""
 
     def abort(self, status: Status, reason: str) -> None:

@@ -196,12 +196,11 @@ def test_a_studys_view_has_an_axis_that_every_trial_has(
 
 
 def test_only_the_study_carries_the_best(uri: str, tmp_path: Path) -> None:
-    (tmp_path / "report.md").write_text("what was found")
     tracker = study(uri, tmp_path)
     begin(tracker, uri, tmp_path, 0).finish([result()])
     tracker.progress({"done": 1, "best": 0.98})
     best = {"trial": 0, "validation_accuracy": 0.98, "params": {"optim.eta": 0.01, "model.activation": "relu"}}
-    tracker.finish("FINISHED", best, [tmp_path / "report.md"])
+    tracker.finish("FINISHED", best)
     found = by_name(uri)
     data = found["rates"].data
     assert data.metrics == {"study/done": 1, "study/best": 0.98, "best/trial": 0, "best/validation_accuracy": 0.98}
