@@ -8,6 +8,7 @@ Exit status: 0 it agrees, or nothing is to be compared; 1 it does not agree, or 
 
 import math
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,13 @@ def _rerun(arguments: list[str]) -> int:
     places = {str(trial.place): trial for trial in study.places if trial.state in ("COMPLETE", "PRUNED")}
     trial = places.get(options["trial"])
     if trial is None:
-        known = f"{min(map(int, places))} to {max(map(int, places))}" if places else "none yet"
+        known = listed([trial.place for trial in places.values()]) or "none yet"
         raise UserError(f"trial={options['trial']}: no finished trial of study {study.name}; accepted: {known}")
+    if not trial.folder:
+        raise UserError(
+            f"trial={trial.place}: study {study.name} does not say where this trial's results lie, for it was made by "
+            f"hand, or by an older version with another launcher; a rerun needs them"
+        )
     before = results_in(Path(trial.folder))
     config = _changed(before[0]["config"], changes)
 
@@ -52,7 +58,7 @@ def _rerun(arguments: list[str]) -> int:
 
     now = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
     name = f"rerun of {study.name} trial {trial.place}"
-    words = " ".join([name, *changes])
+    words = " ".join([name, *(one for one in changes if not one.startswith("tracking."))])
     results = train(config, Path(f"mlruns/hydra/{now}-rerun"), None, words)
     if config.plan:
         return 0
@@ -61,13 +67,23 @@ def _rerun(arguments: list[str]) -> int:
     return _verdict(name, before, results)
 
 
+def listed(places: Sequence[int]) -> str:
+    """Ascending places in few words, such as `0 to 4, 6, 8 to 11`."""
+    ranges: list[list[int]] = []
+    for place in places:
+        if not ranges or place > ranges[-1][-1] + 1:
+            ranges.append([])
+        ranges[-1].append(place)
+    return ", ".join(f"{one[0]} to {one[-1]}" if len(one) > 1 else f"{one[0]}" for one in ranges)
+
+
 def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":
     """The trial's configuration with the command's KEY=VALUE. Raises ConfigError."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    from src.config import ConfigError, parse
+    from src.config import ConfigError, masked, parse
 
     wrong = [one for one in changes if "=" not in one]
     if wrong:
@@ -75,8 +91,14 @@ def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":
     try:
         raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
     except (OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(f"{' '.join(changes)}: cannot be read ({str(error).splitlines()[0]})") from None
-    return parse(raw)
+        raise ConfigError(f"{masked(' '.join(changes))}: cannot be read ({str(error).splitlines()[0]})") from None
+    parsed = parse(raw)
+    if parsed.tracking.kind != "none" and ":***@" in parsed.tracking.uri:
+        raise ConfigError(
+            f"tracking.uri = {parsed.tracking.uri!r}: the trial's own address, which is kept without its password; "
+            f"accepted on this command: tracking.uri=ADDRESS, or tracking.kind=none"
+        )
+    return parsed
 
 
 def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]") -> int:
