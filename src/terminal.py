@@ -50,6 +50,8 @@ def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
         + (", less where members stop early" if config.stop.rule != "none" else ""),
         "results": str(folder),
     }
+    if config.plan:
+        del rows["results"]
     grid(rows)
 
 

@@ -5,6 +5,7 @@ import random
 import shlex
 import sys
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,11 @@ class Composer:
         self.folder = Path(str(config.hydra.sweep.dir))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._kept: tuple[tuple[str, ...], DictConfig] | None = None
+
+    def leave_nothing(self) -> None:
+        """Takes the empty folder away again."""
+        with suppress(OSError):
+            self.folder.rmdir()
 
     @property
     def makes_jobs(self) -> bool:
@@ -131,6 +137,7 @@ def launch_grid(
 
     if any(config.plan for config in configs):
         show_plan(configs, max_members)
+        composer.leave_nothing()
         return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
     labels = [" ".join(one.lstrip("+~") for one in filter_overrides(own)) for own in differing]
     jobs = [
@@ -162,6 +169,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     if base.plan:
         samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in sample_overrides(sweep)]
         show_plan(samples, limit, of=total(sweep.settings, sweep.space))
+        composer.leave_nothing()
         return
     shared = identity(composer, base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:

@@ -108,6 +108,5 @@ def train_multirun(jobs: list[Job], folder: Path, max_members: int | None, swept
     screen = SweepScreen(len(jobs), folder)
     source = Multirun(jobs, folder, screen, swept)
     train_all(source, screen, max_members or sum(job.config.members for job in jobs))
-    screen.table(source.outcomes)
     screen.next_commands([], source.tracking.address)
     return source.outcomes

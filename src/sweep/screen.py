@@ -136,13 +136,21 @@ class SweepScreen:
         return max(self._longest, left - under_way) * (self.clock() - self._start) / self._now
 
     def table(self, outcomes: list[Outcome]) -> None:
-        """The trials, best first."""
+        """The trials, best first; nothing where there are none."""
+        if not outcomes:
+            return
         shown = Table(box=SIMPLE_HEAD, title=Text("Trials, best validation accuracy first"), title_style="bold")
         for column in ("trial", "what differs", "validation %", "test %", "epochs", "status"):
             shown.add_column(column, justify="left" if column == "what differs" else "right", overflow="fold")
         for one in better_first(outcomes)[:SHOWN]:
             figures = [terminal.percent(one.validation_accuracy), terminal.percent(one.test_accuracy)]
-            shown.add_row(str(one.job.number), Text(one.job.label), *figures, str(one.epochs), one.status)
+            shown.add_row(
+                str(one.job.number),
+                Text(one.job.label),
+                *figures,
+                f"{one.epochs / one.job.config.members:.3g}",
+                one.status,
+            )
         terminal.console.print(shown)
         if len(outcomes) > SHOWN:
             self.say(f"and {len(outcomes) - SHOWN} more")

@@ -4,17 +4,16 @@
 in one go. Nothing heavy is imported (no optuna), so a wrong command is refused within a fraction of a second.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import isfinite
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from src.config import RULES, Section, masked, unknown_key, written
+from src.config import RULES, STORE, Section, masked, unknown_key, written
+from src.limit import Limit
 from src.sweep.domain import Choice
 from src.sweep.options import PRUNERS, SAMPLERS
 from src.sweep.space import Hook, Space, from_overrides, merged, refuse
@@ -46,7 +45,7 @@ class StudySettings(Section):
     """A study's search space, sampler, pruner and budget."""
 
     study_name: str = Field(min_length=1)
-    storage: str = Field("sqlite:///mlruns/studies.db", pattern=r"^[a-z][a-z0-9]*(\+\w+)?://")  # SQLAlchemy's URL
+    storage: str = Field(STORE, pattern=r"^[a-z][a-z0-9]*(\+\w+)?://")  # SQLAlchemy's URL
     n_trials: int = Field(20, ge=1)  # places in total, over all resumptions
     timeout_minutes: float | None = Field(None, gt=0)  # no new trial after that
     target: float | None = None  # no new trial once the first objective has reached it
@@ -68,9 +67,9 @@ class StudySettings(Section):
         return [DIRECTIONS[name] for name in self.objectives]
 
     @property
-    def limits(self) -> list["Limit"]:
+    def limits(self) -> list[Limit]:
         """The constraints, read."""
-        return [Limit.read(text) for text in self.constraints]
+        return [Limit.read(text, DIRECTIONS) for text in self.constraints]
 
     def hook(self) -> Hook | None:
         """The custom search space. Raises ValueError where there is no such function."""
@@ -90,38 +89,12 @@ class StudySettings(Section):
 
 
 @dataclass(frozen=True)
-class Limit:
-    """A constraint: an objective's value must not be above, or not be below, a bound."""
-
-    name: str
-    upper: bool  # whether the value must not be above the bound
-    bound: float
-
-    @classmethod
-    def read(cls, text: str) -> "Limit":
-        """Such as "parameters <= 100000". Raises ValueError with what is accepted."""
-        match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*(\S+)\s*", text)
-        try:
-            if match is None or match[1] not in DIRECTIONS or not isfinite(float(match[3])):
-                raise ValueError
-            return cls(match[1], match[2] == "<=", float(match[3]))
-        except ValueError:
-            names = ", ".join(DIRECTIONS)
-            raise ValueError(f"must be NAME <= NUMBER or NAME >= NUMBER, NAME one of {names}") from None
-
-    def violation(self, value: float) -> float:
-        """By how much `value` breaks the limit, in Optuna's sense: not above 0 where it is kept."""
-        return value - self.bound if self.upper else self.bound - value
-
-
-@dataclass(frozen=True)
 class Sweep:
-    """A checked study: its settings, its space, the overrides that all trials share, and its fixed first trials."""
+    """A checked study: its settings, its space, and the overrides that all trials share."""
 
     settings: StudySettings
     space: Space
     fixed: list[str]
-    first: list[dict[str, Any]]  # Optuna's names -> values, as `enqueue_trial` takes them
 
 
 def parse(raw: dict[str, Any], overrides: Iterable[str] = ()) -> Sweep:
@@ -137,14 +110,13 @@ def parse(raw: dict[str, Any], overrides: Iterable[str] = ()) -> Sweep:
     fixed, swept = from_overrides(overrides)
     params = content.get("params")
     space = Space.read(merged(params if isinstance(params, dict) else {}, swept), problems, fixed=fixed, hook=hook)
-    first: list[dict[str, Any]] = []
     if settings is not None and space is not None:
         problems += _sampler_problems(settings, space)
-        first = space.read_first(settings.first, problems)
+        space.read_first(settings.first, problems)
     refuse(problems)
     assert settings is not None
     assert space is not None
-    return Sweep(settings, space, fixed, first)
+    return Sweep(settings, space, fixed)
 
 
 def explain(item: Any, schema: type[BaseModel], prefix: str) -> str:
@@ -244,7 +216,7 @@ def _cross_checks(settings: StudySettings) -> list[str]:
         )
     for number, text in enumerate(settings.constraints):
         try:
-            Limit.read(text)
+            Limit.read(text, DIRECTIONS)
         except ValueError as error:
             problems.append(f"hydra.sweeper.constraints[{number}] = {text!r}: {error}")
     target = settings.target

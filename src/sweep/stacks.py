@@ -20,6 +20,7 @@ from src.interrupt import Interrupt
 from src.results.record import Record
 from src.results.tracking import Tracker
 from src.sweep.job import Job
+from src.sweep.outcome import Outcome
 from src.sweep.seats import Seats
 from src.training.fit import Prepared, TooLargeError, prepare, run_roster
 from src.training.module import Observer
@@ -30,6 +31,7 @@ class Source(Protocol):
     """Where trials come from, and who is told what became of them: a grid, or a study."""
 
     one_by_one: bool  # the repeats of a trial follow one another
+    outcomes: list[Outcome]  # of the trials that have ended
 
     def jobs(self, room: int) -> list[Job]:
         """New trials of together at most `room` members, or one that is larger; [] when there is none now."""
@@ -62,6 +64,9 @@ class Screen(AbstractContextManager[Any], Protocol):
     def say(self, line: str) -> None:
         """One line."""
 
+    def table(self, outcomes: list[Outcome]) -> None:
+        """What became of the trials."""
+
 
 def train_all(source: Source, screen: Screen, limit: int, loaded: tuple[RunConfig, Dataset] | None = None) -> None:
     """Trains all that `source` gives, and tells it how that ended. Raises KeyboardInterrupt where the user stops it."""
@@ -73,6 +78,7 @@ def train_all(source: Source, screen: Screen, limit: int, loaded: tuple[RunConfi
         status = "FINISHED"
     finally:
         source.finish("KILLED" if interrupt.requested else status)
+        screen.table(source.outcomes)
     if interrupt.requested:
         raise KeyboardInterrupt
 

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from src import terminal
-from src.config import RunConfig, masked, parse
+from src.config import RunConfig, parse
 from src.data.dataset import Dataset
 from src.error import TrialFailed, UserError
 from src.results.keep import results_in
 from src.results.record import Record
+from src.results.study_record import command
 from src.results.sweep_tracking import LIVES, open_study
 from src.results.trial_runs import Trial, TrialTracker
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
 from src.sweep.screen import SweepScreen
-from src.sweep.settings import StudySettings
 from src.sweep.stacks import train_all
 from src.sweep.study import Ask, State, Study
 from src.sweep.worker import lives
@@ -204,10 +204,17 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
     counts = study.counts()
     screen = SweepScreen(study.total, folder, done=counts.places_done)
     source = Trials(study, compose, base, folder, screen)
-    train_all(source, screen, limit, (base, dataset))
-    if source.outcomes:
-        screen.table(source.outcomes)
+    try:
+        train_all(source, screen, limit, (base, dataset))
+    except KeyboardInterrupt:
+        done = f"{study.counts().places_done} of {study.total} trials are done"
+        terminal.say(f"study {study.settings.study_name}: {done}; the same command goes on")
+        raise
     terminal.say(f"study {study.settings.study_name}: {study.reason_to_stop() or 'stopped'}")
+    objectives = study.settings.objectives
+    if len(objectives) > 1:
+        places = ", ".join(str(place) for place, _, _ in study.front())
+        terminal.say(f"Pareto front of {' and '.join(objectives)}: trials {places or 'none yet'}")
     screen.next_commands(_next_commands(study), source.tracking.address)
     failed = [one for one in source.outcomes if one.status == "FAILED"]
     counts = study.counts()
@@ -222,11 +229,8 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
 
 def _next_commands(study: Study) -> list[tuple[str, str]]:
     """What one would type now, and what for."""
-    settings, best = study.settings, study.best()
-    name = f"study={settings.study_name}"
-    if settings.storage != StudySettings.model_fields["storage"].default:
-        name += f" storage={masked(settings.storage)}"
-    lines = [(f"python -m src.report {name}", "what was found, with plots")]
+    name, storage, best = study.settings.study_name, study.settings.storage, study.best()
+    lines = [(command("report", name, storage), "what was found, with plots")]
     if best:
-        lines.append((f"python -m src.rerun {name} trial={best[0]}", "that trial again, alone"))
+        lines.append((command("rerun", name, storage, f"trial={best[0]}"), "that trial again, alone"))
     return lines

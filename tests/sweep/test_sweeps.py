@@ -51,7 +51,7 @@ def test_a_sweep_can_run_at_every_end_of_its_space(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sweep_starts_with_the_published_setting(name):
     sweep = study(name)
-    first = sweep.space.params(sweep.first[0])
+    first = sweep.space.params(sweep.space.first(sweep.settings.first)[0])
     assert set(first) >= set(sweep.space.keys)
     parse_run(composed([f"+sweeps={name}", *sweep.space.overrides(first)]))
 
