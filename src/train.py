@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src import command_line
+from src import command_line, command_problems
 from src.error import TrialFailed, UserError
 
 if TYPE_CHECKING:
@@ -39,10 +39,13 @@ def main() -> None:
     """The entry point: runs the command, and turns whatever the user can mend into one paragraph."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed by Hydra
     try:
+        sys.argv[1:] = command_problems.in_order(sys.argv[1:])
         text = command_line.asked_for_help(sys.argv[1:])
         if text is not None:
             print(text)
             return
+        if command_problems.sweeps_nothing(sys.argv[1:]):
+            raise UserError("-m, but nothing is swept: write KEY=VALUE,VALUE, or leave -m out")
         _job()
     except TrialFailed as error:
         _stop(str(error), FAILED)
@@ -51,7 +54,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _stop("Stopped.", INTERRUPTED)
     except (HydraException, OmegaConfBaseException) as error:
-        _stop(command_line.explain(sys.argv[1:], error))
+        _stop(command_problems.explain(sys.argv[1:], error))
     except OSError as error:
         _stop(f"A file or folder could not be used: {error}. Nothing more was started.")
     sys.exit(max(_statuses, default=0))
