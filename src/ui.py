@@ -29,6 +29,7 @@ from src.results.view import KEY, TAG, study_views, view_url
 
 STORE = "sqlite:///mlruns/mlflow.db"
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")  # of databases; servers are told apart before
+SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html
 PORTS_TRIED = 100
 STARTS = 3  # a port may be taken between the look at it and the server's start
 STUDIES_SHOWN = 8  # of each experiment; the others are in the UI's list of views
@@ -64,7 +65,20 @@ def store_uri(given: str) -> str:
             "If the runs are kept somewhere else, name that store: python -m src.ui PATH/mlflow.db",
             2,
         )
+    if path is not None:
+        _refuse_other_files(path)
     return uri
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Raises UiError (status 2) where the file is no SQLite database; an empty one is a database that holds nothing."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(SQLITE_HEADER))
+    except OSError as error:
+        raise UiError(f"{path} cannot be read: {error.strerror}.", 2) from None
+    if start not in (SQLITE_HEADER, b""):
+        raise UiError(f"{path} is no SQLite database; accepted: the store of MLflow's runs, as mlruns/mlflow.db.", 2)
 
 
 def free_port(host: str, wanted: int) -> int:

@@ -143,6 +143,27 @@ def test_a_missing_store_gets_one_paragraph(given: str, tmp_path: Path, capsys: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("content", [b"no database at all", b"SQLite"])
+def test_a_file_that_is_no_database_gets_one_sentence(
+    content: bytes, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.write_bytes(content)
+    assert ui.main([str(store)]) == 2
+    error = capsys.readouterr().err
+    assert error == f"{store} is no SQLite database; accepted: the store of MLflow's runs, as mlruns/mlflow.db.\n"
+
+
+def test_a_store_that_cannot_be_read_gets_one_sentence(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def locked(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", locked)
+    assert ui.main([str(store)]) == 2
+    assert capsys.readouterr().err == f"{store} cannot be read: Permission denied.\n"
+
+
 def test_a_server_has_its_own_ui(capsys: pytest.CaptureFixture[str]) -> None:
     assert ui.main(["http://me:secret@host:5000"]) == 2
     assert "http://me:***@host:5000 is an MLflow server" in capsys.readouterr().err
