@@ -5,6 +5,7 @@ command that started it goes on with it. Exit status: 0 done; 2 there is no such
 """
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from src.key_values import key_values, run_command
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help does not wai
     from src.results.study_record import Study, Trial
 
 WORDS = {"FAIL": "failed"}
+OPEN = ("RUNNING", "KILLED")  # of places that are to be trained yet
 USAGE = "python -m src.studies [storage=URL]"
 
 
@@ -90,9 +92,19 @@ def _target_reached(study: "Study") -> bool:
 
 
 def _trials(study: "Study") -> str:
+    """How many are done, of how many, and the states of all that have begun."""
+    states = Counter(_state_word(trial) for trial in study.places)
+    done = sum(trial.state not in OPEN for trial in study.places)
     total = "" if study.total is None else f" of {study.total}"
-    states = ", ".join(f"{number} {WORDS.get(name, name.lower())}" for name, number in study.count().items())
-    return f"{sum(study.count().values())}{total}" + (f": {states}" if states else "")
+    return f"{done}{total}" + (
+        f": {', '.join(f'{number} {word}' for word, number in states.items())}" if states else ""
+    )
+
+
+def _state_word(trial: "Trial") -> str:
+    if trial.state in OPEN and not (trial.state == "RUNNING" and _lives(trial)):
+        return "interrupted"
+    return WORDS.get(trial.state, trial.state.lower())
 
 
 def _best(study: "Study") -> str:

@@ -70,6 +70,14 @@ def test_places_beyond_a_lowered_budget_count_as_trials_but_not_as_left() -> Non
     assert state([trial(0), trial(1), trial(2)], n_trials=1) == "done"
 
 
+def test_trials_whose_process_is_gone_were_interrupted() -> None:
+    gone = [trial(1, {}, [], state=RUNNING, worker=GONE), failed(2, killed=True)]
+    study = made([trial(0), *gone], settings={"n_trials": 5})
+    for one in study.trials:
+        object.__setattr__(one, "silent", 3600.0)
+    assert studies._trials(study) == "1 of 5: 1 complete, 2 interrupted"
+
+
 @pytest.mark.parametrize(("silent", "said"), [(30.0, "running, 1 now, 3 to start"), (3600.0, "stopped, 4 left")])
 def test_of_another_machine_only_signs_of_life_count(silent: float, said: str) -> None:
     study = made([trial(0), trial(1, {}, [], state=RUNNING, worker=GONE)], settings={"n_trials": 5})

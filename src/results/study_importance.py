@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Importance:
-    """One parameter; a share in 0…1 for each sample, None where there are too few trials."""
+    """One parameter; a share in 0…1 for each sample, None where nothing can be said (see `_shares`)."""
 
     dimension: Dimension
     trials: int  # of the first sample that have it
@@ -92,15 +92,19 @@ def _all_shares(varied: Sequence[Dimension], points: Sequence[Point]) -> dict[st
 
 
 def _shares(dimensions: Sequence[Dimension], points: Sequence[Point]) -> dict[str, float]:
-    """Label -> share, of trials that have all of the dimensions; empty where they are too few, or all equal."""
-    if not dimensions or len(points) < FEWEST or len({value for _, value in points}) < 2:
+    """Label -> share, of trials that have all of the dimensions. Only those that vary among them have one.
+
+    Empty where the trials are too few or all equal, or where fewer than two dimensions vary, for one has all.
+    """
+    varied = [one for one in dimensions if len({one.number(trial) for trial, _ in points}) > 1]
+    if len(varied) < 2 or len(points) < FEWEST or len({value for _, value in points}) < 2:
         return {}
     import optuna
     from optuna.importance import FanovaImportanceEvaluator
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
-    study.add_trials([_plain(dimensions, *point) for point in _some(points)])
+    study.add_trials([_plain(varied, *point) for point in _some(points)])
     found = FanovaImportanceEvaluator(n_trees=TREES, seed=0).evaluate(study)
     return {label: float(share) for label, share in found.items()}
 

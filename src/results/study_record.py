@@ -194,7 +194,7 @@ class Study:
     @property
     def _budget(self) -> set[int] | None:
         """The places that the study is to fill, as it was last started."""
-        total = _whole(self.attributes.get("total"))
+        total = _whole(self.attributes.get("total", self.settings.get("n_trials")))
         return None if total is None else set(range(total))
 
 

@@ -197,19 +197,25 @@ def _importance(study: Study, figures: Path) -> list[Block]:
     if all(share is None for one in found for share in one.shares):
         words = f"Too little to say: {_count(len(compared[0].points), 'trial')} to compare, "
         return [title, Paragraph(f"{words}{_count(len(found), 'parameter')} that varied.")]
+    fit = explained(study, compared[0])
     path = figures / "importance.png"
-    draw.importance_figure(found, compared, path)
-    caption = f"Share of the variation of the {quantities(study)[0].words} that each parameter explains alone (fANOVA)"
+    pictures = list[Block]()
+    if fit is None or fit >= POOR_FIT:
+        draw.importance_figure(found, compared, path)
+        words = (
+            f"Share of the variation of the {quantities(study)[0].words} that each parameter explains alone (fANOVA)"
+        )
+        pictures.append(Picture(path, words))
     rows = [[f"`{one.dimension.label}`", *map(_percent, one.shares), str(one.trials)] for one in found]
     columns = ["parameter", *(f">{sample.words} (%)" for sample in compared), ">trials"]
-    return [title, Picture(path, caption), Table(columns, rows), Paragraph(_trust(study, compared, found))]
+    return [title, *pictures, Table(columns, rows), Paragraph(_trust(compared, found, fit))]
 
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f}"
 
 
-def _trust(study: Study, compared: Sequence[Sample], found: Sequence[Importance]) -> str:
+def _trust(compared: Sequence[Sample], found: Sequence[Importance], fit: float | None) -> str:
     """How the shares came about, and how much the model behind them knows."""
     first, second = (len(sample.points) for sample in compared)
     words = f"A random forest for each column, fitted to {min(MOST, first)} and {min(MOST, second)} trials"
@@ -218,14 +224,13 @@ def _trust(study: Study, compared: Sequence[Sample], found: Sequence[Importance]
     words += (
         "jointly. Settings that fail altogether weigh most in the first column; the second one asks what told good "
     )
-    words += f"trials from the best; – stands for fewer than {FEWEST} trials, or equal ones."
-    fit = explained(study, compared[0])
+    words += f"trials from the best; – stands for fewer than {FEWEST} trials, equal ones, or nothing else that varies."
     if fit is not None:
         words += " Of the variation among trials that it was not fitted to, the first forest explains "
         words += f"{_percent(max(0, fit))} %"
         words += "; that is so little that the shares are hardly more than noise." if fit < POOR_FIT else "."
     if any(one.trials < first for one in found):
-        words += " A parameter that only some trials have is assessed among those."
+        words += " A parameter that only some trials have is assessed among those, so a column need not add up to 100."
     return words
 
 

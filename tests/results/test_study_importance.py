@@ -80,6 +80,16 @@ def test_equal_values_have_no_shares() -> None:
     assert fit(study) is None
 
 
+def test_what_varies_alone_has_no_share() -> None:
+    """It would have all, whether or not it matters: 100 % is no finding."""
+    trials = sampled(40, lambda params, _: params["model.dropout"])
+    for one in trials:
+        alone = {"model.dropout": one.params["model.dropout"]}
+        one._distributions = {"model.dropout": one.distributions["model.dropout"]}
+        one.params = alone
+    assert [one.shares for one in weighed(made(trials, settings={}))] == [[None, None]]
+
+
 def test_no_more_trials_are_fitted_than_the_forest_can_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_importance, "MOST", 10)
     study = made(sampled(40, lambda params, _: params["model.dropout"]), settings={})

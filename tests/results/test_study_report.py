@@ -220,3 +220,12 @@ def test_the_whole_report_is_one_page_with_all_pictures(tmp_path: Path) -> None:
     assert all(link[1:] in page.anchors for link in page.links)
     assert all(f"](figures/{name}.png)" in markdown.read_text() for name in names)
     assert html.stat().st_size < 5_000_000
+
+
+def test_where_the_forest_knows_nothing_no_picture_says_otherwise(tmp_path: Path) -> None:
+    luck = made(sampled(40, lambda _, chance: 0.9 + 0.01 * float(chance.normal())), settings={})
+    shown = section(luck, tmp_path, "What mattered")
+    assert "hardly more than noise" in shown
+    assert "importance.png" not in shown
+    plain = made(sampled(40, lambda params, _: params["model.dropout"]), settings={})
+    assert "importance.png" in section(plain, tmp_path, "What mattered")
