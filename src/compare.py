@@ -8,6 +8,8 @@ Each folder holds the result.json that a run left (src/result.py). The chapter's
 
 import argparse
 import json
+import os
+import re
 import sys
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -20,7 +22,7 @@ if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does
     from rich.table import Table
 
 RESULT_FILE = "result.json"
-DEFAULT_OUTPUT = Path("comparison.png")
+DEFAULT_OUTPUT = Path("mlruns/comparison.png")
 EXIT_BAD_INPUT = 2
 EXPANDED = "-expanded"  # ends the name of a data set of which only the training images differ (src/data/dataset.py)
 # Differences in these say nothing about what was trained.
@@ -138,11 +140,20 @@ def _member(item: Any, where: str) -> Result:
 
 
 def _names(found: dict[Path, list[Result]]) -> list[str]:
-    """The experiments' names; with the folder's name, then its whole path, where that is needed to tell them apart."""
+    """The experiments' names; where they are equal with the folder's name, its path below the folder that all share, or
+    its whole path, whichever first tells them apart."""
     experiments = [str(members[0].config.get("name", "custom")) for members in found.values()]
-    short = [f"{name} ({folder.name})" for name, folder in zip(experiments, found, strict=True)]
-    whole = [f"{name} ({folder})" for name, folder in zip(experiments, found, strict=True)]
-    return next((names for names in (experiments, short) if len(set(names)) == len(names)), whole)
+    top = os.path.commonpath(found)
+    pairs = list(zip(experiments, found, strict=True))
+    short = [f"{name} ({_place(folder.name, name)})" for name, folder in pairs]
+    below = [f"{name} ({_place(folder.relative_to(top).as_posix(), name)})" for name, folder in pairs]
+    whole = [f"{name} ({folder})" for name, folder in pairs]
+    return next(names for names in (experiments, short, below, whole) if len(set(names)) == len(names))
+
+
+def _place(path: str, experiment: str) -> str:
+    """A run's folder without what its name repeats: 14-03-22-123456-shallow is 14-03-22-123456."""
+    return re.sub(rf"-({re.escape(experiment)}|multirun)(?=/|$)", "", path)
 
 
 def _datasets(runs: Runs) -> list[str]:
@@ -150,19 +161,27 @@ def _datasets(runs: Runs) -> list[str]:
 
 
 def differences(runs: Runs) -> dict[str, dict[str, str]]:
-    """Per run the settings, dotted key -> value, in which not all runs are equal; a missing one is `-`."""
-    flat = {name: _texts(members[0].config) for name, members in runs.items()}
-    keys = dict.fromkeys(key for settings in flat.values() for key in settings)
-    differing = [
-        key
-        for key in keys
-        if not key.startswith(LABELS) and len({settings.get(key, "-") for settings in flat.values()}) > 1
-    ]
-    return {name: {key: settings.get(key, "-") for key in differing} for name, settings in flat.items()}
+    """Per run the settings, dotted key -> value, in which not all runs are equal; a missing one is `-`.
+
+    Numbers have four significant digits where that hides no difference.
+    """
+    flat = {name: dotted(members[0].config) for name, members in runs.items()}
+    shown: dict[str, dict[str, str]] = {name: {} for name in runs}
+    for key in dict.fromkeys(key for settings in flat.values() for key in settings):
+        exact, short = ([text(run[key]) if key in run else "-" for run in flat.values()] for text in (_exact, _short))
+        if not key.startswith(LABELS) and len(set(exact)) > 1:
+            texts = short if len(set(short)) == len(set(exact)) else exact
+            for settings, text in zip(shown.values(), texts, strict=True):
+                settings[key] = text
+    return shown
 
 
-def _texts(config: dict[str, Any]) -> dict[str, str]:
-    return {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in dotted(config).items()}
+def _exact(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else _exact(value)
 
 
 def table(runs: Runs) -> "Table":
@@ -172,8 +191,8 @@ def table(runs: Runs) -> "Table":
     from rich.text import Text
 
     result = Table(box=box.SIMPLE_HEAD, caption="accuracy: mean ± standard deviation over networks, each by itself")
-    for heading in ("run", "what differs"):
-        result.add_column(heading, overflow="fold")
+    result.add_column("run", overflow="fold", min_width=max(len(word) for name in runs for word in name.split()))
+    result.add_column("what differs", overflow="fold")
     for heading in ("networks", "validation %", "test %"):
         result.add_column(heading, justify="right", no_wrap=True)
     result.add_column("data", overflow="fold")

@@ -76,8 +76,8 @@ def test_the_figure_shows_both_runs(
     assert main([run_folder(tmp_path / "a", member()), run_folder(tmp_path / "b", member("conv2_tanh"))]) == 0
     runs = seen["conv2 and conv2_tanh on mnist: validation accuracy by epoch"]
     assert [one.history[-1]["validation/accuracy"] for members in runs.values() for one in members] == [0.93, 0.93]
-    assert seen["path"] == Path("comparison.png")
-    assert "Figure: comparison.png" in capsys.readouterr().out
+    assert seen["path"] == Path("mlruns/comparison.png")
+    assert "Figure: mlruns/comparison.png" in capsys.readouterr().out
 
 
 def test_what_differs_leaves_out_names_and_equal_settings(tmp_path: Path) -> None:
@@ -93,7 +93,47 @@ def test_what_differs_leaves_out_names_and_equal_settings(tmp_path: Path) -> Non
 def test_runs_of_one_experiment_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     a, b, c = (Path(run_folder(tmp_path / place, member())) for place in ("x/1", "x/2", "y/1"))
     assert list(read_runs([a, b])) == ["conv2 (1)", "conv2 (2)"]
-    assert list(read_runs([a, c])) == [f"conv2 ({a})", f"conv2 ({c})"]
+    assert list(read_runs([a, c])) == ["conv2 (x/1)", "conv2 (y/1)"]
+
+
+def test_a_folders_name_repeats_nothing(tmp_path: Path) -> None:
+    plain = [Path(run_folder(tmp_path / f"14-03-22-{n}-conv2", member())) for n in "12"]
+    assert list(read_runs(plain)) == ["conv2 (14-03-22-1)", "conv2 (14-03-22-2)"]
+    jobs = [Path(run_folder(tmp_path / f"14-03-22-{n}-multirun" / "0", member())) for n in "12"]
+    assert list(read_runs(jobs)) == ["conv2 (14-03-22-1/0)", "conv2 (14-03-22-2/0)"]
+    alike = [Path(run_folder(tmp_path / place, member())) for place in ("7", "7-conv2")]
+    assert list(read_runs(alike)) == [f"conv2 ({folder})" for folder in alike]
+
+
+def test_a_name_is_whole_on_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    places = [f"2026-11-21/{time}-123456-shallow" for time in ("14-03-22", "15-03-22")]
+    runs = [
+        run_folder(tmp_path / place, *(member("shallow", activation, seed=seed) for seed in (0, 1)))
+        for place, activation in zip(places, ("sigmoid", "tanh"), strict=True)
+    ]
+    assert main(runs) == 0
+    shown = capsys.readouterr().out
+    assert "(14-03-22-123456)" in shown
+    assert "(15-03-22-123456)" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "texts"),
+    [(0.1234567, 0.3, ("0.1235", "0.3")), (0.1234567, 0.1234568, ("0.1234567", "0.1234568")), (0.0, 1, ("0", "1"))],
+)
+def test_numbers_are_rounded_where_that_hides_no_difference(
+    tmp_path: Path, first: float, second: float, texts: tuple[str, str]
+) -> None:
+    folders = []
+    for name, eta in (("a", first), ("b", second)):
+        one = member(name)
+        one["config"]["optim"] = {"eta": eta}
+        folders.append(Path(run_folder(tmp_path / name, one)))
+    assert tuple(run["optim.eta"] for run in differences(read_runs(folders)).values()) == texts
 
 
 @pytest.mark.parametrize(
