@@ -493,6 +493,16 @@ def test_a_vote_refuses_what_it_would_not_follow(argument, study_copy, monkeypat
     assert f"{argument} would change nothing" in error
 
 
+@pytest.mark.parametrize("typed", ["from_study=smal", "from_storage=sqlite:///nowhere.db"])
+def test_a_study_that_is_not_there_cannot_vote(typed, study_copy, monkeypatch, capsys):
+    assert (
+        command(monkeypatch, study_copy, *{"from_study": "from_study=small", typed.split("=")[0]: typed}.values()) == 2
+    )
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert error.startswith(f"{typed}: ")
+
+
 def test_trials_that_break_the_constraints_do_not_vote(tmp_path, monkeypatch, capsys):
     rule = 'hydra.sweeper.constraints=["parameters <= 10"]'
     assert study(monkeypatch, tmp_path, RATES[0], "hydra.sweeper.n_trials=2", rule) == 0

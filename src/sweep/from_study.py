@@ -11,6 +11,7 @@ from torch import Tensor
 from src.config import ConfigError, RunConfig, parse
 from src.data.dataset import Dataset
 from src.data.load import load
+from src.error import UserError
 from src.nets.network import Network
 from src.result import Result
 from src.results.study_record import read_study
@@ -39,7 +40,10 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
     images, or where `arguments`, the command line's overrides, ask for other networks than these.
     """
     assert config.from_study is not None
-    study = read_study(config.from_study, config.from_storage)
+    try:
+        study = read_study(config.from_study, config.from_storage)
+    except UserError as error:
+        raise UserError(f"from_{error}") from None  # study=… or storage=…
     kept = [trial for trial in study.places if trial.state == "COMPLETE" and not study.broken(trial)]
     found = [(trial, *one) for trial in kept for one in _members(Path(trial.folder))]
     found.sort(key=lambda one: -(one[1].validation_accuracy or 0.0))
