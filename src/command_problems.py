@@ -3,6 +3,7 @@
 from argparse import ArgumentError
 from difflib import get_close_matches
 from itertools import zip_longest
+from pathlib import Path
 from shlex import quote
 
 from hydra._internal.utils import get_args_parser
@@ -38,6 +39,10 @@ def in_order(arguments: list[str]) -> list[str]:
         if word.startswith("-") and word in (*left, *parsed.overrides)
     ]
     modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(parsed, mode)]
+    if parsed.resolve and not (parsed.cfg or parsed.help):
+        problems.append("--resolve: says how --cfg job prints; write both")
+    if parsed.experimental_rerun and not Path(parsed.experimental_rerun).is_file():
+        problems.append(f"--experimental-rerun {parsed.experimental_rerun}: no such file")
     if len(modes) > 1:
         problems.append(f"{' and '.join(modes)}: only one of them at a time")
     if problems:

@@ -46,7 +46,7 @@ def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
         "data": data_words(data),
         "training": training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
-        "estimate": f"{duration(prepared.seconds)} for {config.max_epochs} epochs"
+        "estimate": f"{duration(prepared.seconds)} for {count(config.max_epochs, 'epoch')}"
         + (", less where members stop early" if config.stop.rule != "none" else ""),
         "results": str(folder),
     }
@@ -99,7 +99,7 @@ def training_words(config: RunConfig) -> str:
     words += [f"momentum {optim.momentum:g}"] if optim.momentum else []
     words += [f"dropout {config.model.dropout:g} ({config.model.dropout_convention})"] if config.model.dropout else []
     words += [f"schedule {optim.schedule}"] if optim.schedule != "constant" else []
-    words += [f"mini-batch {config.batch_size}", f"at most {config.max_epochs} epochs"]
+    words += [f"mini-batch {config.batch_size}", f"at most {count(config.max_epochs, 'epoch')}"]
     if config.stop.rule == "patience_epochs":
         words.append(f"stops after {config.stop.patience_epochs} epochs without a better validation accuracy")
     if config.stop.rule == "patience_batches":
@@ -205,10 +205,16 @@ def conclusion(config: RunConfig, dataset: Dataset, votes: list[Vote], summary: 
         which = f"repeat {repeat}: " if len(votes) > 1 else ""
         say(
             f"{which}{vote.voters} networks vote: {percent(vote.accuracy)} % by plurality{beside}, "
-            f"{percent(vote.mean_probability_accuracy)} % by mean probability; {len(vote.errors)} test images wrong"
+            f"{percent(vote.mean_probability_accuracy)} % by mean probability; "
+            f"{count(len(vote.errors), 'test image')} wrong"
         )
     if not votes or len(votes) > 1:
         say(f"test accuracy: {summary.sentence()}{beside}")
+
+
+def count(number: int, word: str) -> str:
+    """1 trial, 2 trials."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def percent(accuracy: float | None) -> str:

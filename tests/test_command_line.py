@@ -60,6 +60,8 @@ def test_a_grid_may_be_asked_for_between_its_keys(tmp_path, monkeypatch, capsys)
         (["--config-nam=x"], ["did you mean --config-name?"]),
         (["-x"], ["-x: no such option; python -m src.train --help lists what there is"]),
         (["--cfg", "jbo"], ["invalid choice: 'jbo' (choose from 'job', 'hydra', 'all')"]),
+        (["--resolve"], ["--resolve: says how --cfg job prints; write both"]),
+        (["--experimental-rerun", "nowhere.pickle"], ["--experimental-rerun nowhere.pickle: no such file"]),
         (["-m", "--cfg", "job"], ["--multirun and --cfg: only one of them at a time"]),
     ],
 )

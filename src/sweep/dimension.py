@@ -57,7 +57,7 @@ def read_dimensions(params: dict[str, Any], fixed: Iterable[str], problems: list
     drafts = [draft for key, value in given.items() for draft in _drafts(key, value, problems)]
     for key in [key for key in given if key in set(_keys(fixed))]:
         problems.append(
-            f"{key}: is both fixed and swept; leave one out, or write {key}=choice(VALUE) to sweep over one value"
+            f"{key}: is both fixed and swept; leave one out, or write '{key}=choice(VALUE)' to sweep over one value"
         )
     found = []
     for draft in drafts:

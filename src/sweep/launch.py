@@ -219,7 +219,9 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
             begun += len(jobs)
         terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
     if failed:
-        raise TrialFailed(f"{failed} trials of study {sweep.settings.study_name} failed; src.report shows why")
+        raise TrialFailed(
+            f"{terminal.count(failed, 'trial')} of study {sweep.settings.study_name} failed; src.report shows why"
+        )
 
 
 def _left_by(returned: JobReturn, place: int) -> "Outcome":

@@ -50,4 +50,4 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
         )
     terminal.console.print(table)
     time = f"{terminal.duration(total)} in all if none ends early"
-    terminal.say(f"{of or sampled} trials, {time}. Nothing was trained: plan=true.")
+    terminal.say(f"{terminal.count(of or sampled, 'trial')}, {time}. Nothing was trained: plan=true.")

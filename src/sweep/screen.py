@@ -62,7 +62,7 @@ class SweepScreen:
         self._max_epochs = jobs[0].config.max_epochs
         self._whole = self._max_epochs * jobs[0].config.members  # epochs of a trial that trains to its end
         layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
-        trials = f"{len(jobs)} trial{'s' if len(jobs) > 1 else ''}"
+        trials = terminal.count(len(jobs), "trial")
         members = f", {len(prepared.members)} members" if len(prepared.members) > len(jobs) else ""
         wait = f"; {waiting} wait for the next stack" if waiting else ""
         line = f"stack {self._stacks}: {trials}{members}, {terminal.duration(prepared.seconds)}{wait}; {layers}"
@@ -75,7 +75,7 @@ class SweepScreen:
             terminal.warn(data.warning)
         done = f", {self.before} of them done before" if self.before else ""
         rows = {
-            "sweep": f"{config.name}: {self.trials} trials{done}",
+            "sweep": f"{config.name}: {terminal.count(self.trials, 'trial')}{done}",
             "data": terminal.data_words(data),
             "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
             "results": str(self.folder),

@@ -222,7 +222,7 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
         raise TrialFailed(f"study {study.settings.study_name}: {study.reason_to_stop()}; nothing was trained")
     if failed:
         first = failed[0]
-        words = f"{len(failed)} trials" if len(failed) > 1 else "1 trial"
+        words = terminal.count(len(failed), "trial")
         reason = first.reason.strip().splitlines()[-1].strip()  # of a traceback, what was raised
         raise TrialFailed(f"{words} failed; trial {first.job.number} ({first.job.label}): {reason}")
 
