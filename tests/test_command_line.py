@@ -29,7 +29,7 @@ def refusal(monkeypatch, capsys, folder, *arguments):
         ("+exp=x -m a=1,2", "-m +exp=x a=1,2"),
         ("a=1 --cfg job b=2", "--cfg job a=1 b=2"),
         ("a=1 --config-dir a=1 b=2", "--config-dir a=1 a=1 b=2"),
-        ("a=1 --info config b=2 --resolve c=3", "--info config --resolve a=1 b=2 c=3"),
+        ("a=1 --cfg hydra b=2 --resolve c=3", "--cfg hydra --resolve a=1 b=2 c=3"),
         ("a=1 --info", "a=1 --info"),
         ("", ""),
     ],
