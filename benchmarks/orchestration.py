@@ -5,8 +5,8 @@ carried through from its first trial. The trials before a mark are measured one 
 smallest and largest, and in processor time, mean a trial: of the thread that asks and tells, and of all threads, the
 one that writes to MLflow included. Beside it stand Optuna's own storage and sampler on a copy of the same database.
 
-    python -m benchmarks.orchestration                     5,000 trials with and without MLflow; about ten minutes
-    python -m benchmarks.orchestration --tracking none     without MLflow only; about three
+    python -m benchmarks.orchestration                     5,000 trials with and without MLflow; about three minutes
+    python -m benchmarks.orchestration --tracking none     without MLflow only; about two
 """
 
 import argparse
