@@ -1,5 +1,7 @@
 """KEY=VALUE arguments: everything that is wrong in one message."""
 
+import sys
+
 import pytest
 
 from src.error import UserError
@@ -46,3 +48,12 @@ def test_a_command_that_cannot_run_or_is_stopped_says_so(capsys: pytest.CaptureF
     assert run_command(act, [], "", "Nothing was done") == 130
     assert capsys.readouterr().err == "Nothing was done: study=a: no such study\nStopped.\n"
     assert run_command(len, ["study=help"], "What it does", "Nothing") == 1
+
+
+def test_a_reader_that_has_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def act(arguments: list[str]) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    assert run_command(act, [], "", "Nothing was done") == 0
+    print("goes nowhere")
