@@ -423,8 +423,10 @@ def test_a_browser_shows_the_view_of_a_study(shown: Shown, browser: "Browser") -
     table = colours(browser.picture())
     text = browser.shows(url, wanted)
     assert "shallow · seed" not in text  # other runs
-    points = ".scatterlayer path.point"  # three trials in two charts: by their number and by their eta
-    assert browser.count(points, 6, SECONDS_A_LOAD) == 6
+    # Three trials in two charts, by their number and by their eta; in a curve that is drawn, an epoch is a point too.
+    points = browser.count(".scatterlayer path.point", 6, SECONDS_A_LOAD)
+    assert points >= 6
+    assert points % 3 == 0
     assert browser.count(".parcoords .dimension", 2, SECONDS_A_LOAD) == 2
     assert colours(browser.picture()) > table
 
@@ -470,10 +472,10 @@ class Browser:
             return base64.b64decode(json.load(answer)["value"])
 
     def count(self, selector: str, wanted: int, seconds: float) -> int:
-        """How many such elements the page has, as soon as it has `wanted`; after so many seconds whatever it has."""
+        """How many such elements the page has, as soon as they are `wanted`; after so many seconds whatever it has."""
         script = f"return document.querySelectorAll({selector!r}).length"
         deadline = time.monotonic() + seconds
-        while (found := int(self.ask("execute/sync", script=script, args=[]))) != wanted:
+        while (found := int(self.ask("execute/sync", script=script, args=[]))) < wanted:
             if time.monotonic() > deadline:
                 break
             time.sleep(ui.POLL_SECONDS)
