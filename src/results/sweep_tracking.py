@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 
 from src.config import RunConfig, masked
@@ -168,20 +169,28 @@ class StudyTracker:
         values = {key if "/" in key else f"study/{key}": value for key, value in finite_values(metrics).items()}
         self._errands.tell(lambda: self._journal.batch(self._uid, metrics=values, step=int(metrics["done"])))
 
+    def written(self) -> None:
+        """Returns once all that was said so far is written, or kept where the store does not answer."""
+        done = Event()
+        self._errands.tell(self._settle)
+        self._errands.tell(done.set)
+        done.wait()
+
     def finish(self, status: Status, best: dict[str, Any] | None = None) -> None:
         """Ends the study's run and returns once all is written, or kept where the store does not answer.
 
-        status: FINISHED, KILLED, FAILED, or RUNNING where another process goes on. best: numbers become the metrics
-        best/KEY, and the dict `params` in it the tags best.KEY. Raises the first error of the tracking itself.
+        status: FINISHED, KILLED, FAILED, or RUNNING where another process goes on: then nothing is said of the end, for
+        that one will. best: numbers become the metrics best/KEY, and the dict `params` in it the tags best.KEY. Raises
+        the first error of the tracking itself.
         """
         self._errands.tell(lambda: self._finish(status, best or {}))
         self._errands.end()
 
     def _finish(self, status: Status, best: dict[str, Any]) -> None:
-        numbers = {f"best/{key}": value for key, value in best.items() if isinstance(value, int | float)}
-        chosen = {f"best.{key}": text for key, text in flatten(best.get("params") or {}).items()}
-        self._journal.batch(self._uid, metrics=finite_values(numbers), tags={**chosen, "status": status})
         if status != "RUNNING":
+            numbers = {f"best/{key}": value for key, value in best.items() if isinstance(value, int | float)}
+            chosen = {f"best.{key}": text for key, text in flatten(best.get("params") or {}).items()}
+            self._journal.batch(self._uid, metrics=finite_values(numbers), tags={**chosen, "status": status})
             self._journal.add({"do": "end", "run": self._uid, "status": status, "time": milliseconds()})
         self._settle()
         self._journal.close()
@@ -222,6 +231,9 @@ class NullStudyTracker:
         """Does nothing."""
 
     def abort(self, status: Status, reason: str) -> None:
+        """Does nothing."""
+
+    def written(self) -> None:
         """Does nothing."""
 
     def finish(self, *about: Any, **more: Any) -> None:

@@ -300,6 +300,10 @@ class Study:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def refresh(self) -> None:
+        """Takes in what other processes have done."""
+        self._load() if self._stale else self._catch_up()
+
     # --- the study so far ---------------------------------------------------------------------------------------------
 
     def counts(self) -> Counts:

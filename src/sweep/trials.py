@@ -6,13 +6,14 @@ the trial's folder, then the study, then MLflow, which the next start of the stu
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from src import terminal
 from src.config import RunConfig, parse
 from src.data.dataset import Dataset
-from src.error import TrialFailed, UserError
+from src.error import StoreError, TrialFailed, UserError
 from src.results.keep import results_in
 from src.results.record import Record
 from src.results.study_record import command
@@ -178,6 +179,10 @@ class Trials:
             self.failed(job, None, "KILLED", "stopped before it began", KeyboardInterrupt())
         if self.study.reaped:  # by this process, from others that were killed
             self.tracking.reconcile(dict(self.study.states()), self._again)
+        # Of several processes the last one ends the run: whoever sees another one run has written before that one ends.
+        self.tracking.written()
+        with suppress(StoreError):
+            self.study.refresh()
         best = self.study.best()
         found: dict[str, Any] = {}
         if best:

@@ -248,6 +248,16 @@ def test_a_study_that_another_process_goes_on_with_stays_open(uri: str, tmp_path
     assert (parent.info.status, parent.data.tags["status"]) == ("RUNNING", "RUNNING")
 
 
+def test_what_the_last_process_says_of_a_study_stays_whoever_writes_last(uri: str, tmp_path: Path) -> None:
+    slow, last = study(uri, tmp_path / "slow"), study(uri, tmp_path / "last")
+    slow.written()  # before it looks who still runs
+    last.finish("FINISHED", {"trial": 1})
+    slow.finish("RUNNING", {"trial": 0})
+    (parent,) = runs(uri)
+    assert (parent.info.status, parent.data.tags["status"]) == ("FINISHED", "FINISHED")
+    assert parent.data.metrics["best/trial"] == 1
+
+
 def test_without_tracking_nothing_is_recorded(tmp_path: Path) -> None:
     about = {"study": "rates", "uid": "u1"}
     tracker = open_study(config("nowhere", tracking={"kind": "none"}), tmp_path, **about)
