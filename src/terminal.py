@@ -20,6 +20,7 @@ from src.results.vote import Vote
 from src.shapes import ConvPool, LayerShape, parameter_count
 from src.training.fit import Prepared
 from src.training.module import Row
+from src.words import number_of
 
 console = Console(highlight=False)
 
@@ -46,7 +47,7 @@ def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
         "data": data_words(data),
         "training": training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
-        "estimate": f"{duration(prepared.seconds)} for {count(config.max_epochs, 'epoch')}"
+        "estimate": f"{duration(prepared.seconds)} for {number_of(config.max_epochs, 'epoch')}"
         + (", less where members stop early" if config.stop.rule != "none" else ""),
         "results": str(folder),
     }
@@ -73,7 +74,7 @@ def data_words(data: Dataset) -> str:
 
 def who(config: RunConfig) -> str:
     """The members in words."""
-    members = f"{config.members} member{'s' if config.members > 1 else ''} in one stack"
+    members = f"{number_of(config.members, 'member')} in one stack"
     if config.ensemble > 1 and config.repeats > 1:
         return f"{members}: {config.repeats} repeats of {config.ensemble} networks that vote"
     if config.ensemble > 1:
@@ -99,7 +100,7 @@ def training_words(config: RunConfig) -> str:
     words += [f"momentum {optim.momentum:g}"] if optim.momentum else []
     words += [f"dropout {config.model.dropout:g} ({config.model.dropout_convention})"] if config.model.dropout else []
     words += [f"schedule {optim.schedule}"] if optim.schedule != "constant" else []
-    words += [f"mini-batch {config.batch_size}", f"at most {count(config.max_epochs, 'epoch')}"]
+    words += [f"mini-batch {config.batch_size}", f"at most {number_of(config.max_epochs, 'epoch')}"]
     if config.stop.rule == "patience_epochs":
         words.append(f"stops after {config.stop.patience_epochs} epochs without a better validation accuracy")
     if config.stop.rule == "patience_batches":
@@ -206,15 +207,10 @@ def conclusion(config: RunConfig, dataset: Dataset, votes: list[Vote], summary: 
         say(
             f"{which}{vote.voters} networks vote: {percent(vote.accuracy)} % by plurality{beside}, "
             f"{percent(vote.mean_probability_accuracy)} % by mean probability; "
-            f"{count(len(vote.errors), 'test image')} wrong"
+            f"{number_of(len(vote.errors), 'test image')} wrong"
         )
     if not votes or len(votes) > 1:
         say(f"test accuracy: {summary.sentence()}{beside}")
-
-
-def count(number: int, word: str) -> str:
-    """1 trial, 2 trials."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def percent(accuracy: float | None) -> str:

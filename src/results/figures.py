@@ -23,6 +23,7 @@ from src.result import Result
 from src.results.canvas import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILLION, page
 from src.results.vote import NO_ANSWER, Vote
 from src.results.vote import vote as take_vote
+from src.words import number_of
 
 DASHES = ("-", "--", ":", "-.")  # by turns, once the colours are used up
 PAPER = "#DCE6F0"  # between pictures: neither ink nor white
@@ -63,7 +64,7 @@ def draw(
     for number, weight in enumerate(kernels, start=1):
         paths.append(folder / f"filters_conv{number}.png")
         filters_figure(weight, paths[-1], f"{_about([best])}, seed {best.seed}: filters of convolution {number}")
-    who = f"vote of {_count(vote.voters, 'network')}" if vote else f"seed {best.seed}"
+    who = f"vote of {number_of(vote.voters, 'network')}" if vote else f"seed {best.seed}"
     if vote is None and best.probabilities is not None:
         vote = take_vote(best.probabilities[None], test_labels)
     if vote is not None and vote.voters:
@@ -184,10 +185,10 @@ def filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
     maps, channels, high, wide = kernels.shape
     tiles = [kernel[0] if channels == 1 else _mosaic(list(kernel), gap=1) for kernel in kernels]
     picture = _mosaic(tiles, gap=1 if channels == 1 else 4)
-    caption = f"{_count(maps, 'filter')} of {high}×{wide} pixels; dark = larger weight"
+    caption = f"{number_of(maps, 'filter')} of {high}×{wide} pixels; dark = larger weight"
     if channels > 1:
         caption = (
-            f"{_count(maps, 'map')}, a tile each: its {channels} filters of {high}×{wide} pixels, "
+            f"{number_of(maps, 'map')}, a tile each: its {channels} filters of {high}×{wide} pixels, "
             "one per input channel, row by row; dark = larger weight"
         )
     with page(path, _fitting(picture.shape, 6 if channels == 1 else 11, margin=1.4), title) as figure:
@@ -261,11 +262,7 @@ def _counted(results: Sequence[Result]) -> str:
     """How many members a mean is over, and how many of them say nothing."""
     finite = sum(bool(np.isfinite(_series(result, VALIDATION)[1]).any()) for result in results)
     rest = len(results) - finite
-    return _count(finite, "network") + (f" ({rest} more without a finite accuracy)" if rest else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return number_of(finite, "network") + (f" ({rest} more without a finite accuracy)" if rest else "")
 
 
 def _short(name: str) -> str:

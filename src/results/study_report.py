@@ -22,6 +22,7 @@ from src.results.study_importance import FEWEST, MOST, Importance, Sample, expla
 from src.results.study_quantity import quantities, tested, value_spread
 from src.results.study_record import Study, Trial
 from src.results.study_statistics import busy_seconds, luck, saved
+from src.words import number_of
 
 LEADERS = 10
 WIDEST = 7  # parameters with a column of their own
@@ -90,7 +91,7 @@ def _progress(study: Study) -> str:
     count = study.count()
     total = f" of {study.total}" if study.total else ""
     states = ", ".join(f"{number} {state}" for state, number in count.items()) or "nothing has started"
-    words = f"{_count(sum(count.values()), 'trial', total)}: {states}."
+    words = f"{number_of(sum(count.values()), 'trial', total)}: {states}."
     if count["RUNNING"] or study.left:
         words += " **The study is not finished**; this is what is there so far."
     dataset = study.identity.get("dataset")
@@ -177,10 +178,6 @@ def _named(trials: list[Trial]) -> str:
     return f"trial{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
-def _count(number: int, noun: str, total: str = "") -> str:
-    return f"{number:,}{total} {noun}" + ("" if number == 1 and not total else "s")
-
-
 def _number(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
@@ -195,8 +192,8 @@ def _importance(study: Study, figures: Path) -> list[Block]:
     found = importances(study, compared)
     title = Heading("What mattered")
     if all(share is None for one in found for share in one.shares):
-        words = f"Too little to say: {_count(len(compared[0].points), 'trial')} to compare, "
-        return [title, Paragraph(f"{words}{_count(len(found), 'parameter')} that varied.")]
+        words = f"Too little to say: {number_of(len(compared[0].points), 'trial')} to compare, "
+        return [title, Paragraph(f"{words}{number_of(len(found), 'parameter')} that varied.")]
     fit = explained(study, compared[0])
     path = figures / "importance.png"
     pictures = list[Block]()
@@ -277,9 +274,9 @@ def _pruning(study: Study) -> list[Block]:
     if not count["PRUNED"]:
         words = f"No trial was pruned (pruner: {pruner})."
     elif found is None:
-        words = f"{_count(count['PRUNED'], 'trial')} pruned; how many epochs they were to train is not recorded."
+        words = f"{number_of(count['PRUNED'], 'trial')} pruned; how many epochs they were to train is not recorded."
     else:
-        words = f"Pruning (pruner: {pruner}) ended {_count(count['PRUNED'], 'trial')} early and saved "
+        words = f"Pruning (pruner: {pruner}) ended {number_of(count['PRUNED'], 'trial')} early and saved "
         words += f"**{found.pruned:,} of {found.planned:,} epochs ({_percent(found.pruned / found.planned)} %)**, "
         words += "counted over all networks of the complete and the pruned trials."
     if found is not None and found.stopped:

@@ -22,6 +22,7 @@ from src.config import ConfigError, RunConfig, all_keys, parse
 from src.error import TrialFailed
 from src.result import Result, dotted
 from src.sweep.job import Job, Returned
+from src.words import number_of
 
 if TYPE_CHECKING:
     from src.sweep.outcome import Outcome
@@ -220,7 +221,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
         terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
     if failed:
         raise TrialFailed(
-            f"{terminal.count(failed, 'trial')} of study {sweep.settings.study_name} failed; src.report shows why"
+            f"{number_of(failed, 'trial')} of study {sweep.settings.study_name} failed; src.report shows why"
         )
 
 

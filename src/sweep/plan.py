@@ -11,6 +11,7 @@ from src.config import RunConfig, structure_key
 from src.data.load import load
 from src.training.fit import prepare
 from src.training.stack import members_of
+from src.words import number_of
 
 
 def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = None) -> None:
@@ -50,4 +51,4 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
         )
     terminal.console.print(table)
     time = f"{terminal.duration(total)} in all if none ends early"
-    terminal.say(f"{terminal.count(of or sampled, 'trial')}, {time}. Nothing was trained: plan=true.")
+    terminal.say(f"{number_of(of or sampled, 'trial')}, {time}. Nothing was trained: plan=true.")

@@ -16,6 +16,7 @@ from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first
 from src.training.fit import Prepared
 from src.training.module import Row
+from src.words import number_of
 
 SHOWN = 20  # trials in the table at the end
 LINE_SECONDS = 10.0  # without a terminal, a line at most so often
@@ -62,7 +63,7 @@ class SweepScreen:
         self._max_epochs = jobs[0].config.max_epochs
         self._whole = self._max_epochs * jobs[0].config.members  # epochs of a trial that trains to its end
         layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
-        trials = terminal.count(len(jobs), "trial")
+        trials = number_of(len(jobs), "trial")
         members = f", {len(prepared.members)} members" if len(prepared.members) > len(jobs) else ""
         wait = f"; {waiting} wait for the next stack" if waiting else ""
         line = f"stack {self._stacks}: {trials}{members}, {terminal.duration(prepared.seconds)}{wait}; {layers}"
@@ -75,7 +76,7 @@ class SweepScreen:
             terminal.warn(data.warning)
         done = f", {self.before} of them done before" if self.before else ""
         rows = {
-            "sweep": f"{config.name}: {terminal.count(self.trials, 'trial')}{done}",
+            "sweep": f"{config.name}: {number_of(self.trials, 'trial')}{done}",
             "data": terminal.data_words(data),
             "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
             "results": str(self.folder),

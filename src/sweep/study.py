@@ -150,7 +150,7 @@ class Study:
         if count < 1:
             return asks
         with self._lock:
-            self._load() if self._stale else self._catch_up()
+            self.refresh()
             self._reap()
             while len(asks) < count and not self._budget_spent() and (spot := self._places.next(self.total)):
                 try:

@@ -25,6 +25,7 @@ from src.sweep.screen import SweepScreen
 from src.sweep.stacks import train_all
 from src.sweep.study import Ask, State, Study
 from src.sweep.worker import lives
+from src.words import number_of
 
 Compose = Callable[[list[str], int, str], Job]  # overrides, place, label -> a checked trial; raises what is wrong
 
@@ -227,7 +228,7 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
         raise TrialFailed(f"study {study.settings.study_name}: {study.reason_to_stop()}; nothing was trained")
     if failed:
         first = failed[0]
-        words = terminal.count(len(failed), "trial")
+        words = number_of(len(failed), "trial")
         reason = first.reason.strip().splitlines()[-1].strip()  # of a traceback, what was raised
         raise TrialFailed(f"{words} failed; trial {first.job.number} ({first.job.label}): {reason}")
 
