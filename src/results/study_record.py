@@ -133,14 +133,17 @@ class Study:
 
     @cached_property
     def ranked(self) -> list[Trial]:
-        """Complete trials with a finite value that keep all constraints, the best by the first objective first."""
+        """Complete trials with a finite value that keep all constraints, the best first.
+
+        Of equals in the first objective the best in the next one comes first; of equals in all, the lower place.
+        """
         fit = [trial for trial in self.places if trial.state == "COMPLETE" and trial.value is not None]
         fit = [trial for trial in fit if not self.broken(trial)]
-        return sorted(fit, key=lambda trial: -(trial.value or 0) if self.maximised[0] else trial.value or 0)
+        return sorted(fit, key=self._signed, reverse=True)  # which keeps the order of equals
 
     @property
     def best(self) -> Trial | None:
-        """The best by the first objective, the first of equals; None where no trial is complete."""
+        """The first of `ranked`; None where no trial is complete."""
         return self.ranked[0] if self.ranked else None
 
     @property
@@ -153,8 +156,7 @@ class Study:
     def front(self) -> list[Trial]:
         """Trials that no other one beats or equals in every objective, the best by the first objective first."""
         front = list[Trial]()
-        # Sorted by all objectives, a trial can only be beaten by one before it.
-        for trial in sorted(self.ranked, key=self._signed, reverse=True):
+        for trial in self.ranked:  # sorted by all objectives: a trial can only be beaten by one before it
             if not any(self._dominates(other, trial) for other in front):
                 front.append(trial)
         return front

@@ -92,6 +92,15 @@ def test_the_front_holds_what_nothing_else_beats_in_all(tmp_path: Path) -> None:
     assert [one.place for one in read_study("activation", url).front()] == [1, 0, 5, 4]
 
 
+def test_of_equals_in_the_first_objective_the_next_one_decides_then_the_place() -> None:
+    values = [(1000.0, 0.36), (1000.0, 0.73), (2000.0, 0.9), (1000.0, 0.73)]
+    trials = [trial(place, {}, [], values=pair) for place, pair in enumerate(values)]
+    objectives = {"objectives": ["parameters", "validation_accuracy"]}
+    study = made(trials, maximised=[False, True], settings=objectives)
+    assert [one.place for one in study.ranked] == [1, 3, 0, 2]
+    assert study.best is study.front()[0]
+
+
 def test_a_trial_that_breaks_a_constraint_is_not_ranked() -> None:
     trials = [trial(0, {}, [0.99], parameters=2000), trial(1, {}, [0.9], parameters=900), trial(2, {}, [0.8])]
     limits = {"constraints": ["parameters <= 1500", "seconds >= 1"]}
