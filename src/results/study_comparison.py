@@ -38,9 +38,7 @@ def _missing(study: Study) -> str:
         return f"Trial {published.place}, the published setting, is itself the best: no trial has beaten it."
     if published.state != "COMPLETE":
         again = study.command("rerun", f"trial={published.place}")
-        words = (
-            f"Trial {published.place}, the published setting, is {published.state}: it has no value to compare with."
-        )
+        words = f"Trial {published.place}, the published setting, is {published.kind}: it has no value to compare with."
         return f"{words} Alone: `{again}`."
     common = _by_seed(best, "validation_accuracy").keys() & _by_seed(published, "validation_accuracy").keys()
     if len(common) < 2:

@@ -60,11 +60,11 @@ def history_figure(study: Study, path: Path) -> Figure:
         ax = figure.add_subplot()
         _scatter(ax, study, quantity, _groups(study), lambda trial: trial.place)
         ranked = sorted(study.ranked, key=lambda trial: trial.place)
-        best = (np.maximum if quantity.up else np.minimum).accumulate([_value(quantity, trial) for trial in ranked])
+        best = (np.maximum if quantity.up else np.minimum).accumulate([_value(study, trial) for trial in ranked])
         ax.step([trial.place for trial in ranked], best, where="post", color=ORANGE, linewidth=2, label="best so far")
         published = study.published
         if published is not None and published in ranked:
-            ax.axhline(_value(quantity, published), color=GREEN, linestyle="--", label="published setting")
+            ax.axhline(_value(study, published), color=GREEN, linestyle="--", label="published setting")
         _value_axis(ax, study, quantity)
         ax.set_xlabel("trial")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -124,7 +124,10 @@ def _logarithmic(ax: Axes) -> None:
 
 
 def parallel_figure(study: Study, path: Path) -> Figure:
-    """A vertical axis a parameter and one for the value, a line a trial, coloured by its value; pruned ones in grey."""
+    """A vertical axis a parameter and one for the value, a line a trial, coloured by its value.
+
+    Those that were pruned or diverged are grey.
+    """
     quantity = quantities(study)[0]
     axes = [dimension for dimension in keys(study) if not dimension.single]
     trials = study.ranked[:MOST_LINES]
@@ -133,12 +136,13 @@ def parallel_figure(study: Study, path: Path) -> Figure:
     colours = matplotlib.colormaps["viridis" if quantity.up else "viridis_r"]
     with page(path, (max(7.0, 1.7 * (len(axes) + 1)), 4.6)) as figure:
         ax = figure.add_subplot()
-        for trial in _groups(study)[1][:MOST_LINES]:
+        ended = [trial for trial in study.places if trial.state == "PRUNED"]
+        for trial in ended[:MOST_LINES]:
             ax.plot(range(len(axes)), _heights(axes, trial), color="#CCCCCC", linewidth=0.7, zorder=1)
         for rank, trial in reversed(list(enumerate(trials))):
-            heights = [*_heights(axes, trial), float(scale(_value(quantity, trial)))]
+            heights = [*_heights(axes, trial), float(scale(_value(study, trial)))]
             style: dict[str, Any] = {"linewidth": 3.0, "zorder": 3} if rank == 0 else {"linewidth": 1.1, "alpha": 0.75}
-            ax.plot(range(len(axes) + 1), heights, color=colours(scale(_value(quantity, trial))), **style)
+            ax.plot(range(len(axes) + 1), heights, color=colours(scale(_value(study, trial))), **style)
         for place, dimension in enumerate(axes):
             _upright(ax, place, _ticks(dimension))
         ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
@@ -195,8 +199,11 @@ def _parallel_frame(ax: Axes, names: Sequence[str]) -> None:
 
 
 def curves_figure(study: Study, path: Path) -> Figure:
-    """What the best trials and the published one reported by epoch, a colour each; all others thin and grey."""
-    quantity = quantities(study)[0]
+    """What the best trials and the published one reported by epoch, a colour each; all others thin and grey.
+
+    Whatever the objectives are, the trials of a sweep report their validation accuracy.
+    """
+    quantity = quantities(study)[0] if study.by_hand else Quantity("validation_accuracy", True)
     best = [trial for trial in study.ranked if trial.curve][:BEST_CURVES]
     named = [*best, *([study.published] if study.published and study.published not in best else [])]
     with page(path, (9, 5.6)) as figure:
@@ -229,14 +236,14 @@ def front_figure(study: Study, second: int, path: Path) -> Figure:
     one, other = quantities(study)[0], quantities(study)[second]
     front = sorted(study.front(), key=lambda trial: trial.values[second])
     rest = [trial for trial in study.ranked if trial not in front]
-    values = [_value(one, trial) for trial in front]
+    values = [_value(study, trial) for trial in front]
     room = 0.06 * (max(values) - min(values)) or 0.01 * abs(max(values)) or 1.0
     ends = (min(values) - room, max(values) + room)
     with page(path, (8, 5)) as figure:
         ax = figure.add_subplot()
         for trials, colour, label in ((rest, SKY, "beaten by another trial"), (front, VERMILLION, "Pareto front")):
             x = [other.scaled(trial.values[second]) for trial in trials]
-            y = np.clip([_value(one, trial) for trial in trials], *ends)
+            y = np.clip([_value(study, trial) for trial in trials], *ends)
             ax.plot(x, y, "o", color=colour, alpha=0.8, label=label, clip_on=False, zorder=3)
         if len(study.maximised) == 2:
             ax.step(x, y, where="pre" if other.up else "post", color=VERMILLION)
@@ -255,27 +262,30 @@ def front_figure(study: Study, second: int, path: Path) -> Figure:
 # What several of them share.
 
 
-def _groups(study: Study) -> tuple[list[Trial], list[Trial]]:
-    """Complete trials, and those that were pruned after they had reported something."""
-    return study.ranked, [trial for trial in study.places if trial.state == "PRUNED" and trial.reached is not None]
+def _groups(study: Study) -> tuple[list[Trial], list[Trial], list[Trial]]:
+    """Complete trials, and of those that were pruned or diverged the ones whose reports are values."""
+    standing = [trial for trial in study.places if study.reached(trial) is not None]
+    pruned, diverged = ([trial for trial in standing if trial.kind == kind] for kind in ("PRUNED", "DIVERGED"))
+    return study.ranked, pruned, diverged
 
 
-def _value(quantity: Quantity, trial: Trial) -> float:
+def _value(study: Study, trial: Trial) -> float:
     """What a trial has reached, in the axis's unit."""
-    return quantity.scaled(trial.reached if trial.reached is not None else np.nan)
+    reached = study.reached(trial)
+    return quantities(study)[0].scaled(np.nan if reached is None else reached)
 
 
 def _seen(study: Study, quantity: Quantity, trial: Trial) -> float:
     """The same, moved to the edge of the value axis where it lies beyond."""
-    return float(np.clip(_value(quantity, trial), *_ends(study, quantity)))
+    return float(np.clip(_value(study, trial), *_ends(study, quantity)))
 
 
 def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
     """Ends of the value axis; the published setting is on it, unless that would shrink the rest to less than half."""
-    low, high = _limits(quantity, [_value(quantity, trial) for trial in study.ranked])
+    low, high = _limits(quantity, [_value(study, trial) for trial in study.ranked])
     height, published = high - low, study.published
     if published is not None and published.value is not None:
-        value = quantity.scaled(published.value)
+        value = _value(study, published)
         if low - height < value < low:
             low = value - 0.03 * height
         elif high < value < high + height:
@@ -284,14 +294,15 @@ def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
 
 
 def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequence[Trial]], at: Any) -> None:
-    """Complete and pruned trials as points; those beyond the value axis lie on its edge."""
+    """Complete, pruned and diverged trials as points; those beyond the value axis lie on its edge."""
     looks: tuple[dict[str, Any], ...] = (
         {"marker": "o", "color": BLUE, "alpha": 0.75, "markersize": 6, "label": "complete"},
         {"marker": "x", "color": GREY, "alpha": 0.6, "markersize": 5, "label": "pruned, where it stood"},
+        {"marker": "+", "color": VERMILLION, "alpha": 0.6, "markersize": 6, "label": "diverged"},
     )
     for trials, look in zip(groups, looks, strict=True):
         if trials:
-            values = np.clip([_value(quantity, trial) for trial in trials], *_ends(study, quantity))
+            values = np.clip([_value(study, trial) for trial in trials], *_ends(study, quantity))
             ax.plot([at(trial) for trial in trials], values, linestyle="none", zorder=2, clip_on=False, **look)
 
 
@@ -317,7 +328,7 @@ def _value_axis(ax: Axes, study: Study, quantity: Quantity) -> None:
 
 
 def _note_worse(ax: Axes, study: Study, quantity: Quantity) -> None:
-    values = [_value(quantity, trial) for group in _groups(study) for trial in group]
+    values = [_value(study, trial) for group in _groups(study) for trial in group]
     low, high = _ends(study, quantity)
     beyond = sum(not low <= value <= high for value in values)
     if beyond:

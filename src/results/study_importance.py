@@ -7,7 +7,8 @@ log scale enter as logarithms, so that the average is over the space as it was s
 trials have is assessed among those, beside the ones that all have.
 
 Pruning leaves no final values of the trials that it ends, and complete trials alone do not show what made others fail.
-Where trials were pruned, the first sample therefore compares all at an epoch that all have reached.
+Where trials were pruned, the first sample therefore compares all at an epoch that all have reached, without those that
+diverged.
 """
 
 from collections.abc import Sequence
@@ -55,11 +56,14 @@ def samples(study: Study) -> tuple[Sample, Sample]:
 
 
 def _early(study: Study) -> Sample | None:
-    """Complete and pruned trials at the last epoch that all of them have reported; None where none was pruned."""
-    pruned = [trial for trial in study.places if trial.state == "PRUNED" and trial.curve]
-    trials = [*pruned, *(trial for trial in study.ranked if trial.curve)]
-    if not pruned:
+    """Complete and pruned trials at the last epoch that all of them have reported; None where none was pruned.
+
+    None as well where what they report is not the value, or not by epoch.
+    """
+    pruned = [trial for trial in study.places if trial.kind == "PRUNED" and trial.curve]
+    if not (pruned and study.reports_value and study.by_epoch):
         return None
+    trials = [*pruned, *(trial for trial in study.ranked if trial.curve)]
     epoch = min(max(trial.curve) for trial in trials)
     points = [(trial, trial.curve[epoch]) for trial in trials if epoch in trial.curve]
     points.sort(key=lambda point: point[1], reverse=study.maximised[0])

@@ -6,6 +6,8 @@ by hand, without them, is read as well: where an attribute is missing or of anot
     place    the number that names show; a trial that was killed is retried in its place
     attempt  0 the first time, then 1, 2, …
     state    COMPLETE, PRUNED, FAIL, KILLED (for Optuna a FAIL that carries `killed`), RUNNING or WAITING
+    kind     the same, but DIVERGED for a PRUNED that carries a `reason`: a sweep tells Optuna so of a trial without any
+             finite validation cost
 
 Optuna is imported when a store is read, not before.
 """
@@ -20,6 +22,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 from src.config import STORE, masked
@@ -65,7 +68,7 @@ class Trial:
     seconds: float | None
     validation_accuracy: float | None  # mean over the members, as the sweep counts it; None in older studies
     test_accuracy: float | None
-    reason: str  # of a FAIL
+    reason: str  # of a FAIL, or why a PRUNED one diverged
     worker: dict[str, Any]
     silent: float | None  # seconds since the worker's last sign of life, None where it gave none
     members: list[Member]
@@ -76,9 +79,9 @@ class Trial:
         return self.values[0] if self.values and math.isfinite(self.values[0]) else None
 
     @property
-    def reached(self) -> float | None:
-        """The value, or for a trial without one the last that it reported."""
-        return self.value if self.value is not None or not self.curve else self.curve[max(self.curve)]
+    def kind(self) -> str:
+        """The state, but DIVERGED for a trial that was hopeless by itself, not beaten by others."""
+        return "DIVERGED" if self.state == "PRUNED" and self.reason else self.state
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,27 @@ class Study:
             return [str(name) for name in names]
         count = len(self.maximised)
         return ["value"] if count == 1 else [f"value {place + 1}" for place in range(count)]
+
+    @property
+    def reports_value(self) -> bool:
+        """Whether what trials report is the first objective; those of a sweep report their validation accuracy."""
+        return self.by_hand or self.objectives[0] == "validation_accuracy"
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether trials report epoch by epoch; with the pruner wilcoxon they do so repeat by repeat."""
+        return self.settings.get("pruner") != "wilcoxon"
+
+    def reached(self, trial: Trial) -> float | None:
+        """The value; of a trial that is not complete what it had reached by its reports, None where they are no value.
+
+        That is the last report, or with wilcoxon the mean over the repeats.
+        """
+        if trial.state == "COMPLETE":
+            return trial.value
+        if not self.reports_value or not trial.curve:
+            return None
+        return trial.curve[max(trial.curve)] if self.by_epoch else fmean(trial.curve.values())
 
     @property
     def total(self) -> int | None:
@@ -184,8 +208,8 @@ class Study:
         return [str(rule) for rule in constraints if _breaks(str(rule), self, trial)] if constraints else []
 
     def count(self) -> Counter[str]:
-        """How many places are in each state."""
-        return Counter(trial.state for trial in self.places)
+        """How many places are of each kind."""
+        return Counter(trial.kind for trial in self.places)
 
     @property
     def left(self) -> set[int] | None:

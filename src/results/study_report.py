@@ -32,6 +32,7 @@ REASON_LINES = 12  # of an error's traceback, its last ones
 MEANINGS = {
     "COMPLETE": "trained to the end",
     "PRUNED": "given up early, others were better at that epoch",
+    "DIVERGED": "given up, no network had a finite validation cost in any epoch; PRUNED in Optuna",
     "FAIL": "raised an error",
     "KILLED": "stopped by the user, or its process ended",
     "RUNNING": "training now, or left by a process that ended",
@@ -241,12 +242,12 @@ def _pictures(study: Study, figures: Path) -> list[Block]:
     blocks += [Heading("History"), Picture(figures / "history.png", caption)]
     if varied:
         draw.parallel_figure(study, figures / "parallel.png")
-        caption = "A line a complete trial, coloured by its value, the best one thick; pruned trials in grey"
+        caption = "A line a complete trial, coloured by its value, the best one thick; pruned and diverged ones in grey"
         blocks += [Heading("Parallel coordinates"), Picture(figures / "parallel.png", caption)]
         draw.slices_figure(study, figures / "slices.png")
         caption = "The value against each parameter, all others as they happened to be"
         blocks += [Heading("Slices"), Picture(figures / "slices.png", caption)]
-    if any(trial.curve for trial in study.ranked):
+    if study.by_epoch and any(trial.curve for trial in study.ranked):
         draw.curves_figure(study, figures / "curves.png")
         caption = f"The best {draw.BEST_CURVES} by epoch, mean over each trial's networks"
         blocks += [Heading("Curves of the best"), Picture(figures / "curves.png", caption)]

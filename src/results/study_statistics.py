@@ -97,8 +97,8 @@ def saved(study: Study) -> Saved | None:
 
     A trial's plan is `max_epochs` for as many members as any trial of the study has.
     """
-    ended = [trial for trial in study.places if trial.state in ("COMPLETE", "PRUNED")]
-    counted = [(trial.state, trial.max_epochs, trial.epochs) for trial in ended]
+    ended = [trial for trial in study.places if trial.kind in ("COMPLETE", "PRUNED")]
+    counted = [(trial.kind, trial.max_epochs, trial.epochs) for trial in ended]
     members = max((len(trial.members) for trial in ended), default=1) or 1
     left = {"COMPLETE": 0, "PRUNED": 0}
     planned = 0

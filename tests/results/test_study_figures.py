@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from src.results import study_figures as figures
 from src.results.study_importance import importances, samples
 from src.results.study_record import Study
-from tests.results.study_example import made, sampled, trial
+from tests.results.study_example import diverged, made, sampled, trial
 
 
 @pytest.fixture
@@ -59,6 +59,30 @@ def test_the_published_setting_is_on_the_axis_where_that_leaves_room_for_the_res
         (ax,) = figures.history_figure(study, tmp_path / "h.png").axes
         assert (ax.get_ylim()[0] < 100 * published) == shown
         assert ax.get_title(loc="right") == ("" if shown else "1 worse one lies on the edge")
+
+
+def smallest_first() -> Study:
+    """By parameters, the fewest best; a trial diverged."""
+    pairs = [(2000.0, 0.9), (1000.0, 0.8)]
+    trials = [trial(place, {}, [], values=pair, curve={1: 0.5, 2: pair[1]}) for place, pair in enumerate(pairs)]
+    objectives = {"objectives": ["parameters", "validation_accuracy"]}
+    return made([*trials, diverged(2)], maximised=[False, True], settings=objectives)
+
+
+def test_trials_that_diverged_are_drawn_as_such_where_the_axis_is_the_validation_accuracy(tmp_path: Path) -> None:
+    trials = [trial(0, {}, [0.9]), trial(1, {}, [0.5], state=TrialState.PRUNED, curve={1: 0.5}), diverged(2)]
+    (ax,) = figures.history_figure(made(trials, settings={}), tmp_path / "h.png").axes
+    assert list(line(ax, "pruned, where it stood").get_xdata()) == [1]
+    assert list(line(ax, "diverged").get_xdata()) == [2]
+    (ax,) = figures.history_figure(smallest_first(), tmp_path / "h.png").axes
+    assert list(line(ax, "complete").get_ydata()) == [1000, 2000]
+    assert not any(one.get_label() in ("pruned, where it stood", "diverged") for one in ax.lines)
+
+
+def test_curves_are_validation_accuracies_whatever_the_objective_is(tmp_path: Path) -> None:
+    (ax,) = figures.curves_figure(smallest_first(), tmp_path / "c.png").axes
+    assert ax.get_ylabel() == "validation accuracy (%)"
+    assert list(line(ax, "trial 1").get_ydata()) == [50, 80]
 
 
 def test_of_a_minimised_objective_the_low_values_are_shown(tmp_path: Path) -> None:

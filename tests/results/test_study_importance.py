@@ -11,7 +11,7 @@ from src.results import study_importance
 from src.results.study_dimension import dimensions, keys, settings
 from src.results.study_importance import Importance, explained, importances, samples
 from src.results.study_record import Study
-from tests.results.study_example import made, sampled, trial
+from tests.results.study_example import diverged, made, sampled, trial
 
 
 def weighed(study: Study) -> list[Importance]:
@@ -72,6 +72,22 @@ def test_where_trials_were_pruned_all_are_compared_at_an_epoch_that_all_reached(
     found = weighed(study)[0]
     assert (found.dimension.label, found.trials) == ("model.dropout", 30)
     assert all((share or 0) > 0.9 for share in found.shares)
+
+
+def test_trials_that_diverged_are_not_compared_at_the_epoch_of_their_end() -> None:
+    trials = sampled(30, lambda params, _: 0.9 - params["model.dropout"], pruned=12)
+    first, _ = samples(made([*trials, diverged(30)], settings={"pruner": "asha"}))
+    assert (first.words, len(first.points)) == ("after epoch 3, pruned trials included", 30)
+    whole = sampled(30, lambda params, _: 0.9 - params["model.dropout"])
+    first, second = samples(made([*whole, diverged(30)], settings={}))
+    assert (first.words, second.words) == ("complete trials", "their better half")
+
+
+@pytest.mark.parametrize("settings", [{"pruner": "wilcoxon"}, {"objectives": ["seconds"]}])
+def test_where_reports_are_not_the_value_by_epoch_complete_trials_are_compared(settings: dict[str, Any]) -> None:
+    trials = sampled(30, lambda params, _: 0.9 - params["model.dropout"], pruned=12)
+    first, _ = samples(made(trials, settings=settings))
+    assert (first.words, len(first.points)) == ("complete trials", 18)
 
 
 def test_equal_values_have_no_shares() -> None:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 
 from src.error import UserError
 from src.results.study_record import STORE, command, read_studies, read_study, read_trial
-from tests.results.study_example import made, members, save, store, trial
+from tests.results.study_example import diverged, made, members, save, store, trial
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -58,6 +58,29 @@ def test_a_place_shows_its_latest_attempt_and_a_killed_one_is_still_to_be_done()
     assert study.count() == {"COMPLETE": 2, "FAIL": 1, "KILLED": 1}
     assert study.left == {3, 4, 5}  # the killed one, and two that nobody has begun
     assert study.best is study.places[0]
+
+
+def test_a_trial_that_diverged_is_not_counted_as_pruned() -> None:
+    study = made([trial(0), trial(1, {}, [0.5], state=TrialState.PRUNED), diverged(2)], settings={})
+    assert [one.state for one in study.places] == ["COMPLETE", "PRUNED", "PRUNED"]
+    assert study.count() == {"COMPLETE": 1, "PRUNED": 1, "DIVERGED": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reached"),
+    [
+        ({}, 0.5),
+        ({"pruner": "wilcoxon"}, 0.65),  # repeats, no epochs
+        ({"objectives": ["parameters"]}, None),
+        (None, 0.5),  # by hand, where the reports are values
+    ],
+)
+def test_a_pruned_trial_has_reached_what_it_reported_where_that_is_the_value(
+    settings: dict[str, Any] | None, reached: float | None
+) -> None:
+    pruned = trial(0, {}, [], state=TrialState.PRUNED, curve={1: 0.8, 2: 0.5})
+    study = made([pruned], settings=settings)
+    assert study.reached(study.places[0]) == reached
 
 
 def test_a_study_made_by_hand_is_read_without_any_note(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.results.study_record import Study
 from src.results.study_report import report, write_report
-from tests.results.study_example import made, members, sampled, trial
+from tests.results.study_example import diverged, made, members, sampled, trial
 from tests.results.test_document import Checked
 
 
@@ -138,6 +138,21 @@ class TestText:
         assert "Failed: trial 1, with `optim.eta=0.1 " in shown
         assert "ValueError: <too> much" in shown
 
+    def test_trials_that_diverged_are_named_so_and_are_no_savings_of_the_pruner(self, tmp_path: Path) -> None:
+        study = made([trial(0, {}, [0.9]), diverged(1), diverged(2)], settings={})
+        assert "3 trials: 1 COMPLETE, 2 DIVERGED." in text(study, tmp_path)
+        assert section(study, tmp_path, "What pruning saved").strip() == "No trial was pruned (pruner: none)."
+        shown = section(study, tmp_path, "States")
+        assert "| DIVERGED | 2 | given up, no network had a finite validation cost in any epoch" in shown
+        assert "| PRUNED |" not in shown
+
+    @pytest.mark.parametrize(("pruner", "there"), [("median", True), ("wilcoxon", False)])
+    def test_where_trials_report_repeats_there_are_no_curves_by_epoch(
+        self, pruner: str, there: bool, tmp_path: Path
+    ) -> None:
+        study = made([trial(0, {}, [0.9], curve={1: 0.9})], settings={"pruner": pruner})
+        assert ("## Curves of the best" in text(study, tmp_path)) == there
+
     def test_trials_that_failed_alike_are_told_once(self, tmp_path: Path) -> None:
         trials = [trial(place, {}, [], state=TrialState.FAIL, reason="Error: the same") for place in range(3)]
         shown = section(made(trials, settings={}), tmp_path, "States")
@@ -186,6 +201,7 @@ ODD: dict[str, list[FrozenTrial]] = {
     "only a running trial": [trial(0, {}, [], state=TrialState.RUNNING, curve={1: 0.5})],
     "only failures": [trial(place, {}, [], state=TrialState.FAIL) for place in range(3)],
     "only pruned ones": [trial(place, {}, [0.5], state=TrialState.PRUNED, curve={1: 0.5}) for place in range(3)],
+    "only diverged ones": [diverged(place) for place in range(3)],
     "one complete": [trial(0, {}, [0.9])],
     "no parameters": [trial(place, {}, [0.9 + place / 100], space={}) for place in range(3)],
     "nothing noted": [
