@@ -38,7 +38,7 @@ BUSY_SECONDS = 20  # a SQLite store that another process writes to
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a trial; accuracies in 0…1, None where they are not finite or not there."""
+    """One network of a trial; accuracies in 0…1, None where they are not there. One that diverged has 0."""
 
     seed: int
     validation_accuracy: float | None
@@ -393,7 +393,8 @@ def _lasted(frozen: Any) -> float | None:
 
 
 def _member(item: dict[str, Any]) -> Member:
-    accuracies = (_number(item.get(key)) for key in ("validation_accuracy", "test_accuracy"))
+    lost = 0.0 if item.get("status") == "FAILED" else None  # as the sweep counts it, src/sweep/outcome.py
+    accuracies = (_first_of(_number(item.get(key)), lost) for key in ("validation_accuracy", "test_accuracy"))
     return Member(_whole(item.get("seed")) or 0, *accuracies)
 
 

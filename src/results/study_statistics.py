@@ -64,11 +64,11 @@ def paired(a: Mapping[int, float | None], b: Mapping[int, float | None]) -> Pair
 def luck(study: Study) -> float | None:
     """Figure (3) over the complete trials, in the objective's unit; None below two trials or without repeats.
 
-    σ is pooled over the better half: trials that diverge scatter more than those in question.
+    σ is pooled over the better half, without networks that diverged: they scatter more than those in question.
     """
     k = len(study.ranked)
     half = study.ranked[: max(2, (k + 1) // 2)]
-    groups = [values for trial in half if len(values := _finite(trial)) > 1]
+    groups = [values for trial in half if len(values := _trained(trial)) > 1]
     if k < 2 or not groups:
         return None
     from scipy.special import ndtri
@@ -79,8 +79,8 @@ def luck(study: Study) -> float | None:
     return float(ndtri((k - BLOM) / (k + 1 - 2 * BLOM))) * math.sqrt(pooled / members)
 
 
-def _finite(trial: Trial) -> list[float]:
-    return [member.validation_accuracy for member in trial.members if member.validation_accuracy is not None]
+def _trained(trial: Trial) -> list[float]:
+    return [member.validation_accuracy for member in trial.members if member.validation_accuracy]
 
 
 @dataclass(frozen=True)

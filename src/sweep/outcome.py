@@ -15,7 +15,7 @@ DIVERGED = "diverged: no finite validation cost in any epoch"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Means are over the trial's members; a member that diverged counts as 0 in the validation accuracy."""
+    """Means are over all of the trial's members; one that diverged counts as 0 in both accuracies."""
 
     job: Job
     status: Status  # FINISHED, PRUNED, KILLED or FAILED
@@ -52,13 +52,13 @@ def outcome(job: Job, results: Sequence[Result], pruned: bool) -> Outcome:
     status = "KILLED" if "KILLED" in statuses else "PRUNED" if pruned else "FINISHED"
     if statuses == {"FAILED"}:
         status = "FAILED"
-    known = [result.validation_accuracy for result in results]
-    tests = [result.test_accuracy for result in results if result.test_accuracy is not None]
+    tests = [0.0 if result.status == "FAILED" else result.test_accuracy for result in results]
+    tested = [accuracy for accuracy in tests if accuracy is not None]
     return Outcome(
         job=job,
         status=status,
-        validation_accuracy=None if status == "FAILED" else fmean(value or 0.0 for value in known),
-        test_accuracy=fmean(tests) if tests and len(tests) == len(results) else None,
+        validation_accuracy=None if status == "FAILED" else fmean(one.validation_accuracy or 0.0 for one in results),
+        test_accuracy=None if status == "FAILED" or len(tested) < len(results) else fmean(tested),
         epochs=sum(len(result.history) for result in results),
         seconds=max(result.seconds for result in results),
         reason=DIVERGED if status == "FAILED" else "",

@@ -62,6 +62,17 @@ class TestText:
         )
         assert "model.activation=relu" in first
 
+    def test_a_network_that_diverged_counts_as_0_in_the_mean_and_in_its_interval(self, tmp_path: Path) -> None:
+        # 98, 99 and 0: mean 65.667, sd 56.871; 4.302653 · 56.871 / sqrt(3) = 141.28. Tests: 97, 98, 0, sd 56.294.
+        trials = [trial(0, {}, [0.5, 0.5, 0.5]), trial(1, {}, [0.98, 0.99, None])]
+        study = made(trials, settings={"first": [{}]})
+        first = text(study, tmp_path).splitlines()[2]
+        assert "validation accuracy **65.67 ± 141.28 %** (mean and 95 % interval, n = 3)" in first
+        assert "test accuracy 65.00 ± 139.84 %" in first
+        assert "| validation | 50.00 | 65.67 | +15.67 ± 141.28 | 3 |" in section(
+            study, tmp_path, "Against the published setting"
+        )
+
     def test_the_leaderboard_has_intervals_and_no_test_accuracy(self, tmp_path: Path) -> None:
         shown = section(pair(), tmp_path, "Leaderboard")
         assert "| 1 | 1 | 96.00 ± 2.48 | 3 | 0.1 | relu |" in shown

@@ -66,6 +66,13 @@ def test_luck_is_the_expected_lead_of_the_best_of_equals() -> None:
     assert luck(made(trials, settings={})) == pytest.approx(expected, rel=1e-6)
 
 
+def test_networks_that_diverged_are_no_part_of_luck() -> None:
+    pair = [0.9 - 0.001, 0.9 + 0.001]
+    whole, lost = ([trial(0, {}, pair), trial(1, {}, values)] for values in ([0.9], [0.9, None]))
+    assert luck(made(lost, settings={})) is not None
+    assert luck(made(lost, settings={})) == pytest.approx(luck(made(whole, settings={})))
+
+
 @pytest.mark.parametrize("validation", [[[0.9], [0.8]], [[0.9, 0.8]], []])
 def test_without_repeats_or_rivals_luck_is_unknown(validation: list[list[float]]) -> None:
     trials = [trial(place, {}, values) for place, values in enumerate(validation)]

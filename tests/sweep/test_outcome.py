@@ -1,0 +1,35 @@
+"""What becomes of a trial in figures: its means by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from src.result import Result
+from src.sweep.job import Job
+from src.sweep.outcome import DIVERGED, outcome
+from tests.example import config
+
+JOB = Job(config(), Path(), [])
+
+
+def member(accuracy: float | None, test: float | None = None) -> Result:
+    """A network; one without a validation accuracy diverged."""
+    status = "FAILED" if accuracy is None else "FINISHED"
+    return Result({}, 0, status, [{"epoch": 1}], None if accuracy is None else 1, accuracy, test, 0.5, "digits", "cpu")
+
+
+def test_a_network_that_diverged_counts_as_0_in_both_means() -> None:
+    found = outcome(JOB, [member(0.9, 0.8), member(None), member(0.6, 0.4)], pruned=False)
+    assert (found.status, found.reason) == ("FINISHED", "")
+    assert found.validation_accuracy == pytest.approx(0.5)
+    assert found.test_accuracy == pytest.approx(0.4)
+
+
+def test_where_a_network_was_not_tested_there_is_no_mean_of_the_test_accuracy() -> None:
+    assert outcome(JOB, [member(0.9, 0.8), member(0.9)], pruned=True).test_accuracy is None
+
+
+def test_where_all_networks_diverged_there_is_no_mean() -> None:
+    found = outcome(JOB, [member(None), member(None)], pruned=False)
+    assert (found.status, found.reason) == ("FAILED", DIVERGED)
+    assert (found.validation_accuracy, found.test_accuracy) == (None, None)
