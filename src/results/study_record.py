@@ -64,7 +64,7 @@ class Trial:
     device: str
     parameters: int | None  # of one member
     max_epochs: int | None
-    epochs: int | None  # trained, over all members
+    epochs: int | None  # trained, over all members; this and seconds: None of a KILLED one that does not say
     seconds: float | None
     validation_accuracy: float | None  # mean over the members, as the sweep counts it; None in older studies
     test_accuracy: float | None
@@ -356,6 +356,7 @@ def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
     curve = {step: float(value) for step, value in sorted(frozen.intermediate_values.items()) if math.isfinite(value)}
     members = [_member(item) for item in _items(attrs.get("members")) if isinstance(item, dict)]
     beat = beats.get(frozen._trial_id)
+    networks = max(1, len(_items(attrs.get("seeds"))))
     killed = frozen.state.name == "FAIL" and attrs.get("killed") is True
     return Trial(
         number=frozen.number,
@@ -373,8 +374,9 @@ def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
         device=_text(attrs.get("device")),
         parameters=_whole(attrs.get("parameters")),
         max_epochs=_whole(attrs.get("max_epochs")),
-        epochs=_first_of(_whole(attrs.get("epochs")), len(curve) * max(1, len(members)) or None),
-        seconds=_first_of(_number(attrs.get("seconds")), _lasted(frozen)),
+        epochs=_first_of(_whole(attrs.get("epochs")), None if killed else len(curve) * networks or None),
+        # A killed trial's end is when the next process noticed, perhaps days later.
+        seconds=_first_of(_number(attrs.get("seconds")), None if killed else _lasted(frozen)),
         validation_accuracy=_number(attrs.get("validation_accuracy")),
         test_accuracy=_number(attrs.get("test_accuracy")),
         reason=_text(attrs.get("reason")),

@@ -288,8 +288,9 @@ def _pruning(study: Study) -> list[Block]:
 
 
 def _cost(study: Study) -> list[Block]:
-    ended = [trial for trial in study.trials if trial.ended is not None and trial.started is not None]
-    epochs = sum(trial.epochs or 0 for trial in study.trials)
+    ended = [trial for trial in study.trials if trial.ended and trial.started and trial.seconds is not None]
+    killed = sum(trial.state == "KILLED" and trial.seconds is None for trial in study.trials)
+    epochs = sum(trial.epochs or 0 for trial in ended)
     rows = [["networks' epochs trained", f"{epochs:,}" if epochs else "not recorded"]]
     devices = dict.fromkeys(trial.device for trial in study.trials if trial.device)
     rows += [["on", "; ".join(devices)]] if devices else []
@@ -299,6 +300,8 @@ def _cost(study: Study) -> list[Block]:
         rows += [["added up over trials (those of one stack share their time)", _time(added)]]
         starts, ends = ([getattr(trial, name) for trial in ended] for name in ("started", "ended"))
         rows += [["from", f"{min(starts):%Y-%m-%d %H:%M}"], ["to", f"{max(ends):%Y-%m-%d %H:%M}"]]
+    if killed:
+        rows += [["left out: killed, without a note of how long they trained", number_of(killed, "trial")]]
     return [Heading("Cost"), Table(["what", ">how much"], rows)]
 
 

@@ -23,7 +23,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 NOTES = ("place", "attempt", "worker", "killed", "label", "folder", "parameters", "max_epochs", "epochs", "seconds",
-         "test_accuracy", "validation_accuracy", "reason", "members")  # fmt: skip
+         "test_accuracy", "validation_accuracy", "reason", "members", "seeds")  # fmt: skip
 
 
 def test_a_trial_is_read_with_all_that_the_sweep_noted(tmp_path: Path) -> None:
@@ -95,6 +95,20 @@ def test_a_study_made_by_hand_is_read_without_any_note(tmp_path: Path) -> None:
     assert study.best is not None
     assert study.best.value == min(one.value for one in study.trials[:3] if one.value is not None)
     assert study.places[3].state == "RUNNING"
+
+
+def test_the_effort_of_a_killed_trial_is_known_only_where_it_was_noted() -> None:
+    unknown = {"epochs": None, "seconds": None, "members": None, "seeds": [0, 1, 2], "curve": {1: 0.5, 2: 0.6}}
+    trials = [
+        trial(0, {}, state=TrialState.FAIL, killed=True, **unknown),
+        trial(1, {}, state=TrialState.FAIL, **unknown),
+        trial(2, {}, state=TrialState.FAIL, killed=True, epochs=5, seconds=1.5),
+    ]
+    killed, failed, stopped = made(trials, settings={}).trials
+    assert (killed.epochs, killed.seconds) == (None, None)
+    assert failed.epochs == 6  # two epochs of three networks
+    assert failed.seconds is not None
+    assert (stopped.epochs, stopped.seconds) == (5, 1.5)
 
 
 @given(st.dictionaries(st.sampled_from(NOTES), json_values))

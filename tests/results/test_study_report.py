@@ -3,6 +3,7 @@
 import base64
 import math
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,20 @@ class TestText:
         shown = section(made(trials, settings={"pruner": "asha"}), tmp_path, "What pruning saved")
         assert "Pruning (pruner: asha) ended 1 trial early and saved **15 of 60 epochs (25 %)**" in shown
         assert "a further 3 epochs" in shown
+
+    def test_the_cost_leaves_out_what_killed_trials_took_for_nobody_knows_their_end(self, tmp_path: Path) -> None:
+        start = datetime(2026, 1, 1, 12)
+        killed = trial(0, {}, [], state=TrialState.FAIL, killed=True, epochs=None, seconds=None, curve={1: 0.5})
+        trials = [killed, trial(0, {}, [0.9], attempt=1)]
+        for one, hours in zip(trials, (50, 1), strict=True):
+            one.datetime_start, one.datetime_complete = start, start + timedelta(hours=hours)
+        shown = section(made(trials, settings={}), tmp_path, "Cost")
+        assert "| networks' epochs trained | 10 |" in shown
+        assert "| by the clock, while at least one trial trained | 60.0 min |" in shown
+        assert "| added up over trials (those of one stack share their time) | 2.5 s |" in shown
+        assert "| to | 2026-01-01 13:00 |" in shown
+        assert "| left out: killed, without a note of how long they trained | 1 trial |" in shown
+        assert "left out" not in section(made(trials[1:], settings={}), tmp_path, "Cost")
 
     def test_states_failures_and_retries_are_listed(self, tmp_path: Path) -> None:
         trials = [
