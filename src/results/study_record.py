@@ -64,6 +64,7 @@ class Trial:
     device: str
     parameters: int | None  # of one member
     max_epochs: int | None
+    max_networks: int | None  # that it was to train; None in older studies
     epochs: int | None  # trained, over all members; this and seconds: None of a KILLED one that does not say
     seconds: float | None
     validation_accuracy: float | None  # mean over the members, as the sweep counts it; None in older studies
@@ -374,6 +375,7 @@ def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
         device=_text(attrs.get("device")),
         parameters=_whole(attrs.get("parameters")),
         max_epochs=_whole(attrs.get("max_epochs")),
+        max_networks=_whole(attrs.get("max_networks")),
         epochs=_first_of(_whole(attrs.get("epochs")), None if killed else len(curve) * networks or None),
         # A killed trial's end is when the next process noticed, perhaps days later.
         seconds=_first_of(_number(attrs.get("seconds")), None if killed else _lasted(frozen)),

@@ -95,17 +95,17 @@ class Saved:
 def saved(study: Study) -> Saved | None:
     """What pruning and early stopping saved; None where no trial that ended so says how many epochs it was to train.
 
-    A trial's plan is `max_epochs` for as many members as any trial of the study has.
+    A trial's plan is `max_epochs` for `max_networks`; in older studies for as many as any trial of the study has.
     """
     ended = [trial for trial in study.places if trial.kind in ("COMPLETE", "PRUNED")]
-    counted = [(trial.kind, trial.max_epochs, trial.epochs) for trial in ended]
-    members = max((len(trial.members) for trial in ended), default=1) or 1
+    most = max((len(trial.members) for trial in ended), default=1) or 1
     left = {"COMPLETE": 0, "PRUNED": 0}
     planned = 0
-    for state, epochs, trained in counted:
-        if epochs is not None and trained is not None:
-            planned += epochs * members
-            left[state] += max(0, epochs * members - trained)
+    for trial in ended:
+        if trial.max_epochs is not None and trial.epochs is not None:
+            plan = trial.max_epochs * (trial.max_networks or most)
+            planned += plan
+            left[trial.kind] += max(0, plan - trial.epochs)
     return Saved(planned, left["PRUNED"], left["COMPLETE"]) if planned else None
 
 

@@ -22,7 +22,7 @@ class Outcome:
     validation_accuracy: float | None = None  # of each member's best epoch
     test_accuracy: float | None = None  # with those weights
     epochs: int = 0  # trained, by all members together
-    seconds: float = 0.0  # until the last member ended
+    seconds: float = 0.0  # until the last member ended; where they trained one by one, of all together
     reason: str = ""
     members: list[dict[str, Any]] = field(default_factory=list)
 
@@ -37,6 +37,7 @@ class Outcome:
             "folder": str(self.job.folder),
             "parameters": parameter_count(self.job.config.shapes()),
             "max_epochs": self.job.config.max_epochs,
+            "max_networks": self.job.config.members,
             "epochs": self.epochs,
             "seconds": self.seconds,
             "test_accuracy": self.test_accuracy,
@@ -46,8 +47,8 @@ class Outcome:
         }
 
 
-def outcome(job: Job, results: Sequence[Result], pruned: bool) -> Outcome:
-    """Of a trial whose members have all ended."""
+def outcome(job: Job, results: Sequence[Result], pruned: bool, one_by_one: bool = False) -> Outcome:
+    """Of a trial whose members have all ended; one_by_one: they trained one after another, not together."""
     statuses = {result.status for result in results}
     status = "KILLED" if "KILLED" in statuses else "PRUNED" if pruned else "FINISHED"
     if statuses == {"FAILED"}:
@@ -60,7 +61,7 @@ def outcome(job: Job, results: Sequence[Result], pruned: bool) -> Outcome:
         validation_accuracy=None if status == "FAILED" else fmean(one.validation_accuracy or 0.0 for one in results),
         test_accuracy=None if status == "FAILED" or len(tested) < len(results) else fmean(tested),
         epochs=sum(len(result.history) for result in results),
-        seconds=max(result.seconds for result in results),
+        seconds=(sum if one_by_one else max)(result.seconds for result in results),
         reason=DIVERGED if status == "FAILED" else "",
         members=[_member(result) for result in results],
     )

@@ -22,8 +22,8 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
-NOTES = ("place", "attempt", "worker", "killed", "label", "folder", "parameters", "max_epochs", "epochs", "seconds",
-         "test_accuracy", "validation_accuracy", "reason", "members", "seeds")  # fmt: skip
+NOTES = ("place", "attempt", "worker", "killed", "label", "folder", "parameters", "max_epochs", "max_networks",
+         "epochs", "seconds", "test_accuracy", "validation_accuracy", "reason", "members", "seeds")  # fmt: skip
 
 
 def test_a_trial_is_read_with_all_that_the_sweep_noted(tmp_path: Path) -> None:

@@ -91,6 +91,15 @@ def test_saved_epochs_by_hand() -> None:
     assert saved(made(trials, settings={})) == Saved(planned=4 * 2 * EPOCHS, pruned=14 + 16, stopped=3)
 
 
+def test_each_trial_has_a_plan_of_its_own_where_repeats_are_swept() -> None:
+    trials = [
+        trial(0, {}, [0.9], max_networks=1),
+        trial(1, {}, [0.9, 0.9, 0.9], max_networks=3),
+        trial(2, {}, [0.5], state=TrialState.PRUNED, epochs=4, max_networks=2),
+    ]
+    assert saved(made(trials, settings={})) == Saved(planned=6 * EPOCHS, pruned=16, stopped=0)
+
+
 def test_saved_epochs_need_a_plan() -> None:
     trials = [trial(0, {}, [0.9], max_epochs=None)]
     assert saved(made(trials, settings={})) is None

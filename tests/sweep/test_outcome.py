@@ -33,3 +33,14 @@ def test_where_all_networks_diverged_there_is_no_mean() -> None:
     found = outcome(JOB, [member(None), member(None)], pruned=False)
     assert (found.status, found.reason) == ("FAILED", DIVERGED)
     assert (found.validation_accuracy, found.test_accuracy) == (None, None)
+
+
+def test_seconds_are_added_up_where_the_networks_trained_one_after_another() -> None:
+    results = [member(0.9), member(0.8), member(0.7)]  # 0.5 s each
+    assert outcome(JOB, results, pruned=False).seconds == 0.5
+    assert outcome(JOB, results, pruned=False, one_by_one=True).seconds == 1.5
+
+
+def test_a_trial_notes_how_many_networks_it_was_to_train() -> None:
+    job = Job(config(repeats=3, ensemble=2), Path(), [])
+    assert outcome(job, [member(0.9)], pruned=True).attributes()["max_networks"] == 6
