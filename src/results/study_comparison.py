@@ -52,8 +52,9 @@ def _untested(study: Study, best: Trial, published: Trial, common: int) -> str:
     words += f"published setting, {quantity.number(published.value)}{quantity.unit}. "
     if best.value is not None and published.value is not None:
         words += f"The difference is {quantity.difference(best.value - published.value)}. "
-    words += f"They have {common} seed{'' if common == 1 else 's'} in common and a paired test needs two at least, "
-    return f"{words}so whether that is more than luck is unknown. A sweep with `repeats=3` would tell more."
+    words += f"They have {common} seed{'' if common == 1 else 's'} in common and a paired test needs two at least, so "
+    words += "whether their accuracies differ by more than luck is unknown. "
+    return f"{words}A sweep with `repeats=3` would tell more."
 
 
 def _by_seed(trial: Trial, name: str) -> dict[int, float | None]:
@@ -79,9 +80,13 @@ def _verdict(study: Study, tests: dict[str, Paired]) -> str:
     assert study.best is not None
     assert study.published is not None
     words = "Paired t-test over the seeds that both trials were trained with; ± is half the 95 % interval of the "
-    words += "difference. The validation row favours the best trial, which was chosen by it out of "
-    words += f"{len(study.ranked)}; the test row did not choose and is the one to read, though the same networks "
-    words += "are behind both. "
+    words += "difference. "
+    if study.objectives[0] == "validation_accuracy":
+        words += "The validation row favours the best trial, which was chosen by it out of "
+        words += f"{len(study.ranked)}; the test row did not choose and is the one to read, though the same networks "
+        words += "are behind both. "
+    else:
+        words += "The test row is the one to read: by validation each network's epoch was chosen. "
     test = tests["test_accuracy"]
     found = test.difference
     if found.mean is None or found.half is None or test.p is None:

@@ -103,18 +103,19 @@ def _progress(study: Study) -> str:
 def _caution(study: Study) -> list[Block]:
     """Why the best one's figure is too good, by about how much, and how one would know."""
     trials, quantity = len(study.ranked), quantities(study)[0]
-    if study.best is None or trials < 2:
+    lucky = study.by_hand or quantity.name == "validation_accuracy"
+    if study.best is None or trials < 2 or not lucky:
         return []
     subject = "The front" if len(study.maximised) > 1 else "The best"
     words = f"**{subject} of {trials} looks better than it is**, for it was chosen by the very figure that is shown. "
     if study.by_hand:
         return [Paragraph(f"{words}How much so depends on how far a value changes when it is measured again.", True)]
-    surplus = luck(study) if quantity.name == "validation_accuracy" else None
+    surplus = luck(study)
     if surplus is not None:
         words += f"Were all {trials} equally good, the best of them would still stand out by about "
         words += f"{quantity.difference(surplus).lstrip('+')}, by the luck of its seeds (estimated from the spread "
         words += "between networks of one trial). "
-    elif quantity.name == "validation_accuracy":
+    else:
         words += "With one network a trial, nothing here tells a good setting from a lucky seed. "
     again = study.command("rerun", f"trial={study.best.place}", *study.fresh_seeds())
     words += f"To know, train it with fresh seeds, `{again}`, and quote that run's mean and interval."

@@ -108,6 +108,17 @@ class TestText:
         assert "would still stand out by about 0.10 points" in shown  # Φ⁻¹(3.625 / 4.25) · 0.001
         assert "python -m src.rerun study=activation trial=0 repeats=5 seed=100`" in shown
 
+    def test_what_was_not_chosen_by_its_accuracy_is_not_said_to_look_too_good(self, tmp_path: Path) -> None:
+        trials = [
+            trial(0, {}, [0.94, 0.95], values=[2000.0]),
+            trial(1, {}, [0.96, 0.98], values=[1000.0]),
+        ]
+        objectives = {"objectives": ["parameters"], "first": [{}]}
+        shown = text(made(trials, maximised=[False], settings=objectives), tmp_path)
+        assert "looks better than it is" not in shown
+        assert "chosen by it" not in shown
+        assert "The test row is the one to read" in shown
+
     def test_without_repeats_luck_is_said_to_be_unknown(self, tmp_path: Path) -> None:
         shown = text(made([trial(0, {}, [0.9]), trial(1, {}, [0.8])], settings={}), tmp_path)
         assert "(n = 1, so no interval)" in shown
