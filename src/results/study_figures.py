@@ -298,7 +298,7 @@ def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequen
     looks: tuple[dict[str, Any], ...] = (
         {"marker": "o", "color": BLUE, "alpha": 0.75, "markersize": 6, "label": "complete"},
         {"marker": "x", "color": GREY, "alpha": 0.6, "markersize": 5, "label": "pruned, where it stood"},
-        {"marker": "+", "color": VERMILLION, "alpha": 0.6, "markersize": 6, "label": "diverged"},
+        {"marker": "x", "color": VERMILLION, "alpha": 0.9, "markersize": 7, "label": "diverged"},
     )
     for trials, look in zip(groups, looks, strict=True):
         if trials:
