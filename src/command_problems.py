@@ -1,5 +1,6 @@
 """What is wrong with a command line: all of it in one go, before anything heavy is loaded."""
 
+import re
 from argparse import ArgumentError
 from difflib import get_close_matches
 from itertools import zip_longest
@@ -11,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
 from src.command_line import ADDED, composed, groups_of_options, hydra_composed
 from src.error import UserError
@@ -63,6 +65,8 @@ def _no_option(word: str, following: str, options: list[str]) -> str:
         return f"{word}: no such option; {f'did you mean {near[0]}?' if near else OPTIONS}"
     if not equals:
         value = "VALUE" if not following or following.startswith("-") or "=" in following else following
+    if key not in (*all_keys(), *groups_of_options()) and not key.startswith("hydra"):
+        return f"{word}: keys are written without dashes, and {_unknown(key)}"
     plus = "+" if key in ADDED else ""
     return f"{word}: keys are written without dashes: {quote(f'{plus}{key}={value}')}"
 
@@ -76,7 +80,7 @@ def sweeps_nothing(arguments: list[str]) -> bool:
         if any(one.is_sweep_override() for one in OverridesParser.create().parse_overrides(parsed.overrides)):
             return False
         sweeper = hydra_composed(parsed.overrides).sweeper
-    except (HydraException, OmegaConfBaseException):
+    except (HydraException, OmegaConfBaseException, YAMLError):
         return False
     return str(sweeper._target_).endswith(".GridSweeper") and not sweeper.params
 
@@ -86,6 +90,8 @@ def explain(arguments: list[str], error: Exception) -> str:
     from src.config import ConfigError, parse
 
     parsed = get_args_parser().parse_args(arguments)
+    if parsed.config_path or parsed.config_name or parsed.config_dir:  # with files that only Hydra looks for
+        return _unreadable([], error)
     problems, overrides, sound = list[str](), list[Override](), dict[str, str]()
     for argument in parsed.overrides:
         try:
@@ -108,12 +114,51 @@ def explain(arguments: list[str], error: Exception) -> str:
         parse(composed(list(sound.values())), problems)
     except ConfigError as found:
         return str(found)
-    except (HydraException, OmegaConfBaseException) as again:
+    except (HydraException, OmegaConfBaseException, YAMLError) as again:
         error = again
-    message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    return "\n".join(
-        ["The command cannot be read, nothing was started:", *(f"  {line}" for line in [*problems, message])]
-    )
+    return _unreadable(problems, error)
+
+
+def _unreadable(problems: list[str], error: Exception) -> str:
+    lines = [*problems, _in_a_file(error) or " ".join(str(error).split())]
+    return "\n".join(["The command cannot be read, nothing was started:", *(f"  {line}" for line in lines)])
+
+
+def _in_a_file(error: Exception) -> str | None:
+    """What is wrong with a file, where `error` tells."""
+    from src.config import unknown_key
+
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
+        return f"{place}: {', '.join(filter(None, [error.context, error.problem]))}"
+    words = str(error)
+    file = re.match(r"In '((?:sweeps|exp)/[^']+)'", words)
+    if file and re.search(rf"Could not override '\S+@{file[1].partition('/')[0]}\.", words):
+        return f"{file[1]}.yaml: its first line must be # @package _global_"
+    key = re.search(r"full_key: (hydra\.(?:sweeper|launcher)\.\S+)", words)
+    if not file or not key:
+        return None
+    if "GridSweeperConfig" in words:
+        return f"{file[1]}.yaml: {key[1]}: a study has this key; write - override /hydra/sweeper: optuna in defaults"
+    return f"{file[1]}.yaml: {unknown_key(key[1], list(_study_keys().values()))}"
+
+
+def _study_keys() -> dict[str, str]:
+    """The last names of the keys that a study has besides a run's, with the whole keys."""
+    from src.sweep.settings import StudySettings
+
+    names = {name: f"hydra.sweeper.{name}" for name in StudySettings.model_fields}
+    return {**names, "max_members": "hydra.launcher.max_members"}
+
+
+def _unknown(key: str) -> str:
+    from src.config import all_keys, unknown_key
+
+    name, dot, rest = key.partition(".")
+    if name in _study_keys():
+        return f"{key}: no such key; did you mean {_study_keys()[name]}{dot}{rest}?"
+    return unknown_key(key, [*all_keys(), *groups_of_options()])
 
 
 def _problem(one: Override, keys: list[str], multirun: bool, error: str) -> str | None:
@@ -126,6 +171,10 @@ def _problem(one: Override, keys: list[str], multirun: bool, error: str) -> str 
         if one.is_interval_sweep():
             return f"{one.input_line}: an interval is for a study: python -m src.train -m hydra/sweeper=optuna …"
         return f"{one.input_line}: several values are a grid: python -m src.train -m …"
+    if one.is_add() and ((key in groups and key not in ADDED) or f"already at '{key}'" in error):
+        return f"{one.input_line}: {key} is there already; write {key}={value}, without +"
+    if one.is_delete() and f"override {one.input_line}" in error:
+        return f"{one.input_line}: a key that cannot be left out; write {key}=null"
     if key.startswith("hydra.launcher.") and "hydra/launcher" not in keys:
         known = ["hydra.launcher.max_members"]
         return None if key in known else unknown_key(key, known)
@@ -144,7 +193,7 @@ def _problem(one: Override, keys: list[str], multirun: bool, error: str) -> str 
         return None
     if any(known == key or known.startswith(f"{key}.") for known in all_keys()):
         return None
-    return unknown_key(key, [*all_keys(), *groups])
+    return _unknown(key)
 
 
 def _sweeper_problem(key: str, value: str, keys: list[str], error: str) -> str | None:

@@ -332,6 +332,8 @@ def _explain(item: Any) -> str:
         path.append(item["loc"][-1])
     key = ".".join(str(part) for part in path)
     if item["type"] == "extra_forbidden":
+        if key in ("exp", "sweeps"):
+            return f"{key}: the first line of its file must be # @package _global_"
         return _extra_layer_key(key, item["loc"]) if "layers" in path else unknown_key(key, all_keys())
     rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
     rule = _OWN_RULES.get(key, rule)

@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from src import command_line, command_problems
 from src.error import TrialFailed, UserError
@@ -53,7 +54,7 @@ def main() -> None:
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("Stopped.", INTERRUPTED)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         _stop(command_problems.explain(sys.argv[1:], error))
     except OSError as error:
         _stop(f"A file or folder could not be used: {error}. Nothing more was started.")

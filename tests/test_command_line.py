@@ -54,6 +54,8 @@ def test_a_grid_may_be_asked_for_between_its_keys(tmp_path, monkeypatch, capsys)
         (["--exp=shallow"], ["--exp=shallow: keys are written without dashes: +exp=shallow"]),
         (["--exp", "shallow"], ["--exp: keys are written without dashes: +exp=shallow"]),
         (["--exp", "--seed", "3"], ["dashes: +exp=VALUE", "--seed: keys are written without dashes: seed=3"]),
+        (["--epochs=3"], ["without dashes, and epochs: no such key; did you mean max_epochs?"]),
+        (["--n_trials=3"], ["did you mean hydra.sweeper.n_trials?"]),
         (["+exp=conv", "--model.layers=[{fc: 9}]"], ["without dashes: 'model.layers=[{fc: 9}]'"]),
         (["--hydra.sweeper.n_trials=3"], ["without dashes: hydra.sweeper.n_trials=3"]),
         (["--hlep"], ["--hlep: no such option; did you mean --help?"]),
@@ -137,6 +139,12 @@ GRID = ": several values are a grid: python -m src.train -m …"
         ),
         (["+sweeps=quick", "hydra.sweeper.params.model.activation=choice(tanh)", "optim.etta=1"], ["1 problem"]),
         (["-m", "seed=1,2", "hydra.sweeper.max_batch_size=2", "optim.etta=1"], ["1 problem", "optim.etta"]),
+        (["+sweeps=quick", "n_trials=5"], ["n_trials: no such key; did you mean hydra.sweeper.n_trials?"]),
+        (["+sweeps=quick", "max_members=5"], ["did you mean hydra.launcher.max_members?"]),
+        (["pruner_options.min_resource=5"], ["did you mean hydra.sweeper.pruner_options.min_resource?"]),
+        (["+data=mnist", "+optim.eta=3"], ["write data=mnist, without +"]),
+        (["+optim.eta=3"], ["1 problem", "write optim.eta=3, without +"]),
+        (["+sweeps=quick", "~hydra.sweeper.first"], ["~hydra.sweeper.first: a key that cannot be left out; write"]),
     ],
 )
 def test_what_hydra_refuses_is_explained(arguments, words, tmp_path, monkeypatch, capsys):
@@ -144,6 +152,39 @@ def test_what_hydra_refuses_is_explained(arguments, words, tmp_path, monkeypatch
     for word in words:
         assert word in error
     assert "append to your config" not in error
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("name: [x", "sweeps/mine.yaml, line 1, column 9: while parsing a flow sequence, expected ',' or ']'"),
+        (
+            "name: x\nname: y",
+            "sweeps/mine.yaml, line 2, column 1: while constructing a mapping, found duplicate key name",
+        ),
+        ("name: x", "sweeps: the first line of its file must be # @package _global_"),
+        ("", "sweeps: the first line of its file must be # @package _global_"),
+        ("defaults: [override /data: digits]", "sweeps/mine.yaml: its first line must be # @package _global_"),
+        (
+            "# @package _global_\ndefaults: [override /hydra/sweeper: optuna]\nhydra: {sweeper: {puner: asha}}",
+            "sweeps/mine.yaml: hydra.sweeper.puner: no such key; did you mean hydra.sweeper.pruner",
+        ),
+        (
+            "# @package _global_\nhydra: {launcher: {max_member: 3}}",
+            "sweeps/mine.yaml: hydra.launcher.max_member: no such key; did you mean hydra.launcher.max_members?",
+        ),
+        (
+            "# @package _global_\nhydra: {sweeper: {n_trials: 3}}",
+            "sweeps/mine.yaml: hydra.sweeper.n_trials: a study has this key; write - override /hydra/sweeper: optuna",
+        ),
+    ],
+)
+def test_a_mistake_in_a_file_is_found_there(content, words, tmp_path, monkeypatch, capsys):
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(content)
+    error = refusal(monkeypatch, capsys, tmp_path, "--config-dir", str(tmp_path), "+sweeps=mine")
+    assert words in error
+    assert len(error.splitlines()) == 2
 
 
 def test_a_message_of_hydras_own_stays_where_nothing_better_is_known(tmp_path, monkeypatch, capsys):
