@@ -1,7 +1,8 @@
 """All studies of a store and how far they are: python -m src.studies [storage=URL]
 
 A study is `running` while a process works on it, `done` once its budget is used up, and otherwise `stopped`: the
-command that started it goes on with it. Exit status: 0 done; 2 there is no such store.
+command that started it goes on with it, after failures with a larger hydra.sweeper.max_failures.
+Exit status: 0 done; 2 there is no such store.
 """
 
 import sys
@@ -104,7 +105,7 @@ def _trials(study: "Study") -> str:
 def _state_word(trial: "Trial") -> str:
     if trial.state in OPEN and not (trial.state == "RUNNING" and _lives(trial)):
         return "interrupted"
-    return WORDS.get(trial.state, trial.state.lower())
+    return WORDS.get(trial.kind, trial.kind.lower())
 
 
 def _best(study: "Study") -> str:
@@ -123,9 +124,9 @@ def _changed(study: "Study") -> str:
 
 
 def next_command(study: "Study") -> str:
-    """What one would type now: go on with a stopped study, look at another one."""
+    """What one would type now: go on with a stopped study; look at one that is done, or whose trials fail."""
     typed = study.attributes.get("command")
-    if state(study).startswith("stopped"):
+    if state(study).startswith("stopped,"):
         return (
             typed if isinstance(typed, str) else f"the command that started {study.name}, again: it goes on from there"
         )

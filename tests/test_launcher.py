@@ -9,10 +9,12 @@ from hydra.core.utils import JobStatus
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 from omegaconf import OmegaConf
 
+from benchmarks.kills import client, tracked
 from src.config import parse
 from src.results.record import Record
-from src.sweep import screen
+from src.sweep import screen, stacks
 from src.train import train
+from tests.results.test_tracking import empty_store
 from tests.sweeping import (
     broken_seed,
     curves,
@@ -162,6 +164,24 @@ def test_a_trial_that_raises_takes_no_other_with_it(breaks, tmp_path, monkeypatc
     assert "seed 3 is broken" in (left[2] / "traceback.txt").read_text()
     for number in (0, 1, 3):
         assert curves(members(left[number])[0]) == curves(whole[number])
+
+
+def test_a_broken_stack_that_cannot_begin_again_leaves_no_run_open(tmp_path, tmp_path_factory, monkeypatch, capsys):
+    empty_store(tmp_path / "mlruns", tmp_path_factory)
+    breaks_while_it_trains(monkeypatch)
+    begun, prepare = [], stacks.prepare
+
+    def only_once(*arguments):
+        if begun:
+            raise RuntimeError("no second time")
+        begun.append(True)
+        return prepare(*arguments)
+
+    monkeypatch.setattr(stacks, "prepare", only_once)
+    assert grid(monkeypatch, tmp_path, "seed=3,4", "tracking=mlflow") == 1
+    assert "no second time" in capsys.readouterr().err
+    runs = [run for run in tracked(client(tmp_path)) if run.data.tags.get("kind") == "trial"]
+    assert [run.info.status for run in runs] == ["FAILED"] * 2
 
 
 def interrupt(monkeypatch, times):

@@ -49,6 +49,8 @@ def test_a_reached_target_ends_a_study() -> None:
 
 def test_too_many_failures_are_named() -> None:
     assert state([failed(0), failed(1)], n_trials=5, max_failures=2) == "stopped after 2 failures, 3 left"
+    study = made([failed(0), failed(1)], settings={"n_trials": 5, "max_failures": 2})
+    assert studies.next_command(study) == study.command("report")
 
 
 def test_a_study_runs_while_a_living_process_works_on_it() -> None:

@@ -241,13 +241,50 @@ def test_max_failures_stops_a_study(tmp_path, monkeypatch, capsys):
     assert "2 trials failed (hydra.sweeper.max_failures=2)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "wrong", ["batch_size=10,5000,20", "trainer.threads=4096", "trainer.accelerator=mps trainer.engine=torch"]
+)
+def test_what_this_machine_or_the_images_cannot_serve_is_refused_before_a_place_is_lost(
+    wrong, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert study(monkeypatch, tmp_path, "seed=0,1", *wrong.split()) == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert error.startswith(("batch_size = 5000: more than the 200", "trainer.threads = 4096", "trainer.accelerator"))
+    assert not (tmp_path / "mlruns/studies.db").exists()
+    assert not list(tmp_path.rglob("*-multirun"))
+
+
+def large(trial, params):
+    """A search space of a user's own that asks for too much where the first choice is 1."""
+    return {"batch_size": 5000 if params["seed"] == 1 else 10}
+
+
 def test_a_configuration_that_cannot_run_fails_alone(tmp_path, monkeypatch, capsys):
-    assert study(monkeypatch, tmp_path, "hydra.sweeper.sampler=grid", "batch_size=10,5000,20") == 1
-    states = {trial.params["batch_size"]: status(trial) for trial in stored(tmp_path, "small")}
-    assert states == {10: "FINISHED", 20: "FINISHED", 5000: "FAILED"}
+    hook = f"hydra.sweeper.custom_search_space={__name__}.large"
+    first = ["hydra.sweeper.first=[{seed: 0}, {seed: 1}, {seed: 2}]", "hydra.sweeper.n_trials=3"]
+    assert study(monkeypatch, tmp_path, hook, "seed=0,1,2", *first) == 1
+    states = {trial.params["seed"]: status(trial) for trial in stored(tmp_path, "small")}
+    assert states == {0: "FINISHED", 1: "FAILED", 2: "FINISHED"}
     error = capsys.readouterr().err
     assert one_paragraph(error)
     assert "batch_size = 5000: more than the 200 training images" in error
+
+
+def misspelt(trial, params):
+    return {"model.hiden": [1]}
+
+
+def test_a_search_space_of_ones_own_is_tried_before_the_study_is_made(tmp_path, monkeypatch, capsys):
+    assert study(monkeypatch, tmp_path, f"hydra.sweeper.custom_search_space={__name__}.misspelt", "seed=0,1") == 2
+    assert "model.hiden: no such key; did you mean model.hidden" in capsys.readouterr().err
+    assert not (tmp_path / "mlruns/studies.db").exists()
+
+
+def test_what_is_wrong_in_every_trial_is_not_laid_to_the_search_space(tmp_path, monkeypatch, capsys):
+    assert study(monkeypatch, tmp_path, "optim.eta=-1", "seed=0,1") == 2
+    assert capsys.readouterr().err.startswith("1 problem in the configuration, nothing was started:\n  optim.eta = -1")
 
 
 def unlucky(trial, params):
@@ -374,6 +411,19 @@ def test_wilcoxon_trains_repeats_one_after_another_and_spares_the_rest_of_a_bad_
         (run,) = (one for one in own if one.data.tags["kind"] == "trial")
         assert run.data.tags["status"] == status(trial)
         assert all(one.info.status == "FINISHED" for one in own)
+
+
+def test_wilcoxon_is_refused_where_it_could_never_prune(tmp_path, monkeypatch, capsys):
+    assert study(monkeypatch, tmp_path, "hydra.sweeper.pruner=wilcoxon", "seed=0,9", "repeats=4") == 2
+    error = capsys.readouterr().err
+    assert one_paragraph(error)
+    assert "4 networks a trial are too few" in error
+    assert "repeats=5 or more" in error
+    never = "hydra.sweeper.pruner_options={p_threshold: 0}"
+    assert study(monkeypatch, tmp_path, "hydra.sweeper.pruner=wilcoxon", "seed=0,9", never, "repeats=9") == 2
+    assert "accepted: a larger hydra.sweeper.pruner_options.p_threshold" in capsys.readouterr().err
+    plain = ["hydra.sweeper.n_trials=1", "seed=0,9", "repeats=5"]
+    assert study(monkeypatch, tmp_path, "hydra.sweeper.pruner=wilcoxon", *plain) == 0
 
 
 def test_several_objectives_end_in_trials_with_several_values(tmp_path, monkeypatch):
@@ -548,7 +598,9 @@ def test_a_spent_budget_stops_trials_that_wait_too(tmp_path, monkeypatch, capsys
     assert states == ["FAILED"] * 2 + ["KILLED"] * 4
     capsys.readouterr()
     assert study(monkeypatch, tmp_path, *arguments) == 1  # a script must not take that for success
-    assert "hydra.sweeper.max_failures=2" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "hydra.sweeper.max_failures=2" in error
+    assert "python -m src.report study=small" in error
 
 
 def test_a_store_that_fails_costs_no_trial_and_says_so(tmp_path, monkeypatch, capsys):

@@ -60,4 +60,5 @@ class OptunaSweeper(Sweeper):
         sweep = settings.parse(raw, arguments)
         if hasattr(self.starts, "study"):
             return self.starts.study(sweep)
-        return study_in_batches(self.starts, Composer(*self.multirun), sweep)
+        with Composer(*self.multirun) as composer:
+            return study_in_batches(self.starts, composer, sweep)

@@ -37,15 +37,15 @@ class StackedLauncher(Launcher):
         from src.sweep.job import Returned
         from src.sweep.launch import Composer, launch_each, launch_grid
 
-        composer = Composer(self.hydra_context, self.config, self.task_function)
-        if composer.makes_jobs:
-            returned = launch_grid(composer, job_overrides, initial_job_idx, self.max_members)
-            return [Returned(**vars(one)) for one in returned]
-        return launch_each(composer, job_overrides, initial_job_idx)
+        with Composer(self.hydra_context, self.config, self.task_function) as composer:
+            if composer.makes_jobs:
+                returned = launch_grid(composer, job_overrides, initial_job_idx, self.max_members)
+                return [Returned(**vars(one)) for one in returned]
+            return launch_each(composer, job_overrides, initial_job_idx)
 
     def study(self, sweep: Any) -> None:
         """What the Optuna sweeper asks instead of `launch`: trains a study, whose trials come while others train."""
         from src.sweep.launch import Composer, launch_study
 
-        composer = Composer(self.hydra_context, self.config, self.task_function)
-        launch_study(composer, sweep, self.max_members)
+        with Composer(self.hydra_context, self.config, self.task_function) as composer:
+            launch_study(composer, sweep, self.max_members)

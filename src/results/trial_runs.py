@@ -31,6 +31,7 @@ from src.results.writer import UID_TAG
 
 STUDY_TAG = "study.uid"
 REASON_LENGTH = 500
+NOTHING_RIGHT = {"best/validation_accuracy": 0.0, "test/accuracy": 0.0, "test/error": 1.0}
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class TrialRuns:
             "status": "RUNNING",
         }
         self._not_finite: set[str] = set()  # members that have had such a value
+        self._curves: dict[str, dict[int, Row]] = {}  # of the members that have begun, by epoch
+        self._shown = 0  # epochs of the trial's own curve
         self._ended = False
 
     @property
@@ -123,20 +126,30 @@ class TrialRuns:
         return {**flatten(content), **logs, "dataset": self._trial.dataset, "trial": str(self._trial.place)}
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
-        """Records one epoch of the members, and their means for the trial."""
+        """Records one epoch of the members, and their means for the trial once all of them have begun."""
         known = [(uid, row) for uid, row in zip(self._members, rows, strict=True) if row is not None]
         if not known:
             return
         epoch = int(known[0][1]["epoch"])
         for uid, row in known:
             values, lost = curve_values(row)
+            self._curves.setdefault(uid, {})[epoch] = values
             tags = {}
             if lost and uid not in self._not_finite:
                 self._not_finite.add(uid)
                 tags["not_finite"] = f"{', '.join(lost)} from epoch {epoch}"
             self._journal.batch(uid, metrics=values, step=epoch, tags=tags)
-        if len(self._members) > 1:
-            self._journal.batch(self._uid, metrics=_means([curve_values(row)[0] for _, row in known]), step=epoch)
+        if len(self._curves) == len(self._members):
+            self._show_means(epoch)
+
+    def _show_means(self, last: int) -> None:
+        """The trial's own curve up to an epoch; a member that has stopped counts with its last one."""
+        if len(self._members) == 1:  # the trial's run is its member's
+            return
+        for epoch in range(self._shown + 1, last + 1):
+            rows = [curve.get(epoch, curve[max(curve)]) for curve in self._curves.values()]
+            self._journal.batch(self._uid, metrics=_means(rows), step=epoch)
+        self._shown = max(self._shown, last)
 
     def finish(
         self, results: Sequence[Result], summary: Row | None, artifacts: Iterable[Path], status: Status | None
@@ -144,6 +157,7 @@ class TrialRuns:
         """Records results, artifacts and the end of every run; a member that never began has no result."""
         if self._ended:
             return
+        self._show_means(max((epoch for curve in self._curves.values() for epoch in curve), default=0))
         members = dict(zip(self._trial.seeds, self._members, strict=True))
         statuses = dict.fromkeys(self._members, status or "KILLED")
         for result in results:
@@ -235,9 +249,11 @@ def _means(rows: Sequence[Row], at_least: int = 1) -> Row:
 
 
 def _mean_values(results: Sequence[Result]) -> Row:
-    """Of values that all members have their mean; a member that diverged counts as 0 in the validation accuracy."""
-    values = _means([last_values(result) for result in results], len(results))
-    known = [result.validation_accuracy for result in results]
-    if any(value is not None for value in known):
-        values["best/validation_accuracy"] = fmean(value or 0.0 for value in known)
-    return values
+    """Of values that all members have their mean; one that diverged counts as 0 in both accuracies, unless all did."""
+    values = [last_values(result) for result in results]
+    if any(result.status != "FAILED" for result in results):
+        values = [
+            own | NOTHING_RIGHT if result.status == "FAILED" else own
+            for own, result in zip(values, results, strict=True)
+        ]
+    return _means(values, len(results))

@@ -22,11 +22,12 @@ from src.config import ConfigError, RunConfig, all_keys, parse
 from src.error import TrialFailed
 from src.result import Result, dotted
 from src.sweep.job import Job, Returned
+from src.sweep.options import WilcoxonOptions
 from src.words import number_of
 
 if TYPE_CHECKING:
     from src.sweep.outcome import Outcome
-    from src.sweep.settings import Sweep
+    from src.sweep.settings import StudySettings, Sweep
 
 # Members that a study's stack holds at once: enough to fill the device, few enough that a sampler learns meanwhile.
 MEMBERS_A_CORE = 4
@@ -43,7 +44,10 @@ _FREE = ("trainer", "tracking", "figures", "name", "published")
 
 
 class Composer:
-    """Hydra's own way to a job: configuration, output folder, `.hydra` files, callbacks."""
+    """Hydra's own way to a job: configuration, output folder, `.hydra` files, callbacks.
+
+    To be entered; an empty folder is gone at the end.
+    """
 
     def __init__(self, hydra_context: HydraContext, config: DictConfig, task_function: TaskFunction) -> None:
         self.hydra_context, self.config, self.task_function = hydra_context, config, task_function
@@ -53,9 +57,11 @@ class Composer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._kept: tuple[tuple[str, ...], DictConfig] | None = None
 
-    def leave_nothing(self) -> None:
-        """Takes the empty folder away again."""
-        with suppress(OSError):
+    def __enter__(self) -> "Composer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # it is not empty
             self.folder.rmdir()
 
     @property
@@ -138,7 +144,6 @@ def launch_grid(
 
     if any(config.plan for config in configs):
         show_plan(configs, max_members)
-        composer.leave_nothing()
         return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
     labels = [" ".join(one.lstrip("+~") for one in filter_overrides(own)) for own in differing]
     jobs = [
@@ -152,7 +157,9 @@ def launch_grid(
 def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     """An Optuna study, whose trials train as stacks. Raises ConfigError where a sample of its space could not run."""
     max_members = checked_limit(max_members)
-    base = check(composer, sweep)
+    ends = check(composer, sweep)
+    base = ends[0]
+    _check_wilcoxon(sweep.settings, ends)
 
     from src import terminal
     from src.data.load import load
@@ -160,8 +167,12 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     from src.sweep.points import total
     from src.sweep.study import open_study
     from src.sweep.trials import train_study
+    from src.training import fit
 
     dataset = load(base.data)
+    for config in ends:
+        if config.data == base.data:
+            fit.check(config, dataset)
     limit = max_members or default_limit(base)
 
     def job(overrides: list[str], place: int, label: str) -> Job:
@@ -170,7 +181,6 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     if base.plan:
         samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in sample_overrides(sweep)]
         show_plan(samples, limit, of=total(sweep.settings, sweep.space))
-        composer.leave_nothing()
         return
     shared = identity(composer, base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
@@ -191,7 +201,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
         raise ConfigError(
             "hydra/launcher: only the stacked launcher prunes; accepted with this one: hydra.sweeper.pruner=none"
         )
-    base = check(composer, sweep)
+    base = check(composer, sweep)[0]
     if base.plan:
         raise ConfigError("plan = true: only the stacked launcher makes plans; leave hydra/launcher out")
 
@@ -237,23 +247,45 @@ def _left_by(returned: JobReturn, place: int) -> "Outcome":
     return outcome(Job(parse(results[0].config), folder, [], place), results, pruned=False)
 
 
-def check(composer: Composer, sweep: "Sweep") -> RunConfig:
-    """Composes a sample at every end of the space; the first one. Raises ConfigError with all that cannot run."""
+def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:
+    """Composes a sample at every end of the space. Raises ConfigError with all that cannot run."""
+    if sweep.space.hook is not None:
+        sample_overrides(sweep, 1)  # raises what is wrong with the hook
     ends = sweep.space.ends() or [{}]  # of a custom search space nothing is known
     samples = [composer.composed(sweep.fixed, sweep.space.overrides(sample)) for sample in ends]
-    return all_checked(composer, samples, "study's space")[0]
+    return all_checked(composer, samples, "study's space")
+
+
+def _check_wilcoxon(settings: "StudySettings", configs: Sequence[RunConfig]) -> None:
+    """Raises ConfigError where the pruner could never prune: the p of n pairs of networks is at least 2^-n."""
+    if settings.pruner != "wilcoxon":
+        return
+    options = WilcoxonOptions.model_validate(settings.pruner_options)
+    fewest = max(2, options.n_startup_steps)
+    enough = [1 + n for n in range(fewest, fewest + 60) if 0.5**n < options.p_threshold]  # the last one spares nothing
+    members = max(config.members for config in configs)
+    if not enough or members < enough[0]:
+        least = f"repeats={enough[0]} or more, or " if enough else ""
+        raise ConfigError(
+            f"hydra.sweeper.pruner = 'wilcoxon': {number_of(members, 'network')} a trial are too few for a test at "
+            f"p_threshold={options.p_threshold:g} to end it early; accepted: {least}a larger "
+            "hydra.sweeper.pruner_options.p_threshold"
+        )
 
 
 def all_checked(composer: Composer, composed: Sequence[DictConfig], what: str) -> list[RunConfig]:
     """All of them, checked. Raises one ConfigError with the problems of all that cannot run."""
-    configs, problems = list[RunConfig](), list[str]()
+    configs, problems, refusals = list[RunConfig](), list[str](), list[str]()
     for config in composed:
         try:
             configs.append(composer.checked(config))
             if configs[-1].from_study:
                 problems.append("from_study: votes once, and trains nothing to sweep over; leave -m out")
         except ConfigError as error:
-            problems += [line.strip() for line in str(error).splitlines()[1:]]
+            refusals.append(str(error))
+            problems += [line.strip() for line in refusals[-1].splitlines()[1:]]
+    if len(refusals) == len(composed) > 1 and len(set(refusals)) == 1:  # it lies in what they share
+        raise ConfigError(refusals[0])
     if problems:
         hint = "; in a search space: int(interval(LOW, HIGH))" if what.startswith("study") else ""
         problems = [f"{one}{hint if 'must be a whole number' in one else ''}" for one in problems]
@@ -262,13 +294,13 @@ def all_checked(composer: Composer, composed: Sequence[DictConfig], what: str) -
     return configs
 
 
-def sample_overrides(sweep: "Sweep") -> list[list[str]]:
-    """At most PLANNED_SAMPLES samples of the space, without a study; of a grid different points of it."""
+def sample_overrides(sweep: "Sweep", most: int = PLANNED_SAMPLES) -> list[list[str]]:
+    """At most so many samples of the space, without a study; of a grid different points of it."""
     import optuna
 
     from src.sweep.points import Points
 
-    count, space, seed = min(sweep.settings.n_trials, PLANNED_SAMPLES), sweep.space, sweep.settings.seed
+    count, space, seed = min(sweep.settings.n_trials, most), sweep.space, sweep.settings.seed
     if sweep.settings.sampler == "grid":
         points = Points(sweep.settings, space).all
         chosen = random.Random(seed).sample(points, min(count, len(points)))

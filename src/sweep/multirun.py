@@ -76,6 +76,8 @@ class Multirun:
         """Hydra's JobReturn raises the error for whoever reads its value."""
         if record:
             record.abort(status, reason)
+        elif job in self._trackers:  # its stack broke, and it could not begin again
+            self._trackers[job].abort(status, reason)
         write_text(job.folder / "traceback.txt", reason)
         own = error if isinstance(error, UserError) else TrialFailed(_sentence(job, error))
         job.returned.status, job.returned.return_value = JobStatus.FAILED, own

@@ -180,7 +180,11 @@ def _option_problems(content: dict[str, Any], kind: str, known: dict[str, type[S
     try:
         schema.model_validate(options)
     except ValidationError as error:
-        return [explain(item, schema, f"hydra.sweeper.{kind}_options") for item in error.errors()]
+        key = f"hydra.sweeper.{kind}_options"
+        hint = f"; {key}=null leaves out what a sweep's file sets for another {kind}"
+        return [
+            explain(item, schema, key) + (hint if item["type"] == "extra_forbidden" else "") for item in error.errors()
+        ]
     return []
 
 

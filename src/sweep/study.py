@@ -121,7 +121,7 @@ class Study:
         self._worker = Worker()
         self._first = space.first(settings.first)
         self._points = Points(settings, space) if settings.sampler == "grid" else None
-        self._maximized = settings.directions[0] == "maximize"
+        self._signs = [1 if direction == "maximize" else -1 for direction in settings.directions]
         self._opened = time.monotonic()
         self._mine: dict[int, optuna.Trial] = {}  # running here, by number
         self._steps: dict[int, set[int]] = {}  # that these have reported
@@ -205,17 +205,16 @@ class Study:
         is the one objective, and nothing is pruned elsewhere. True as well where another process has taken the place
         over.
         """
+        if time.monotonic() - self._looked > REFRESH_SECONDS:
+            self._catch_up()
         if self._is_taken(ask):
             return True
         steps = self._steps.setdefault(ask.number, set())
         if step in steps:
             return False
-        judged = self.settings.objectives == ["validation_accuracy"]
-        if judged and time.monotonic() - self._looked > REFRESH_SECONDS:
-            self._catch_up()
         steps.add(step)
         prune = False
-        if judged:
+        if self.settings.objectives == ["validation_accuracy"]:
             with quiet() if self.settings.pruner == "wilcoxon" else nullcontext():
                 self._mine[ask.number].report(value, step)
                 prune = bool(self._mine[ask.number].should_prune())
@@ -329,7 +328,7 @@ class Study:
         return self._store.trial_attrs(self._identifiers[number])
 
     def best(self) -> Entry | None:
-        """The best complete trial that keeps the constraints; with several objectives, the best by the first one."""
+        """The best complete trial that keeps the constraints: by the objectives in turn, then by the lower place."""
         return None if self._best is None else self._entry(self._best)
 
     def front(self) -> list[Entry]:
@@ -351,7 +350,7 @@ class Study:
         settings = self.settings
         if self._places.done(self.total) == self.total:
             return f"all {self.total} trials are done"
-        if settings.target is not None and self._best is not None and not self._beats(settings.target, self._best):
+        if settings.target is not None and self._best is not None and self._reaches(settings.target, self._best):
             return f"target {settings.target:g} reached"
         if self._failed >= max(settings.max_failures, 1):
             trials = "1 trial" if self._failed == 1 else f"{self._failed} trials"
@@ -360,9 +359,14 @@ class Study:
             return f"timeout of {settings.timeout_minutes:g} min"
         return None
 
-    def _beats(self, value: float, trial: FrozenTrial) -> bool:
-        other: float = trial.values[0]
-        return value > other if self._maximized else value < other
+    def _reaches(self, target: float, trial: FrozenTrial) -> bool:
+        value: float = trial.values[0]
+        return self._signs[0] * value >= self._signs[0] * target
+
+    def _rank(self, trial: FrozenTrial) -> tuple[float, ...]:
+        """The higher, the better the trial."""
+        values = (sign * value for sign, value in zip(self._signs, trial.values, strict=True))
+        return (*values, -trial.user_attrs["place"])
 
     # --- what the store says ------------------------------------------------------------------------------------------
 
@@ -393,6 +397,9 @@ class Study:
     def _catch_up(self) -> None:
         """What other processes have done since the last look."""
         self._take(self._store.changed(self._others, self._last), self._store.study_attrs())
+        places = {number: self._mirror.get_trial(number).user_attrs["place"] for number in self._mine}
+        if any(self._places.latest[place].number != number for number, place in places.items()):
+            self._load()  # another process holds this one for dead, and has taken a place over
 
     def _take(self, trials: list[FrozenTrial], study_attrs: Mapping[str, Any]) -> None:
         for trial in trials:
@@ -413,7 +420,7 @@ class Study:
         kind = _kind(trial)
         self._failed += (kind == "FAIL") - (self._kinds.get(trial.number) == "FAIL")
         self._kinds[trial.number] = kind
-        if _may_be_best(trial) and (self._best is None or self._beats(trial.values[0], self._best)):
+        if _may_be_best(trial) and (self._best is None or self._rank(trial) > self._rank(self._best)):
             self._best = trial
 
     def _reap(self) -> None:

@@ -96,7 +96,7 @@ class Trials:
         """Keeps the trial, then tells the study, then the tracking. A diverged trial counts as pruned: it is hopeless,
         which a sampler should know; a failed one would tell it nothing."""
         conclusion = record.conclude(dataset)
-        result = outcome(job, conclusion.results, pruned)
+        result = outcome(job, conclusion.results, pruned, self.one_by_one)
         attrs = result.attributes()
         if result.status == "FINISHED":
             values = [attrs[name] for name in self.settings.objectives]
@@ -225,7 +225,10 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
     failed = [one for one in source.outcomes if one.status == "FAILED"]
     counts = study.counts()
     if not source.outcomes and counts.places_left and counts.failed >= max(study.settings.max_failures, 1):
-        raise TrialFailed(f"study {study.settings.study_name}: {study.reason_to_stop()}; nothing was trained")
+        raise TrialFailed(
+            f"study {study.settings.study_name}: {study.reason_to_stop()}; nothing was trained. A larger max_failures "
+            f"goes on; what failed: {command('report', study.settings.study_name, study.settings.storage)}"
+        )
     if failed:
         first = failed[0]
         words = number_of(len(failed), "trial")

@@ -105,16 +105,7 @@ def prepare(
     if len({structure_key(config) for config in configs}) > 1:
         raise ConfigError("These trials differ in what must be equal inside a stack, so they cannot train together.")
     config = configs[0]
-    if config.batch_size > len(dataset.train):
-        raise ConfigError(
-            f"batch_size = {config.batch_size}: more than the {len(dataset.train)} training images of {dataset.name}; "
-            f"accepted: 1 to {len(dataset.train)}"
-        )
-    if (config.trainer.threads or 1) > cores():
-        raise ConfigError(
-            f"trainer.threads = {config.trainer.threads}: this process may use {cores()} cores; "
-            f"accepted: 1 to {cores()}, or null"
-        )
+    check(config, dataset)
     device, layers, stack = choose_device(config.trainer), config.shapes(), members or members_of(configs)
     _check_memory(layers, len(stack), device)
     dataset = dataset.to(device)
@@ -132,6 +123,21 @@ def prepare(
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
     seconds += config.max_epochs * _seconds_a_look(engine, dataset)
     return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
+
+
+def check(config: RunConfig, dataset: Dataset) -> None:
+    """Raises ConfigError for what this machine, or these images, cannot serve."""
+    choose_device(config.trainer)
+    if config.batch_size > len(dataset.train):
+        raise ConfigError(
+            f"batch_size = {config.batch_size}: more than the {len(dataset.train)} training images of {dataset.name}; "
+            f"accepted: 1 to {len(dataset.train)}"
+        )
+    if (config.trainer.threads or 1) > cores():
+        raise ConfigError(
+            f"trainer.threads = {config.trainer.threads}: this process may use {cores()} cores; "
+            f"accepted: 1 to {cores()}, or null"
+        )
 
 
 def _weight_bytes(layers: list[LayerShape], members: int) -> int:

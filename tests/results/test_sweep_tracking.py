@@ -97,18 +97,36 @@ def test_members_are_children_of_their_trial_which_carries_their_means(uri: str,
     members = [run for run in found.values() if run.data.tags["kind"] == "member"]
     assert {run.data.tags["mlflow.parentRunId"] for run in members} == {found[name].info.run_id}
     assert {run.data.params["seed"] for run in members} == {"7", "8"}
-    assert history(uri, found[name], "validation/accuracy") == [(1, 0.625), (2, 0.7)]
+    assert history(uri, found[name], "validation/accuracy") == [(1, 0.625), (2, 0.725)]  # who has stopped stays in it
     assert found[name].data.metrics["best/validation_accuracy"] == 0.5
     assert found[name].data.metrics["test/mean"] == 0.5
 
 
-def test_a_member_that_diverged_counts_as_nothing_right_and_has_no_test_accuracy(uri: str, tmp_path: Path) -> None:
+def test_the_curve_of_members_that_follow_one_another_is_their_mean(uri: str, tmp_path: Path) -> None:
+    tracker = study(uri, tmp_path)
+    trial = begin(tracker, uri, tmp_path, 0, seeds=[0, 1])
+    for number, accuracies in enumerate(([0.5, 0.7, 0.9], [0.6, 0.8])):
+        for epoch, value in enumerate(accuracies, start=1):
+            trial.epoch([row(epoch, value) if member == number else None for member in range(2)])
+    trial.finish([result(0), result(1)])
+    pruned = begin(tracker, uri, tmp_path, 1, seeds=[0, 1])
+    pruned.epoch([row(1, 0.25), None])  # the second member never begins
+    pruned.finish([result(0)], status="PRUNED")
+    tracker.finish("FINISHED")
+    found = by_name(uri)
+    curve = history(uri, found["trial 0 · eta=0.01"], "validation/accuracy")
+    assert [(step, round(value, 6)) for step, value in curve] == [(1, 0.55), (2, 0.75), (3, 0.85)]
+    assert history(uri, found["trial 1 · eta=0.02"], "validation/accuracy") == [(1, 0.25)]
+
+
+def test_a_member_that_diverged_counts_as_nothing_right(uri: str, tmp_path: Path) -> None:
     tracker = study(uri, tmp_path)
     diverged = {"best_epoch": None, "validation_accuracy": None, "test_accuracy": None}
     begin(tracker, uri, tmp_path, 0, seeds=[0, 1]).finish([result(0), result(1, "FAILED", **diverged)])
     tracker.finish("FINISHED")
     trial = by_name(uri)["trial 0 · eta=0.01"]
-    assert trial.data.metrics == {"seconds": 1.5, "best/validation_accuracy": 0.49}  # 0.98 and 0, as in the study
+    means = {"best/validation_accuracy": 0.49, "test/accuracy": 0.485, "test/error": 0.515}  # with 0, as in the study
+    assert trial.data.metrics == pytest.approx({"seconds": 1.5} | means)
     assert trial.data.tags["status"] == "FINISHED"
 
 

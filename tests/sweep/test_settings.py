@@ -178,6 +178,10 @@ def test_every_option_is_optunas_with_its_default(name):
         ({"pruner": "hyperband", "pruner_options": {"min_resource": 9, "max_resource": 3}}, "above max_resource = 3"),
         ({"pruner": "percentile", "pruner_options": {"percentile": 101}}, "accepted: at least 0 and at most 100"),
         ({"pruner": "median", "pruner_options": {"percentile": 10}}, "pruner_options.percentile: no such key"),
+        (
+            {"pruner": "median", "pruner_options": {"min_resource": 3}},
+            "pruner_options=null leaves out what",
+        ),
     ],
 )
 def test_an_option_is_checked_against_its_sampler_or_pruner(changes, line):

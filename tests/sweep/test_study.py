@@ -236,6 +236,23 @@ def test_a_trial_that_was_taken_over_is_to_end(tmp_path, monkeypatch):
     check_finished(settings)
 
 
+def test_a_trial_that_was_taken_over_is_noticed_while_it_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "REFRESH_SECONDS", 0.0)
+    settings = in_file(tmp_path, n_trials=2)
+    with opened(settings) as slow:
+        one, two = slow.ask(2)
+        assert slow.report(one, 1, 0.5) is False
+        with monkeypatch.context() as patch:
+            patch.setattr(studies, "lives", lambda worker: False)
+            with opened(settings) as quick:
+                for ask in quick.ask(2):
+                    train(quick, ask)
+        assert slow.report(one, 2, 0.5) is True
+        assert slow.report(two, 1, 0.5) is True
+        assert slow.tell(one, "PRUNED") is slow.tell(two, "PRUNED") is False
+    check_finished(settings)
+
+
 def test_a_worker_elsewhere_counts_as_gone_once_its_heartbeats_stop(tmp_path, monkeypatch):
     settings = in_file(tmp_path, n_trials=1)
     crash(settings, 1)
@@ -506,6 +523,26 @@ def test_several_objectives_have_a_front_and_are_not_pruned(tmp_path):
     trials = stored(settings)
     assert [trial.values for trial in trials] == [[0.9, 100], [0.8, 10], [0.7, 50]]
     assert trials[0].intermediate_values == {1: 0.1}
+
+
+def test_of_equal_trials_the_lower_place_is_the_best_in_every_process(tmp_path):
+    settings = in_file(tmp_path, n_trials=3)
+    with opened(settings) as study:
+        one, two, three = study.ask(3)
+        for ask, value in ((three, 0.8), (two, 0.9), (one, 0.9)):
+            assert study.tell(ask, "COMPLETE", [value])
+        assert study.best()[0] == 0
+    with opened(settings) as study:
+        assert study.best()[0] == 0
+
+
+def test_the_best_of_several_objectives_is_in_the_front(tmp_path):
+    settings = in_file(tmp_path, n_trials=3, objectives=["parameters", "validation_accuracy"])
+    with opened(settings) as study:
+        for ask, values in zip(study.ask(3), ([9.0, 0.9], [4.0, 0.3], [4.0, 0.7]), strict=True):
+            assert study.tell(ask, "COMPLETE", values)
+        assert study.best()[0] == 2
+        assert [place for place, _, _ in study.front()] == [0, 2]
 
 
 def test_the_best_trial_keeps_the_constraints(tmp_path):
