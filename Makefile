@@ -15,8 +15,10 @@ ARGS ?=
 run: $(READY)
 	$(BIN)/python -m src.train +exp=$(EXP) data=$(DATA) $(ARGS)
 
+# The tests of a file stay together, in one of a few processes.
+PROCESSES ?= auto
 test: $(READY)
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses=4 --dist=loadfile --cov --cov-report=term --cov-fail-under=90
 
 check: $(READY)
 	$(BIN)/ruff format --check .
