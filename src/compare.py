@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.error import UserError
+from src.key_values import run_command
 from src.result import Result, dotted
 
 if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does not wait for it
@@ -23,7 +24,6 @@ if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does
 
 RESULT_FILE = "result.json"
 DEFAULT_OUTPUT = Path("mlruns/comparison.png")
-EXIT_BAD_INPUT = 2
 EXPANDED = "-expanded"  # ends the name of a data set of which only the training images differ (src/data/dataset.py)
 # Differences in these say nothing about what was trained.
 LABELS = ("name", "published", "figures", "tracking.")
@@ -43,15 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="the figure to write (default: %(default)s)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
-    try:
-        _compare(options.folders, options.output)
-    except UserError as error:
-        print(f"Nothing was compared: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    return 0
+    return run_command(lambda _: _compare(options.folders, options.output), [], None, "Nothing was compared")
 
 
-def _compare(folders: list[Path], output: Path) -> None:
+def _compare(folders: list[Path], output: Path) -> int:
     if output.suffix != ".png":
         raise UserError(f"-o {output}: the figure is a png; accepted: a file name that ends in .png.")
     runs = read_runs(folders)
@@ -76,6 +71,7 @@ def _compare(folders: list[Path], output: Path) -> None:
     elif len(datasets) > 1:
         console.print(f"Different training data ({', '.join(datasets)}), the same test images.", markup=False)
     console.print(f"Figure: {output}", markup=False, soft_wrap=True)
+    return 0
 
 
 def read_runs(folders: list[Path]) -> Runs:

@@ -1,7 +1,9 @@
 """What a user sees of a run: what will run and how long it may take, a progress bar, a table, what to type next."""
 
 import math
+import os
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +24,14 @@ from src.training.fit import Prepared
 from src.training.module import Row
 from src.words import number_of
 
-console = Console(highlight=False)
+
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read the output has gone, as `| head` does: what is under way goes on, unseen."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+console = _Screen(highlight=False)
 
 
 def say(text: str) -> None:

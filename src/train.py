@@ -5,7 +5,9 @@ so a mistake is answered at once. Exit status: 0 done; 1 a member failed; 2 the 
 stopped it.
 """
 
+import io
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +58,8 @@ def main() -> None:
         _stop("Stopped.", INTERRUPTED)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         _stop(command_problems.explain(sys.argv[1:], error))
+    except BrokenPipeError:  # whoever read the output has gone; Python's exit must not write either
+        sys.stdout = io.StringIO()
     except OSError as error:
         _stop(f"A file or folder could not be used: {error}. Nothing more was started.")
     sys.exit(max(_statuses, default=0))
@@ -144,7 +148,8 @@ def train(
 
 @contextmanager
 def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[None]:
-    """Whatever ends the run without a conclusion is told to the tracking."""
+    """Whatever ends the run without a conclusion is told to the tracking, Ctrl-C amid an import too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except BaseException as error:

@@ -1,0 +1,50 @@
+"""What holds for every command: Ctrl-C while it is imported, a reader that has gone, a terminal of few characters."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sweeping import SMALL
+
+ROOT = Path(__file__).resolve().parent.parent
+HELP = ["-m", "src.train", "--help"]
+RUN = ["-m", "src.train", *SMALL, "tracking=none"]
+STUDY = [*RUN, "-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=small", "hydra.sweeper.n_trials=2", "seed=0,9"]
+
+
+def started(folder, *arguments, **variables):
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_ctrl_c_amid_an_import_stops_whatever_the_library_makes_of_it(tmp_path):
+    content = "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nexcept BaseException:\n    pass"
+    (tmp_path / "library.py").write_text(content)
+    process = started(tmp_path, "-c", "import src, library; print('goes on')")
+    assert (process.communicate(), process.returncode) == (("", "Stopped.\n"), 130)
+
+
+def test_ctrl_c_elsewhere_is_left_to_the_command(tmp_path):
+    code = "import src, signal\ntry:\n    signal.raise_signal(2)\nexcept KeyboardInterrupt:\n    print('caught')"
+    assert started(tmp_path, "-c", code).communicate() == ("caught\n", "")
+
+
+@pytest.mark.parametrize(("arguments", "results"), [(HELP, 0), (RUN, 1), (STUDY, 2)])
+def test_a_command_whose_reader_has_gone_goes_on_in_silence(arguments, results, tmp_path):
+    process = started(tmp_path, *arguments)
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == ("", 0)
+    process.stderr.close()
+    assert len(list(tmp_path.rglob("result.json"))) == results
+
+
+def test_a_terminal_that_lacks_a_character_shows_another(tmp_path):
+    process = started(tmp_path, *RUN, PYTHONIOENCODING="ascii")
+    said, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+    assert "FC 8 sigmoid ? softmax 10" in said
