@@ -17,7 +17,7 @@ TRAINING, TEST = 50_000, 10_000  # images of MNIST's splits
 
 def dataset() -> Dataset:
     """MNIST or the digits. Raises DataError where MNIST_DIR does not hold MNIST."""
-    return load(DataConfig(name="mnist" if os.environ.get("MNIST_DIR") else "digits"))
+    return load(DataConfig(name="mnist") if os.environ.get("MNIST_DIR") else DataConfig(name="digits", validation=300))
 
 
 def words(data: Dataset, repeated: bool = True) -> str:

@@ -23,6 +23,8 @@ Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 PER_MEMBER: JsonDict = {"per_member": True}
 
 
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # that MLflow keeps runs in
+SCHEMES = (*DATABASES, "http", "https", "file", "databricks", "databricks-uc", "uc")  # of the stores that MLflow knows
 STORE = "sqlite:///mlruns/studies.db"  # Optuna's address of the studies, unless a command names another
 
 # Keys that say what the command does, not what a network is.
@@ -181,7 +183,7 @@ class TrackingConfig(Section):
     """Where runs are recorded."""
 
     kind: Literal["mlflow", "none"] = "mlflow"
-    uri: str = "sqlite:///mlruns/mlflow.db"
+    uri: str = Field("sqlite:///mlruns/mlflow.db", pattern=rf"^(?:(?:{'|'.join(SCHEMES)})(?:\+\w+)?:|[^:]*$)")
     experiment: str = Field("sweepstack", min_length=1)
 
 
@@ -322,6 +324,7 @@ RULES = {
 _OWN_RULES = {
     "trainer.compile": "must be auto, true or false",
     "trainer.precision": "must be 32, tf32 or bf16",
+    "tracking.uri": f"must be a path, or an address that begins with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}",
     "model.layers": "must be a list of layers such as [{conv: 20, field: 5, pool: max}, {fc: 100, dropout: 0.5}]",
 }
 
@@ -359,7 +362,7 @@ def _range(path: list[Any], rule: str) -> str:
     assert field is not None
     ends = {type(item).__name__: item for item in field.metadata}
     words = [
-        f"{word} {getattr(ends[kind], attribute):g}"
+        f"{word} {getattr(ends[kind], attribute):.15g}"
         for kind, attribute, word in (
             ("Gt", "gt", "above"),
             ("Ge", "ge", "at least"),
@@ -413,8 +416,8 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
 
 
 def written(value: Any) -> str:
-    """A value as a message shows it, cut to 60 characters."""
-    text = repr(value)
+    """A value as a message shows it, without passwords, cut to 60 characters."""
+    text = masked(repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,12 +24,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from src.config import masked
+from src.config import DATABASES, masked
 from src.results.journal import ENVIRONMENT, absolute, sqlite_path
 from src.results.view import KEY, TAG, study_views, view_url
 
 STORE = "sqlite:///mlruns/mlflow.db"
-SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")  # of databases; servers are told apart before
 SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html
 PORTS_TRIED = 100
 STARTS = 3  # a port may be taken between the look at it and the server's start
@@ -52,11 +52,15 @@ class _PortTakenError(UiError):
 
 def store_uri(given: str) -> str:
     """MLflow's absolute address of the store. Raises UiError (status 2) where there is nothing to show."""
+    if re.match(r"[\w.]+=", given) and not Path(given).exists():
+        raise UiError(
+            f"{masked(given)}: options are written --port 5000, and the store alone, such as PATH/mlflow.db", 2
+        )
     uri = absolute(given if "://" in given else f"sqlite:///{Path(given).as_posix()}")
     if uri.startswith("http"):
         raise UiError(f"{masked(uri)} is an MLflow server, which has a UI of its own: open that address.", 2)
-    if "://" in given and given.split("://")[0].split("+")[0] not in SCHEMES:
-        raise UiError(f"{masked(uri)}: no kind of store that MLflow knows; accepted: {', '.join(SCHEMES)} or a path", 2)
+    if "://" in given and given.split("://")[0].split("+")[0] not in DATABASES:
+        raise UiError(f"{masked(uri)}: no database that MLflow knows; accepted: {', '.join(DATABASES)} or a path", 2)
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
         raise UiError(

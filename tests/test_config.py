@@ -91,7 +91,7 @@ BAD = {
     "trainer.threads": optional(at_least(1)),
     "trainer.chunk": optional(at_least(1)),
     "tracking.kind": no_option,
-    "tracking.uri": st.one_of(no_text, st.none()),
+    "tracking.uri": st.one_of(no_text, st.none(), words.map("foo{}://x".format)),
     "tracking.experiment": st.one_of(no_text, st.none(), st.just("")),
     "batch_size": at_least(1),
     "max_epochs": at_least(1),
@@ -152,6 +152,31 @@ def test_all_that_is_wrong_is_reported_in_one_go(keys):
 def test_an_unknown_key_is_refused_with_the_nearest_known_ones(section, word):
     with pytest.raises(ConfigError, match=f"{section}.{word}: no such key; did you mean {section}"):
         parse(with_value(f"{section}.{word}", 1))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("seed", 2**32, "accepted: at least 0 and below 4294967296"),
+        (
+            "tracking.uri",
+            "foo://me:secret@x",
+            "tracking.uri = 'foo://me:***@x': must be a path, or an address that begins",
+        ),
+    ],
+)
+def test_a_value_that_is_refused_is_answered_with_the_rule(key, value, line):
+    with pytest.raises(ConfigError) as caught:
+        parse(with_value(key, value))
+    assert line in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite:////a/b.db", "mysql+pymysql://me:x@host/runs", "http://host:5000", "file:///a", "databricks", "mlruns/a"],
+)
+def test_every_store_that_mlflow_knows_is_accepted(uri):
+    assert parse(with_value("tracking.uri", uri)).tracking.uri == uri
 
 
 def test_a_typed_mistake_is_answered_with_the_key_that_was_meant():

@@ -177,7 +177,13 @@ def test_a_port_that_is_none_is_refused(port: str, store: Path, capsys: pytest.C
 
 def test_a_store_of_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert ui.main(["foo://bar"]) == 2
-    assert "foo://bar: no kind of store that MLflow knows; accepted: sqlite" in capsys.readouterr().err
+    assert "foo://bar: no database that MLflow knows; accepted: sqlite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["port=5000", "tracking.uri=sqlite:///mlruns/mlflow.db"])
+def test_a_key_is_answered_with_how_options_are_written(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ui.main([given]) == 2
+    assert f"{given}: options are written --port 5000" in capsys.readouterr().err
 
 
 def test_the_store_is_named_absolutely(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

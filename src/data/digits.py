@@ -22,7 +22,7 @@ SIDE = 28  # pixels, as MNIST's
 def digits(train: int | None = None, validation: int = VALIDATION) -> Dataset:
     """The three splits, images (N, 1, 28, 28), the same in every run; `train` and `validation` limit two of them.
 
-    A limit above what there is (1,197 and 300) takes all, so that a configuration made for MNIST runs here as well.
+    A limit above what there is (1,197 and 300) takes all, so that the digits can stand in for MNIST.
     """
     # What scikit-learn's load_digits reads; to import that takes a second.
     rows = np.loadtxt(str(distribution("scikit-learn").locate_file(FILE)), np.int64, delimiter=",")  # (N, 64 + label)

@@ -8,7 +8,7 @@ import torch
 from src.config import DataConfig
 from src.data import idx, mnist
 from src.data.dataset import Dataset, Split
-from src.data.digits import digits
+from src.data.digits import TRAIN, VALIDATION, digits
 from src.data.error import DataError
 from src.data.expansion import shifts
 from src.data.idx import IdxFile
@@ -22,12 +22,13 @@ def load(config: DataConfig) -> Dataset:
     """The data set that `config` names, images (N, 1, H, W) uint8, on the CPU; with its training images expanded if so.
 
     name=mnist: from data.dir, else MNIST_DIR, else the user's cache, else downloaded there (`src.data.mnist`).
-    name=auto: the same, but where no folder is named and no download possible, digits with a `warning`.
-    name=digits: `src.data.digits`, which limits train and validation to what it has; reads no folder.
+    name=auto: the same, but where no folder is named and no download possible, digits with a `warning`, as many of the
+    images asked for as there are.
+    name=digits: `src.data.digits`; reads no folder.
     name=idx: the four files in data.dir, of data.height × data.width pixels and data.classes classes.
     Raises DataError, whose text is the whole message, where files or limits do not fit.
     """
-    sources = {"auto": _auto, "mnist": _mnist, "digits": _digits, "idx": _idx}
+    sources = {"auto": _auto, "mnist": _mnist, "digits": _digits_only, "idx": _idx}
     dataset = sources[config.name](config)
     if config.expand == "shifts":
         dataset = replace(dataset, name=f"{dataset.name}-expanded", train=shifts(dataset.train))
@@ -52,6 +53,17 @@ def _mnist(config: DataConfig) -> Dataset:
 
 def _digits(config: DataConfig) -> Dataset:
     return digits(config.train, config.validation)
+
+
+def _digits_only(config: DataConfig) -> Dataset:
+    problems = [
+        f"data.{key} = {wanted}: the digits have {count} such images; accepted: 1 to {count}"
+        for key, wanted, count in (("train", config.train, TRAIN), ("validation", config.validation, VALIDATION))
+        if wanted is not None and wanted > count
+    ]
+    if problems:
+        raise DataError(f"{'; '.join(problems)}.")
+    return _digits(config)
 
 
 def _idx(config: DataConfig) -> Dataset:

@@ -85,6 +85,13 @@ def test_digits_are_asked_for_without_a_warning():
     assert (dataset.name, len(dataset.train), len(dataset.validation), dataset.warning) == ("digits", 30, 40, None)
 
 
+def test_more_digits_than_there_are_are_refused():
+    with pytest.raises(DataError) as caught:
+        load(DataConfig(name="digits", validation=2000, train=1198))
+    assert "data.train = 1198: the digits have 1197 such images; accepted: 1 to 1197" in str(caught.value)
+    assert "data.validation = 2000: the digits have 300 such images; accepted: 1 to 300" in str(caught.value)
+
+
 @pytest.mark.parametrize(("name", "expected"), [("mnist", "mnist-expanded"), ("idx", "letters-expanded")])
 def test_only_the_training_images_are_expanded(folder, name, expected):
     plain, expanded = load(config(name, folder, train=10)), load(config(name, folder, train=10, expand="shifts"))
