@@ -2,7 +2,7 @@
 
 Trains the trial with its own seeds and says how far its curves are from those it had in the study's stack. Further
 KEY=VALUE change it: repeats=3 seed=100 trains the same setting with fresh seeds, for a figure that was not chosen as
-the best of many.
+the best of many. With other seeds, or another setting such as optim.eta=3, nothing is compared.
 Exit status: 0 it agrees, or nothing is to be compared; 1 it does not agree, or diverged; 2 it cannot run; 130 stopped.
 """
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 USAGE = "python -m src.rerun study=NAME trial=PLACE [storage=URL] [KEY=VALUE ...]"
 OWN = ("study", "trial", "storage")
+# A member's curves depend on none of these but its seed, by which it is found.
+UNCOMPARED = ("name", "published", "repeats", "ensemble", "seed", "figures", "data.dir", "trainer.", "tracking.")
 COMPARED = ("validation/accuracy", "validation/cost", "train/cost")
 # The cpu engine computes bit for bit the same; the torch engine may add in another order in a stack of another size,
 # and training carries such a difference along. Relative, for costs; absolute, for accuracies.
@@ -34,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _rerun(arguments: list[str]) -> int:
+    from src.config import parse
     from src.results.keep import results_in
     from src.results.study_record import STORE, read_study
 
@@ -53,6 +56,7 @@ def _rerun(arguments: list[str]) -> int:
         )
     before = results_in(Path(trial.folder))
     config = _changed(before[0]["config"], changes)
+    different = _different(parse(before[0]["config"]), config)
 
     from src.train import train
 
@@ -64,7 +68,7 @@ def _rerun(arguments: list[str]) -> int:
         return 0
     if any(result.status == "KILLED" for result in results):
         raise KeyboardInterrupt
-    return _verdict(name, before, results)
+    return _verdict(name, before, results, different)
 
 
 def listed(places: Sequence[int]) -> str:
@@ -88,11 +92,20 @@ def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":
     wrong = [one for one in changes if "=" not in one]
     if wrong:
         raise ConfigError(f"{wrong[0]!r} is no KEY=VALUE. Usage: {USAGE}")
+    sections = [key for key, value in config.items() if isinstance(value, dict)]
+    groups = [one for one in changes if one.partition("=")[0].lstrip("+") in ("exp", *sections)]
+    if groups:
+        raise ConfigError(
+            f"{' '.join(groups)}: is a group; accepted: keys, such as data.name=mnist or model.hidden=[30]"
+        )
     try:
         raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
     except (OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(f"{masked(' '.join(changes))}: cannot be read ({str(error).splitlines()[0]})") from None
-    parsed = parse(raw)
+    try:
+        parsed = parse(raw)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(", nothing was started", "")) from None
     if parsed.tracking.kind != "none" and ":***@" in parsed.tracking.uri:
         raise ConfigError(
             f"tracking.uri = {parsed.tracking.uri!r}: the trial's own address, which is kept without its password; "
@@ -101,12 +114,21 @@ def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":
     return parsed
 
 
-def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]") -> int:
+def _different(before: "RunConfig", now: "RunConfig") -> list[str]:
+    """The keys whose values make other curves."""
+    from src.result import dotted
+
+    then = dotted(before.shown())
+    return [key for key, value in dotted(now.shown()).items() if value != then[key] and not key.startswith(UNCOMPARED)]
+
+
+def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]", different: list[str]) -> int:
     """Prints how far the curves of members with the same seed are apart; the exit status."""
     then = {member["seed"]: member["history"] for member in before}
     pairs = [(then[result.seed], result.history) for result in results if result.seed in then]
-    if not pairs:
-        print(f"{name}: other seeds than in the study, so there is nothing to compare epoch by epoch.")
+    if different or not pairs:
+        reason = f"{' and '.join(different)} changed" if different else "other seeds than in the study"
+        print(f"{name}: not compared epoch by epoch: {reason}.")
         return 1 if any(result.status == "FAILED" for result in results) else 0
     gaps = largest_gaps(pairs)
     epochs = min(min(len(first), len(second)) for first, second in pairs)

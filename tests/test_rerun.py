@@ -1,6 +1,7 @@
 """A trial again, alone: which trial, with which configuration, and what is refused (tests/test_sweep.py trains)."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -82,6 +83,56 @@ def test_a_password_given_is_in_no_name_and_no_message(
     assert [label for _, label in trained] == ["rerun of activation trial 0 seed=100"]
     capsys.readouterr()
     assert "secret" not in refused(capsys, *given, "model.hidden=[30")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "exit_status", "words"),
+    [
+        ([], "FINISHED", 0, "agrees with the study"),
+        (["trainer.threads=2", "optim.eta=0.1", "repeats=2"], "FINISHED", 0, "agrees with the study"),
+        (
+            ["optim.eta=3", "max_epochs=9"],
+            "FINISHED",
+            0,
+            "not compared epoch by epoch: optim.eta and max_epochs changed",
+        ),
+        (["optim.eta=3"], "FAILED", 1, "not compared epoch by epoch: optim.eta changed"),
+        (["seed=7"], "FINISHED", 0, "not compared epoch by epoch: other seeds than in the study"),
+    ],
+)
+def test_a_setting_that_was_changed_is_not_compared(
+    changes: list[str],
+    status: str,
+    exit_status: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(
+        "src.train.train", lambda config, *_: [SimpleNamespace(seed=config.seed, history=[], status=status)]
+    )
+    assert rerun.main([*stored(tmp_path), "trial=0", *changes]) == exit_status
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("data=mnist", "data=mnist: is a group; accepted: keys, such as data.name=mnist"),
+        ("+exp=conv", "+exp=conv: is a group; accepted: keys"),
+    ],
+)
+def test_a_group_is_answered_with_keys(
+    change: str, words: str, tmp_path: Path, trained: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in refused(capsys, *stored(tmp_path), "trial=0", change)
+
+
+def test_a_mistake_is_said_once_to_have_trained_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rerun.main([*stored(tmp_path), "trial=0", "optim.eta=-1"]) == 2
+    message = "Nothing was trained: 1 problem in the configuration:\n  optim.eta = -1: must be"
+    assert capsys.readouterr().err.startswith(message)
 
 
 def test_only_finished_trials_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
