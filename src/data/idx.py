@@ -48,7 +48,11 @@ def read_folder(folder: Path, check: Check | None = None) -> dict[str, IdxFile]:
         folder = folder.expanduser()
         if not folder.is_dir():
             raise DataError(f"{folder.absolute()} is {'a file, not a folder' if folder.exists() else 'no folder'}")
-        for name in NAMES:
+        missing = [name for name in NAMES if find(folder, name) is None]
+        if missing:
+            lacks = "none of the four files" if len(missing) == len(NAMES) else f"no {', no '.join(missing)}"
+            findings.append(f"{folder.absolute()} has {lacks}, plain or .gz; it holds {_held(folder)}")
+        for name in [name for name in NAMES if name not in missing]:
             try:
                 files[name] = read_file(folder, name, check)
             except DataError as error:
@@ -64,13 +68,16 @@ def read_file(folder: Path, name: str, check: Check | None = None) -> IdxFile:
     """The file `name` (one of NAMES) of `folder`, plain or gzipped, also with '.' before 'idx'. Raises DataError."""
     path = find(folder, name)
     if path is None:
-        present = sorted(item.name for item in folder.iterdir())
-        held = ", ".join(present[:8]) + (", …" if len(present) > 8 else "") if present else "nothing"
-        raise DataError(f"{folder.absolute()} has no {name}, plain or .gz (it holds {held})")
+        raise DataError(f"{folder.absolute()} has no {name}, plain or .gz")
     content = uncompressed(path)
     if check is not None:
         check(name, path, content)
     return IdxFile(path, parse(name, path, content))
+
+
+def _held(folder: Path) -> str:
+    present = sorted(item.name for item in folder.iterdir())
+    return ", ".join(present[:4]) + (", …" if len(present) > 4 else "") if present else "nothing"
 
 
 def find(folder: Path, name: str) -> Path | None:

@@ -115,6 +115,10 @@ def _drafts(key: str, value: Any, problems: list[str]) -> list[_Draft]:
     for one in alternatives:
         content = one if isinstance(one, dict) else {"space": one}
         unknown = [str(name) for name in content if name not in ("space", "when")]
+        start = str(content.get("space"))
+        if unknown and start.count("(") > start.count(")"):  # YAML ends an unquoted text at the comma
+            problems.append(f'{key}: put the domain in quotes: space: "{", ".join([start, *unknown])}"')
+            continue
         if unknown or "space" not in content:
             problems.append(f"{key} = {one!r}: accepted: {{space: DOMAIN, when: {{KEY: VALUE}}}}")
             continue

@@ -46,14 +46,23 @@ def test_missing_files_are_named_all_at_once_with_what_is_there(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(DataError) as caught:
         idx.read_folder(tmp_path)
-    assert all(f"has no {name}, plain or .gz (it holds notes.txt)" in str(caught.value) for name in idx.NAMES)
+    assert str(caught.value) == f"{tmp_path} has none of the four files, plain or .gz; it holds notes.txt"
+
+
+def test_what_is_wrong_with_the_files_that_are_there_is_said_too(tmp_path):
+    (tmp_path / idx.TEST_IMAGES).write_text("")
+    (tmp_path / idx.TEST_LABELS).write_text("")
+    with pytest.raises(DataError) as caught:
+        idx.read_folder(tmp_path)
+    assert f"has no {idx.TRAIN_IMAGES}, no {idx.TRAIN_LABELS}, plain or .gz; it holds t10k" in str(caught.value)
+    assert str(caught.value).count("is empty") == 2
 
 
 def test_a_full_folder_is_not_listed_whole(tmp_path):
     for number in range(100):
         (tmp_path / f"{number:03}.png").touch()
-    with pytest.raises(DataError, match=r"\(it holds 000.png, .*007.png, …\)"):
-        idx.read_file(tmp_path, idx.TEST_LABELS)
+    with pytest.raises(DataError, match=r"it holds 000.png, .*003.png, …$"):
+        idx.read_folder(tmp_path)
 
 
 def test_an_empty_folder_is_said_to_hold_nothing(tmp_path):

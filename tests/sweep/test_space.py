@@ -309,6 +309,10 @@ def when(condition, space="0.1,0.2"):
         ({**CHOICE, "optim.eta": when("relu")}, "optim.eta: when = 'relu': accepted: {KEY: VALUE}"),
         ({**CHOICE, "optim.eta": {"when": {"model.activation": "relu"}}}, "accepted: {space: DOMAIN, when:"),
         ({**CHOICE, "optim.eta": {"space": "1,2", "where": 3}}, "accepted: {space: DOMAIN, when:"),
+        (
+            {**CHOICE, "optim.eta": {"space": "tag(log", "interval(0.1": None, "1))": None, "when": {}}},
+            'optim.eta: put the domain in quotes: space: "tag(log, interval(0.1, 1))"',
+        ),
         ({"optim.l1": "interval(0, 1)", "optim.eta": when({"optim.l1": 0.5})}, "values that can be named"),
         (
             {**CHOICE, "optim.eta": ["0.1,0.2", when({"model.activation": "relu"})]},
