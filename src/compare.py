@@ -77,11 +77,12 @@ def _compare(folders: list[Path], output: Path) -> int:
 def read_runs(folders: list[Path]) -> Runs:
     """The members of each folder's run under a name that tells it from the others, in the order given.
 
-    A folder given twice counts once. Raises UserError that lists every folder without a readable result, and where
-    fewer than two runs remain or none has a validation accuracy.
+    Its result.json may be named instead. A folder given twice counts once. Raises UserError that lists every folder
+    without a readable result, and where fewer than two runs remain or none has a validation accuracy.
     """
     found: dict[Path, list[Result]] = {}
     problems = []
+    folders = [one.parent if one.name == RESULT_FILE else one for one in folders]
     for folder in {folder.resolve(): folder for folder in folders}.values():
         try:
             found[folder] = read_run(folder)
@@ -101,6 +102,10 @@ def read_run(folder: Path) -> list[Result]:
     file = folder / RESULT_FILE
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder.")
+    trials = sorted((path.parent for path in folder.glob(f"*/{RESULT_FILE}")), key=lambda one: (len(one.name), one))
+    if trials and not file.is_file():
+        shown = ", ".join(map(str, trials[:3])) + (", …" if len(trials) > 3 else "")
+        raise UserError(f"{folder}: a sweep's folder; accepted: those of its trials, such as {shown}.")
     if not file.is_file():
         raise UserError(f"{folder}: holds no {RESULT_FILE}; accepted: the folder that a run leaves.")
     try:

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -166,7 +167,7 @@ class ProgressBar:
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
         """Takes in the accuracies; where there is no terminal, prints a line an epoch instead."""
         for number, row in rows.items():
-            if row["validation/accuracy"] > self.best[number]:
+            if math.isfinite(row["validation/cost"]) and row["validation/accuracy"] > self.best[number]:
                 self.best[number] = row["validation/accuracy"]
         if not console.is_terminal:
             epoch = max(int(row["epoch"]) for row in rows.values())
@@ -174,11 +175,10 @@ class ProgressBar:
 
     def _words(self, members: int) -> str:
         known = [accuracy for accuracy in self.best if math.isfinite(accuracy)]
-        if not known:
-            return f"{members} training"
-        words = f"best validation {100 * max(known):.2f} %"
+        best, mean = (f"{percent(of(known))} %" if known else "–" for of in (max, fmean))
+        words = f"best validation {best}"
         if len(self.best) > 1:
-            words += f", mean {100 * sum(known) / len(known):.2f} %; {members} of {len(self.best)} training"
+            words += f", mean {mean}; {members} of {len(self.best)} training"
         return words
 
 

@@ -168,6 +168,19 @@ def test_every_bad_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"{tmp_path / 'empty'}: holds no result.json" in message
 
 
+def test_a_sweeps_folder_is_answered_with_its_trials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for trial in ("10", "9", "8", "7"):
+        run_folder(tmp_path / "multirun" / trial, member())
+    message = refused(capsys, str(tmp_path / "multirun"), run_folder(tmp_path / "a", member()))
+    trials = ", ".join(str(tmp_path / "multirun" / trial) for trial in "789")
+    assert f"multirun: a sweep's folder; accepted: those of its trials, such as {trials}, …." in message
+
+
+def test_a_result_may_be_named_instead_of_its_folder(tmp_path: Path) -> None:
+    one, other = run_folder(tmp_path / "a", member("a")), run_folder(tmp_path / "b", member("b"))
+    assert main([one, str(Path(other) / "result.json")]) == 0
+
+
 @pytest.mark.parametrize("same", [1, 2])
 def test_one_run_is_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str], same: int) -> None:
     folder = run_folder(tmp_path / "a", member())

@@ -1,6 +1,7 @@
 """The command as a user meets it: what a run leaves, what a mistake is answered with, and how it ends early."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -92,6 +94,18 @@ def test_the_published_accuracy_stands_beside_mnist(shown):
     terminal.table(results, config, mnist)
     terminal.conclusion(config, mnist, votes, summary)
     assert shown().count("97.80") == 2
+
+
+def test_a_run_that_diverged_has_no_best_validation_accuracy(shown):
+    class Prepared:
+        members, chunks = [SimpleNamespace(config=example.config(max_epochs=3))] * 2, SimpleNamespace(batches=1)
+
+    bar = terminal.ProgressBar(Prepared)
+    diverged, other = ({"epoch": 1, "validation/cost": cost, "validation/accuracy": 0.0} for cost in (math.nan, 2.0))
+    bar.epoch_ended({0: diverged, 1: diverged}, None)
+    assert shown() == "epoch 1/3  best validation –, mean –; 2 of 2 training\n"
+    bar.epoch_ended({0: diverged, 1: {**other, "validation/accuracy": 0.5}}, None)
+    assert shown().splitlines()[-1] == "epoch 1/3  best validation 50.00 %, mean 50.00 %; 2 of 2 training"
 
 
 def test_digits_that_stand_in_for_mnist_are_announced_in_a_box(shown):

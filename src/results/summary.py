@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from src.words import number_of
+
 TWO_SIDED_95 = 0.975
 
 
@@ -34,7 +36,7 @@ class Summary:
     def sentence(self) -> str:
         """All figures in per cent, and what is missing from them."""
         if self.mean is None:
-            return f"no test accuracy: none of {self.left_out} runs has finite accuracies"
+            return f"none; {number_of(self.left_out, 'run')} without finite accuracies"
         parts = [f"{100 * (self.chapter_rule or 0):.2f} % by the chapter's rule"]
         if self.low is None or self.high is None:
             parts.append("n = 1, so neither spread nor interval")

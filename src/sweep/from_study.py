@@ -44,6 +44,12 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
         study = read_study(config.from_study, config.from_storage)
     except UserError as error:
         raise UserError(f"from_{error}") from None  # study=… or storage=…
+    if not study.count()["COMPLETE"]:
+        states = [f"{n} {kind.replace('FAIL', 'failed').lower()}" for kind, n in study.count().items()]
+        trials = ", ".join(states) or "no trial"
+        raise ConfigError(
+            f"from_study = {config.from_study}: has no complete trial, so there is nobody to vote ({trials})"
+        )
     kept = [trial for trial in study.places if trial.state == "COMPLETE" and not study.broken(trial)]
     found = [(trial, *one) for trial in kept for one in _members(Path(trial.folder))]
     found.sort(key=lambda one: -(one[1].validation_accuracy or 0.0))

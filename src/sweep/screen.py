@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -65,7 +66,7 @@ class SweepScreen:
         layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
         trials = number_of(len(jobs), "trial")
         members = f", {len(prepared.members)} members" if len(prepared.members) > len(jobs) else ""
-        wait = f"; {waiting} wait for the next stack" if waiting else ""
+        wait = f"; {waiting} {'waits' if waiting == 1 else 'wait'} for the next stack" if waiting else ""
         line = f"stack {self._stacks}: {trials}{members}, {terminal.duration(prepared.seconds)}{wait}; {layers}"
         terminal.console.print(line, markup=False)
         return self
@@ -141,8 +142,10 @@ class SweepScreen:
         if not outcomes:
             return
         shown = Table(box=SIMPLE_HEAD, title=Text("Trials, best validation accuracy first"), title_style="bold")
-        for column in ("trial", "what differs", "validation %", "test %", "epochs", "status"):
-            shown.add_column(column, justify="left" if column == "what differs" else "right", overflow="fold")
+        widths = {"trial": 5, "what differs": 10, "validation %": 10, "test %": 6, "epochs": 6, "status": 8}
+        for column, width in widths.items():  # no number is broken, however narrow the terminal
+            justify: Literal["left", "right"] = "left" if column == "what differs" else "right"
+            shown.add_column(column, justify=justify, min_width=width, overflow="fold")
         for one in better_first(outcomes)[:SHOWN]:
             figures = [terminal.percent(one.validation_accuracy), terminal.percent(one.test_accuracy)]
             shown.add_row(
@@ -152,7 +155,7 @@ class SweepScreen:
                 f"{one.epochs / one.job.config.members:.3g}",
                 one.status,
             )
-        terminal.console.print(shown)
+        terminal.console.print(shown, crop=False)
         if len(outcomes) > SHOWN:
             self.say(f"and {len(outcomes) - SHOWN} more")
 

@@ -79,7 +79,8 @@ def test_what_was_left_out_is_said() -> None:
 
 def test_nothing_finite_gives_no_figure_and_says_so() -> None:
     summary = summarise(validation=[None, math.nan], test=[None, 0.5])
-    assert summary.sentence() == "no test accuracy: none of 2 runs has finite accuracies"
+    assert summary.sentence() == "none; 2 runs without finite accuracies"
+    assert summarise(validation=[None], test=[None]).sentence() == "none; 1 run without finite accuracies"
     assert summary.metrics() == {"test/n": 0, "test/left_out": 2}
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
+from src import terminal
 from src.config import RunConfig
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome
@@ -41,6 +43,22 @@ class Sweep:
 @pytest.fixture
 def sweep(monkeypatch, capsys):
     return Sweep(monkeypatch, capsys)
+
+
+def test_no_number_is_broken_on_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "console", Console(width=40))
+    job = Job(CONFIG, Path(), [], 1, "activation=relu eta=0.0123")
+    shown = SweepScreen(1, Path("here"))
+    shown.table([Outcome(job, "FINISHED", validation_accuracy=0.8433, test_accuracy=1.0, epochs=10)])
+    said = capsys.readouterr().out
+    for words in ("validation", "84.33", "100.00", "FINISHED"):
+        assert words in said
+
+
+def test_what_waits_is_counted(sweep):
+    for waiting, words in ((0, ""), (1, "; 1 waits for the next stack"), (2, "; 2 wait for the next stack")):
+        sweep.screen.stack(SimpleNamespace(layers=(), members=[0], seconds=60.0), [JOB], waiting)
+        assert f"1 trial, about 60 s{words}; \n" in sweep.said()
 
 
 def test_a_line_comes_every_ten_seconds(sweep):
