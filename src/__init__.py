@@ -1,10 +1,9 @@
-"""What holds for every command, before it imports anything else: Ctrl-C, and text that a terminal cannot show."""
+"""What holds for every command, `python -m src.NAME`, before its imports: Ctrl-C, and text that no terminal shows."""
 
 import io
 import os
 import signal
 import sys
-import threading
 from types import FrameType
 
 
@@ -18,9 +17,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-_own = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # nobody else's
-if _own and threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGINT, _stop)
-for _stream in (sys.stdout, sys.stderr):
-    if isinstance(_stream, io.TextIOWrapper):
-        _stream.reconfigure(errors="replace")
+def begun() -> None:
+    """From here on there is something to keep, so Ctrl-C ends nothing without a KeyboardInterrupt."""
+    if signal.getsignal(signal.SIGINT) is _stop:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+if sys.argv[:1] == ["-m"]:  # so it is while Python looks for the module NAME; a program that imports this has its own
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
+    for _stream in (sys.stdout, sys.stderr):
+        if isinstance(_stream, io.TextIOWrapper):
+            _stream.reconfigure(errors="replace")

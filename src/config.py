@@ -7,9 +7,10 @@ everything that is wrong in one go; each line names the field, the value receive
 import difflib
 import re
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic.config import JsonDict
 
 from src.error import UserError
@@ -179,11 +180,18 @@ class TrainerConfig(Section):
     chunk: int | None = Field(None, ge=1)  # mini-batches handed over in one go; None: chosen for about a second
 
 
+def _known_store(uri: str) -> str:
+    scheme = re.match(r"([A-Za-z][\w-]+)(\+\w+)?:", uri)  # one letter is a drive's
+    if scheme and scheme[1] not in (*SCHEMES, *entry_points(group="mlflow.tracking_store").names):
+        raise ValueError
+    return uri
+
+
 class TrackingConfig(Section):
     """Where runs are recorded."""
 
     kind: Literal["mlflow", "none"] = "mlflow"
-    uri: str = Field("sqlite:///mlruns/mlflow.db", pattern=rf"^(?:(?:{'|'.join(SCHEMES)})(?:\+\w+)?:|[^:]*$)")
+    uri: Annotated[str, AfterValidator(_known_store)] = "sqlite:///mlruns/mlflow.db"
     experiment: str = Field("sweepstack", min_length=1)
 
 

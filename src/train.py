@@ -7,7 +7,6 @@ stopped it.
 
 import io
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from src import command_line, command_problems
+from src import begun, command_line, command_problems
 from src.error import TrialFailed, UserError
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def train(
 @contextmanager
 def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[None]:
     """Whatever ends the run without a conclusion is told to the tracking, Ctrl-C amid an import too."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    begun()
     try:
         yield
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 from hypothesis import given
@@ -173,10 +174,24 @@ def test_a_value_that_is_refused_is_answered_with_the_rule(key, value, line):
 
 @pytest.mark.parametrize(
     "uri",
-    ["sqlite:////a/b.db", "mysql+pymysql://me:x@host/runs", "http://host:5000", "file:///a", "databricks", "mlruns/a"],
+    [
+        "sqlite:////a/b.db",
+        "mysql+pymysql://me:x@host/runs",
+        "http://host:5000",
+        "file:///a",
+        "databricks",
+        "mlruns/a",
+        r"C:\mlruns",
+    ],
 )
 def test_every_store_that_mlflow_knows_is_accepted(uri):
     assert parse(with_value("tracking.uri", uri)).tracking.uri == uri
+
+
+def test_a_store_of_a_plugin_of_mlflows_is_accepted(monkeypatch):
+    plugin = EntryPoint("arn", "plugin.module", "mlflow.tracking_store")
+    monkeypatch.setattr(schema, "entry_points", lambda group: EntryPoints([plugin]).select(group=group))
+    assert parse(with_value("tracking.uri", "arn:aws:store")).tracking.uri == "arn:aws:store"
 
 
 def test_a_typed_mistake_is_answered_with_the_key_that_was_meant():

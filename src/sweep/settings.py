@@ -149,7 +149,7 @@ def _range(field: FieldInfo) -> str:
     """What a field accepts, in words."""
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
     ends = [
-        f"{word} {getattr(item, name):g}"
+        f"{word} {getattr(item, name):.15g}"
         for item in field.metadata
         for name, word in words.items()
         if hasattr(item, name)
