@@ -25,6 +25,7 @@ from tests.sweeping import (
     members,
     one_paragraph,
     room_for,
+    spy,
     stack_sizes,
     study,
 )
@@ -361,10 +362,12 @@ def test_a_space_that_cannot_run_at_one_end_is_refused_before_anything_starts(tm
     assert not (tmp_path / "mlruns" / "studies.db").exists()
 
 
-def test_a_diverged_trial_counts_as_pruned(tmp_path, monkeypatch):
+def test_a_diverged_trial_counts_as_pruned(tmp_path, monkeypatch, capsys):
     assert study(monkeypatch, tmp_path, "hydra.sweeper.sampler=grid", "optim.eta=0.1,1e38") == 0
     states = {trial.params["optim.eta"]: status(trial) for trial in stored(tmp_path, "small")}
     assert states == {0.1: "FINISHED", 1e38: "PRUNED"}
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "eta=1e+38" in line and "FINISHED" not in line)
+    assert line.split()[-1] == "DIVERGED"
 
 
 def test_a_study_too_large_for_the_memory_is_halved_and_stays_small(tmp_path, monkeypatch):
@@ -435,6 +438,8 @@ def test_several_objectives_end_in_trials_with_several_values(tmp_path, monkeypa
 
 
 def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path, monkeypatch, capsys):
+    shown = []
+    spy(monkeypatch, screen.SweepScreen, "table", lambda _, self, outcomes: shown.append(self.best))
     rule = 'hydra.sweeper.constraints=["parameters <= 4000"]'
     sizes = ["model.hidden=[4],[16]", "hydra.sweeper.sampler=tpe", "hydra.sweeper.n_trials=6", "optim.eta=0.5"]
     assert study(monkeypatch, tmp_path, *sizes, rule) == 0
@@ -443,6 +448,9 @@ def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path, monkeypatch, c
     small_places = [trial.user_attrs["place"] for trial in trials if trial.params["model.hidden"] == "[4]"]
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "src.rerun" in line)
     assert any(f"trial={place} " in line for place in small_places)
+    assert study(monkeypatch, tmp_path, *sizes, rule) == 0  # it is done: nothing is trained
+    assert len(set(shown)) == 1
+    assert any(f"% (trial {place}: hidden=[4]" in shown[0] for place in small_places)
 
 
 def test_a_constraint_may_be_on_the_accuracy_where_that_is_no_objective(tmp_path, monkeypatch):

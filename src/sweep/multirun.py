@@ -12,7 +12,7 @@ from src.result import write_text
 from src.results.record import Record
 from src.results.sweep_tracking import TrialTracker, open_study
 from src.sweep.job import Job
-from src.sweep.outcome import Outcome, outcome
+from src.sweep.outcome import Outcome, better_first, outcome
 from src.sweep.screen import SweepScreen
 from src.sweep.stacks import train_all
 
@@ -24,6 +24,7 @@ class Multirun:
 
     def __init__(self, jobs: list[Job], folder: Path, screen: SweepScreen, swept: dict[str, str]) -> None:
         self.waiting, self.screen = list(jobs), screen
+        self.best: Outcome | None = None
         self.outcomes: list[Outcome] = []
         # A parent run keeps the trials together; it is named as the folder, which is the command's own.
         name = f"{jobs[0].config.name} {folder.name}"
@@ -85,6 +86,9 @@ class Multirun:
 
     def _note(self, result: Outcome) -> None:
         self.outcomes.append(result)
+        if result.status == "FINISHED" and better_first([*([self.best] if self.best else []), result])[0] is result:
+            self.best = result
+            self.screen.best = f"{terminal.percent(result.validation_accuracy)} % ({result.job.label})"
         self.screen.trial_ended(result)
 
     def finish(self, status: str) -> None:
@@ -93,7 +97,7 @@ class Multirun:
         for job, tracker in self._trackers.items():
             if job not in over:
                 tracker.abort(status, "stopped")
-        best = self.screen.best
+        best = self.best
         found = {"validation_accuracy": best.validation_accuracy, "trial": best.job.number} if best else {}
         self.tracking.finish(status, found)
 

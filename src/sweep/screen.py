@@ -30,7 +30,7 @@ class SweepScreen:
         self.trials, self.folder, self.before, self.clock = trials, folder, done, clock
         self._stacks = self._max_epochs = self._whole = self._longest = 0
         self.counts = dict.fromkeys(("FINISHED", "PRUNED", "FAILED", "KILLED"), 0)
-        self.best: Outcome | None = None
+        self.best = ""  # in words; whoever knows the trials sets it
         self._epochs: list[int] = []  # of each trial that has ended
         self._now = 0  # member-epochs trained in this command
         self._start = self._line_at = clock()
@@ -107,10 +107,6 @@ class SweepScreen:
         self.counts[result.status] += 1
         if result.epochs:
             self._epochs.append(result.epochs)
-        value = result.validation_accuracy
-        if value is not None and result.status == "FINISHED":
-            best = self.best.validation_accuracy if self.best else None
-            self.best = result if best is None or value > best else self.best
         self._refresh()
 
     def words(self) -> str:
@@ -119,7 +115,7 @@ class SweepScreen:
         counts = [f"{count} {names[status]}" for status, count in self.counts.items() if count or status == "FINISHED"]
         words = [", ".join(counts)]
         if self.best:
-            words.append(f"best {terminal.percent(self.best.validation_accuracy)} % ({self.best.job.label})")
+            words.append(f"best {self.best}")
         left = self._seconds_left()
         if left is not None:
             words.append(f"{'' if self._epochs else 'at most '}{terminal.duration(left)} left")
@@ -153,7 +149,7 @@ class SweepScreen:
                 Text(one.job.label),
                 *figures,
                 f"{one.epochs / one.job.config.members:.3g}",
-                one.status,
+                "DIVERGED" if one.status == "PRUNED" and one.reason else one.status,
             )
         terminal.console.print(shown, crop=False)
         if len(outcomes) > SHOWN:

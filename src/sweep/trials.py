@@ -51,6 +51,7 @@ class Trials:
         self.tracking.reconcile(dict(study.states()), self._again)
         self._asks: dict[Job, Ask] = {}
         self._trackers: dict[Job, TrialTracker] = {}
+        self._show_best()
 
     def jobs(self, room: int) -> list[Job]:
         """See Source; a trial whose configuration cannot run has failed, and the next one is asked for."""
@@ -62,7 +63,7 @@ class Trials:
         return []
 
     def _job(self, ask: Ask) -> Job | None:
-        label = " ".join(f"{key.split('.')[-1]}={_shown(value)}" for key, value in ask.params.items())
+        label = _label(ask.params)
         try:
             job = self.compose(ask.overrides, ask.place, label)
         except Exception as error:
@@ -140,6 +141,7 @@ class Trials:
 
     def _note(self, result: Outcome) -> None:
         self.outcomes.append(result)
+        self._show_best()
         self.screen.trial_ended(result)
         self._asks.pop(result.job)
         self._trackers.pop(result.job, None)
@@ -148,6 +150,14 @@ class Trials:
         best = self.study.best()
         figures = {"done": counts.places_done, "pruned": counts.pruned, "failed": counts.failed}
         self.tracking.progress(figures | ({"best": best[1][0]} if best else {}))
+
+    def _show_best(self) -> None:
+        best = self.study.best()
+        if best:
+            place, values, params = best
+            name = self.settings.objectives[0]
+            value = f"{terminal.percent(values[0])} %" if name == "validation_accuracy" else f"{name} {values[0]:,g}"
+            self.screen.best = f"{value} (trial {place}: {_label(params)})"
 
     def _again(self, number: int) -> Trial | Literal["lives"] | None:
         """A trial of an earlier process, for the tracking: from its folder and the study's notes about it."""
@@ -199,6 +209,11 @@ def _shown_space(study: Study) -> dict[str, str]:
         key, _, when = name.partition(" ")
         shown.setdefault(key, []).append(f"{domain} {when}".strip())
     return {key: "; ".join(domains) for key, domains in shown.items()}
+
+
+def _label(params: dict[str, Any]) -> str:
+    """A trial's parameters, such as "eta=0.03 activation=relu"."""
+    return " ".join(f"{key.split('.')[-1]}={_shown(value)}" for key, value in params.items())
 
 
 def _shown(value: Any) -> str:

@@ -37,6 +37,7 @@ class Sweep:
         return self.said()
 
     def trial_ends(self, epochs):
+        self.screen.best = "97.00 % (eta=1)"
         self.screen.trial_ended(Outcome(JOB, "FINISHED", validation_accuracy=0.97, epochs=epochs))
 
 
