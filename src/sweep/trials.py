@@ -23,7 +23,7 @@ from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
 from src.sweep.screen import SweepScreen
 from src.sweep.stacks import train_all
-from src.sweep.study import Ask, State, Study
+from src.sweep.study import Ask, Entry, State, Study
 from src.sweep.worker import lives
 from src.words import number_of
 
@@ -141,23 +141,23 @@ class Trials:
 
     def _note(self, result: Outcome) -> None:
         self.outcomes.append(result)
-        self._show_best()
+        best = self._show_best()
         self.screen.trial_ended(result)
         self._asks.pop(result.job)
         self._trackers.pop(result.job, None)
         counts = self.study.counts()
         self.screen.before = counts.places_done - sum(self.screen.counts.values()) + self.screen.counts["KILLED"]
-        best = self.study.best()
         figures = {"done": counts.places_done, "pruned": counts.pruned, "failed": counts.failed}
         self.tracking.progress(figures | ({"best": best[1][0]} if best else {}))
 
-    def _show_best(self) -> None:
+    def _show_best(self) -> Entry | None:
         best = self.study.best()
         if best:
             place, values, params = best
             name = self.settings.objectives[0]
             value = f"{terminal.percent(values[0])} %" if name == "validation_accuracy" else f"{name} {values[0]:,g}"
             self.screen.best = f"{value} (trial {place}: {_label(params)})"
+        return best
 
     def _again(self, number: int) -> Trial | Literal["lives"] | None:
         """A trial of an earlier process, for the tracking: from its folder and the study's notes about it."""

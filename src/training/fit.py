@@ -105,8 +105,7 @@ def prepare(
     if len({structure_key(config) for config in configs}) > 1:
         raise ConfigError("These trials differ in what must be equal inside a stack, so they cannot train together.")
     config = configs[0]
-    check(config, dataset)
-    device, layers, stack = choose_device(config.trainer), config.shapes(), members or members_of(configs)
+    device, layers, stack = check(config, dataset), config.shapes(), members or members_of(configs)
     _check_memory(layers, len(stack), device)
     dataset = dataset.to(device)
     batches = len(dataset.train) // config.batch_size
@@ -125,9 +124,9 @@ def prepare(
     return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
 
 
-def check(config: RunConfig, dataset: Dataset) -> None:
-    """Raises ConfigError for what this machine, or these images, cannot serve."""
-    choose_device(config.trainer)
+def check(config: RunConfig, dataset: Dataset) -> torch.device:
+    """The device to train on. Raises ConfigError for what this machine, or these images, cannot serve."""
+    device = choose_device(config.trainer)
     if config.batch_size > len(dataset.train):
         raise ConfigError(
             f"batch_size = {config.batch_size}: more than the {len(dataset.train)} training images of {dataset.name}; "
@@ -138,6 +137,7 @@ def check(config: RunConfig, dataset: Dataset) -> None:
             f"trainer.threads = {config.trainer.threads}: this process may use {cores()} cores; "
             f"accepted: 1 to {cores()}, or null"
         )
+    return device
 
 
 def _weight_bytes(layers: list[LayerShape], members: int) -> int:

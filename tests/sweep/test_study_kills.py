@@ -57,3 +57,4 @@ def test_a_study_that_is_killed_at_twenty_random_moments_still_reaches_its_total
         killed += process.exitcode != 0
     work(settings)
     check_finished(settings)
+    assert any(trial.user_attrs["attempt"] for trial in stored(settings))
