@@ -11,7 +11,8 @@ computed, where plain arithmetic would give NaN.)
 
 The outputs are cut into *panels* of whole vectors whose sums stay in registers; a panel's weights lie together in
 memory, input after input. The inputs are cut into strips, so that a panel's weights of one strip come into the
-first-level cache once for all images.
+first-level cache once for all images. The inputs that count are read out of order, which hardware does not foresee; so
+while a strip is worked on, a wide layer asks for the next one.
 Legend: B images, O outputs, I inputs, L lanes; a vector of an image's row lies every `stride` floats.
 """
 
@@ -32,6 +33,7 @@ from src.training.cpu.vectors import (
     TWO,
     add_dots,
     blend,
+    fetch,
     indices,
     nonzero,
     outer,
@@ -46,6 +48,8 @@ from src.training.cpu.vectors import (
 
 f32 = np.float32
 _PANELS = (THIRTEEN, SEVEN, FOUR, TWO, ONE)  # those of layout.py
+_WIDE = 1 << 18  # weights (1 MiB) that no second-level cache keeps from one step to the next
+_LINE = 16  # floats of a cache line
 
 
 class Inputs(NamedTuple):
@@ -106,12 +110,22 @@ def _listed(inputs, b, strip):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _forward_panel(panel, bias, weights, at, inputs, z, z_at, z_stride):  # type: ignore[no-untyped-def]
+def _fetch_part(a, at, count, part, parts):  # type: ignore[no-untyped-def]
+    """Asks for one of the equal parts of a[at : at + count]."""
+    size = (count + parts * _LINE - 1) // (parts * _LINE) * _LINE
+    for i in range(part * size, min(part * size + size, count), _LINE):
+        fetch(a, at + i)
+
+
+@kernel
+def _forward_panel(panel, bias, weights, at, inputs, wide, z, z_at, z_stride):  # type: ignore[no-untyped-def]
     """(1) for a panel: its weights begin at `at`, its outputs at z_at."""
     width = len(panel) * LANES
     for strip in range((inputs.units + STRIP - 1) // STRIP):
         for b in range(inputs.batch):
             start, stop = _listed(inputs, b, strip)
+            if wide:
+                _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
             sums = rows(panel, z, z_at + b * z_stride, LANES) if strip else rows(panel, bias, z_at, LANES)
             for n in range(start, stop):
                 i = indices(ONE, inputs.numbers, n)[0]
@@ -123,15 +137,15 @@ def _forward_panel(panel, bias, weights, at, inputs, z, z_at, z_stride):  # type
 @kernel
 def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untyped-def]
     """(1). weights: all panels; bias: (columns,), with columns = O in whole panels."""
-    o = 0
+    o, wide = 0, len(bias) * inputs.units > _WIDE
     for panel in literal_unroll(_PANELS):
         for _ in range((len(bias) - o) // (len(panel) * LANES)):
-            _forward_panel(panel, bias, weights, o * inputs.units, inputs, z, o, z_stride)
+            _forward_panel(panel, bias, weights, o * inputs.units, inputs, wide, z, o, z_stride)
             o += len(panel) * LANES
 
 
 @kernel
-def _backward_panel(panel, weights, velocity, at, inputs, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
+def _backward_panel(panel, weights, velocity, at, inputs, wide, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
     """(2) and the update for a panel."""
     width = len(panel) * LANES
     decay, rate = spread(f32(1) - rule.eta * rule.lambda_), spread(-rule.eta * rule.share)
@@ -140,6 +154,8 @@ def _backward_panel(panel, weights, velocity, at, inputs, d, d_at, d_stride, g, 
         if needs_g:
             for b in range(inputs.batch):
                 n, stop = _listed(inputs, b, strip)
+                if wide:
+                    _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
                 while n + 4 <= stop:
                     four = indices(FOUR, inputs.numbers, n)
                     add_dots(panel, g, b * inputs.stride, four, weights, at, d, d_at + b * d_stride)
@@ -172,9 +188,9 @@ def dense_backward(weights, velocity, columns, inputs, d, d_stride, g, needs_g, 
         for b in range(inputs.batch):
             for i in range(b * inputs.stride, b * inputs.stride + inputs.units):
                 g[i] = f32(0)
-    o = 0
+    o, wide = 0, columns * inputs.units > _WIDE
     for panel in literal_unroll(_PANELS):
         for _ in range((columns - o) // (len(panel) * LANES)):
             at = o * inputs.units
-            _backward_panel(panel, weights, velocity, at, inputs, d, o, d_stride, g, needs_g, room, rule)
+            _backward_panel(panel, weights, velocity, at, inputs, wide, d, o, d_stride, g, needs_g, room, rule)
             o += len(panel) * LANES

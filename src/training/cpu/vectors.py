@@ -115,6 +115,24 @@ def store(typing: Any, a: Any, at: Any, value: Any) -> Any:
 
 
 @intrinsic
+def fetch(typing: Any, a: Any, at: Any) -> Any:
+    """Asks for the cache line of a[at], which nobody waits for; it may lie behind the end of a."""
+
+    def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any) -> Any:
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        name = "llvm.prefetch.p0i8"
+        function = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), name
+        )
+        to_read, to_all_levels, data = (ir.Constant(word, number) for number in (0, 3, 1))
+        place = builder.bitcast(_pointer(context, builder, types_[0], a, at), byte)
+        builder.call(function, [place, to_read, to_all_levels, data])
+        return context.get_dummy_value()
+
+    return _operation(types.void(a, _index), lines)
+
+
+@intrinsic
 def spread(typing: Any, scalar: Any) -> Any:
     """A scalar in every lane."""
     return _operation(_vector(types.float32), lambda c, b, t, scalar: _spread(b, scalar))

@@ -29,6 +29,7 @@ NETS = {
     "one dense layer": (IMAGE, [Dense(30, "sigmoid")]),
     "three dense layers": (IMAGE, [Dense(33, "relu"), Dense(7, "tanh"), Dense(130, "sigmoid")]),
     "panels of every width, inputs listed": (IMAGE, [Dense(215, "relu"), Dense(100, "relu"), Dense(37, "relu")]),
+    "weights that are asked for ahead": (IMAGE, [Dense(610, "relu"), Dense(600, "relu")]),
     "wide input": ((1, 28, 28), [Dense(101, "sigmoid")]),
     "chapter, one convolution": ((1, 28, 28), [conv(20, 5, activation="sigmoid"), Dense(100, "sigmoid")]),
     "chapter, two convolutions": ((1, 28, 28), [conv(20, 5), conv(40, 5, activation="relu"), Dense(50, "relu")]),
