@@ -399,6 +399,11 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
             problems.append(
                 "data.dir = null: data=idx needs the folder that holds the four IDX files; accepted: a path"
             )
+        if data.name == "digits" and data.dir is not None:
+            problems.append(
+                f"data.dir = {written(data.dir)}: data=digits reads no folder, its images come with scikit-learn; "
+                "accepted: null, or data=mnist or data=idx"
+            )
         if data.name in ("mnist", "auto", "digits") and (data.height, data.width, data.classes) != (28, 28, 10):
             problems.append(
                 f"data: {data.name} has 28x28 images of 10 classes, not {data.height}x{data.width} of {data.classes}; "

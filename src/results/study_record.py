@@ -29,6 +29,7 @@ from src.config import STORE, masked
 from src.error import UserError
 from src.limit import Limit
 from src.results.journal import sqlite_path
+from src.words import ending
 
 ATTRIBUTES = "sweepstack"  # the study's user attribute that holds its settings
 FIRST_SWEEP = "python -m src.train +sweeps=quick"
@@ -82,7 +83,7 @@ class Trial:
     @property
     def kind(self) -> str:
         """The state, but DIVERGED for a trial that was hopeless by itself, not beaten by others."""
-        return "DIVERGED" if self.state == "PRUNED" and self.reason else self.state
+        return ending(self.state, self.reason)
 
 
 @dataclass(frozen=True)

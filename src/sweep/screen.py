@@ -17,7 +17,7 @@ from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first
 from src.training.fit import Prepared
 from src.training.module import Row
-from src.words import number_of
+from src.words import ending, number_of
 
 SHOWN = 20  # trials in the table at the end
 LINE_SECONDS = 10.0  # without a terminal, a line at most so often
@@ -149,7 +149,7 @@ class SweepScreen:
                 Text(one.job.label),
                 *figures,
                 f"{one.epochs / one.job.config.members:.3g}",
-                "DIVERGED" if one.status == "PRUNED" and one.reason else one.status,
+                ending(one.status, one.reason),
             )
         terminal.console.print(shown, crop=False)
         if len(outcomes) > SHOWN:

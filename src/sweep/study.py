@@ -39,6 +39,7 @@ from src.sweep.settings import StudySettings
 from src.sweep.space import Space
 from src.sweep.store import Store, connect
 from src.sweep.worker import BEAT_SECONDS, HEARTBEAT_SECONDS, Pulse, Worker, lives
+from src.words import number_of
 
 REFRESH_SECONDS = 2.0  # a report looks for other processes' news this often, and reports are written within it
 
@@ -131,6 +132,9 @@ class Study:
         self.resumed = len(self._mirror) > 0
         if self.resumed:
             self._say(self._welcome())
+        if (beyond := len(self._first) - self.total) > 0:
+            words = f"{number_of(beyond, 'trial')} at the end of hydra.sweeper.first"
+            self._say(f"study {settings.study_name} has room for {self.total}: {words} will not run")
         self._beaten = time.monotonic()
         self._pulse = Pulse(self._beat, REFRESH_SECONDS)
 
@@ -349,12 +353,11 @@ class Study:
     def _budget_spent(self) -> str | None:
         settings = self.settings
         if self._places.done(self.total) == self.total:
-            return f"all {self.total} trials are done"
+            return f"all {self.total} trials are done" if self.total > 1 else "its one trial is done"
         if settings.target is not None and self._best is not None and self._reaches(settings.target, self._best):
             return f"target {settings.target:g} reached"
         if self._failed >= max(settings.max_failures, 1):
-            trials = "1 trial" if self._failed == 1 else f"{self._failed} trials"
-            return f"{trials} failed (hydra.sweeper.max_failures={settings.max_failures})"
+            return f"{number_of(self._failed, 'trial')} failed (hydra.sweeper.max_failures={settings.max_failures})"
         if settings.timeout_minutes is not None and time.monotonic() - self._opened > 60 * settings.timeout_minutes:
             return f"timeout of {settings.timeout_minutes:g} min"
         return None

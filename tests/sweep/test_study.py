@@ -37,6 +37,15 @@ def test_a_study_asks_for_every_place_once_and_then_stops(tmp_path):
     check_finished(settings)
 
 
+def test_a_study_of_one_trial_ends_in_words_for_one_and_names_first_trials_beyond_it(tmp_path):
+    settings = in_file(tmp_path, n_trials=1, first=[{"optim.eta": 0.1}, {"optim.eta": 0.2}, {"optim.eta": 0.3}])
+    said = []
+    with open_study(settings, Space.parse(PARAMS), {}, said.append) as study:
+        assert said == ["study study has room for 1: 2 trials at the end of hydra.sweeper.first will not run"]
+        train(study, *study.ask(3))
+        assert study.reason_to_stop() == "its one trial is done"
+
+
 def test_what_is_told_stands_in_optunas_own_store(tmp_path):
     settings = in_file(tmp_path, n_trials=3)
     with opened(settings) as study:
