@@ -9,8 +9,8 @@ First µs a step and member for every net and K, then 64 trials of net c as one 
 after another on the same device. Interleaved rounds, medians with smallest and largest; no start-up, capture or
 compilation is counted.
 
-    python -m benchmarks.gpu
-    python -m benchmarks.gpu --nets c --sizes 64 --ways eager,graph
+    python -m benchmarks.gpu                                             all of it: compiling alone takes half an hour
+    python -m benchmarks.gpu --nets c,d --sizes 3,64 --ways eager,graph  a first look, a few minutes
     python -m benchmarks.gpu --device cpu --quick   shows that the command works where there is no GPU
 """
 
@@ -24,9 +24,10 @@ from benchmarks.report import Report
 from src.data.dataset import Split
 from src.error import UserError
 from src.training.fit import cores
+from src.training.torch_engine import TorchEngine
 
 WAYS = ("eager", "graph", "compiled", "compiled+graph")
-SIZES = "1 16 64 256"
+SIZES = "1 3 5 15 64 256"  # 3 and 5: the chapter's repeats and ensembles; 15: three of these together
 TRIALS_NET, TRIALS = "c", 64
 GOAL = Goal(20, 60)  # of 64 trials against plain Lightning one at a time, on the same GPU
 PEER = "plain Lightning"
@@ -49,8 +50,10 @@ def main() -> None:
     for net in options.nets:
         for size in options.sizes:
             taken = _ways(net, size, split, options)
-            raw[f"{net}, K={size}"] = {way: sample.values for way, sample in taken.items()}
-            rows.append([net, size, *(taken.get(way, "out of memory") for way in options.ways)])
+            raw[f"{net}, K={size}"] = {
+                way: sample.values for way, sample in taken.items() if isinstance(sample, Sample)
+            }
+            rows.append([net, size, *(taken[way] for way in options.ways)])
     report.table(["net", "K", *options.ways], rows, raw)
     _against_lightning(split, options, report)
     report.save(options.json)
@@ -77,28 +80,39 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _contender(net: str, size: int, way: str, split: Split, options: argparse.Namespace) -> Contender:
-    """K members of the net; `split` is on the CPU."""
-    config, device = nets.config(net, repeats=size), torch.device(options.device)
+def _engine(net: str, size: int, way: str, split: Split, options: argparse.Namespace) -> TorchEngine:
+    """K members of the net."""
     engine = stack.torch_engine(
-        config,
+        nets.config(net, repeats=size),
         len(split) // nets.BATCH_SIZE,
-        device,
+        torch.device(options.device),
         compiled=way.startswith("compiled"),
         precision=32 if options.precision == "32" else options.precision,
     )
     if not way.endswith("graph"):
         engine.recorder = None
-    return Contender(way, stack.Trained(engine, config, split.to(device)).seconds, size)
+    return engine
 
 
-def _ways(net: str, size: int, split: Split, options: argparse.Namespace) -> dict[str, Sample]:
-    """Every way's sample for one net and K; none where the device's memory does not suffice."""
+def _contender(way: str, engine: TorchEngine, net: str, size: int, split: Split) -> Contender:
+    """The engine as it trains; `split` is on the CPU."""
+    return Contender(way, stack.Trained(engine, nets.config(net, repeats=size), split.to(engine.device)).seconds, size)
+
+
+def _ways(net: str, size: int, split: Split, options: argparse.Namespace) -> dict[str, Sample | str]:
+    """Every way's sample for one net and K, or in words why there is none."""
     try:
-        contenders = [_contender(net, size, way, split, options) for way in options.ways]
-        return interleaved(contenders, options.rounds, options.seconds)
+        engines = {way: _engine(net, size, way, split, options) for way in options.ways}
+        contenders = [_contender(way, engine, net, size, split) for way, engine in engines.items()]
+        taken = interleaved(contenders, options.rounds, options.seconds)
     except torch.OutOfMemoryError:
-        return {}
+        return dict.fromkeys(options.ways, "out of memory")
+    return {way: taken[way] if _is(way, engine) else "does not work here" for way, engine in engines.items()}
+
+
+def _is(way: str, engine: TorchEngine) -> bool:
+    """Whether the engine still trains in that way: where one does not work it says so, and goes on without."""
+    return way.endswith("graph") == (engine.recorder is not None) and way.startswith("compiled") == engine.compiled
 
 
 def _against_lightning(split: Split, options: argparse.Namespace, report: Report) -> None:
@@ -112,7 +126,8 @@ def _against_lightning(split: Split, options: argparse.Namespace, report: Report
     def lightning(steps: int) -> float:
         return peer.step_seconds(config, floats, steps, setting.workers, accelerator=accelerator)
 
-    contenders = [_contender(TRIALS_NET, options.trials, way, split, options) for way in options.ways]
+    engines = {way: _engine(TRIALS_NET, options.trials, way, split, options) for way in options.ways}
+    contenders = [_contender(way, engine, TRIALS_NET, options.trials, split) for way, engine in engines.items()]
     contenders.append(Contender(PEER, threaded(setting.threads, lightning)))
     taken = interleaved(contenders, options.rounds, options.seconds)
     report.say(
@@ -120,7 +135,7 @@ def _against_lightning(split: Split, options: argparse.Namespace, report: Report
         f"µs a step and member, and how many trials the stack trains in the time of one; asked for: {GOAL}."
     )
     rows: list[list[object]] = [[PEER, taken[PEER], "–", "–"]]
-    for way in options.ways:
+    for way in (way for way in options.ways if _is(way, engines[way])):
         ratio = taken[PEER].over(taken[way])
         rows.append([way, taken[way], f"{ratio}×", GOAL.verdict(ratio.median)])
     report.table(

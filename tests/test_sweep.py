@@ -15,6 +15,7 @@ from src.error import StoreError
 from src.sweep import screen
 from src.sweep.store import Store
 from src.sweep.study import Study
+from src.training.cpu import CpuEngine
 from tests.results.test_tracking import empty_store
 from tests.sweeping import (
     PARAMETERS,
@@ -625,6 +626,27 @@ def test_a_store_that_fails_costs_no_trial_and_says_so(tmp_path, monkeypatch, ca
     assert study(monkeypatch, tmp_path, *arguments) == 2
     assert "does not answer (gone)" in capsys.readouterr().err
     assert "FAILED" not in {status(trial) for trial in stored(tmp_path, "small")}
+    assert study(monkeypatch, tmp_path, *arguments) == 0
+    done = [trial.user_attrs["place"] for trial in stored(tmp_path, "small") if status(trial) == "FINISHED"]
+    assert sorted(done) == [0, 1, 2, 3]
+
+
+class AcceleratorError(RuntimeError):
+    """As torch calls an error of a GPU behind which no call succeeds."""
+
+
+def test_a_device_that_breaks_down_fails_no_trial_and_the_same_command_goes_on(tmp_path, monkeypatch, capsys):
+    arguments = [RATES[0], "hydra.sweeper.n_trials=4", "hydra.launcher.max_members=4"]
+
+    def broken_down(*_):
+        raise AcceleratorError("an illegal memory access")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(CpuEngine, "evaluate", broken_down)
+        assert study(monkeypatch, tmp_path, *arguments) == 2
+    assert one_paragraph(error := capsys.readouterr().err)
+    assert "the device broke down (an illegal memory access); start the same command again" in error
+    assert {status(trial) for trial in stored(tmp_path, "small")} == {"KILLED"}
     assert study(monkeypatch, tmp_path, *arguments) == 0
     done = [trial.user_attrs["place"] for trial in stored(tmp_path, "small") if status(trial) == "FINISHED"]
     assert sorted(done) == [0, 1, 2, 3]

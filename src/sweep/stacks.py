@@ -152,6 +152,9 @@ class Stacks:
                 raise KeyboardInterrupt from error  # Lightning turns a second Ctrl-C into an exit of its own
             if not isinstance(error, Exception) or isinstance(error, StoreError):
                 raise
+            if type(error).__name__ == "AcceleratorError":  # torch's own: nothing runs there any more in this process
+                self._fail(left, "KILLED", error)
+                raise UserError(f"the device broke down ({_line(error)}); start the same command again") from error
             if len(left) > 1 and (isinstance(error, TooLargeError) or not isinstance(error, UserError)):
                 middle = len(left) // 2
                 if _out_of_memory(error):  # the halves must not grow to what was too large

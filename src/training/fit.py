@@ -3,7 +3,8 @@
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -111,7 +112,8 @@ def prepare(
     batches = len(dataset.train) // config.batch_size
     chunks = Chunks(config.data.order, [m.seed for m in stack], len(dataset.train), config.batch_size, 1, batches)
     probe = next(iter(chunks)).order
-    engine, step_seconds = _engine(config, layers, stack, dataset, device, probe, say)
+    with _enough_memory(len(stack), device):
+        engine, step_seconds = _engine(config, layers, stack, dataset, device, probe, say)
     steps = config.max_epochs * batches
     length = config.trainer.chunk or max(1, round(CHUNK_SECONDS / step_seconds))
     chunks = Chunks(
@@ -120,7 +122,8 @@ def prepare(
     seconds = steps * step_seconds
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
-    seconds += config.max_epochs * _seconds_a_look(engine, dataset)
+    with _enough_memory(len(stack), device):
+        seconds += config.max_epochs * _seconds_a_look(engine, dataset)
     return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
 
 
@@ -158,6 +161,18 @@ def _check_memory(layers: list[LayerShape], members: int, device: torch.device) 
             f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "
             f"{device.type} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
         )
+
+
+@contextmanager
+def _enough_memory(members: int, device: torch.device) -> Iterator[None]:
+    """Raises TooLargeError where the device runs out of memory."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TooLargeError(
+            f"model: {members} members of this network do not fit into the memory of {device.type} "
+            f"({str(error).splitlines()[0]}); accepted: smaller layers, or fewer repeats"
+        ) from error
 
 
 def run(prepared: Prepared, observers: list[Observer], interrupted: Callable[[], bool] = lambda: False) -> list[Result]:
@@ -201,8 +216,10 @@ def run_roster(
     with warnings.catch_warnings():
         # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.
         warnings.simplefilter("ignore")
-        trainer = Trainer(accelerator=prepared.device.type, devices=1, max_epochs=-1, barebones=True)
-        trainer.fit(module, train_dataloaders=prepared.chunks)
+        # Lightning only drives, the engine has the device: on CUDA Lightning would begin by freeing what graphs hold.
+        trainer = Trainer(accelerator="cpu", devices=1, max_epochs=-1, barebones=True)
+        with _enough_memory(len(prepared.members), prepared.device):
+            trainer.fit(module, train_dataloaders=prepared.chunks)
 
 
 def _engine(
@@ -254,7 +271,8 @@ def _engine(
     step_seconds = seconds_a_step(engine)
     wanted = config.trainer.compile
     if wanted == "auto":
-        wanted = device.type != "mps" and compilation_pays(step_seconds, config.max_epochs * batches)
+        # On a GPU it is not measured yet, and CUDA graphs already spare what a compilation spares most.
+        wanted = device.type == "cpu" and compilation_pays(step_seconds, config.max_epochs * batches)
     return (torch_engine(compiled=True) if wanted else engine), step_seconds
 
 
@@ -296,6 +314,8 @@ def _evaluating_engine(prepared: Prepared, members: list[Member], weights: dict[
     seated: Members = hyperparameters(members)
     convention, batches = config.model.dropout_convention, prepared.chunks.batches
     if isinstance(prepared.engine, TorchEngine):
-        return TorchEngine(prepared.layers, seated, weights, batches, convention, prepared.device)
+        return TorchEngine(
+            prepared.layers, seated, weights, batches, convention, prepared.device, config.trainer.precision
+        )
     threads = config.trainer.threads or cores()
     return cpu.CpuEngine(prepared.layers, seated, weights, batches, convention, threads)

@@ -44,18 +44,27 @@ class CudaRecorder:
         self.pool = torch.cuda.graph_pool_handle()
         here = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(here)
-        with torch.cuda.stream(self.stream):
-            call()
-        here.wait_stream(self.stream)
+        try:
+            with torch.cuda.stream(self.stream):
+                call()
+        finally:
+            here.wait_stream(self.stream)
 
     def capture(self, call: Callable[[], None]) -> Callable[[], None]:
-        """See Recorder; `torch.cuda.graph` waits for the device before it begins."""
+        """See Recorder; `torch.cuda.graph` waits for the device before it begins.
+
+        cuBLAS keeps its working memory from call to call, and a graph goes on writing there. So each capture lets it
+        take new memory, which lies in the graphs' own pool, and nobody else goes on with that [torch._inductor,
+        cudagraph_trees.py]; otherwise whoever empties it, as Lightning does when it starts, takes it from the graph.
+        """
         graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
+        torch._C._cuda_clearCublasWorkspaces()
         try:
             with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
                 call()
         finally:
             torch.cuda.set_stream(here)  # which a capture that fails does not do
+            torch._C._cuda_clearCublasWorkspaces()
         return graph.replay
 
 

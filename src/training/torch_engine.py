@@ -25,6 +25,11 @@ from src.training.replay import BLOCK, Block, CudaRecorder, Recorder, Replay
 
 # Images a member sees at once in evaluation; 1,000 and more are up to twice as slow for convolutions on a CPU.
 EVALUATION_BATCH = 500
+# Elsewhere so many images over all members, where they are more: each mini-batch is a few hundred kernels.
+EVALUATION_IMAGES = 8_000
+# Shapes for which a process may compile a step; Dynamo's own limit, 8, counts those of all stacks together, and behind
+# it steps would run as they are without a word.
+COMPILATIONS = 256
 # A compilation takes about this long on a CPU, and makes a step at least this part shorter (docs/log.md).
 COMPILE_SECONDS = 25.0
 COMPILE_GAIN = 0.4
@@ -60,9 +65,7 @@ class TorchEngine:
         self.parameters = {name: value.to(device, copy=True) for name, value in weights.items()}
         self.velocities: Weights = {}
         self._give_velocities()
-        self._step = self._plain_step
-        if compiled:
-            self._step = torch.compile(self._plain_step, dynamic=False)
+        self._compiled_step = _compiled(self._plain_step) if compiled else None
 
     @property
     def description(self) -> str:
@@ -135,17 +138,21 @@ class TorchEngine:
         count = len(self.members)
         cost = torch.zeros(count, device=self.device)
         correct = torch.zeros(count, dtype=torch.int64, device=self.device)
-        for start in range(0, len(labels), EVALUATION_BATCH):
-            y = labels[start : start + EVALUATION_BATCH]
-            logits = self._logits(images[start : start + EVALUATION_BATCH])  # (K, B, C)
+        for part, y in zip(images.split(self._evaluation_batch), labels.split(self._evaluation_batch), strict=True):
+            logits = self._logits(part)  # (K, B, C)
             cost += F.cross_entropy(logits.transpose(1, 2), y.expand(count, -1), reduction="none").sum(1)
             correct += _correct(logits, y)
         return cost.cpu().double() / len(labels), correct.cpu().double() / len(labels)
 
     def probabilities(self, images: Tensor) -> Tensor:
         """See Engine.probabilities."""
-        parts = [self._logits(part).softmax(-1).cpu() for part in images.split(EVALUATION_BATCH)]
+        parts = [self._logits(part).softmax(-1).cpu() for part in images.split(self._evaluation_batch)]
         return torch.cat(parts, dim=1)
+
+    @property
+    def _evaluation_batch(self) -> int:
+        share = 0 if self.device.type == "cpu" else EVALUATION_IMAGES // len(self.members)
+        return max(EVALUATION_BATCH, share)
 
     def _logits(self, images: Tensor) -> Tensor:
         def one(weights: Weights, dropout: Tensor) -> Tensor:
@@ -190,6 +197,8 @@ class TorchEngine:
         try:
             self._replay = Replay(block, state, order, keys, eta, recorder)
         except Exception as error:  # torch's own classes for this differ between releases
+            if isinstance(_first(error), torch.OutOfMemoryError):
+                raise _first(error) from None
             self.recorder = None
             self.say(f"CUDA graphs do not work here ({_line(error)}); going on without them.")
         else:
@@ -208,13 +217,13 @@ class TorchEngine:
     def _call(self, *arguments: Tensor) -> tuple[Tensor, Tensor]:
         """One step; where compilation fails (no compiler, say), the plain one from here on, with one line."""
         try:
-            return self._step(*arguments)
+            return (self._compiled_step or self._plain_step)(*arguments)
         except Exception as error:  # torch's own classes for this differ between releases
-            if not self.compiled:
+            if self._compiled_step is None or isinstance(_first(error), torch.OutOfMemoryError):
                 raise
-            self.compiled, self._step = False, self._plain_step
+            self.compiled, self._compiled_step = False, None
             self.say(f"torch.compile does not work here ({_line(error)}); going on without it.")
-            return self._step(*arguments)
+            return self._plain_step(*arguments)
 
     def _plain_step(
         self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor, decay: Tensor
@@ -328,9 +337,26 @@ def _correct(logits: Tensor, labels: Tensor) -> Tensor:
     return ((answer == labels) & (best.abs() < math.inf)).sum(-1)
 
 
+def _compiled(step: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The step through torch.compile; the first call of a shape compiles it, or raises."""
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = COMPILATIONS
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    return torch.compile(step, dynamic=False)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that began it: an end of a capture, say, fails because of what was raised inside."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
 def _line(error: Exception) -> str:
-    """The beginning of what an error says."""
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
+    """The beginning of what the first error said."""
+    first = _first(error)
+    return (str(first) or type(first).__name__).splitlines()[0][:120]
 
 
 def fastest_threads(seconds: Callable[[], float], cores: int) -> int:

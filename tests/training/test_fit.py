@@ -223,9 +223,49 @@ def test_a_compiled_step_computes_what_the_plain_one_does(tmp_path, monkeypatch)
             torch.testing.assert_close(other.weights[name], value, rtol=1e-3, atol=1e-5)
 
 
+def test_more_shapes_than_dynamo_allows_for_one_function_are_all_compiled(monkeypatch):
+    graphs, compile_ = [], torch.compile
+
+    def counted(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: compile_(step, backend=counted, **options))
+    engines = []
+    for repeats in range(1, 11):
+        model = {"maps": [], "hidden": []}
+        _, _, prepared, lines = go(
+            [example.config(repeats=repeats, model=model, trainer={"compile": True}, max_epochs=1)]
+        )
+        assert lines == []
+        engines.append(prepared.engine)
+    assert all(engine.compiled for engine in engines)
+    assert len(graphs) >= 10
+
+
+@pytest.mark.parametrize("call", ["train", "evaluate"])
+def test_a_device_that_runs_out_of_memory_is_named_with_what_would_help(call, monkeypatch):
+    def lacking(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB.\nand more")
+
+    prepared = prepare([example.config(repeats=2)], example.dataset())
+    monkeypatch.setattr(torch_engine.TorchEngine, call, lacking)
+    words = r"model: 2 members .* do not fit into the memory of cpu \(CUDA out of memory.*\); accepted: smaller layers"
+    for attempt in (lambda: prepare([example.config(repeats=2)], example.dataset()), lambda: run(prepared, [])):
+        with pytest.raises(fit.TooLargeError, match=words):
+            attempt()
+
+
+def test_a_gpu_evaluates_more_images_at_once_where_few_members_share_them():
+    engine = prepare([example.config(repeats=2)], example.dataset()).engine
+    assert engine._evaluation_batch == torch_engine.EVALUATION_BATCH
+    engine.device = torch.device("cuda")
+    assert engine._evaluation_batch == torch_engine.EVALUATION_IMAGES // 2
+
+
 def test_an_error_of_the_plain_step_is_not_mistaken_for_a_missing_compiler():
     prepared = prepare([example.config()], example.dataset())
-    prepared.engine._step = lambda *_: 1 / 0
+    prepared.engine._plain_step = lambda *_: 1 / 0
     with pytest.raises(ZeroDivisionError):
         run(prepared, [])
 
@@ -269,7 +309,7 @@ def test_a_compiled_step_is_the_torch_engines():
 def test_the_cpu_engine_asks_for_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device(example.config(trainer={"engine": "cpu"}).trainer).type == "cpu"
-    assert choose_device(example.config(trainer={"engine": "auto"}).trainer).type == "cuda"
+    assert choose_device(example.config(trainer={"engine": "auto", "accelerator": "auto"}).trainer).type == "cuda"
 
 
 @pytest.mark.parametrize("engine", ["auto", "cpu"])

@@ -148,6 +148,34 @@ def test_where_capturing_fails_training_goes_on_with_one_line():
     assert "eager" in failing.description
 
 
+class OutOfMemory(Failing):
+    """As torch.cuda.graph fails: its end raises as well."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def capture(self, call):
+        try:
+            raise self.error
+        finally:
+            super().capture(call)
+
+
+def test_the_line_says_what_was_raised_first():
+    engine, lines = build("torch", seven()), []
+    engine.recorder, engine.say = OutOfMemory(RuntimeError("cudaErrorNotPermitted")), lines.append
+    train(engine, orders(7, 3))
+    assert lines == ["CUDA graphs do not work here (cudaErrorNotPermitted); going on without them."]
+
+
+def test_a_capture_that_lacks_memory_is_no_reason_to_go_on_without_graphs():
+    engine = build("torch", seven())
+    engine.recorder = OutOfMemory(torch.OutOfMemoryError("80 GiB are taken"))
+    with pytest.raises(torch.OutOfMemoryError, match="80 GiB"):
+        train(engine, orders(7, 3))
+
+
 @pytest.mark.parametrize("recorder", [Repeater, Failing])
 def test_a_whole_run_has_the_same_history_replayed(recorder):
     stop = {"rule": "patience_epochs", "patience_epochs": 2}
@@ -204,13 +232,13 @@ def test_a_block_neither_asks_the_device_for_a_value_nor_brings_one_from_the_hos
 def test_mini_batches_lie_in_memory_alike_whatever_the_chunks_length():
     """A compiled step is compiled again for other strides."""
     engine, seen = build("torch", seven()), set()
-    plain = engine._step
+    plain = engine._plain_step
 
     def step(images, labels, order, *rest):
         seen.add((order.shape, order.stride()))
         return plain(images, labels, order, *rest)
 
-    engine._step = step
+    engine._plain_step = step
     for length in (3, 7, BLOCK + 1):
         train(engine, orders(7, length))
     assert seen == {((7, 5), (5, 1))}
@@ -251,23 +279,54 @@ def test_an_engines_precision_ends_with_its_work():
         assert flags() == before
 
 
+def on_cuda(configs, say):
+    """An engine on the GPU, and the training images there."""
+    stack, device = members_of(configs), torch.device("cuda")
+    weights, members = first_weights(stack), hyperparameters(stack)
+    return TorchEngine(configs[0].shapes(), members, weights, BATCHES, "chapter", device, say=say), SPLIT.to(device)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
+def test_on_cuda_graphs_keep_their_memory_while_others_free_and_take_theirs():
+    """As Lightning does when it starts: it frees what cuBLAS and the allocator keep."""
+    configs = [example.config(model={"hidden": [700, 700]}, optim={"eta": 0.03}, seed=seed) for seed in range(3)]
+    (undisturbed, split), (disturbed, _) = (on_cuda(configs, print) for _ in range(2))
+    for first in range(0, 60, 30):
+        for engine in (undisturbed, disturbed):
+            order = orders(3, 30)
+            engine.train(split.images, split.labels, order, torch.tensor(first), torch.full((3,), 0.03))
+        torch._C._cuda_clearCublasWorkspaces()
+        torch.cuda.empty_cache()
+        taken = [torch.full((2**26,), float("nan"), device="cuda") for _ in range(8)]  # 2 GiB
+        del taken
+    for name, value in undisturbed.weights().items():
+        torch.testing.assert_close(disturbed.weights()[name], value, rtol=2e-3, atol=2e-4)
+        assert value.isfinite().all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
+@pytest.mark.parametrize("optim", [{"eta": 0.1, "lambda_": 0.5}, {"eta": 0.1, "momentum": 0.9}])
+def test_on_cuda_a_whole_run_learns_what_it_learns_on_the_cpu(optim):
+    def trained(accelerator):
+        trainer = {"accelerator": accelerator}
+        config = example.config(repeats=3, max_epochs=3, optim=optim, model={"dropout": 0.2}, trainer=trainer)
+        return run(prepare([config], example.dataset(200), lines.append), [])
+
+    lines = []
+    for on_gpu, on_cpu in zip(trained("cuda"), trained("cpu"), strict=True):
+        for row, other in zip(on_gpu.history, on_cpu.history, strict=True):
+            assert row["train/cost"] == pytest.approx(other["train/cost"], rel=2e-3)
+            assert row["validation/cost"] == pytest.approx(other["validation/cost"], rel=2e-3)
+        assert abs(on_gpu.test_accuracy - on_cpu.test_accuracy) <= 0.05
+    assert lines == []
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
 @pytest.mark.parametrize("rows", [1, 7])
 def test_on_cuda_replayed_steps_equal_eager_ones(rows):
-    stack, device, lines = members_of(seven()), torch.device("cuda"), []
-    split = SPLIT.to(device)
-    engines = [
-        TorchEngine(
-            seven()[0].shapes(),
-            hyperparameters(stack),
-            first_weights(stack),
-            BATCHES,
-            "chapter",
-            device,
-            say=lines.append,
-        )
-        for _ in range(2)
-    ]
+    lines = []
+    engines = [on_cuda(seven(), lines.append)[0] for _ in range(2)]
+    split = SPLIT.to(torch.device("cuda"))
     engines[1].recorder = None
     order, first = orders(rows, 2 * BLOCK + 30), 0
     for part in order.split([2 * BLOCK + 5, 3, BLOCK, 2], dim=1):
