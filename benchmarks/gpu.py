@@ -4,6 +4,8 @@
     graph           blocks of mini-batches captured as CUDA graphs: what the engine does on CUDA
     compiled        the step through torch.compile, without graphs
     compiled+graph  both
+    by-hand         the step without vmap and autograd (benchmarks/by_hand.py), a candidate for the engine
+    by-hand+graph   the same as CUDA graphs
 
 First µs a step and member for every net and K, then 64 trials of net c as one stack against plain Lightning one trial
 after another on the same device. Interleaved rounds, medians with smallest and largest; no start-up, capture or
@@ -19,6 +21,7 @@ import argparse
 import torch
 
 from benchmarks import command, images, nets, peer, stack
+from benchmarks.by_hand import ByHand
 from benchmarks.measure import Contender, Goal, Sample, interleaved, threaded
 from benchmarks.report import Report
 from src.data.dataset import Split
@@ -26,7 +29,7 @@ from src.error import UserError
 from src.training.fit import cores
 from src.training.torch_engine import TorchEngine
 
-WAYS = ("eager", "graph", "compiled", "compiled+graph")
+WAYS = ("eager", "graph", "compiled", "compiled+graph", "by-hand", "by-hand+graph")
 SIZES = "1 3 5 15 64 256"  # 3 and 5: the chapter's repeats and ensembles; 15: three of these together
 TRIALS_NET, TRIALS = "c", 64
 GOAL = Goal(20, 60)  # of 64 trials against plain Lightning one at a time, on the same GPU
@@ -72,7 +75,9 @@ def _options() -> argparse.Namespace:
         parser.error("argument --device: 'cpu' goes with --quick only; benchmarks.engine measures on the CPU")
     if options.device == "cpu":
         torch.set_num_threads(1)
-        options.ways = ["eager"]  # there are no graphs, and compiling takes long
+        options.ways = ["eager", "by-hand"]  # there are no graphs, and compiling takes long
+    if options.precision == "bf16":  # which rests on autocast, and that on the operations that vmap sees
+        options.ways = [way for way in options.ways if not way.startswith("by-hand")]
     options.sizes, options.seconds, options.trials = [int(size) for size in options.sizes], 0.5, TRIALS
     if options.quick:
         options.rounds, options.seconds, options.trials = 2, 0.01, 2
@@ -88,6 +93,7 @@ def _engine(net: str, size: int, way: str, split: Split, options: argparse.Names
         torch.device(options.device),
         compiled=way.startswith("compiled"),
         precision=32 if options.precision == "32" else options.precision,
+        kind=ByHand if way.startswith("by-hand") else TorchEngine,
     )
     if not way.endswith("graph"):
         engine.recorder = None

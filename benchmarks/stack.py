@@ -28,10 +28,11 @@ def torch_engine(
     device: torch.device | None = None,
     compiled: bool = False,
     precision: int | str = 32,
+    kind: type[TorchEngine] = TorchEngine,
 ) -> TorchEngine:
-    """The members of `config` on the torch engine; its threads are whatever torch is set to when it runs."""
+    """The members of `config` on the torch engine, or another `kind` of it, on the threads that torch is set to."""
     stack = members_of([config])
-    return TorchEngine(
+    return kind(
         config.shapes(),
         hyperparameters(stack),
         first_weights(stack),

@@ -9,9 +9,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from benchmarks import images, measure, nets, peer, plain, stack, trials
+from benchmarks import by_hand, images, measure, nets, peer, plain, stack, trials
 from src.nets.init import initial_weights
 from src.shapes import parameter_count
+from src.training.torch_engine import TorchEngine
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +98,22 @@ def test_a_folder_without_mnist_is_told(monkeypatch, capsys, tmp_path):
         command("evaluate", "--quick", monkeypatch=monkeypatch)
     assert stopped.value.code == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("net", nets.TITLES)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_step_written_by_hand_trains_as_the_engines_own(net, rows):
+    config = nets.config(net, repeats=3, hidden=[12] * (2 if net == "d" else 1), optim={"eta": 0.1, "lambda_": 0.5})
+    data = images.dataset().train
+    order = torch.randint(0, len(data), (rows, 6, 10), generator=torch.Generator().manual_seed(1))
+    engines = [stack.torch_engine(config, 120, kind=kind) for kind in (TorchEngine, by_hand.ByHand)]
+    taken = [
+        engine.train(data.images, data.labels, order, torch.tensor(5), torch.tensor([0.02, 0.03, 0.05]))
+        for engine in engines
+    ]
+    torch.testing.assert_close(taken[1], taken[0], rtol=1e-5, atol=1e-6)
+    for name, value in engines[0].weights().items():
+        torch.testing.assert_close(engines[1].weights()[name], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("net", nets.TITLES)

@@ -1,0 +1,137 @@
+"""The torch engine with its step written out: what would a GPU gain without vmap and without autograd?
+
+Not a part of the product but a candidate for it, to be judged where there is a GPU. Fewer kernels a step, since
+* activations keep one layout, (B, K·maps, H, W) behind convolutions and (K, B, units) behind dense layers;
+* what no weight has a part in (images, answers, dropout's masks) is worked out once a block, and so is the cost;
+* gradients are written down, the learning rate in them: of softmax and cross-entropy (y − answer)·eta/B in one kernel;
+* a dense layer's weights are updated by one product, all other parameters together in one call.
+
+It serves the networks of nets.py: max pooling, sigmoid, tanh or ReLU, the chapter's dropout; no momentum, no L1.
+Legend: K members, S mini-batches in a block, R = K or 1 orders, B images, C classes.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from src.nets.dropout import drop
+from src.shapes import ConvPool, Dense
+from src.training.torch_engine import TorchEngine
+
+_aten = torch.ops.aten
+_ACTIVATE: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
+_SLOPED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # g, a = σ(z) -> g · σ'(z)
+    "relu": lambda g, a: _aten.threshold_backward(g, a, 0),
+    "sigmoid": _aten.sigmoid_backward,
+    "tanh": _aten.tanh_backward,
+}
+
+
+class _Seen(NamedTuple):
+    """What a layer's backward pass needs of the forward pass."""
+
+    x: Tensor  # its inputs
+    a: Tensor  # its outputs
+    mask: Tensor | None = None  # of a dense layer's inputs
+    z: Tensor | None = None  # of a convolution, before pooling
+    places: Tensor | None = None  # of the largest in each pool
+    groups: int = 1
+
+
+class ByHand(TorchEngine):
+    """Trains as TorchEngine does, to rounding."""
+
+    def __init__(self, layers: list[Any], *arguments: Any, **options: Any) -> None:
+        super().__init__(layers, *arguments, **options)
+        self.layers = layers
+        self.convolutions = [number for number, layer in enumerate(layers) if isinstance(layer, ConvPool)]
+        assert all(layer.pool == "max" for layer in layers if isinstance(layer, ConvPool))
+        assert not any((self.uses_momentum, self.uses_l1, self.network.inverted))
+
+    def _block(
+        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor, cost: Tensor, correct: Tensor
+    ) -> None:
+        """See TorchEngine."""
+        steps, _, batch = order.shape
+        x = images[order.transpose(1, 2)].flatten(2, 3).float().div_(255)  # (S, B, R·channels, H, W)
+        y, scale = labels[order], (eta / batch)[:, None, None]  # (S, R, B), (K, 1, 1)
+        classes = torch.arange(self.layers[-1].outputs, device=y.device)
+        answers = (y[..., None] == classes) * -scale  # (S, K, B, C)
+        masks = self._masks(keys, batch)
+        logits = torch.empty(*answers.shape, device=y.device)
+        decay = 1 - eta * self.members.lambda_ / self.batches
+        for s in range(steps):
+            seen = self._forward(x[s], [mask[s] for mask in masks], logits[s])
+            self._backward(seen, torch.addcmul(answers[s], logits[s].softmax(-1), scale), decay)
+        y = y.expand(-1, len(eta), -1)
+        cost -= logits.log_softmax(-1).gather(-1, y[..., None]).mean((2, 3)).sum(0)
+        best, answer = logits.max(-1)
+        correct += ((answer == y) & (best.abs() < math.inf)).sum((0, 2))
+
+    def _masks(self, keys: Tensor, batch: int) -> list[Tensor]:
+        """Of each dense layer's inputs, 0 or 1: (S, K, B, inputs)."""
+        if not self.uses_dropout:
+            return []
+        dense = [layer for layer in self.layers if isinstance(layer, Dense)]
+        draw = torch.vmap(torch.vmap(drop, (None, 0, 0, None, None)), (None, None, 0, None, None))
+        ones = [torch.ones(batch, layer.inputs, device=keys.device) for layer in dense]
+        return [draw(one, self.members.dropout[:, n], keys, n, False) for n, one in enumerate(ones)]
+
+    def _forward(self, x: Tensor, masks: list[Tensor], logits: Tensor) -> list[_Seen]:
+        """x (B, R·channels, H, W) -> what each layer saw; the last one writes `logits` (K, B, C)."""
+        seen, members, batch = list[_Seen](), len(self.members), len(x)
+        for number, layer in enumerate(self.layers):
+            weight, bias = self.parameters[f"layers.{number}.weight"], self.parameters[f"layers.{number}.bias"]
+            if isinstance(layer, ConvPool):
+                groups = x.shape[1] // layer.input[0]
+                z = torch.conv2d(x, weight.flatten(0, 1), stride=layer.stride, groups=groups)
+                size, stride = [layer.pool_size] * 2, [layer.pool_stride] * 2
+                a, places = _aten.max_pool2d_with_indices(z, size, stride)
+                a = _ACTIVATE[layer.activation](a.add_(bias.view(1, -1, 1, 1)))
+                seen.append(_Seen(x, a, None, z, places, groups))
+            else:
+                if x.dim() == 4:  # to (K, B, inputs)
+                    x = x.reshape(batch, -1, layer.inputs).transpose(0, 1).expand(members, -1, -1)
+                mask = masks[number - len(self.convolutions)] if masks else None
+                x = x if mask is None else x * mask
+                last = number == len(self.layers) - 1
+                z = torch.bmm(x, weight.transpose(1, 2), out=logits if last else None).add_(bias[:, None])
+                a = z if last else _ACTIVATE[layer.activation](z)
+                seen.append(_Seen(x, a, mask))
+            x = a
+        return seen
+
+    def _backward(self, seen: list[_Seen], g: Tensor, decay: Tensor) -> None:
+        """g (K, B, C): eta times the gradient of the mean cost in the logits. Updates all parameters."""
+        steps: dict[str, Tensor] = {}  # what is taken off the parameters that have no product of their own
+        for number in reversed(range(len(self.layers))):
+            layer, kept, name = self.layers[number], seen[number], f"layers.{number}"
+            weight = self.parameters[f"{name}.weight"]
+            if isinstance(layer, ConvPool):
+                if g.dim() == 3:
+                    g = g.transpose(0, 1).reshape(kept.a.shape)
+                g = _SLOPED[layer.activation](g, kept.a)
+                steps[f"{name}.bias"] = g.sum((0, 2, 3)).view(len(weight), -1)
+                size, stride = [layer.pool_size] * 2, [layer.pool_stride] * 2
+                g = _aten.max_pool2d_with_indices_backward(g, kept.z, size, stride, [0, 0], [1, 1], False, kept.places)
+                g, step, _ = _aten.convolution_backward(
+                    g, kept.x, weight.flatten(0, 1), None, [layer.stride] * 2, [0, 0], [1, 1], False, [0, 0],
+                    kept.groups, [number > 0, True, False],
+                )  # fmt: skip
+                steps[f"{name}.weight"] = step.view(weight.shape)
+            else:
+                if number < len(self.layers) - 1:
+                    g = _SLOPED[layer.activation](g, kept.a)
+                below = torch.bmm(g, weight) if number else g
+                if self.uses_decay:
+                    weight.mul_(decay[:, None, None])
+                weight.baddbmm_(g.transpose(1, 2), kept.x, alpha=-1)
+                steps[f"{name}.bias"] = g.sum(1)
+                g = below if kept.mask is None or not number else below.mul_(kept.mask)
+        if self.uses_decay:
+            for number in self.convolutions:
+                self.parameters[f"layers.{number}.weight"].mul_(decay.view(-1, 1, 1, 1, 1))
+        torch._foreach_sub_([self.parameters[name] for name in steps], list(steps.values()))
