@@ -52,7 +52,7 @@ class TorchEngine:
         compiled: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
-        self.device, self.precision, self.compiled, self.say = device, precision, compiled, say
+        self.device, self.precision, self.say = device, precision, say
         self.resize_seconds = COMPILE_SECONDS if compiled else 0.0
         self.batches = batches
         self.members = members
@@ -66,6 +66,11 @@ class TorchEngine:
         self.velocities: Weights = {}
         self._give_velocities()
         self._compiled_step = _compiled(self._plain_step) if compiled else None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether steps run through torch.compile."""
+        return self._compiled_step is not None
 
     @property
     def description(self) -> str:
@@ -221,7 +226,7 @@ class TorchEngine:
         except Exception as error:  # torch's own classes for this differ between releases
             if self._compiled_step is None or isinstance(_first(error), torch.OutOfMemoryError):
                 raise
-            self.compiled, self._compiled_step = False, None
+            self._compiled_step = None
             self.say(f"torch.compile does not work here ({_line(error)}); going on without it.")
             return self._plain_step(*arguments)
 
