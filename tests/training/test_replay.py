@@ -192,7 +192,7 @@ def test_a_whole_run_has_the_same_history_replayed(recorder):
 def test_the_header_says_that_steps_are_replayed():
     engine = pair()[1]
     assert engine.description == "torch, CUDA graph, 1 thread"
-    engine.compiled = True
+    engine._compiled_step = engine._plain_step
     assert engine.description == "torch, compiled, CUDA graph, 1 thread"
 
 
