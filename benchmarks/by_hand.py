@@ -10,7 +10,6 @@ It serves the networks of nets.py: max pooling, sigmoid, tanh or ReLU, the chapt
 Legend: K members, S mini-batches in a block, R = K or 1 orders, B images, C classes.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from src.nets.dropout import drop
 from src.shapes import ConvPool, Dense
-from src.training.torch_engine import TorchEngine
+from src.training.torch_engine import TorchEngine, _correct
 
 _aten = torch.ops.aten
 _ACTIVATE: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
@@ -66,10 +65,8 @@ class ByHand(TorchEngine):
         for s in range(steps):
             seen = self._forward(x[s], [mask[s] for mask in masks], logits[s])
             self._backward(seen, torch.addcmul(answers[s], logits[s].softmax(-1), scale), decay)
-        y = y.expand(-1, len(eta), -1)
-        cost -= logits.log_softmax(-1).gather(-1, y[..., None]).mean((2, 3)).sum(0)
-        best, answer = logits.max(-1)
-        correct += ((answer == y) & (best.abs() < math.inf)).sum((0, 2))
+        cost -= logits.log_softmax(-1).gather(-1, y.expand(-1, len(eta), -1)[..., None]).mean((2, 3)).sum(0)
+        correct += _correct(logits, y).sum(0)
 
     def _masks(self, keys: Tensor, batch: int) -> list[Tensor]:
         """Of each dense layer's inputs, 0 or 1: (S, K, B, inputs)."""

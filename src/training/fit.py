@@ -114,6 +114,7 @@ def prepare(
     probe = next(iter(chunks)).order
     with _enough_memory(len(stack), device):
         engine, step_seconds = _engine(config, layers, stack, dataset, device, probe, say)
+        look_seconds = _seconds_a_look(engine, dataset)
     steps = config.max_epochs * batches
     length = config.trainer.chunk or max(1, round(CHUNK_SECONDS / step_seconds))
     chunks = Chunks(
@@ -122,8 +123,7 @@ def prepare(
     seconds = steps * step_seconds
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
-    with _enough_memory(len(stack), device):
-        seconds += config.max_epochs * _seconds_a_look(engine, dataset)
+    seconds += config.max_epochs * look_seconds
     return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
 
 
