@@ -3,8 +3,8 @@
     python -m src.reproduce [RUN …]         all that is not there yet, or the runs named
 
 Runs are made one after another, the short ones first, each as one stack. What a run leaves is kept at once
-(src/results/reproduction.py), and a second call goes on where the first one ended; a run whose configuration has
-changed since is made anew. Exit status: 0 done; 1 a network of a run failed; 2 cannot run; 130 stopped by the user.
+(src/results/reproduction.py), and a second call goes on where the first one ended, amid a run too; a run whose
+configuration has changed since is made anew. Exit status: 0 done; 1 a network of a run failed; 2 cannot run; 130 stopped by the user.
 """
 
 import argparse
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from src.error import UserError
 from src.result import Result
-from src.results.reproduction import Kept, Row, page, read, save
+from src.results.reproduction import Kept, Row, computed, page, read, save
 
 if TYPE_CHECKING:
     from src.config import RunConfig
+    from src.results.checkpoint import Saved
 
+FOLDER = Path("mlruns/reproduction")
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 REPEATS = 3
 SHORT = ("shallow", "conv_only", "conv", "conv2", "conv2_tanh", "conv2_relu")
@@ -66,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped. The runs that had ended are kept; the same command goes on from there.", file=sys.stderr)
+        print("Stopped. The runs that had ended are kept; the same command goes on where this one stopped.", file=sys.stderr)
         return 130
 
 
@@ -103,10 +105,11 @@ def _train(run: str, config: "RunConfig", docs: Path) -> None:
     """Trains the run and keeps it, also where something fails after that. Raises KeyboardInterrupt if killed."""
     from src.train import train
 
-    folder, start = Path("mlruns/reproduction") / f"{run}-{datetime.datetime.now():%Y%m%d-%H%M%S}", time.process_time()
+    folder, saved = _stopped(run, config) or (FOLDER / f"{run}-{datetime.datetime.now():%Y%m%d-%H%M%S}", None)
+    start = time.process_time() - (saved.core_seconds if saved else 0.0)
     kept = None
     try:
-        train(config, folder, [*RUNS[run], *DATA])
+        train(config, folder, [*RUNS[run], *DATA], saved=saved)
     finally:
         kept = _read(run, config, folder, time.process_time() - start)
         if kept is not None:
@@ -114,6 +117,18 @@ def _train(run: str, config: "RunConfig", docs: Path) -> None:
             _take_pictures(run, folder / "figures", docs)
     if kept is None:
         raise KeyboardInterrupt
+
+
+def _stopped(run: str, config: "RunConfig") -> "tuple[Path, Saved] | None":
+    """The folder of the run where it was stopped last, and where it was; None where there is nothing to go on from."""
+    from src.results.checkpoint import FILE, read
+
+    folders = sorted(path.parent for path in FOLDER.glob(f"{run}-*/{FILE}"))
+    for folder in reversed(folders):
+        saved = read(folder)
+        if computed(saved.config) == computed(config.shown()):
+            return folder, saved
+    return None
 
 
 def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> Kept | None:

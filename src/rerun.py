@@ -17,7 +17,6 @@ from src.error import UserError
 from src.key_values import key_values, run_command
 
 if TYPE_CHECKING:
-    from src.config import RunConfig
     from src.result import Result
 
 USAGE = "python -m src.rerun study=NAME trial=PLACE [storage=URL] [KEY=VALUE ...]"
@@ -36,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _rerun(arguments: list[str]) -> int:
-    from src.config import parse
+    from src.changes import changed, different
     from src.results.keep import results_in
     from src.results.study_record import STORE, read_study
 
@@ -55,8 +54,8 @@ def _rerun(arguments: list[str]) -> int:
             f"hand, or by an older version with another launcher; a rerun needs them"
         )
     before = results_in(Path(trial.folder))
-    config = _changed(before[0]["config"], changes)
-    different = _different(parse(before[0]["config"]), config)
+    config = changed(before[0]["config"], changes, USAGE)
+    others = [key for key in different(before[0]["config"], config) if not key.startswith(UNCOMPARED)]
 
     from src.train import train
 
@@ -68,7 +67,7 @@ def _rerun(arguments: list[str]) -> int:
         return 0
     if any(result.status == "KILLED" for result in results):
         raise KeyboardInterrupt
-    return _verdict(name, before, results, different)
+    return _verdict(name, before, results, others)
 
 
 def listed(places: Sequence[int]) -> str:
@@ -81,53 +80,12 @@ def listed(places: Sequence[int]) -> str:
     return ", ".join(f"{one[0]} to {one[-1]}" if len(one) > 1 else f"{one[0]}" for one in ranges)
 
 
-def _changed(config: dict[str, Any], changes: list[str]) -> "RunConfig":
-    """The trial's configuration with the command's KEY=VALUE. Raises ConfigError."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    from src.config import ConfigError, masked, parse
-
-    wrong = [one for one in changes if "=" not in one]
-    if wrong:
-        raise ConfigError(f"{wrong[0]!r} is no KEY=VALUE. Usage: {USAGE}")
-    sections = [key for key, value in config.items() if isinstance(value, dict)]
-    groups = [one for one in changes if one.partition("=")[0].lstrip("+") in ("exp", *sections)]
-    if groups:
-        raise ConfigError(
-            f"{' '.join(groups)}: is a group; accepted: keys, such as data.name=mnist or model.hidden=[30]"
-        )
-    try:
-        raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(f"{masked(' '.join(changes))}: cannot be read ({str(error).splitlines()[0]})") from None
-    try:
-        parsed = parse(raw)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace(", nothing was started", "")) from None
-    if parsed.tracking.kind != "none" and ":***@" in parsed.tracking.uri:
-        raise ConfigError(
-            f"tracking.uri = {parsed.tracking.uri!r}: the trial's own address, which is kept without its password; "
-            f"accepted on this command: tracking.uri=ADDRESS, or tracking.kind=none"
-        )
-    return parsed
-
-
-def _different(before: "RunConfig", now: "RunConfig") -> list[str]:
-    """The keys whose values make other curves."""
-    from src.result import dotted
-
-    then = dotted(before.shown())
-    return [key for key, value in dotted(now.shown()).items() if value != then[key] and not key.startswith(UNCOMPARED)]
-
-
-def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]", different: list[str]) -> int:
-    """Prints how far the curves of members with the same seed are apart; the exit status."""
+def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]", others: list[str]) -> int:
+    """Prints how far the curves of members with the same seed are apart; the exit status. others: keys that differ."""
     then = {member["seed"]: member["history"] for member in before}
     pairs = [(then[result.seed], result.history) for result in results if result.seed in then]
-    if different or not pairs:
-        reason = f"{' and '.join(different)} changed" if different else "other seeds than in the study"
+    if others or not pairs:
+        reason = f"{' and '.join(others)} changed" if others else "other seeds than in the study"
         print(f"{name}: not compared epoch by epoch: {reason}.")
         return 1 if any(result.status == "FAILED" for result in results) else 0
     gaps = largest_gaps(pairs)

@@ -18,6 +18,7 @@ from rich.text import Text
 from src.config import RunConfig
 from src.data.dataset import Dataset
 from src.result import Result
+from src.results.checkpoint import Saved
 from src.results.summary import Summary
 from src.results.vote import Vote
 from src.shapes import ConvPool, LayerShape, parameter_count
@@ -45,8 +46,8 @@ def warn(text: str) -> None:
     console.print(Panel(Text(text), title="Warning", border_style="bold yellow", padding=(0, 1)))
 
 
-def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
-    """What will run, on which data and device, with which engine, for about how long."""
+def header(prepared: Prepared, config: RunConfig, folder: Path, done: int = 0) -> None:
+    """What will run, on which data and device, with which engine, for about how long; `done`: epochs before."""
     data = prepared.dataset
     if data.warning:
         warn(data.warning)
@@ -57,7 +58,8 @@ def header(prepared: Prepared, config: RunConfig, folder: Path) -> None:
         "data": data_words(data),
         "training": training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
-        "estimate": f"{duration(prepared.seconds)} for {number_of(config.max_epochs, 'epoch')}"
+        "estimate": f"{duration(prepared.seconds * (1 - done / config.max_epochs))} for "
+        + (f"the {config.max_epochs - done} after epoch {done}" if done else number_of(config.max_epochs, "epoch"))
         + (", less where members stop early" if config.stop.rule != "none" else ""),
         "results": str(folder),
     }
@@ -135,10 +137,13 @@ def size(count: int) -> str:
 class ProgressBar:
     """An observer that shows epoch, best validation accuracy and time left."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, saved: Saved) -> None:
         config = prepared.members[0].config
         self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
         self.best = [-math.inf] * len(prepared.members)
+        for number, history in saved.histories().items():
+            for row in history:
+                self._take_in(number, row)
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -151,7 +156,14 @@ class ProgressBar:
             refresh_per_second=2,  # each refresh takes a core from the training
             disable=not console.is_terminal,
         )
-        self.task = self.bar.add_task("", total=self.epochs * self.batches, epoch=1, epochs=self.epochs, best="")
+        self.task = self.bar.add_task(
+            "",
+            total=self.epochs * self.batches,
+            completed=saved.epochs * self.batches,
+            epoch=saved.epochs + 1,
+            epochs=self.epochs,
+            best="",
+        )
 
     def __enter__(self) -> "ProgressBar":
         self.bar.start()
@@ -167,11 +179,14 @@ class ProgressBar:
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
         """Takes in the accuracies; where there is no terminal, prints a line an epoch instead."""
         for number, row in rows.items():
-            if math.isfinite(row["validation/cost"]) and row["validation/accuracy"] > self.best[number]:
-                self.best[number] = row["validation/accuracy"]
+            self._take_in(number, row)
         if not console.is_terminal:
             epoch = max(int(row["epoch"]) for row in rows.values())
             say(f"epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
+
+    def _take_in(self, number: int, row: Row) -> None:
+        if math.isfinite(row["validation/cost"]) and row["validation/accuracy"] > self.best[number]:
+            self.best[number] = row["validation/accuracy"]
 
     def _words(self, members: int) -> str:
         known = [accuracy for accuracy in self.best if math.isfinite(accuracy)]
@@ -227,10 +242,10 @@ def percent(accuracy: float | None) -> str:
     return "–" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
-def next_command(config: RunConfig, arguments: list[str] | None, folder: Path) -> None:
-    """What one would type now."""
+def next_command(config: RunConfig, arguments: list[str] | None, folder: Path, resumable: bool = False) -> None:
+    """What one would type now; resumable: the run was stopped and can go on."""
     typed = shlex.join(one for one in arguments or () if not one.startswith(("repeats=", "tracking.uri=")))
-    lines = []
+    lines = [f"python -m src.resume {folder}     goes on where it was stopped"] if resumable else []
     if config.tracking.kind == "mlflow":
         lines.append("make ui                                  see and compare the runs in MLflow")
     if arguments is not None and config.repeats == 1 and config.ensemble == 1:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from src.data.dataset import Dataset
     from src.interrupt import Interrupt
     from src.result import Result
+    from src.results.checkpoint import Saved
     from src.results.record import Record
     from src.results.tracking import Tracker
     from src.results.vote import Vote
@@ -88,11 +90,7 @@ def _task(composed: Any) -> float | None:
         _stop("Stopped.", INTERRUPTED)
     if any(result.status == "KILLED" for result in results):
         sys.exit(INTERRUPTED)
-    failed = [str(number) for number, result in enumerate(results) if result.status == "FAILED"]
-    if failed:
-        words = f"Member {', '.join(failed)} never had a finite validation cost: the weights diverged."
-        print(f"{words} Try a smaller optim.eta.", file=sys.stderr)
-    _statuses.append(FAILED if failed else 0)
+    _statuses.append(told_status(results))
     return fmean(result.validation_accuracy or 0.0 for result in results) if results else None
 
 
@@ -106,42 +104,64 @@ def _as_job(composed: Any) -> "Job":
     return Job(config, Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task))
 
 
+def told_status(results: "list[Result]") -> int:
+    """The exit status of a run that has ended; says which members failed."""
+    failed = [str(number) for number, result in enumerate(results) if result.status == "FAILED"]
+    if failed:
+        words = f"Member {', '.join(failed)} never had a finite validation cost: the weights diverged."
+        print(f"{words} Try a smaller optim.eta.", file=sys.stderr)
+    return FAILED if failed else 0
+
+
 # A launcher that trains stacks takes the trials themselves instead of calling the task.
 vars(_task)["job"] = _as_job
 _job = hydra.main(version_base="1.3", config_path=str(command_line.CONF), config_name="config")(_task)
 
 
 def train(
-    config: "RunConfig", folder: Path, arguments: list[str] | None = None, label: str | None = None
+    config: "RunConfig",
+    folder: Path,
+    arguments: list[str] | None = None,
+    label: str | None = None,
+    saved: "Saved | None" = None,
 ) -> "list[Result]":
     """Trains one trial as a stack and leaves everything in `folder` and in the tracking store; one Result a member.
 
     `arguments` are the command line's overrides, for the run's name (unless `label` is given) and the hint at the end.
-    With config.plan, only says what it would do: []. Raises ConfigError and DataError.
+    With config.plan, only says what it would do: []. saved: goes on there, with a run of this configuration that was
+    killed, in its folder. Raises ConfigError, DataError and, for what cannot go on, UserError.
     """
     from src import terminal
     from src.data.load import load
     from src.interrupt import Interrupt
+    from src.results.checkpoint import Checkpoints, begins, goes_on
     from src.results.record import Record
     from src.training.fit import prepare, run_roster
 
     dataset = load(config.data)
+    label = shown_in_name(arguments or []) if label is None else label
+    saved = goes_on(saved, config, dataset) if saved else begins(config, arguments, label, dataset)
     with terminal.console.status("Building the networks and timing a few steps; a first run also compiles its kernels"):
         prepared = prepare([config], dataset, terminal.say)
-    terminal.header(prepared, config, folder)
+    terminal.header(prepared, config, folder, saved.epochs)
     if config.plan:
         terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
         return []
     seeds = [member.seed for member in prepared.members]
-    label = shown_in_name(arguments or []) if label is None else label
-    record = Record(config, folder, _tracking(config, folder, dataset.name, prepared.device_name, seeds, label))
-    interrupt = Interrupt(terminal.say)
-    with _told(record, interrupt):
-        with interrupt, terminal.ProgressBar(prepared) as bar:
-            run_roster(prepared, record, [bar, record], interrupt)
-        path = _conclude(record, dataset)
+    with Checkpoints(folder, saved, terminal.say) as checkpoints:
+        tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
+        record = Record(config, folder, tracker)
+        interrupt = Interrupt(terminal.say)
+        with _told(record, interrupt):
+            record.go_on(saved)
+            with interrupt, terminal.ProgressBar(prepared, saved) as bar:
+                keep = partial(checkpoints.offered, record.results)
+                run_roster(prepared, record, [bar, record], interrupt, keep=keep, checkpoint=saved.stack)
+            path = _conclude(record, dataset)
+        if all(result.status != "KILLED" for result in record.results.values()):
+            checkpoints.remove()
     terminal.say(f"Results: {path}")
-    terminal.next_command(config, arguments, folder)
+    terminal.next_command(config, arguments, folder, resumable=checkpoints.there)
     return [record.results[number] for number in sorted(record.results)]
 
 
@@ -222,6 +242,7 @@ def _tracking(
     seeds: list[int],
     label: str,
     members: "Sequence[tuple[str, RunConfig]]" = (),
+    saved: "Saved | None" = None,
 ) -> "Tracker":
     from src import terminal
     from src.results.background import BackgroundTracker
@@ -236,6 +257,8 @@ def _tracking(
             seeds=seeds,
             members=members,
             label=label,
+            run=saved.run if saved else None,
+            resumed=f"after epoch {saved.epochs}" if saved and saved.epochs else "",
             say=terminal.say,
         )
 

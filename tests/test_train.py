@@ -19,6 +19,7 @@ from src import command_line, terminal, train
 from src.config import RunConfig, parse
 from src.nets.network import Network
 from src.results import keep, record
+from src.results.checkpoint import Saved
 from tests import example
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,7 +101,7 @@ def test_a_run_that_diverged_has_no_best_validation_accuracy(shown):
     class Prepared:
         members, chunks = [SimpleNamespace(config=example.config(max_epochs=3))] * 2, SimpleNamespace(batches=1)
 
-    bar = terminal.ProgressBar(Prepared)
+    bar = terminal.ProgressBar(Prepared, Saved("", {}, None, "", ""))
     diverged, other = ({"epoch": 1, "validation/cost": cost, "validation/accuracy": 0.0} for cost in (math.nan, 2.0))
     bar.epoch_ended({0: diverged, 1: diverged}, None)
     assert shown() == "epoch 1/3  best validation –, mean –; 2 of 2 training\n"
@@ -155,7 +156,7 @@ class FakeTracker:
 
 
 def with_tracker(monkeypatch, tracker):
-    monkeypatch.setattr(train, "_tracking", lambda *_: tracker)
+    monkeypatch.setattr(train, "_tracking", lambda *_, **__: tracker)
     return tracker
 
 

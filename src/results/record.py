@@ -11,6 +11,7 @@ import torch
 from src.config import RunConfig
 from src.data.dataset import Dataset
 from src.result import Result, Status, write_json
+from src.results.checkpoint import Saved
 from src.results.keep import Keeper, keep
 from src.results.summary import Summary, summarise
 from src.results.sweep_tracking import TrialTracker
@@ -57,6 +58,13 @@ class Record:
     def ended(self, results: dict[int, Result]) -> None:
         """The members' finished results."""
         self.results |= results
+
+    def go_on(self, saved: Saved) -> None:
+        """Takes in what the trial had before it was killed."""
+        self.results |= saved.ended
+        rows = {(place, row["epoch"]): row for place, history in saved.histories().items() for row in history}
+        for epoch in range(1, saved.epochs + 1):
+            self.tracker.epoch([rows.get((place, epoch)) for place in range(self.config.members)])
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
         """Nothing: results change with epochs."""

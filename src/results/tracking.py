@@ -76,6 +76,8 @@ def open_tracker(
     members: Sequence[tuple[str, RunConfig]] = (),
     label: str = "",
     tags: dict[str, str] | None = None,
+    run: str | None = None,
+    resumed: str = "",
     say: Callable[[str], None] = print,
     clock: Callable[[], float] = time.monotonic,
 ) -> Tracker:
@@ -83,13 +85,15 @@ def open_tracker(
 
     folder: where the trial's files lie. dataset, device: what was really used. seeds: one a member. members: the name
     and the configuration of each, where they differ in more than their seeds. label: what tells the trial from its
-    neighbours, such as "eta=0.03". tags: more tags for every run, such as sweep=NAME. say: takes one line for the user.
-    clock: seconds.
+    neighbours, such as "eta=0.03". tags: more tags for every run, such as sweep=NAME. run: what the runs are found by,
+    unlike any other's. resumed: where a trial goes on whose runs may be in the store, such as "after epoch 12"; what
+    they have already is not written again. say: takes one line for the user. clock: seconds.
     """
     if config.tracking.kind == "none":
         return NullTracker()
     journal = Journal(absolute(config.tracking.uri), config.tracking.experiment, folder, say=say, clock=clock)
-    return MlflowTracker(config, journal, _Labels(config, dataset, device, label, tags or {}), seeds, members)
+    labels = _Labels(config, dataset, device, label, tags or {})
+    return MlflowTracker(config, journal, labels, seeds, members, run or uuid.uuid4().hex, resumed)
 
 
 class MlflowTracker:
@@ -102,15 +106,16 @@ class MlflowTracker:
         labels: "_Labels",
         seeds: list[int],
         members: Sequence[tuple[str, RunConfig]],
+        run: str,
+        resumed: str,
     ):
-        self._journal = journal
+        self._journal, self._resumed = journal, resumed
         self._not_finite = [False] * len(seeds)
-        self._members = [uuid.uuid4().hex for _ in seeds]
-        self._trial = self._members[0]
+        self._trial = run
+        self._members = [run] if len(seeds) == 1 else [f"{run}-{index}" for index in range(len(seeds))]
         named = members or [(labels.seed_name(index, seed), config) for index, seed in enumerate(seeds)]
         params = [labels.params(own, seed) for (_, own), seed in zip(named, seeds, strict=True)]
         if len(seeds) > 1:
-            self._trial = uuid.uuid4().hex
             shared = {key: text for key, text in params[0].items() if all(one.get(key) == text for one in params)}
             self._start(self._trial, None, labels.trial(), shared if members else params[0])
         for uid, (name, _), own in zip(self._members, named, params, strict=True):
@@ -124,7 +129,12 @@ class MlflowTracker:
     ) -> None:
         name, tags = labelled
         note = {"do": "run", "run": uid, "parent": parent, "name": name, "tags": {**tags, UID_TAG: uid}}
-        self._journal.add({**note, "time": milliseconds()})
+        # A run that goes on is looked for before it is created.
+        self._journal.add({**note, "time": milliseconds(), **({"tried": True} if self._resumed else {})})
+        if self._resumed:
+            commit = {"resumed.git.commit": git_commit()["git.commit"]}
+            self._journal.add({"do": "open", "run": uid})
+            self._journal.batch(uid, tags={"status": "RUNNING", "resumed": self._resumed, **commit})
         self._journal.batch(uid, params=params)
 
     def epoch(self, rows: Sequence[Row | None]) -> None:

@@ -82,8 +82,11 @@ class Engine(Protocol):
     def weights(self) -> dict[str, Tensor]:
         """The members' weights in the canonical layout, leading axis K; read them, never write into them."""
 
-    def load(self, weights: dict[str, Tensor]) -> None:
-        """Replaces the members' weights; velocities start at zero."""
+    def velocities(self) -> dict[str, Tensor]:
+        """The members' v of (2), laid out as the weights; empty where nobody has momentum. Not to be written into."""
+
+    def load(self, weights: dict[str, Tensor], velocities: dict[str, Tensor] | None = None) -> None:
+        """Replaces the members' weights; velocities start at zero, unless they are given."""
 
     def select(self, rows: Tensor) -> None:
         """Keeps the members at `rows` (int64), in that order."""

@@ -15,10 +15,11 @@ from src.data.dataset import Dataset
 from src.result import Result
 from src.shapes import LayerShape, parameter_count
 from src.training import cpu
+from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunks
 from src.training.engine import Engine, Members
 from src.training.lightning import Trainer
-from src.training.module import Everyone, Observer, Roster, StackModule
+from src.training.module import Everyone, Keep, Observer, Roster, StackModule
 from src.training.stack import Member, first_weights, hyperparameters, members_of
 from src.training.stopping import check_every
 from src.training.torch_engine import (
@@ -191,10 +192,13 @@ def run_roster(
     observers: list[Observer],
     interrupted: Callable[[], bool] = lambda: False,
     capacity: int = 0,
+    keep: Keep | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Trains the stack; who leaves it early and who takes a free place is up to `roster`, which gets the results.
 
     capacity: members up to which the stack may grow where another size costs nothing, if more than at the start.
+    keep: is offered checkpoints, where nobody joins. checkpoint: to go on from, of a stack of these members.
     """
 
     def tested(members: list[Member], results: list[Result]) -> None:
@@ -211,7 +215,10 @@ def run_roster(
         observers,
         interrupted,
         0 if prepared.engine.resize_seconds else capacity,
+        keep,
     )
+    if checkpoint is not None:
+        module.go_on(checkpoint)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters
     with warnings.catch_warnings():
         # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.

@@ -8,13 +8,15 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from src.data.dataset import Dataset
 from src.result import Result, Status
+from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
 from src.training.engine import Engine
 from src.training.lightning import LightningModule
@@ -87,9 +89,29 @@ class Progress:
     pruned: bool = False
     seconds: float = 0.0  # from joining to the member's last epoch
 
+    def noted(self) -> dict[str, Any]:
+        """What training changes, as plain values."""
+        own = {name: getattr(self, name) for name in ("best_epoch", "best_accuracy", "seconds")}
+        rules = {"schedule": _changing(self.schedule), "stopping": _changing(self.stopping)}
+        return {"history": list(self.history), **own, **rules}
+
+    def go_on(self, noted: dict[str, Any]) -> None:
+        """Takes in what was noted."""
+        self.history, self.seconds = list(noted["history"]), noted["seconds"]
+        self.best_epoch, self.best_accuracy = noted["best_epoch"], noted["best_accuracy"]
+        self.start = time.perf_counter() - self.seconds
+        vars(self.schedule).update(noted["schedule"])
+        vars(self.stopping).update(noted["stopping"])
+
+
+def _changing(rule: Schedule | Stopping) -> dict[str, Any]:
+    return {name: value for name, value in vars(rule).items() if name != "config"}
+
 
 # The results of members with their weights, and those weights: adds what the test set says.
 Tested = Callable[[list[Member], list[Result]], None]
+# Is offered a checkpoint at the end of each epoch after which somebody trains on, and takes it where it wants one.
+Keep = Callable[[Callable[[], Checkpoint]], None]
 
 
 class StackModule(LightningModule):
@@ -107,12 +129,13 @@ class StackModule(LightningModule):
         observers: list[Observer],
         interrupted: Callable[[], bool],
         capacity: int = 0,
+        keep: Keep | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.engine, self.chunks, self.dataset, self.device_name = engine, chunks, dataset, device_name
         self.roster, self.tested, self.observers, self.interrupted = roster, tested, observers, interrupted
-        self.capacity = max(capacity, len(members))
+        self.capacity, self.keep = max(capacity, len(members)), keep
         self.members: dict[int, Progress] = {}  # of those that train, and of those that stopped in this epoch
         self.rows: list[int] = []  # who sits where in the engine, also after it has stopped
         self.killed = False
@@ -146,6 +169,8 @@ class StackModule(LightningModule):
             self._hand_over([number for number, member in self.members.items() if member.done])
             self._change_seats(chunk)
             self._new_epoch()
+            if self.keep and self._live():
+                self.keep(partial(self.checkpoint, chunk.epoch + 1))
         self.killed = bool(self._live()) and self.interrupted()
         if self.killed or not self._live():
             self.trainer.should_stop = True
@@ -153,6 +178,29 @@ class StackModule(LightningModule):
     def on_train_end(self) -> None:
         """Hands over those that were interrupted."""
         self._hand_over(list(self.members))
+
+    def checkpoint(self, epoch: int) -> Checkpoint:
+        """Where the stack is after its first `epoch` epochs, which has just ended; for one that nobody has joined."""
+
+        def held(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}
+
+        members = {number: member.noted() for number, member in self.members.items()}
+        weights, velocities = held(self.engine.weights()), held(self.engine.velocities())
+        return Checkpoint(epoch, list(self.rows), weights, velocities, held(self.best), members)
+
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Puts a stack that has not begun where the checkpoint's was."""
+        self.rows = list(checkpoint.rows)
+        self.members = {number: self.members[number] for number in checkpoint.members}
+        for number, noted in checkpoint.members.items():
+            self.members[number].go_on(noted)
+        self.engine.select(torch.tensor(self.rows))  # before anyone leaves, a member's number is its place
+        self.engine.load(checkpoint.weights, checkpoint.velocities)
+        self.best = {name: value.to(self._weight_device) for name, value in checkpoint.best.items()}
+        self.chunks.epoch = checkpoint.epoch
+        self._seat_chunks()
+        self._new_epoch()
 
     def so_far(self, number: int) -> Result:
         """The member's result, with the weights of its best epoch so far; not evaluated on the test set."""
@@ -320,5 +368,8 @@ class StackModule(LightningModule):
             self._seat(joining, epoch)
             for name, value in self.best.items():
                 self.best[name] = torch.cat([value, weights[name].to(value.device)])
+        self._seat_chunks()
+
+    def _seat_chunks(self) -> None:
         seats = [self.members.get(number) for number in self.rows]
         self.chunks.seat([(one.member.seed, one.born) if one else (0, 0) for one in seats])

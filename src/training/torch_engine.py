@@ -63,7 +63,7 @@ class TorchEngine:
         self._replay: Replay | None = None
         self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
         self.parameters = {name: value.to(device, copy=True) for name, value in weights.items()}
-        self.velocities: Weights = {}
+        self._velocities: Weights = {}
         self._give_velocities()
         self._compiled_step = _compiled(self._plain_step) if compiled else None
 
@@ -84,16 +84,23 @@ class TorchEngine:
             words.append(str(self.precision))
         return ", ".join(words)
 
-    def load(self, weights: Weights) -> None:
-        """Replaces the members' weights, in place; velocities start at zero."""
+    def load(self, weights: Weights, velocities: Weights | None = None) -> None:
+        """See Engine.load; in place, where captured graphs find them."""
         for name, value in weights.items():
             self.parameters[name].copy_(value)
-        for velocity in self.velocities.values():
-            velocity.zero_()
+        for name, velocity in self._velocities.items():
+            if velocities:
+                velocity.copy_(velocities[name])
+            else:
+                velocity.zero_()
 
     def weights(self) -> Weights:
         """The members' weights, leading axis K."""
         return self.parameters
+
+    def velocities(self) -> Weights:
+        """See Engine.velocities."""
+        return self._velocities
 
     def select(self, rows: Tensor) -> None:
         """Keeps the members at `rows`; what was compiled or captured is so again for the new size."""
@@ -101,7 +108,7 @@ class TorchEngine:
         rows = rows.to(self.device)
         self.members = self.members.select(rows)
         self.parameters = {name: value[rows].contiguous() for name, value in self.parameters.items()}
-        self.velocities = {name: value[rows].contiguous() for name, value in self.velocities.items()}
+        self._velocities = {name: value[rows].contiguous() for name, value in self._velocities.items()}
 
     def add(self, members: Members, weights: Weights) -> None:
         """See Engine.add; what was compiled for this count of members serves again once there are as many."""
@@ -110,8 +117,8 @@ class TorchEngine:
         self._seat(self.members.joined(Members(*(value.to(self.device) for value in members.__dict__.values()))))
         for name, value in self.parameters.items():
             self.parameters[name] = torch.cat([value, weights[name].to(self.device)])
-        for name, value in self.velocities.items():
-            self.velocities[name] = torch.cat([value, torch.zeros_like(self.parameters[name][count:])])
+        for name, value in self._velocities.items():
+            self._velocities[name] = torch.cat([value, torch.zeros_like(self.parameters[name][count:])])
         self._give_velocities()
 
     def _seat(self, members: Members) -> None:
@@ -123,8 +130,8 @@ class TorchEngine:
         self.uses_l1 = bool((members.l1 > 0).any())
 
     def _give_velocities(self) -> None:
-        if self.uses_momentum and not self.velocities:
-            self.velocities = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+        if self.uses_momentum and not self._velocities:
+            self._velocities = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
 
     def train(
         self, images: Tensor, labels: Tensor, order: Tensor, first_step: Tensor, eta: Tensor
@@ -197,7 +204,7 @@ class TorchEngine:
     def _capture(self, block: Block, order: Tensor, keys: Tensor, eta: Tensor, recorder: Recorder) -> None:
         """CUDA graphs for chunks like this one; where that fails, none from here on, with one line."""
         self._replay = None  # gives its memory back first
-        state = [*self.parameters.values(), *self.velocities.values()]
+        state = [*self.parameters.values(), *self._velocities.values()]
         start = time.perf_counter()
         try:
             self._replay = Replay(block, state, order, keys, eta, recorder)
@@ -309,7 +316,7 @@ class TorchEngine:
         if self.uses_momentum:
             if decayed:
                 gradient = gradient + column(members.lambda_ / self.batches) * weight
-            velocity = self.velocities[name]
+            velocity = self._velocities[name]
             velocity.mul_(column(members.momentum)).add_(gradient)
             weight.sub_(column(eta) * velocity)
             return

@@ -51,7 +51,7 @@ def train(engine, order, first_step=0, eta=ETA):
 
 
 def assert_same(engine, other):
-    for tensors, others in ((engine.parameters, other.parameters), (engine.velocities, other.velocities)):
+    for tensors, others in ((engine.parameters, other.parameters), (engine.velocities(), other.velocities())):
         assert tensors.keys() == others.keys()
         for name, value in tensors.items():
             torch.testing.assert_close(value, others[name], rtol=0, atol=0)
@@ -88,14 +88,14 @@ def test_the_warm_up_trains_nobody():
     before = {name: value.clone() for name, value in engine.weights().items()}
     train(engine, orders(7, 3))
     after = {name: value.clone() for name, value in engine.weights().items()}
-    moved = {name: value.clone() for name, value in engine.velocities.items()}
+    moved = {name: value.clone() for name, value in engine.velocities().items()}
     engine.load(before)
     engine.recorder = Failing()  # after its warm-up
     engine.say = lambda line: None
     train(engine, orders(7, 3))
     for name, value in engine.weights().items():
         torch.testing.assert_close(value, after[name], rtol=0, atol=0)
-    for name, value in engine.velocities.items():
+    for name, value in engine.velocities().items():
         torch.testing.assert_close(value, moved[name], rtol=0, atol=0)
 
 

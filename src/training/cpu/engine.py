@@ -74,14 +74,21 @@ class CpuEngine:
             (aligned((self._plan.work,)), np.zeros(self._plan.integers, np.int32)) for _ in range(self._threads)
         ]
 
-    def load(self, weights: dict[str, Tensor]) -> None:
-        """Replaces the members' weights; velocities start at zero."""
+    def load(self, weights: dict[str, Tensor], velocities: dict[str, Tensor] | None = None) -> None:
+        """See Engine.load."""
         self._weights = pack(self._plan, self._layers, weights)
-        self._velocity = aligned((len(self._weights), self._velocity_size()))
+        if velocities:
+            self._velocity = pack(self._plan, self._layers, velocities)
+        else:
+            self._velocity = aligned((len(self._weights), self._velocity_size()))
 
     def weights(self) -> dict[str, Tensor]:
         """The members' weights in the canonical layout, leading axis K."""
         return unpack(self._plan, self._layers, self._weights)
+
+    def velocities(self) -> dict[str, Tensor]:
+        """See Engine.velocities."""
+        return unpack(self._plan, self._layers, self._velocity) if self._velocity.size else {}
 
     def select(self, rows: Tensor) -> None:
         """Keeps the members at `rows` (int64), in that order."""

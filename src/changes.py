@@ -1,0 +1,43 @@
+"""A kept configuration, and what a command's KEY=VALUE change in it."""
+
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from src.config import ConfigError, RunConfig, masked, parse
+from src.result import dotted
+
+
+def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig:
+    """The kept `config` with KEY=VALUE `changes`, checked; `usage` of the command. Raises ConfigError."""
+    wrong = [one for one in changes if "=" not in one]
+    if wrong:
+        raise ConfigError(f"{wrong[0]!r} is no KEY=VALUE. Usage: {usage}")
+    sections = [key for key, value in config.items() if isinstance(value, dict)]
+    groups = [one for one in changes if one.partition("=")[0].lstrip("+") in ("exp", *sections)]
+    if groups:
+        raise ConfigError(
+            f"{' '.join(groups)}: is a group; accepted: keys, such as data.name=mnist or model.hidden=[30]"
+        )
+    try:
+        raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"{masked(' '.join(changes))}: cannot be read ({str(error).splitlines()[0]})") from None
+    try:
+        parsed = parse(raw)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(", nothing was started", "")) from None
+    if parsed.tracking.kind != "none" and ":***@" in parsed.tracking.uri:
+        raise ConfigError(
+            f"tracking.uri = {parsed.tracking.uri!r}: the run's own address, which is kept without its password; "
+            f"accepted on this command: tracking.uri=ADDRESS, or tracking.kind=none"
+        )
+    return parsed
+
+
+def different(before: dict[str, Any], now: RunConfig) -> list[str]:
+    """The keys, `section.key`, that have another value than in the kept configuration `before`."""
+    then = dotted(parse(before).shown())
+    return [key for key, value in dotted(now.shown()).items() if value != then[key]]

@@ -1,0 +1,53 @@
+"""A run that was killed goes on: python -m src.resume FOLDER [KEY=VALUE ...]
+
+FOLDER is the run's own, mlruns/hydra/DATE/TIME-NAME. It goes on behind the last epoch that was kept, and comes to what
+it would have come to: on the cpu engine bit for bit. KEY=VALUE may change what no result depends on: figures, data.dir,
+tracking.KEY, and of trainer all but precision.
+Exit status: 0 done; 1 a member failed; 2 cannot run; 130 stopped by the user.
+"""
+
+import sys
+from pathlib import Path
+
+from src.error import UserError
+from src.key_values import run_command
+
+USAGE = "python -m src.resume FOLDER [KEY=VALUE ...]"
+TRAINER = tuple(f"trainer.{key}" for key in ("accelerator", "engine", "threads", "chunk", "compile"))
+FREE = ("figures", "data.dir", "tracking.", *TRAINER)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    return run_command(_resume, arguments, __doc__, "Nothing was trained")
+
+
+def _resume(arguments: list[str]) -> int:
+    if not arguments or "=" in arguments[0]:
+        raise UserError(f"the run's folder is missing. Usage: {USAGE}")
+    folder, changes = Path(arguments[0]), arguments[1:]
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; accepted: that of a run that was killed, mlruns/hydra/DATE/TIME-NAME"
+        )
+
+    from src.changes import changed, different
+    from src.results.checkpoint import read
+    from src.train import told_status, train
+
+    saved = read(folder)
+    config = changed(saved.config, changes, USAGE)
+    others = [key for key in different(saved.config, config) if not key.startswith(FREE)]
+    if others:
+        raise UserError(f"{', '.join(others)}: a run goes on as it began; accepted: {', '.join(FREE)}")
+    try:
+        results = train(config, folder, saved.arguments, saved.label, saved)
+    except OSError as error:
+        raise UserError(f"a file or folder could not be used: {error}") from None
+    if any(result.status == "KILLED" for result in results):
+        raise KeyboardInterrupt
+    return told_status(results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

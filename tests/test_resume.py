@@ -1,0 +1,292 @@
+"""A run that was killed goes on: from where, to which numbers, in the same tracked runs; and what is refused."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+from src import reproduce, resume
+from src.error import UserError
+from src.interrupt import Interrupt
+from src.results import checkpoint
+from src.results.checkpoint import FILE, Checkpoints, Saved, read
+from src.training.checkpoint import Checkpoint
+from tests.sweeping import CURVES, SMALL, command, replaced
+
+ROOT = Path(__file__).resolve().parent.parent
+EPOCHS = 6
+RUN = replaced(*SMALL, f"max_epochs={EPOCHS}", "ensemble=2", "optim.momentum=0.5", "data.order=epoch")
+# The command, with a checkpoint after every epoch, which kills itself as `kill -9` does before it says the fourth.
+KILLED = """
+import os, signal, sys
+from src import train
+from src.results import checkpoint, record
+checkpoint.KEEP_SECONDS, checkpoint.SHARE = 0.0, 1e9
+told = record.Record.epoch_ended
+def epoch_ended(self, rows, so_far):
+    if rows[0]["epoch"] == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    told(self, rows, so_far)
+record.Record.epoch_ended = epoch_ended
+train.main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every epoch."""
+    monkeypatch.setattr(checkpoint, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+
+
+def stops_after(chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes behind so many chunks of training."""
+    asked: list[None] = []
+
+    def requested(self: Interrupt) -> bool:
+        asked.append(None)
+        self.requested = len(asked) > chunks
+        return self.requested
+
+    monkeypatch.setattr(Interrupt, "__call__", requested)
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str, chunks: int = 9) -> Path:
+    """The folder of a run that was stopped by Ctrl-C; of a chunk an epoch, the network asks about twice an epoch."""
+    with monkeypatch.context() as patched:
+        stops_after(chunks, patched)
+        patched.setattr(checkpoint, "KEEP_SECONDS", 0.0)
+        assert command(patched, folder, *replaced(*RUN, "tracking=none", *more)) == 130
+    monkeypatch.chdir(folder)
+    return the_run(folder)
+
+
+def the_run(folder: Path) -> Path:
+    (path,) = (folder / "mlruns" / "hydra").glob("*/*")
+    return path.relative_to(folder)
+
+
+def left(folder: Path) -> list[object]:
+    """What does not depend on the machine, of everything a run leaves."""
+    members = json.loads((folder / "result.json").read_text())
+    kept = ("seed", "status", "best_epoch", "validation_accuracy", "test_accuracy")
+    # The chunks' costs are added up, so where chunks are cut shows in the last digit of the sum.
+    curves = [
+        [{key: round(row[key], 12 if key == "train/cost" else 99) for key in CURVES} for row in member["history"]]
+        for member in members
+    ]
+    weights = [torch.load(path, weights_only=True) for path in sorted(folder.glob("member-*/weights.pt"))]
+    numbers = [{name: value.tolist() for name, value in one.items()} for one in weights]
+    return [[{key: member[key] for key in kept} for member in members], curves, numbers, votes(folder)]
+
+
+def votes(folder: Path) -> object:
+    return json.loads((folder / "votes.json").read_text())
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert resume.main(list(arguments)) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert err.startswith("Nothing was trained: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_after_kill_9_a_run_comes_to_what_it_would_have_come_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    assert command(monkeypatch, whole, *RUN, "tracking=none") == 0
+    expected = left(the_run_in(whole))
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, *RUN], cwd=killed, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    folder = the_run_in(killed)
+    assert read(folder).epochs == 3
+    assert not (folder / "result.json").exists()  # 30 s are not over
+
+    monkeypatch.chdir(killed)
+    capsys.readouterr()
+    assert resume.main([str(the_run(killed)), "figures=true"]) == 0
+    said = capsys.readouterr().out
+    assert "for the 3 after epoch 3" in said
+    assert "epoch 4/6" in said
+    assert "epoch 3/6" not in said
+    assert left(folder) == expected
+    assert not list(folder.glob(f"*{FILE}*")) + list(folder.glob(f".{FILE}*"))
+    assert (folder / "figures" / "accuracy.png").exists()
+    assert resume.main([str(folder)]) == 2
+
+    with closing(sqlite3.connect(killed / "mlruns" / "mlflow.db")) as store:
+        runs = store.execute("select run_uuid, status from runs").fetchall()
+        points = store.execute("select run_uuid, step, count(*) from metrics where key = 'validation/accuracy'"
+                               " and step > 0 group by run_uuid, step").fetchall()  # fmt: skip
+        tags = store.execute("select value from tags where key = 'resumed'").fetchall()
+    assert [status for _, status in runs] == ["FINISHED"] * 3
+    assert sorted(step for _, step, _ in points) == sorted([*range(1, EPOCHS + 1)] * 2)
+    assert {count for _, _, count in points} == {1}
+    assert tags == [("after epoch 3",)] * 3
+
+
+def the_run_in(folder: Path) -> Path:
+    return folder / the_run(folder)
+
+
+def test_after_ctrl_c_a_run_says_how_it_goes_on_and_does_so_time_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    whole.mkdir()
+    part.mkdir()
+    assert command(monkeypatch, whole, *RUN, "tracking=none") == 0
+    expected = left(the_run_in(whole))
+    folder = stopped(monkeypatch, part, chunks=5)
+    assert f"python -m src.resume {folder} " in capsys.readouterr().out
+    first = read(folder)
+    with monkeypatch.context() as patched:
+        stops_after(3, patched)
+        assert resume.main([str(folder)]) == 130
+    again = read(folder)
+    assert 0 < first.epochs < again.epochs < EPOCHS
+    assert first.run == again.run
+    assert 0 < first.core_seconds < again.core_seconds
+    assert resume.main([str(folder), "trainer.threads=2", "trainer.chunk=3"]) == 0
+    assert left(folder) == expected
+
+
+def test_tracked_as_killed_a_run_that_goes_on_is_tracked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stopped(monkeypatch, tmp_path, "tracking=mlflow", "ensemble=1")
+    statuses = "select status from runs"
+    with closing(sqlite3.connect("mlruns/mlflow.db")) as store:
+        assert store.execute(statuses).fetchall() == [("KILLED",)]
+    assert resume.main([str(folder)]) == 0
+    with closing(sqlite3.connect("mlruns/mlflow.db")) as store:
+        assert store.execute(statuses).fetchall() == [("FINISHED",)]
+        assert store.execute("select value from tags where key = 'status'").fetchall() == [("FINISHED",)]
+
+
+def test_what_cannot_go_on_is_refused_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = stopped(monkeypatch, tmp_path)
+    capsys.readouterr()
+    assert "folder is missing. Usage: python -m src.resume FOLDER" in refused(capsys)
+    assert "nosuch: no such folder" in refused(capsys, "nosuch")
+    assert f"no {FILE} in it, so there is nothing to go on from" in refused(capsys, str(tmp_path))
+    changes = refused(capsys, str(folder), "optim.eta=3", "max_epochs=9", "trainer.precision=tf32")
+    assert "trainer.precision" in changes  # on a processor, no configuration has it
+    for change in ("optim.eta=3", "max_epochs=9", "seed=1", "repeats=2", "data.train=100"):
+        assert f"{change.split('=')[0]}: a run goes on as it began; accepted: figures" in refused(
+            capsys, str(folder), change
+        )
+    assert "'x' is no KEY=VALUE" in refused(capsys, str(folder), "x")
+    with FileLock(folder / f".{FILE}.lock"):
+        assert "another process is training this run" in refused(capsys, str(folder))
+    content = torch.load(folder / FILE, weights_only=True)
+    torch.save({**content, "data": "mnist, 50,000 training images"}, folder / FILE)
+    assert "trained on mnist, 50,000 training images, and here is digits, 200" in refused(capsys, str(folder))
+    torch.save({**content, "format": 0}, folder / FILE)
+    assert "another version has written it" in refused(capsys, str(folder))
+    (folder / FILE).write_bytes(b"half a file")
+    assert "cannot be read" in refused(capsys, str(folder))
+
+
+def test_a_password_is_not_in_the_checkpoint_and_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = stopped(monkeypatch, tmp_path)
+    saved, uri = read(folder), "postgresql://me:secret@host/runs"
+    from src.config import parse
+    from tests import example
+
+    config = parse({**saved.config, "tracking": {**saved.config["tracking"], "kind": "mlflow", "uri": uri}})
+    made = checkpoint.begins(config, [f"tracking.uri={uri}"], "", example.dataset())
+    with Checkpoints(folder, made, print) as checkpoints:
+        checkpoints.offered({}, lambda: saved.stack)
+    assert b"secret" not in (folder / FILE).read_bytes()
+    capsys.readouterr()
+    assert "kept without its password; accepted on this command: tracking.uri=" in refused(capsys, str(folder))
+
+
+def small(epoch: int) -> Checkpoint:
+    return Checkpoint(epoch, [0], {}, {}, {}, {})
+
+
+def test_writing_takes_its_share_of_the_time_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "KEEP_SECONDS", 30.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 0.02)
+    now, written = [0.0], []
+
+    def save(content: dict[str, object], path: Path) -> None:
+        written.append(now[0])
+        now[0] += 2.0
+        path.touch()
+
+    monkeypatch.setattr(torch, "save", save)
+    with Checkpoints(tmp_path, Saved("", {}, None, "", ""), print, clock=lambda: now[0]) as checkpoints:
+        for epoch in range(1, 40):
+            now[0] += 10.0
+            checkpoints.offered({}, lambda epoch=epoch: small(epoch))
+    assert written == [30.0, 132.0, 234.0, 336.0]  # 2 s are 2 % of 100 s
+
+
+def test_a_folder_that_is_full_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(content: dict[str, object], path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    said: list[str] = []
+    monkeypatch.setattr(torch, "save", full)
+    with Checkpoints(tmp_path, Saved("", {}, None, "", ""), said.append) as checkpoints:
+        checkpoints.offered({}, lambda: small(1))
+        checkpoints.offered({}, lambda: small(2))
+    assert said == ["No checkpoint can be written ([Errno 28] No space left on device); training goes on without."]
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_comes_after_the_run_has_ended_is_told_so(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path, Saved("", {}, None, "", ""), print) as checkpoints:
+        checkpoints.offered({}, lambda: small(1))
+        saved = read(tmp_path)
+        with pytest.raises(UserError, match="another process is training"), Checkpoints(tmp_path, saved, print):
+            pass
+        checkpoints.remove()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="has just ended this run"), Checkpoints(tmp_path, saved, print):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_reproduction_goes_on_amid_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reproduce, "RUNS", {"shallow": ["+exp=shallow", *RUN, "ensemble=1", "tracking=none"]})
+    monkeypatch.setattr(reproduce, "TABLE", ("shallow",))
+    monkeypatch.setattr(reproduce, "ENSEMBLES", {})
+    monkeypatch.setattr(reproduce, "DATA", [])
+    docs = ["--docs", str(tmp_path / "docs")]
+    with monkeypatch.context() as patched:
+        stops_after(7, patched)
+        assert reproduce.main(docs) == 130
+    assert "the same command goes on where this one stopped" in capsys.readouterr().err
+    (folder,) = reproduce.FOLDER.iterdir()
+    before = read(folder)
+    assert reproduce.main(docs) == 0
+    assert f"after epoch {before.epochs}" in capsys.readouterr().out
+    assert list(reproduce.FOLDER.iterdir()) == [folder]
+    kept = json.loads((tmp_path / "docs" / "reproduction" / "shallow.json").read_text())
+    assert [row["epoch"] for row in kept["members"][0]["history"]] == [*range(1, EPOCHS + 1)]
+    assert kept["core_seconds"] > before.core_seconds

@@ -1,0 +1,73 @@
+"""A stack that goes on from a checkpoint comes to what it would have come to, bit for bit."""
+
+import copy
+
+import pytest
+import torch
+
+from src.training.fit import prepare, run_roster
+from src.training.module import Everyone
+from tests import example
+
+ENGINES = {"torch": {"engine": "torch"}, "cpu": {"engine": "cpu", "threads": 2}}
+
+
+def trained(config, checkpoint=None, before=None):
+    """The results of all members, and a checkpoint after each epoch behind which somebody trained on."""
+    prepared, everyone, kept = prepare([config], example.dataset(), lambda line: None), Everyone(), {}
+    everyone.results |= before or {}
+
+    def keep(stack):
+        made = stack()
+        kept[made.epoch] = copy.deepcopy(dict(everyone.results)), made
+
+    run_roster(prepared, everyone, [], keep=keep, checkpoint=checkpoint)
+    return everyone.results, kept
+
+
+def assert_same(results, others):
+    timing = ("seconds", "history", "weights", "probabilities")
+    assert results.keys() == others.keys()
+    for number, one in results.items():
+        other = others[number]
+        assert {k: v for k, v in vars(one).items() if k not in timing} == {
+            k: v for k, v in vars(other).items() if k not in timing
+        }
+        rows = [[{k: v for k, v in row.items() if k != "images_per_second"} for row in r.history] for r in (one, other)]
+        assert rows[0] == rows[1]
+        assert torch.equal(one.probabilities, other.probabilities)
+        for name, value in one.weights.items():
+            assert torch.equal(value, other.weights[name])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"stop": {"rule": "patience_epochs", "patience_epochs": 2}},
+        {"stop": {"rule": "patience_batches", "patience_batches": 20, "patience_increase": 3}},
+        {"optim": {"eta": 0.5, "schedule": "halve", "plateau_epochs": 1, "momentum": 0.5, "lambda_": 0.1}},
+        {"optim": {"eta": 0.5, "schedule": "exponential", "eta_end": 0.01, "l1": 0.01}, "data": {"order": "once"}},
+    ],
+    ids=["patience_epochs", "patience_batches", "halve-momentum", "exponential-l1"],
+)
+def test_from_the_end_of_any_epoch_a_stack_goes_on_as_if_nothing_had_happened(engine, sections):
+    own = {"data": {"order": "epoch"}, "optim": {"eta": 0.9}, "model": {"dropout": 0.2, "hidden": [8]}}
+    config = example.config(trainer=ENGINES[engine], max_epochs=6, repeats=4, **{**own, **sections})
+    whole, kept = trained(config)
+    assert list(kept) == list(range(1, len(kept) + 1))
+    assert len(kept) > 1
+    for ended, checkpoint in kept.values():
+        results, later = trained(config, copy.deepcopy(checkpoint), ended)
+        assert_same(results, whole)
+        assert list(later) == [epoch for epoch in kept if epoch > checkpoint.epoch]
+    if "stop" in sections:  # some left before others, so the stack had shrunk
+        assert len({len(result.history) for result in whole.values()}) > 1
+
+
+def test_a_checkpoint_is_a_copy():
+    _, kept = trained(example.config(max_epochs=3, optim={"eta": 0.5, "momentum": 0.5}))
+    first, second = (checkpoint for _, checkpoint in kept.values())
+    for one, other in ((first.weights, second.weights), (first.velocities, second.velocities)):
+        assert not torch.equal(one["layers.0.weight"], other["layers.0.weight"])
+    assert [len(one.members[0]["history"]) for one in (first, second)] == [1, 2]
