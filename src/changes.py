@@ -18,9 +18,9 @@ def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig
     sections = [key for key, value in config.items() if isinstance(value, dict)]
     groups = [one for one in changes if one.partition("=")[0].lstrip("+") in ("exp", *sections)]
     if groups:
-        raise ConfigError(
-            f"{' '.join(groups)}: is a group; accepted: keys, such as data.name=mnist or model.hidden=[30]"
-        )
+        named = groups[0].partition("=")[0].lstrip("+")
+        example = next(iter(dotted({named: config[named]} if named in sections else config)))
+        raise ConfigError(f"{' '.join(groups)}: is a group; accepted: keys, such as {example}=VALUE")
     try:
         raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
     except (OmegaConfBaseException, YAMLError) as error:

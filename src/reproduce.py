@@ -4,7 +4,8 @@
 
 Runs are made one after another, the short ones first, each as one stack. What a run leaves is kept at once
 (src/results/reproduction.py), and a second call goes on where the first one ended, amid a run too; a run whose
-configuration has changed since is made anew. Exit status: 0 done; 1 a network of a run failed; 2 cannot run; 130 stopped by the user.
+configuration has changed since is made anew.
+Exit status: 0 done; 1 a network of a run failed; 2 cannot run; 130 stopped by the user.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped. The runs that had ended are kept; the same command goes on where this one stopped.", file=sys.stderr)
+        print("Stopped. What has ended is kept; the same command goes on where this one stopped.", file=sys.stderr)
         return 130
 
 
@@ -109,7 +110,7 @@ def _train(run: str, config: "RunConfig", docs: Path) -> None:
     start = time.process_time() - (saved.core_seconds if saved else 0.0)
     kept = None
     try:
-        train(config, folder, [*RUNS[run], *DATA], saved=saved)
+        train(config, folder, [*RUNS[run], *DATA], saved=saved, goes_on="make reproduce")
     finally:
         kept = _read(run, config, folder, time.process_time() - start)
         if kept is not None:
@@ -125,7 +126,11 @@ def _stopped(run: str, config: "RunConfig") -> "tuple[Path, Saved] | None":
 
     folders = sorted(path.parent for path in FOLDER.glob(f"{run}-*/{FILE}"))
     for folder in reversed(folders):
-        saved = read(folder)
+        try:
+            saved = read(folder)
+        except UserError as error:
+            print(error)
+            continue
         if computed(saved.config) == computed(config.shown()):
             return folder, saved
     return None
@@ -140,7 +145,9 @@ def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> K
     if not (folder / "result.json").exists() or (config.ensemble > 1 and not votes.exists()):
         return None
     members = read_run(folder)
-    if any(member.status in ("RUNNING", "KILLED") for member in members):
+    # A member that failed by itself has no best epoch; others belong to a run that something ended.
+    ended = {"FINISHED": True, "FAILED": False}
+    if any(ended.get(member.status) != (member.best_epoch is not None) for member in members):
         return None
     return Kept(
         run=run,

@@ -1,8 +1,8 @@
-"""A run that was killed goes on: python -m src.resume FOLDER [KEY=VALUE ...]
+"""A run that was stopped or killed goes on: python -m src.resume FOLDER [KEY=VALUE ...]
 
-FOLDER is the run's own, mlruns/hydra/DATE/TIME-NAME. It goes on behind the last epoch that was kept, and comes to what
-it would have come to: on the cpu engine bit for bit. KEY=VALUE may change what no result depends on: figures, data.dir,
-tracking.KEY, and of trainer all but precision.
+FOLDER is the run's own, mlruns/hydra/DATE/TIME-NAME. It goes on after the last epoch of its checkpoint, and comes to
+what it would have come to: on the cpu engine bit for bit. KEY=VALUE may change what no result depends on: figures,
+tracking.KEY, of trainer all but precision, and where the same data lies: data.name, data.dir. plan=true trains nothing.
 Exit status: 0 done; 1 a member failed; 2 cannot run; 130 stopped by the user.
 """
 
@@ -14,7 +14,7 @@ from src.key_values import run_command
 
 USAGE = "python -m src.resume FOLDER [KEY=VALUE ...]"
 TRAINER = tuple(f"trainer.{key}" for key in ("accelerator", "engine", "threads", "chunk", "compile"))
-FREE = ("figures", "data.dir", "tracking.", *TRAINER)
+FREE = ("figures", "data.name", "data.dir", "tracking.", *TRAINER)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,23 +23,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _resume(arguments: list[str]) -> int:
-    if not arguments or "=" in arguments[0]:
+    if not arguments:
         raise UserError(f"the run's folder is missing. Usage: {USAGE}")
     folder, changes = Path(arguments[0]), arguments[1:]
     if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; accepted: that of a run that was killed, mlruns/hydra/DATE/TIME-NAME"
-        )
+        raise UserError(f"{folder}: no such folder; accepted: a run's own, mlruns/hydra/DATE/TIME-NAME. Usage: {USAGE}")
 
     from src.changes import changed, different
+    from src.config import COMMANDS
     from src.results.checkpoint import read
     from src.train import told_status, train
 
     saved = read(folder)
     config = changed(saved.config, changes, USAGE)
     others = [key for key in different(saved.config, config) if not key.startswith(FREE)]
+    others += [key for one in changes if (key := one.partition("=")[0]) in COMMANDS and key != "plan"]
     if others:
-        raise UserError(f"{', '.join(others)}: a run goes on as it began; accepted: {', '.join(FREE)}")
+        free = ", ".join(key + "KEY" if key.endswith(".") else key for key in FREE)
+        raise UserError(f"{', '.join(others)}: a run goes on as it began; accepted: {free}, plan")
     try:
         results = train(config, folder, saved.arguments, saved.label, saved)
     except OSError as error:

@@ -124,31 +124,36 @@ def train(
     arguments: list[str] | None = None,
     label: str | None = None,
     saved: "Saved | None" = None,
+    goes_on: str = "",
 ) -> "list[Result]":
     """Trains one trial as a stack and leaves everything in `folder` and in the tracking store; one Result a member.
 
     `arguments` are the command line's overrides, for the run's name (unless `label` is given) and the hint at the end.
-    With config.plan, only says what it would do: []. saved: goes on there, with a run of this configuration that was
-    killed, in its folder. Raises ConfigError, DataError and, for what cannot go on, UserError.
+    With config.plan, only says what it would do: []. saved: goes on there, with a run that was stopped or killed
+    in `folder`; config may say otherwise how to train, not what. goes_on: the command for the user to do so, by
+    default src.resume. Raises ConfigError, DataError and, for what cannot go on, UserError.
     """
     from src import terminal
     from src.data.load import load
     from src.interrupt import Interrupt
-    from src.results.checkpoint import Checkpoints, begins, goes_on
+    from src.results.checkpoint import Checkpoints, begins
     from src.results.record import Record
     from src.training.fit import prepare, run_roster
 
-    dataset = load(config.data)
     label = shown_in_name(arguments or []) if label is None else label
-    saved = goes_on(saved, config, dataset) if saved else begins(config, arguments, label, dataset)
-    with terminal.console.status("Building the networks and timing a few steps; a first run also compiles its kernels"):
-        prepared = prepare([config], dataset, terminal.say)
-    terminal.header(prepared, config, folder, saved.epochs)
-    if config.plan:
-        terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
-        return []
-    seeds = [member.seed for member in prepared.members]
-    with Checkpoints(folder, saved, terminal.say) as checkpoints:
+    saved = saved.under(config) if saved else begins(config, arguments, label)
+    with Checkpoints(folder, saved, terminal.say, goes_on) as checkpoints:
+        dataset = load(config.data)
+        checkpoints.compare(dataset)
+        with terminal.console.status(
+            "Building the networks and timing a few steps; a first run also compiles its kernels"
+        ):
+            prepared = prepare([config], dataset, terminal.say)
+        terminal.header(prepared, config, folder, saved.epochs)
+        if config.plan:
+            terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
+            return []
+        seeds = [member.seed for member in prepared.members]
         tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
         record = Record(config, folder, tracker)
         interrupt = Interrupt(terminal.say)
@@ -161,7 +166,7 @@ def train(
         if all(result.status != "KILLED" for result in record.results.values()):
             checkpoints.remove()
     terminal.say(f"Results: {path}")
-    terminal.next_command(config, arguments, folder, resumable=checkpoints.there)
+    terminal.next_command(config, arguments, folder, checkpoints.command if checkpoints.there else "")
     return [record.results[number] for number in sorted(record.results)]
 
 

@@ -56,7 +56,7 @@ def test_a_run_stopped_by_the_user_is_not_kept_and_those_before_it_are(
 ) -> None:
     whole = train.train
 
-    def stopped(config: RunConfig, folder: Path, arguments: list[str], saved: None) -> object:
+    def stopped(config: RunConfig, folder: Path, arguments: list[str], **more: object) -> object:
         results = whole(config, folder, arguments)
         if config.name == "conv2_tanh":  # as a run does that was asked to stop
             results[0].status = "KILLED"
@@ -75,7 +75,7 @@ def test_a_run_stopped_by_the_user_is_not_kept_and_those_before_it_are(
 def test_a_run_that_was_trained_is_kept_even_if_tracking_it_fails(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train.train
 
-    def failing(config: RunConfig, folder: Path, arguments: list[str], saved: None) -> object:
+    def failing(config: RunConfig, folder: Path, arguments: list[str], **more: object) -> object:
         whole(config, folder, arguments)
         raise OSError("the store is full")
 

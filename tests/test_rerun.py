@@ -119,7 +119,7 @@ def test_a_setting_that_was_changed_is_not_compared(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("data=mnist", "data=mnist: is a group; accepted: keys, such as data.name=mnist"),
+        ("data=mnist", "data=mnist: is a group; accepted: keys, such as data.name=VALUE"),
         ("+exp=conv", "+exp=conv: is a group; accepted: keys"),
     ],
 )

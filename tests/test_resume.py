@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from filelock import FileLock
 from src import reproduce, resume
 from src.error import UserError
 from src.interrupt import Interrupt
-from src.results import checkpoint
+from src.results import checkpoint, record
 from src.results.checkpoint import FILE, Checkpoints, Saved, read
 from src.training.checkpoint import Checkpoint
 from tests.sweeping import CURVES, SMALL, command, replaced
@@ -154,7 +155,7 @@ def test_after_ctrl_c_a_run_says_how_it_goes_on_and_does_so_time_and_again(
     assert command(monkeypatch, whole, *RUN, "tracking=none") == 0
     expected = left(the_run_in(whole))
     folder = stopped(monkeypatch, part, chunks=5)
-    assert f"python -m src.resume {folder} " in capsys.readouterr().out
+    assert f"Next: python -m src.resume {folder} " in capsys.readouterr().out
     first = read(folder)
     with monkeypatch.context() as patched:
         stops_after(3, patched)
@@ -172,10 +173,21 @@ def test_tracked_as_killed_a_run_that_goes_on_is_tracked_on(tmp_path: Path, monk
     statuses = "select status from runs"
     with closing(sqlite3.connect("mlruns/mlflow.db")) as store:
         assert store.execute(statuses).fetchall() == [("KILLED",)]
-    assert resume.main([str(folder)]) == 0
-    with closing(sqlite3.connect("mlruns/mlflow.db")) as store:
+    (folder / "tracking_pending.json").write_text("what the store did not take when the run was stopped")
+    somewhere = tmp_path / "somewhere"
+    somewhere.mkdir()
+    monkeypatch.chdir(somewhere)
+    assert resume.main([str(tmp_path / folder)]) == 0
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as store:
         assert store.execute(statuses).fetchall() == [("FINISHED",)]
         assert store.execute("select value from tags where key = 'status'").fetchall() == [("FINISHED",)]
+        points = store.execute("select key, step, count(*) from metrics where step > 0 group by key, step").fetchall()
+        latest = dict(store.execute("select key, value from latest_metrics where step = 0").fetchall())
+    assert {count for _, _, count in points} == {1}
+    (member,) = json.loads((tmp_path / folder / "result.json").read_text())
+    assert latest["test/accuracy"] == member["test_accuracy"]
+    assert not (tmp_path / folder / "tracking_pending.json").exists()
+    assert not list(somewhere.iterdir())
 
 
 def test_what_cannot_go_on_is_refused_in_a_line(
@@ -193,11 +205,17 @@ def test_what_cannot_go_on_is_refused_in_a_line(
             capsys, str(folder), change
         )
     assert "'x' is no KEY=VALUE" in refused(capsys, str(folder), "x")
+    assert "top: a run goes on as it began" in refused(capsys, str(folder), "top=3")
+    assert "tracking=none: is a group; accepted: keys, such as tracking.kind=VALUE" in refused(
+        capsys, str(folder), "tracking=none"
+    )
     with FileLock(folder / f".{FILE}.lock"):
         assert "another process is training this run" in refused(capsys, str(folder))
     content = torch.load(folder / FILE, weights_only=True)
-    torch.save({**content, "data": "mnist, 50,000 training images"}, folder / FILE)
-    assert "trained on mnist, 50,000 training images, and here is digits, 200" in refused(capsys, str(folder))
+    torch.save({**content, "checksum": content["checksum"] ^ 1}, folder / FILE)
+    assert "trained on digits, 200 training images; here is digits, 200 training images, and not the same" in refused(
+        capsys, str(folder)
+    )
     torch.save({**content, "format": 0}, folder / FILE)
     assert "another version has written it" in refused(capsys, str(folder))
     (folder / FILE).write_bytes(b"half a file")
@@ -210,15 +228,53 @@ def test_a_password_is_not_in_the_checkpoint_and_asked_for(
     folder = stopped(monkeypatch, tmp_path)
     saved, uri = read(folder), "postgresql://me:secret@host/runs"
     from src.config import parse
-    from tests import example
 
     config = parse({**saved.config, "tracking": {**saved.config["tracking"], "kind": "mlflow", "uri": uri}})
-    made = checkpoint.begins(config, [f"tracking.uri={uri}"], "", example.dataset())
+    made = checkpoint.begins(config, [f"tracking.uri={uri}"], "")
+    (folder / FILE).unlink()
     with Checkpoints(folder, made, print) as checkpoints:
         checkpoints.offered({}, lambda: saved.stack)
     assert b"secret" not in (folder / FILE).read_bytes()
     capsys.readouterr()
     assert "kept without its password; accepted on this command: tracking.uri=" in refused(capsys, str(folder))
+
+
+def test_another_run_does_not_begin_where_one_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = stopped(monkeypatch, tmp_path)
+    before = (folder / FILE).read_bytes()
+    capsys.readouterr()
+    assert command(monkeypatch, tmp_path, *RUN, "tracking=none", f"hydra.run.dir={folder}") == 2
+    assert f"holds a run that can go on: python -m src.resume {folder}; accepted" in capsys.readouterr().err
+    assert (folder / FILE).read_bytes() == before
+
+
+def test_a_run_that_breaks_says_how_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        breaks_in_epoch(4, patched)
+        assert command(patched, tmp_path, *RUN, "tracking=none") == 2
+    said = capsys.readouterr()
+    assert "No space left on device" in said.err
+    monkeypatch.chdir(tmp_path)
+    hint = f"The run can go on after its last checkpoint: python -m src.resume {the_run(tmp_path)}"
+    assert hint in said.out.splitlines()
+    assert resume.main([str(the_run(tmp_path))]) == 0
+    assert {member["status"] for member in json.loads((the_run(tmp_path) / "result.json").read_text())} == {"FINISHED"}
+
+
+def breaks_in_epoch(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the disk comes amid the run."""
+    told = record.Record.epoch_ended
+
+    def epoch_ended(self: record.Record, rows: dict[int, dict[str, float]], so_far: Any) -> None:
+        told(self, rows, so_far)
+        if rows[0]["epoch"] == epoch:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record.Record, "epoch_ended", epoch_ended)
 
 
 def small(epoch: int) -> Checkpoint:
@@ -245,6 +301,7 @@ def test_writing_takes_its_share_of_the_time_and_no_more(tmp_path: Path, monkeyp
 
 def test_a_folder_that_is_full_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(content: dict[str, object], path: Path) -> None:
+        path.write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
     said: list[str] = []
@@ -279,14 +336,24 @@ def test_the_reproduction_goes_on_amid_a_run(
     monkeypatch.setattr(reproduce, "DATA", [])
     docs = ["--docs", str(tmp_path / "docs")]
     with monkeypatch.context() as patched:
-        stops_after(7, patched)
+        stops_after(3, patched)
         assert reproduce.main(docs) == 130
-    assert "the same command goes on where this one stopped" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "the same command goes on where this one stopped" in said.err
+    assert "Next: make reproduce " in said.out
+    assert "src.resume" not in said.out
+    with monkeypatch.context() as patched:
+        breaks_in_epoch(4, patched)
+        assert reproduce.main(docs) == 2
+    assert not (tmp_path / "docs" / "reproduction" / "shallow.json").exists()
     (folder,) = reproduce.FOLDER.iterdir()
     before = read(folder)
+    damaged = reproduce.FOLDER / "shallow-99999999-999999"
+    damaged.mkdir()
+    (damaged / FILE).write_bytes(b"half a file")
     assert reproduce.main(docs) == 0
     assert f"after epoch {before.epochs}" in capsys.readouterr().out
-    assert list(reproduce.FOLDER.iterdir()) == [folder]
+    assert sorted(reproduce.FOLDER.iterdir()) == [folder, damaged]
     kept = json.loads((tmp_path / "docs" / "reproduction" / "shallow.json").read_text())
     assert [row["epoch"] for row in kept["members"][0]["history"]] == [*range(1, EPOCHS + 1)]
     assert kept["core_seconds"] > before.core_seconds

@@ -5,6 +5,7 @@ Nothing but tensors and plain values, written whole or not at all, and removed o
 
 import time
 import uuid
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from src.config import RunConfig, masked
 from src.data.dataset import Dataset
 from src.error import UserError
 from src.result import Result
+from src.results.journal import absolute
 from src.results.keep import KEEP_SECONDS
 from src.training.checkpoint import Checkpoint
 
@@ -33,10 +35,11 @@ class Saved:
     """A run that goes on, or one that begins: then nothing is there yet."""
 
     run: str  # what its runs in the tracking store are found by
-    config: dict[str, Any]  # as shown
+    config: dict[str, Any]  # as shown, but with addresses that do not depend on where the command is typed
     arguments: list[str] | None  # the command line's overrides
     label: str
-    data: str  # what was really used, in words
+    data: str = ""  # what was really used, in words
+    checksum: int = 0  # of the images and labels
     core_seconds: float = 0.0  # processor time so far
     ended: dict[int, Result] = field(default_factory=dict)  # of the members that have ended, by place
     stack: Checkpoint | None = None
@@ -51,22 +54,23 @@ class Saved:
         training = {place: noted["history"] for place, noted in self.stack.members.items()} if self.stack else {}
         return {place: result.history for place, result in self.ended.items()} | training
 
+    def under(self, config: RunConfig) -> "Saved":
+        """The same run, trained on with another configuration of what its numbers do not depend on."""
+        return replace(self, config=_anywhere(config))
 
-def begins(config: RunConfig, arguments: list[str] | None, label: str, dataset: Dataset) -> Saved:
+
+def begins(config: RunConfig, arguments: list[str] | None, label: str) -> Saved:
     """A run that has nothing yet."""
     typed = None if arguments is None else [masked(one) for one in arguments]
-    return Saved(uuid.uuid4().hex, config.shown(), typed, label, _words(dataset))
+    return Saved(uuid.uuid4().hex, _anywhere(config), typed, label)
 
 
-def goes_on(saved: Saved, config: RunConfig, dataset: Dataset) -> Saved:
-    """The run with `config`, which may say otherwise how to train, not what. Raises UserError for other data."""
-    if saved.data != _words(dataset):
-        raise UserError(f"the run was trained on {saved.data}, and here is {_words(dataset)}; accepted: the same data")
-    return replace(saved, config=config.shown())
-
-
-def _words(dataset: Dataset) -> str:
-    return f"{dataset.name}, {len(dataset.train):,} training images"
+def _anywhere(config: RunConfig) -> dict[str, Any]:
+    shown = config.shown()
+    shown["tracking"]["uri"] = absolute(shown["tracking"]["uri"])
+    if shown["data"]["dir"] is not None:
+        shown["data"]["dir"] = str(Path(shown["data"]["dir"]).expanduser().resolve())
+    return shown
 
 
 def read(folder: Path) -> Saved:
@@ -75,8 +79,8 @@ def read(folder: Path) -> Saved:
     if not path.is_file():
         raise UserError(
             f"{folder}: no {FILE} in it, so there is nothing to go on from: the run has ended, or was killed before "
-            f"the first one was written, {KEEP_SECONDS:.0f} s after its start, or is one trial of a sweep; accepted: "
-            f"the folder of a run that was killed"
+            f"the first epoch that ends {KEEP_SECONDS:.0f} s after the start, or is one trial of a sweep; accepted: "
+            f"the folder of a run that was stopped or killed"
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -94,30 +98,64 @@ class Checkpoints:
     """Keeps a run's latest checkpoint in its folder; in this context no second process can go on with the run."""
 
     def __init__(
-        self, folder: Path, saved: Saved, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self,
+        folder: Path,
+        saved: Saved,
+        say: Callable[[str], None],
+        command: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """say: takes one line for the user. Entering raises UserError where another process goes on with the run."""
-        self.path = folder / FILE
+        """say: takes one line for the user. command: what goes on with the run, where it is not src.resume.
+
+        Entering raises UserError where another process has the run, or `folder` has another one that can go on.
+        """
+        self.path, self.command = folder / FILE, command or f"python -m src.resume {folder}"
         self._saved, self._say, self._clock = saved, say, clock
         self._lock = FileLock(folder / f".{FILE}.lock", timeout=0)
+        self._draft = folder / f".{FILE}.new"
         self._core_start, self._next, self._told = time.process_time(), clock() + KEEP_SECONDS, False
 
     def __enter__(self) -> "Checkpoints":
+        folder = self.path.parent
+        if self.there and not self._saved.epochs:
+            raise UserError(
+                f"{folder}: holds a run that can go on: {self.command}; accepted for another one: another folder, or "
+                f"this one without its {FILE}"
+            )
         if self._saved.epochs:
             try:
                 self._lock.acquire()
             except Timeout:
-                raise UserError(f"{self.path.parent}: another process is training this run") from None
+                raise UserError(f"{folder}: another process is training this run") from None
             if not self.there:
-                self.__exit__()
-                raise UserError(f"{self.path.parent}: another process has just ended this run")
+                self._release()
+                raise UserError(f"{folder}: another process has just ended this run")
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._release()
+        if kind is not None and self.there:
+            self._say(f"The run can go on after its last checkpoint: {self.command}")
+
+    def _release(self) -> None:
         if self._lock.is_locked:
             self._lock.release()
             if not self.there:
                 Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def compare(self, dataset: Dataset) -> None:
+        """What the run trains on. Raises UserError where it trained on something else before."""
+        splits = (dataset.train, dataset.validation, dataset.test)
+        words = f"{dataset.name}, {len(dataset.train):,} training images"
+        checksum = 0
+        for tensor in (tensor for split in splits for tensor in (split.images, split.labels)):
+            checksum = zlib.crc32(tensor.cpu().contiguous().numpy().data, checksum)
+        if self._saved.epochs and self._saved.checksum != checksum:
+            raise UserError(
+                f"{self.path.parent}: the run was trained on {self._saved.data}; here is {words}, and not the same "
+                f"ones; accepted: the same data, by data.name and data.dir"
+            )
+        self._saved = replace(self._saved, data=words, checksum=checksum)
 
     def offered(self, ended: dict[int, Result], stack: Callable[[], Checkpoint]) -> None:
         """Writes a checkpoint if one is due, with the results of those that have `ended`.
@@ -140,7 +178,6 @@ class Checkpoints:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self._lock.is_locked:
             self._lock.acquire()
-        draft = self.path.with_name(f".{FILE}.new")
         content = {
             **vars(self._saved),
             "format": FORMAT,
@@ -148,8 +185,11 @@ class Checkpoints:
             "ended": {place: vars(result) for place, result in ended.items()},
             "stack": vars(stack),
         }
-        torch.save(content, draft)
-        draft.replace(self.path)
+        try:
+            torch.save(content, self._draft)
+            self._draft.replace(self.path)
+        finally:
+            self._draft.unlink(missing_ok=True)
 
     @property
     def there(self) -> bool:
@@ -159,3 +199,4 @@ class Checkpoints:
     def remove(self) -> None:
         """The run has ended."""
         self.path.unlink(missing_ok=True)
+        self._draft.unlink(missing_ok=True)

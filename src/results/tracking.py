@@ -132,9 +132,10 @@ class MlflowTracker:
         # A run that goes on is looked for before it is created.
         self._journal.add({**note, "time": milliseconds(), **({"tried": True} if self._resumed else {})})
         if self._resumed:
+            ended = {"reason": ""} if uid == self._trial else {}  # why it had ended
             commit = {"resumed.git.commit": git_commit()["git.commit"]}
             self._journal.add({"do": "open", "run": uid})
-            self._journal.batch(uid, tags={"status": "RUNNING", "resumed": self._resumed, **commit})
+            self._journal.batch(uid, tags={"status": "RUNNING", "resumed": self._resumed, **commit, **ended})
         self._journal.batch(uid, params=params)
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
@@ -173,6 +174,8 @@ class MlflowTracker:
             self._journal.file(self._trial, path, "figures" if path.suffix in FIGURES else "")
         for uid, status in statuses.items():
             self._journal.add({"do": "end", "run": uid, "status": status, "time": milliseconds()})
+        if self._resumed:  # everything was said again, so what an earlier process kept is out of date
+            (self._journal.folder / PENDING).unlink(missing_ok=True)
         self._journal.close()
 
 

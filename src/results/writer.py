@@ -4,7 +4,7 @@ Whatever is written a second time changes nothing: a run that may be there alrea
 that was found, only what it lacks is written.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,13 +20,18 @@ UID_TAG = "sweepstack.uid"
 
 
 class Known(NamedTuple):
-    """Points (key, step, value) and params that a run has already."""
+    """What a run has already."""
 
-    points: AbstractSet[tuple[str, int, float]]
+    points: AbstractSet[tuple[str, int]]  # of its curves: key and step
+    latest: Mapping[str, float]  # of each key
     params: AbstractSet[str]
 
+    def has(self, key: str, value: float, step: int) -> bool:
+        """Whether the point changes nothing: a curve keeps its first, a result (step 0) is as it was said last."""
+        return (key, step) in self.points if step else self.latest.get(key) == value
 
-NOTHING = Known(frozenset(), frozenset())
+
+NOTHING = Known(frozenset(), {}, frozenset())
 
 
 class Writer:
@@ -125,7 +130,7 @@ class Writer:
 
         run_id = self._runs[note["run"]]
         known = self._known_of(note["run"])
-        metrics = [Metric(*point) for point in note["metrics"] if (point[0], point[3], point[1]) not in known.points]
+        metrics = [Metric(*point) for point in note["metrics"] if not known.has(point[0], point[1], point[3])]
         params = [Param(key, value) for key, value in note["params"].items() if key not in known.params]
         tags = [RunTag(key, value) for key, value in note["tags"].items()]
         while metrics or params or tags:
@@ -142,11 +147,9 @@ class Writer:
             run_id = self._runs[uid]
             data = self._client.get_run(run_id).data
             points = {
-                (key, point.step, point.value)
-                for key in data.metrics
-                for point in self._client.get_metric_history(run_id, key)
+                (key, point.step) for key in data.metrics for point in self._client.get_metric_history(run_id, key)
             }
-            known = self._known[uid] = Known(points, set(data.params))
+            known = self._known[uid] = Known(points, data.metrics, set(data.params))
         return known
 
     def _file(self, note: Note) -> None:

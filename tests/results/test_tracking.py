@@ -246,6 +246,41 @@ def test_results_weights_and_figures_are_kept_and_runs_end(uri: str, tmp_path: P
     assert not (folder / journal.PENDING).exists()
 
 
+def test_a_trial_that_goes_on_writes_what_its_runs_lack_and_its_last_result(uri: str, tmp_path: Path) -> None:
+    trial = config(uri, repeats=2)
+    curves = [[row(epoch, 0.1 * epoch, images_per_second=7.0 + again) for epoch in (1, 2, 3)] for again in range(3)]
+    for again, (accuracy, epochs) in enumerate([(0.5, 2), (0.4, 1), (0.5, 3)]):
+        tracker = opened(trial, tmp_path, run="one", resumed="after epoch 1" if again else "")
+        assert [run.info.status for run in runs(uri)] == ["RUNNING"] * 3
+        for epoch in curves[again][:epochs]:
+            tracker.epoch([epoch, epoch])
+        if again == 1:
+            tracker.abort("KILLED", "the disk was full")
+        else:
+            tracker.finish([result(seed, test_accuracy=accuracy) for seed in (0, 1)], {"test/mean": accuracy})
+    parent, *members = runs(uri)
+    assert [run.info.status for run in (parent, *members)] == ["FINISHED"] * 3
+    assert [run.data.tags["resumed"] for run in (parent, *members)] == ["after epoch 1"] * 3
+    for member in members:
+        assert history(uri, member, "validation/accuracy") == [(epoch, 0.1 * epoch) for epoch in (1, 2, 3)]
+        assert history(uri, member, "images_per_second") == [(1, 7.0), (2, 7.0), (3, 9.0)]
+        assert member.data.metrics["test/accuracy"] == 0.5
+        assert member.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert parent.data.metrics["test/mean"] == 0.5
+
+
+def test_a_result_that_was_said_before_another_one_counts_again(uri: str, tmp_path: Path) -> None:
+    for again, accuracy in enumerate([0.5, 0.4, 0.5]):
+        tracker = opened(config(uri), tmp_path, run="one", resumed="after epoch 1" if again else "")
+        (tmp_path / journal.PENDING).write_text("what the store did not take when the trial was stopped")
+        tracker.finish([result(test_accuracy=accuracy)])
+    (run,) = runs(uri)
+    assert run.data.tags["reason"] == ""
+    assert not (tmp_path / journal.PENDING).exists()
+    assert run.data.metrics["test/accuracy"] == 0.5
+    assert history(uri, run, "test/accuracy") == [(0, 0.5), (0, 0.4), (0, 0.5)]
+
+
 def test_single_values_are_drawn_as_bars(uri: str, tmp_path: Path) -> None:
     tracker = opened(config(uri), tmp_path)
     tracker.finish([result()])
