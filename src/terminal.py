@@ -242,10 +242,10 @@ def percent(accuracy: float | None) -> str:
     return "–" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
-def next_command(config: RunConfig, arguments: list[str] | None, folder: Path, goes_on: str = "") -> None:
-    """What one would type now; goes_on: what goes on with the run, if it can."""
+def next_command(config: RunConfig, arguments: list[str] | None, folder: Path, hint: str = "") -> None:
+    """What one would type now; `hint` first."""
     typed = shlex.join(one for one in arguments or () if not one.startswith(("repeats=", "tracking.uri=")))
-    lines = [f"{goes_on}     goes on after the last checkpoint"] if goes_on else []
+    lines = [hint] if hint else []
     if config.tracking.kind == "mlflow":
         lines.append("make ui                                  see and compare the runs in MLflow")
     if arguments is not None and config.repeats == 1 and config.ensemble == 1:

@@ -166,7 +166,7 @@ def train(
         if all(result.status != "KILLED" for result in record.results.values()):
             checkpoints.remove()
     terminal.say(f"Results: {path}")
-    terminal.next_command(config, arguments, folder, checkpoints.command if checkpoints.there else "")
+    terminal.next_command(config, arguments, folder, checkpoints.hint)
     return [record.results[number] for number in sorted(record.results)]
 
 

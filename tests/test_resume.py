@@ -60,11 +60,11 @@ def stops_after(chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Interrupt, "__call__", requested)
 
 
-def stopped(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str, chunks: int = 9) -> Path:
-    """The folder of a run that was stopped by Ctrl-C; of a chunk an epoch, the network asks about twice an epoch."""
+def stopped(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str, chunks: int = 9, seconds: float = 0.0) -> Path:
+    """The folder of a run that Ctrl-C stopped; an epoch is one chunk. seconds: between checkpoints."""
     with monkeypatch.context() as patched:
         stops_after(chunks, patched)
-        patched.setattr(checkpoint, "KEEP_SECONDS", 0.0)
+        patched.setattr(checkpoint, "KEEP_SECONDS", seconds)
         assert command(patched, folder, *replaced(*RUN, "tracking=none", *more)) == 130
     monkeypatch.chdir(folder)
     return the_run(folder)
@@ -155,8 +155,8 @@ def test_after_ctrl_c_a_run_says_how_it_goes_on_and_does_so_time_and_again(
     assert command(monkeypatch, whole, *RUN, "tracking=none") == 0
     expected = left(the_run_in(whole))
     folder = stopped(monkeypatch, part, chunks=5)
-    assert f"Next: python -m src.resume {folder} " in capsys.readouterr().out
     first = read(folder)
+    assert f"Next: python -m src.resume {folder}     goes on after epoch {first.epochs}\n" in capsys.readouterr().out
     with monkeypatch.context() as patched:
         stops_after(3, patched)
         assert resume.main([str(folder)]) == 130
@@ -169,7 +169,9 @@ def test_after_ctrl_c_a_run_says_how_it_goes_on_and_does_so_time_and_again(
 
 
 def test_tracked_as_killed_a_run_that_goes_on_is_tracked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = stopped(monkeypatch, tmp_path, "tracking=mlflow", "ensemble=1")
+    folder = stopped(monkeypatch, tmp_path, "tracking=mlflow", "ensemble=1", seconds=1e9)
+    (member,) = json.loads((folder / "result.json").read_text())
+    assert read(folder).epochs == len(member["history"])  # stopped at the end of an epoch, with nothing lost
     statuses = "select status from runs"
     with closing(sqlite3.connect("mlruns/mlflow.db")) as store:
         assert store.execute(statuses).fetchall() == [("KILLED",)]
@@ -233,7 +235,7 @@ def test_a_password_is_not_in_the_checkpoint_and_asked_for(
     made = checkpoint.begins(config, [f"tracking.uri={uri}"], "")
     (folder / FILE).unlink()
     with Checkpoints(folder, made, print) as checkpoints:
-        checkpoints.offered({}, lambda: saved.stack)
+        checkpoints.offered({}, lambda: saved.stack, False)
     assert b"secret" not in (folder / FILE).read_bytes()
     capsys.readouterr()
     assert "kept without its password; accepted on this command: tracking.uri=" in refused(capsys, str(folder))
@@ -259,7 +261,7 @@ def test_a_run_that_breaks_says_how_it_goes_on(
     said = capsys.readouterr()
     assert "No space left on device" in said.err
     monkeypatch.chdir(tmp_path)
-    hint = f"The run can go on after its last checkpoint: python -m src.resume {the_run(tmp_path)}"
+    hint = f"The run can go on after epoch 3: python -m src.resume {the_run(tmp_path)}"
     assert hint in said.out.splitlines()
     assert resume.main([str(the_run(tmp_path))]) == 0
     assert {member["status"] for member in json.loads((the_run(tmp_path) / "result.json").read_text())} == {"FINISHED"}
@@ -295,8 +297,10 @@ def test_writing_takes_its_share_of_the_time_and_no_more(tmp_path: Path, monkeyp
     with Checkpoints(tmp_path, Saved("", {}, None, "", ""), print, clock=lambda: now[0]) as checkpoints:
         for epoch in range(1, 40):
             now[0] += 10.0
-            checkpoints.offered({}, lambda epoch=epoch: small(epoch))
-    assert written == [30.0, 132.0, 234.0, 336.0]  # 2 s are 2 % of 100 s
+            checkpoints.offered({}, lambda epoch=epoch: small(epoch), False)
+        assert written == [30.0, 132.0, 234.0, 336.0]  # 2 s are 2 % of 100 s
+        checkpoints.offered({}, lambda: small(40), True)
+        assert written[4:] == [now[0] - 2.0]  # the last one whenever it comes
 
 
 def test_a_folder_that_is_full_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,15 +311,15 @@ def test_a_folder_that_is_full_ends_no_training(tmp_path: Path, monkeypatch: pyt
     said: list[str] = []
     monkeypatch.setattr(torch, "save", full)
     with Checkpoints(tmp_path, Saved("", {}, None, "", ""), said.append) as checkpoints:
-        checkpoints.offered({}, lambda: small(1))
-        checkpoints.offered({}, lambda: small(2))
+        checkpoints.offered({}, lambda: small(1), False)
+        checkpoints.offered({}, lambda: small(2), False)
     assert said == ["No checkpoint can be written ([Errno 28] No space left on device); training goes on without."]
     assert not list(tmp_path.iterdir())
 
 
 def test_who_comes_after_the_run_has_ended_is_told_so(tmp_path: Path) -> None:
     with Checkpoints(tmp_path, Saved("", {}, None, "", ""), print) as checkpoints:
-        checkpoints.offered({}, lambda: small(1))
+        checkpoints.offered({}, lambda: small(1), False)
         saved = read(tmp_path)
         with pytest.raises(UserError, match="another process is training"), Checkpoints(tmp_path, saved, print):
             pass

@@ -109,17 +109,18 @@ class Checkpoints:
 
         Entering raises UserError where another process has the run, or `folder` has another one that can go on.
         """
-        self.path, self.command = folder / FILE, command or f"python -m src.resume {folder}"
+        self.path, self._command = folder / FILE, command or f"python -m src.resume {folder}"
         self._saved, self._say, self._clock = saved, say, clock
         self._lock = FileLock(folder / f".{FILE}.lock", timeout=0)
         self._draft = folder / f".{FILE}.new"
         self._core_start, self._next, self._told = time.process_time(), clock() + KEEP_SECONDS, False
+        self._epochs = saved.epochs
 
     def __enter__(self) -> "Checkpoints":
         folder = self.path.parent
         if self.there and not self._saved.epochs:
             raise UserError(
-                f"{folder}: holds a run that can go on: {self.command}; accepted for another one: another folder, or "
+                f"{folder}: holds a run that can go on: {self._command}; accepted for another one: another folder, or "
                 f"this one without its {FILE}"
             )
         if self._saved.epochs:
@@ -135,7 +136,7 @@ class Checkpoints:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._release()
         if kind is not None and self.there:
-            self._say(f"The run can go on after its last checkpoint: {self.command}")
+            self._say(f"The run can go on after epoch {self._epochs}: {self._command}")
 
     def _release(self) -> None:
         if self._lock.is_locked:
@@ -157,13 +158,13 @@ class Checkpoints:
             )
         self._saved = replace(self._saved, data=words, checksum=checksum)
 
-    def offered(self, ended: dict[int, Result], stack: Callable[[], Checkpoint]) -> None:
-        """Writes a checkpoint if one is due, with the results of those that have `ended`.
+    def offered(self, ended: dict[int, Result], stack: Callable[[], Checkpoint], last: bool) -> None:
+        """Writes a checkpoint if one is due or it is the last one, with the results of those that have `ended`.
 
         A folder that cannot be written to ends no training.
         """
         start = self._clock()
-        if start < self._next:
+        if start < self._next and not last:
             return
         try:
             self._write(ended, stack())
@@ -188,6 +189,7 @@ class Checkpoints:
         try:
             torch.save(content, self._draft)
             self._draft.replace(self.path)
+            self._epochs = stack.epoch
         finally:
             self._draft.unlink(missing_ok=True)
 
@@ -195,6 +197,11 @@ class Checkpoints:
     def there(self) -> bool:
         """Whether there is one to go on from."""
         return self.path.exists()
+
+    @property
+    def hint(self) -> str:
+        """What goes on with the run, and from where; empty where nothing can."""
+        return f"{self._command}     goes on after epoch {self._epochs}" if self.there else ""
 
     def remove(self) -> None:
         """The run has ended."""

@@ -110,8 +110,8 @@ def _changing(rule: Schedule | Stopping) -> dict[str, Any]:
 
 # The results of members with their weights, and those weights: adds what the test set says.
 Tested = Callable[[list[Member], list[Result]], None]
-# Is offered a checkpoint at the end of each epoch after which somebody trains on, and takes it where it wants one.
-Keep = Callable[[Callable[[], Checkpoint]], None]
+# Is offered a checkpoint at the end of each epoch after which somebody would train on, and told if it is the last one.
+Keep = Callable[[Callable[[], Checkpoint], bool], None]
 
 
 class StackModule(LightningModule):
@@ -169,9 +169,9 @@ class StackModule(LightningModule):
             self._hand_over([number for number, member in self.members.items() if member.done])
             self._change_seats(chunk)
             self._new_epoch()
-            if self.keep and self._live():
-                self.keep(partial(self.checkpoint, chunk.epoch + 1))
         self.killed = bool(self._live()) and self.interrupted()
+        if self.keep and chunk.ends_epoch and self._live():
+            self.keep(partial(self.checkpoint, chunk.epoch + 1), self.killed)
         if self.killed or not self._live():
             self.trainer.should_stop = True
 

@@ -17,7 +17,8 @@ def trained(config, checkpoint=None, before=None):
     prepared, everyone, kept = prepare([config], example.dataset(), lambda line: None), Everyone(), {}
     everyone.results |= before or {}
 
-    def keep(stack):
+    def keep(stack, last):
+        assert not last
         made = stack()
         kept[made.epoch] = copy.deepcopy(dict(everyone.results)), made
 
