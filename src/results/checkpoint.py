@@ -170,7 +170,8 @@ class Checkpoints:
             self._write(ended, stack())
         except (OSError, NotImplementedError, RuntimeError) as error:  # torch.save's own is a RuntimeError
             if not self._told:
-                self._say(f"No checkpoint can be written ({str(error).splitlines()[0]}); training goes on without.")
+                reason = (str(error) or repr(error)).splitlines()[0]
+                self._say(f"No checkpoint can be written ({reason}); training goes on without.")
             self._told = True
         end = self._clock()
         self._next = end + max(KEEP_SECONDS, (end - start) / SHARE)
