@@ -93,6 +93,13 @@ def votes(folder: Path) -> object:
     return json.loads((folder / "votes.json").read_text())
 
 
+def left_by_a_whole_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    whole = folder / "whole"
+    whole.mkdir()
+    assert command(monkeypatch, whole, *RUN, "tracking=none") == 0
+    return left(whole / the_run(whole))
+
+
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert resume.main(list(arguments)) == 2
     err = capsys.readouterr().err
@@ -105,17 +112,14 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_after_kill_9_a_run_comes_to_what_it_would_have_come_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
+    expected, killed = left_by_a_whole_run(tmp_path, monkeypatch), tmp_path / "killed"
     killed.mkdir()
-    assert command(monkeypatch, whole, *RUN, "tracking=none") == 0
-    expected = left(the_run_in(whole))
     process = subprocess.run(
         [sys.executable, "-c", KILLED, *RUN], cwd=killed, env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert process.returncode == -signal.SIGKILL, process.stderr
-    folder = the_run_in(killed)
+    folder = killed / the_run(killed)
     assert read(folder).epochs == 3
     assert not (folder / "result.json").exists()  # 30 s are not over
 
@@ -142,18 +146,11 @@ def test_after_kill_9_a_run_comes_to_what_it_would_have_come_to(
     assert tags == [("after epoch 3",)] * 3
 
 
-def the_run_in(folder: Path) -> Path:
-    return folder / the_run(folder)
-
-
 def test_after_ctrl_c_a_run_says_how_it_goes_on_and_does_so_time_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, part = tmp_path / "whole", tmp_path / "part"
-    whole.mkdir()
+    expected, part = left_by_a_whole_run(tmp_path, monkeypatch), tmp_path / "part"
     part.mkdir()
-    assert command(monkeypatch, whole, *RUN, "tracking=none") == 0
-    expected = left(the_run_in(whole))
     folder = stopped(monkeypatch, part, chunks=5)
     first = read(folder)
     assert f"Next: python -m src.resume {folder}     goes on after epoch {first.epochs}\n" in capsys.readouterr().out
