@@ -124,8 +124,7 @@ def _stopped(run: str, config: "RunConfig") -> "tuple[Path, Saved] | None":
     """The folder of the run where it was stopped last, and where it was; None where there is nothing to go on from."""
     from src.results.checkpoint import FILE, read
 
-    folders = sorted(path.parent for path in FOLDER.glob(f"{run}-*/{FILE}"))
-    for folder in reversed(folders):
+    for folder in sorted((path.parent for path in FOLDER.glob(f"{run}-*/{FILE}")), reverse=True):
         try:
             saved = read(folder)
         except UserError as error:
