@@ -72,9 +72,11 @@ class Lives:
 
 
 def live(folder: Path, arguments: list[str]) -> NoReturn:
-    """The command, in this process; what it prints goes to folder/printed.txt."""
+    """The command, in this process, with a checkpoint after each epoch; what it prints goes to folder/printed.txt."""
     from src import train
+    from src.results import checkpoint
 
+    checkpoint.KEEP_SECONDS, checkpoint.SHARE = 0.0, 1e9
     os.chdir(folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open("printed.txt", "a") as printed:  # noqa: PTH123
@@ -186,7 +188,7 @@ def status(trial: Any) -> str:
 
 
 def _wrong_places(found: Sequence[Any], trials: int) -> list[str]:
-    """Of every place exactly one trial counts, nothing runs, and an odd attempt repeats the parameters before it."""
+    """Of every place exactly one trial counts, nothing runs, and who repeats parameters has those before it."""
     states = [(trial.user_attrs.get("place"), status(trial)) for trial in found]
     counted = Counter(place for place, state in states if state in ("FINISHED", "PRUNED"))
     wrong = [f"place {place}: {counted[place]} trials count" for place in range(trials) if counted[place] != 1]
@@ -195,15 +197,16 @@ def _wrong_places(found: Sequence[Any], trials: int) -> list[str]:
     wrong += [f"a trial in place {place} is {state}" for place, state in states if state not in known]
     attempts = {(trial.user_attrs["place"], trial.user_attrs["attempt"]): trial for trial in found}
     for (place, attempt), trial in attempts.items():
-        if attempt % 2 and trial.params != attempts[place, attempt - 1].params:
+        if trial.user_attrs["fruitless"] and trial.params != attempts[place, attempt - 1].params:
             wrong.append(f"place {place}: attempt {attempt} has other parameters than the one that was killed")
     return wrong + (["two trials are the same attempt"] if len(attempts) < len(found) else [])
 
 
 def _wrong_files(found: Sequence[Any], folder: Path) -> list[str]:
-    """Every trial that counts has its results and weights."""
+    """Every trial that counts has its results and weights, and none its checkpoint."""
     names = ("result.json", "member-00/weights.pt")
-    return [
+    left = [f"{path} is left" for path in sorted(folder.glob("mlruns/hydra/**/*checkpoint.pt*"))]
+    return left + [
         f"trial number {trial.number}: {name} is missing"
         for trial in found
         if status(trial) in ("FINISHED", "PRUNED")
@@ -260,6 +263,7 @@ def figures(lives: Lives, found: Sequence[Any], wrong: Sequence[str], seconds: f
         "trials begun": len(found),
         **{state.lower(): counts[state] for state in ("FINISHED", "PRUNED", "KILLED", "FAILED", "RUNNING")},
         "begun again in their place": sum(trial.user_attrs["attempt"] > 0 for trial in found),
+        "of these went on": sum("goes_on" in trial.user_attrs for trial in found),
         "seconds in all": round(seconds),
         "disagreements": len(wrong),
     }

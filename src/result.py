@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+Row = dict[str, float]  # one epoch of one member, as in Result.history
 Status = str  # FINISHED, KILLED (stopped by the user), FAILED (no finite validation cost), or RUNNING so far
 
 
@@ -26,7 +27,7 @@ class Result:
     config: dict[str, Any]  # the resolved configuration
     seed: int
     status: Status
-    history: list[dict[str, float]]
+    history: list[Row]
     best_epoch: int | None
     validation_accuracy: float | None
     test_accuracy: float | None

@@ -13,8 +13,6 @@ from src.error import UserError
 from src.key_values import run_command
 
 USAGE = "python -m src.resume FOLDER [KEY=VALUE ...]"
-TRAINER = tuple(f"trainer.{key}" for key in ("accelerator", "engine", "threads", "chunk", "compile"))
-FREE = ("figures", "data.name", "data.dir", "tracking.", *TRAINER)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,10 +29,12 @@ def _resume(arguments: list[str]) -> int:
 
     from src.changes import changed, different
     from src.config import COMMANDS
-    from src.results.checkpoint import read
+    from src.results.checkpoint import FREE, read
     from src.train import told_status, train
 
     saved = read(folder)
+    if not saved.run:
+        raise UserError(f"{folder}: is one trial of a study; with that goes on the study's own command")
     config = changed(saved.config, changes, USAGE)
     others = [key for key in different(saved.config, config) if not key.startswith(FREE)]
     others += [key for one in changes if (key := one.partition("=")[0]) in COMMANDS and key != "plan"]

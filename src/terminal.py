@@ -17,13 +17,12 @@ from rich.text import Text
 
 from src.config import RunConfig
 from src.data.dataset import Dataset
-from src.result import Result
+from src.result import Result, Row
 from src.results.checkpoint import Saved
 from src.results.summary import Summary
 from src.results.vote import Vote
 from src.shapes import ConvPool, LayerShape, parameter_count
 from src.training.fit import Prepared
-from src.training.module import Row
 from src.words import number_of
 
 
@@ -58,7 +57,7 @@ def header(prepared: Prepared, config: RunConfig, folder: Path, done: int = 0) -
         "data": data_words(data),
         "training": training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
-        "estimate": f"{duration(prepared.seconds * (1 - done / config.max_epochs))} for "
+        "estimate": f"{duration(prepared.seconds)} for "
         + (f"the {config.max_epochs - done} after epoch {done}" if done else number_of(config.max_epochs, "epoch"))
         + (", less where members stop early" if config.stop.rule != "none" else ""),
         "results": str(folder),
@@ -140,10 +139,11 @@ class ProgressBar:
     def __init__(self, prepared: Prepared, saved: Saved) -> None:
         config = prepared.members[0].config
         self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
-        self.best = [-math.inf] * len(prepared.members)
-        for number, history in saved.histories().items():
+        self.places = [member.place for member in prepared.members]  # of those that train
+        self.best = [-math.inf] * config.members
+        for place, history in saved.histories().items():
             for row in history:
-                self._take_in(number, row)
+                self._take_in(place, row)
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -179,14 +179,14 @@ class ProgressBar:
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
         """Takes in the accuracies; where there is no terminal, prints a line an epoch instead."""
         for number, row in rows.items():
-            self._take_in(number, row)
+            self._take_in(self.places[number], row)
         if not console.is_terminal:
             epoch = max(int(row["epoch"]) for row in rows.values())
             say(f"epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
 
-    def _take_in(self, number: int, row: Row) -> None:
-        if math.isfinite(row["validation/cost"]) and row["validation/accuracy"] > self.best[number]:
-            self.best[number] = row["validation/accuracy"]
+    def _take_in(self, place: int, row: Row) -> None:
+        if math.isfinite(row["validation/cost"]) and row["validation/accuracy"] > self.best[place]:
+            self.best[place] = row["validation/accuracy"]
 
     def _words(self, members: int) -> str:
         known = [accuracy for accuracy in self.best if math.isfinite(accuracy)]

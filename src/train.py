@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -138,7 +137,11 @@ def train(
     from src.interrupt import Interrupt
     from src.results.checkpoint import Checkpoints, begins
     from src.results.record import Record
+    from src.sweep.alone import Alone
+    from src.sweep.job import Job
+    from src.sweep.seats import Seats, seated
     from src.training.fit import prepare, run_roster
+    from src.training.stack import members_of
 
     label = shown_in_name(arguments or []) if label is None else label
     saved = saved.under(config) if saved else begins(config, arguments, label)
@@ -148,20 +151,20 @@ def train(
         with terminal.console.status(
             "Building the networks and timing a few steps; a first run also compiles its kernels"
         ):
-            prepared = prepare([config], dataset, terminal.say)
+            job = Job(config, folder, arguments or [], label=label)
+            prepared = prepare([config], dataset, terminal.say, seated(job, saved, one_by_one=False)[0])
         terminal.header(prepared, config, folder, saved.epochs)
         if config.plan:
             terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
             return []
-        seeds = [member.seed for member in prepared.members]
+        seeds = [member.seed for member in members_of([config])]
         tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
         record = Record(config, folder, tracker)
         interrupt = Interrupt(terminal.say)
         with _told(record, interrupt):
-            record.go_on(saved)
+            seats = Seats(Alone(record, saved, checkpoints), [job])
             with interrupt, terminal.ProgressBar(prepared, saved) as bar:
-                keep = partial(checkpoints.offered, record.results)
-                run_roster(prepared, record, [bar, record], interrupt, keep=keep, checkpoint=saved.stack)
+                run_roster(prepared, seats, [bar, seats], interrupt, keep=seats.keep)
             path = _conclude(record, dataset)
         if all(result.status != "KILLED" for result in record.results.values()):
             checkpoints.remove()

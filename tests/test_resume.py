@@ -219,6 +219,8 @@ def test_what_cannot_go_on_is_refused_in_a_line(
     assert "another version has written it" in refused(capsys, str(folder))
     (folder / FILE).write_bytes(b"half a file")
     assert "cannot be read" in refused(capsys, str(folder))
+    torch.save({**content, "run": ""}, folder / FILE)
+    assert "is one trial of a study; with that goes on the study's own command" in refused(capsys, str(folder))
 
 
 def test_a_password_is_not_in_the_checkpoint_and_asked_for(
@@ -232,7 +234,7 @@ def test_a_password_is_not_in_the_checkpoint_and_asked_for(
     made = checkpoint.begins(config, [f"tracking.uri={uri}"], "")
     (folder / FILE).unlink()
     with Checkpoints(folder, made, print) as checkpoints:
-        checkpoints.offered({}, lambda: saved.stack, False)
+        checkpoints.offered({}, lambda: saved.members, False)
     assert b"secret" not in (folder / FILE).read_bytes()
     capsys.readouterr()
     assert "kept without its password; accepted on this command: tracking.uri=" in refused(capsys, str(folder))
@@ -276,8 +278,8 @@ def breaks_in_epoch(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record.Record, "epoch_ended", epoch_ended)
 
 
-def small(epoch: int) -> Checkpoint:
-    return Checkpoint(epoch, [0], {}, {}, {}, {})
+def small(epochs: int) -> dict[int, Checkpoint]:
+    return {0: Checkpoint([{"epoch": epoch} for epoch in range(epochs)], None, 0.0, 0.0, {}, {}, {}, {}, {})}
 
 
 def test_writing_takes_its_share_of_the_time_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

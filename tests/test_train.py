@@ -20,6 +20,7 @@ from src.config import RunConfig, parse
 from src.nets.network import Network
 from src.results import keep, record
 from src.results.checkpoint import Saved
+from src.training.stack import members_of
 from tests import example
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,7 +100,7 @@ def test_the_published_accuracy_stands_beside_mnist(shown):
 
 def test_a_run_that_diverged_has_no_best_validation_accuracy(shown):
     class Prepared:
-        members, chunks = [SimpleNamespace(config=example.config(max_epochs=3))] * 2, SimpleNamespace(batches=1)
+        members, chunks = members_of([example.config(max_epochs=3, repeats=2)]), SimpleNamespace(batches=1)
 
     bar = terminal.ProgressBar(Prepared, Saved("", {}, None, "", ""))
     diverged, other = ({"epoch": 1, "validation/cost": cost, "validation/accuracy": 0.0} for cost in (math.nan, 2.0))

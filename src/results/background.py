@@ -16,8 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from src.result import Result, Status
-from src.results.journal import Row
+from src.result import Result, Row, Status
 from src.results.tracking import Tracker
 
 

@@ -1,6 +1,7 @@
 """FOLDER/checkpoint.pt: where a run was at the end of an epoch, so that it can go on from there when it was killed.
 
-Nothing but tensors and plain values, written whole or not at all, and removed once the run has ended by itself.
+Of a plain run (Checkpoints), or of one trial of a study (src/sweep/checkpoints.py). Nothing but tensors and plain
+values, written whole or not at all, and removed once the run has ended by itself.
 """
 
 import time
@@ -17,24 +18,26 @@ from filelock import FileLock, Timeout
 from src.config import RunConfig, masked
 from src.data.dataset import Dataset
 from src.error import UserError
-from src.result import Result
+from src.result import Result, Row
 from src.results.journal import absolute
 from src.results.keep import KEEP_SECONDS
 from src.training.checkpoint import Checkpoint
 
 FILE = "checkpoint.pt"
-FORMAT = 1
+FORMAT = 2
 # Writing takes no more than this part of a run's time.
 SHARE = 0.02
-
-Row = dict[str, float]
+# What a run may go on with another value of: the first letters of keys. Where data lies changes nothing in a result,
+# and the checksum tells whether they are the same.
+TRAINER = tuple(f"trainer.{key}" for key in ("accelerator", "engine", "threads", "chunk", "compile"))
+FREE = ("figures", "data.name", "data.dir", "tracking.", *TRAINER)
 
 
 @dataclass(frozen=True)
 class Saved:
     """A run that goes on, or one that begins: then nothing is there yet."""
 
-    run: str  # what its runs in the tracking store are found by
+    run: str  # what its runs in the tracking store are found by; empty: it is a study's trial
     config: dict[str, Any]  # as shown, but with addresses that do not depend on where the command is typed
     arguments: list[str] | None  # the command line's overrides
     label: str
@@ -42,21 +45,40 @@ class Saved:
     checksum: int = 0  # of the images and labels
     core_seconds: float = 0.0  # processor time so far
     ended: dict[int, Result] = field(default_factory=dict)  # of the members that have ended, by place
-    stack: Checkpoint | None = None
+    members: dict[int, Checkpoint] = field(default_factory=dict)  # of those that train, by place
 
     @property
     def epochs(self) -> int:
         """How many epochs are done."""
-        return self.stack.epoch if self.stack else 0
+        return max((one.epochs for one in self.members.values()), default=0)
 
     def histories(self) -> dict[int, list[Row]]:
         """Each member's history so far, by place."""
-        training = {place: noted["history"] for place, noted in self.stack.members.items()} if self.stack else {}
-        return {place: result.history for place, result in self.ended.items()} | training
+        ended = {place: result.history for place, result in self.ended.items()}
+        return ended | {place: one.history for place, one in self.members.items()}
 
     def under(self, config: RunConfig) -> "Saved":
         """The same run, trained on with another configuration of what its numbers do not depend on."""
         return replace(self, config=_anywhere(config))
+
+    def trained_on(self, dataset: Dataset) -> "Saved":
+        """The same run, with what it is trained on."""
+        return replace(self, data=_words(dataset), checksum=_checksum(dataset))
+
+    def write(self, folder: Path) -> None:
+        """Raises OSError, RuntimeError or NotImplementedError where that is not possible."""
+        content = {
+            **vars(self),
+            "format": FORMAT,
+            "ended": {place: vars(result) for place, result in self.ended.items()},
+            "members": {place: vars(one) for place, one in self.members.items()},
+        }
+        draft = _draft(folder)
+        try:
+            torch.save(content, draft)
+            draft.replace(folder / FILE)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def begins(config: RunConfig, arguments: list[str] | None, label: str) -> Saved:
@@ -92,23 +114,56 @@ def read(folder: Path) -> Saved:
     if not path.is_file():
         raise UserError(
             f"{folder}: no {FILE} in it, so there is nothing to go on from: the run has ended, or was killed before "
-            f"the first epoch that ends {KEEP_SECONDS:.0f} s after the start, or is one trial of a sweep; accepted: "
-            f"the folder of a run that was stopped or killed"
+            f"the first epoch that ends {KEEP_SECONDS:.0f} s after the start; accepted: the folder of a run that was "
+            f"stopped or killed"
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content.pop("format") != FORMAT:
             raise ValueError("another version has written it")
         ended = {place: Result(**values) for place, values in content.pop("ended").items()}
-        stack = Checkpoint(**content.pop("stack"))
-        return Saved(**content, ended=ended, stack=stack)
+        members = {place: Checkpoint(**values) for place, values in content.pop("members").items()}
+        return Saved(**content, ended=ended, members=members)
     except Exception as error:  # torch.load raises whatever the broken part makes of it
         reason = (str(error) or repr(error)).splitlines()[0]
         raise UserError(f"{path}: cannot be read ({reason}); delete it, and begin the run anew") from None
 
 
+def remove(folder: Path) -> None:
+    """The run has ended."""
+    (folder / FILE).unlink(missing_ok=True)
+    _draft(folder).unlink(missing_ok=True)
+
+
+def _draft(folder: Path) -> Path:
+    return folder / f".{FILE}.new"
+
+
+class Pace:
+    """When a checkpoint is due. A folder that cannot be written to ends no training."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock, self._told = say, clock, False
+        self._next = clock() + KEEP_SECONDS
+
+    def offered(self, write: Callable[[], None], last: bool) -> None:
+        """Writes if it is time to, or for the last time."""
+        start = self._clock()
+        if start < self._next and not last:
+            return
+        try:
+            write()
+        except (OSError, NotImplementedError, RuntimeError) as error:  # torch.save's own is a RuntimeError
+            if not self._told:
+                reason = (str(error) or repr(error)).splitlines()[0]
+                self._say(f"No checkpoint can be written ({reason}); training goes on without.")
+            self._told = True
+        end = self._clock()
+        self._next = end + max(KEEP_SECONDS, (end - start) / SHARE)
+
+
 class Checkpoints:
-    """Keeps a run's latest checkpoint in its folder; in this context no second process can go on with the run."""
+    """Keeps a plain run's latest checkpoint in its folder; in this context no second process can go on with the run."""
 
     def __init__(
         self,
@@ -123,10 +178,9 @@ class Checkpoints:
         Entering raises UserError where another process has the run, or `folder` has another one that can go on.
         """
         self.path, self._command = folder / FILE, command or f"python -m src.resume {folder}"
-        self._saved, self._say, self._clock = saved, say, clock
+        self._saved, self._say, self._pace = saved, say, Pace(say, clock)
         self._lock = FileLock(folder / f".{FILE}.lock", timeout=0)
-        self._draft = folder / f".{FILE}.new"
-        self._core_start, self._next, self._told = time.process_time(), clock() + KEEP_SECONDS, False
+        self._core_start = time.process_time()
         self._epochs = saved.epochs
         self._dataset: Dataset | None = None
 
@@ -167,43 +221,20 @@ class Checkpoints:
                 f"ones; accepted: the same data, by data.name and data.dir"
             )
 
-    def offered(self, ended: dict[int, Result], stack: Callable[[], Checkpoint], last: bool) -> None:
-        """Writes a checkpoint if one is due or it is the last one, with the results of those that have `ended`.
+    def offered(self, ended: dict[int, Result], training: Callable[[], dict[int, Checkpoint]], last: bool) -> None:
+        """Writes a checkpoint if one is due or it is the last one: of the members that have ended, and that train."""
+        self._pace.offered(lambda: self._write(ended, training()), last)
 
-        A folder that cannot be written to ends no training.
-        """
-        start = self._clock()
-        if start < self._next and not last:
-            return
-        try:
-            self._write(ended, stack())
-        except (OSError, NotImplementedError, RuntimeError) as error:  # torch.save's own is a RuntimeError
-            if not self._told:
-                reason = (str(error) or repr(error)).splitlines()[0]
-                self._say(f"No checkpoint can be written ({reason}); training goes on without.")
-            self._told = True
-        end = self._clock()
-        self._next = end + max(KEEP_SECONDS, (end - start) / SHARE)
-
-    def _write(self, ended: dict[int, Result], stack: Checkpoint) -> None:
+    def _write(self, ended: dict[int, Result], training: dict[int, Checkpoint]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self._lock.is_locked:
             self._lock.acquire()
         if self._dataset and not self._saved.data:  # not at the start: most runs end before they need it
-            self._saved = replace(self._saved, data=_words(self._dataset), checksum=_checksum(self._dataset))
-        content = {
-            **vars(self._saved),
-            "format": FORMAT,
-            "core_seconds": self._saved.core_seconds + time.process_time() - self._core_start,
-            "ended": {place: vars(result) for place, result in ended.items()},
-            "stack": vars(stack),
-        }
-        try:
-            torch.save(content, self._draft)
-            self._draft.replace(self.path)
-            self._epochs = stack.epoch
-        finally:
-            self._draft.unlink(missing_ok=True)
+            self._saved = self._saved.trained_on(self._dataset)
+        seconds = self._saved.core_seconds + time.process_time() - self._core_start
+        now = replace(self._saved, core_seconds=seconds, ended=ended, members=training)
+        now.write(self.path.parent)
+        self._epochs = now.epochs
 
     @property
     def there(self) -> bool:
@@ -217,5 +248,4 @@ class Checkpoints:
 
     def remove(self) -> None:
         """The run has ended."""
-        self.path.unlink(missing_ok=True)
-        self._draft.unlink(missing_ok=True)
+        remove(self.path.parent)

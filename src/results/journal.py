@@ -32,12 +32,10 @@ from typing import Any
 from filelock import FileLock
 
 from src.config import masked
-from src.result import write_json
+from src.result import Row, write_json
 from src.results.tables import Note, Seen
 from src.results.view import write_view
 from src.results.writer import METRICS_PER_BATCH, Writer
-
-Row = dict[str, float]  # one epoch of one member, as in Result.history
 
 RETRY_SECONDS = 30.0
 LOCK_SECONDS = 120.0  # creating the tables of a fresh SQLite store takes 3–8 s

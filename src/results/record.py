@@ -4,21 +4,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from src.config import RunConfig
 from src.data.dataset import Dataset
-from src.result import Result, Status, write_json
+from src.result import Result, Row, Status, write_json
 from src.results.checkpoint import Saved
 from src.results.keep import Keeper, keep
 from src.results.summary import Summary, summarise
 from src.results.sweep_tracking import TrialTracker
 from src.results.tracking import Tracker
 from src.results.vote import Vote, vote
-
-Row = dict[str, float]
 
 
 @dataclass
@@ -38,10 +35,7 @@ class Conclusion:
 
 
 class Record:
-    """Follows the members of one trial, by their place in it, from 0.
-
-    A trial that has a stack of its own takes the record for its observer and its roster.
-    """
+    """Follows the members of one trial, by their place in it, from 0."""
 
     def __init__(self, config: RunConfig, folder: Path, tracker: Tracker | TrialTracker) -> None:
         self.config, self.folder, self.tracker = config, folder, tracker
@@ -63,19 +57,8 @@ class Record:
         """Takes in what the trial had before it was killed."""
         self.results |= saved.ended
         rows = {(place, row["epoch"]): row for place, history in saved.histories().items() for row in history}
-        for epoch in range(1, saved.epochs + 1):
+        for epoch in sorted({epoch for _, epoch in rows}):
             self.tracker.epoch([rows.get((place, epoch)) for place in range(self.config.members)])
-
-    def progressed(self, epoch: int, batch: int, members: int) -> None:
-        """Nothing: results change with epochs."""
-
-    def pruned(self, rows: dict[int, Row]) -> set[int]:
-        """Nobody: a trial on its own has nobody to be worse than."""
-        return set()
-
-    def joining(self, free: int) -> list[Any]:
-        """Nobody."""
-        return []
 
     def conclude(self, dataset: Dataset) -> Conclusion:
         """Keeps everything in the folder: results, weights, votes. Members that never began are left out."""

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from src.config import RunConfig
-from src.result import Result, Status, dotted
-from src.results.journal import PENDING, Journal, Row, absolute, log_pending, milliseconds
+from src.result import Result, Row, Status, dotted
+from src.results.journal import PENDING, Journal, absolute, log_pending, milliseconds
 from src.results.writer import UID_TAG
 
 GIT_SECONDS = 5.0

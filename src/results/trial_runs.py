@@ -13,8 +13,8 @@ from statistics import fmean
 from typing import Protocol
 
 from src.config import RunConfig
-from src.result import Result, Status, dotted
-from src.results.journal import Journal, Row, milliseconds
+from src.result import Result, Row, Status, dotted
+from src.results.journal import Journal, milliseconds
 from src.results.summary import summarise
 from src.results.tracking import (
     FIGURES,

@@ -18,6 +18,7 @@ class Job:
     overrides: list[str]  # the whole command's, as Hydra reads them
     number: int = 0
     label: str = ""  # what its overrides set differently from its neighbours', such as "eta=0.03"
+    goes_on: Path | None = None  # the folder of its latest checkpoint
     returned: Any = field(default=None, repr=False)  # Hydra's JobReturn
 
 

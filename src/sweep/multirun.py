@@ -20,7 +20,7 @@ from src.sweep.stacks import train_all
 class Multirun:
     """The Source of a grid's trials."""
 
-    one_by_one = False
+    one_by_one = resumable = False
 
     def __init__(self, jobs: list[Job], folder: Path, screen: SweepScreen, swept: dict[str, str]) -> None:
         self.waiting, self.screen = list(jobs), screen
@@ -58,6 +58,10 @@ class Multirun:
 
     def reported(self, job: Job, step: int, value: float) -> bool:
         """Never prunes."""
+        return False
+
+    def kept(self, job: Job) -> bool:
+        """False: nobody asks for the trials of a grid again."""
         return False
 
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:

@@ -1,22 +1,30 @@
 """Which place of a study comes next: a budget of `n_trials` counts places, and every place ends with one trial.
 
-A place whose trial was killed is asked again as its next attempt: an odd attempt repeats the parameters of the killed
-one, an even one samples new ones. So parameters are tried twice, and a study that is killed often still reaches its
-total.
+A place whose trial was killed is asked again as its next attempt, with the same parameters, until two attempts in a row
+were killed outright before they came any further; then it gets new ones. So a study that is killed often, or by one of
+its trials, still reaches its total.
 """
 
 from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
+TRIES = 2
+
 
 @dataclass(frozen=True)
 class Spot:
-    """A place to be filled; `repeated` is the killed trial whose parameters are taken again."""
+    """A place to be filled; `repeated` is the killed trial whose parameters are taken again.
+
+    fruitless: attempts in a row, with these parameters, that were killed outright and left no checkpoint.
+    checkpoint: the folder of the latest one in this place; whoever repeats no parameters has no use for it.
+    """
 
     place: int
     attempt: int = 0
     repeated: FrozenTrial | None = None
+    fruitless: int = 0
+    checkpoint: str | None = None
 
 
 @dataclass
@@ -50,7 +58,10 @@ class Places:
         if killed:
             trial = self.latest[min(killed)]
             attempt = trial.user_attrs["attempt"] + 1
-            return Spot(min(killed), attempt, trial if attempt % 2 or self.always_repeat else None)
+            fruitless, checkpoint = _fruitless(trial), _checkpoint(trial)
+            if fruitless < TRIES or self.always_repeat:
+                return Spot(min(killed), attempt, trial, fruitless, checkpoint)
+            return Spot(min(killed), attempt, checkpoint=checkpoint)
         return Spot(self._fresh) if self._fresh < total else None
 
     def done(self, total: int) -> int:
@@ -58,6 +69,19 @@ class Places:
         if self._fresh <= total:
             return len(self._over)
         return sum(place < total for place in self._over)
+
+
+def _fruitless(trial: FrozenTrial) -> int:
+    """Attempts up to this killed one that came no further."""
+    attrs = trial.user_attrs
+    if "checkpoint" in attrs:
+        return 0
+    return int(attrs.get("fruitless", attrs["attempt"] % TRIES)) + (not attrs.get("stopped"))
+
+
+def _checkpoint(trial: FrozenTrial) -> str | None:
+    """The folder of the latest one up to this trial."""
+    return trial.user_attrs.get("checkpoint") or trial.user_attrs.get("goes_on")
 
 
 def is_killed(trial: FrozenTrial) -> bool:

@@ -12,11 +12,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from src import terminal
-from src.result import Result
+from src.result import Result, Row
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first
 from src.training.fit import Prepared
-from src.training.module import Row
+from src.training.stack import Member
 from src.words import ending, number_of
 
 SHOWN = 20  # trials in the table at the end
@@ -33,6 +33,7 @@ class SweepScreen:
         self.best = ""  # in words; whoever knows the trials sets it
         self._epochs: list[int] = []  # of each trial that has ended
         self._now = 0  # member-epochs trained in this command
+        self._before = 0  # and before, by earlier attempts of its trials
         self._start = self._line_at = clock()
         self._line = ""  # printed last
         self.bar = Progress(
@@ -66,10 +67,15 @@ class SweepScreen:
         layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
         trials = number_of(len(jobs), "trial")
         members = f", {len(prepared.members)} members" if len(prepared.members) > len(jobs) else ""
+        members += _going_on(prepared.members)
         wait = f"; {waiting} {'waits' if waiting == 1 else 'wait'} for the next stack" if waiting else ""
         line = f"stack {self._stacks}: {trials}{members}, {terminal.duration(prepared.seconds)}{wait}; {layers}"
         terminal.console.print(line, markup=False)
         return self
+
+    def went_on(self, epochs: int) -> None:
+        """A trial takes its place whose networks have done so many epochs in all."""
+        self._before += epochs
 
     def _header(self, prepared: Prepared) -> None:
         data, config = prepared.dataset, prepared.members[0].config
@@ -129,7 +135,7 @@ class SweepScreen:
         if not trials:
             return None
         left = trials * (fmean(self._epochs) if self._epochs else self._whole)
-        under_way = self._now - sum(self._epochs)
+        under_way = self._now + self._before - sum(self._epochs)
         # Those that have outlived the mean train to their end, however few they are.
         return max(self._longest, left - under_way) * (self.clock() - self._start) / self._now
 
@@ -163,3 +169,12 @@ class SweepScreen:
             self.say("Next: " + "\n      ".join(f"{command:<{width}}{what}" for command, what in lines))
         if address:
             self.say(f"View: {address if address.startswith('http') else f'http://127.0.0.1:5000{address}'}")
+
+
+def _going_on(members: list[Member]) -> str:
+    """How many trials go on, and after which epochs, such as ", 2 of them after epoch 30 to 41"; "" for none."""
+    done = [member.epochs for member in members if member.epochs]
+    if not done:
+        return ""
+    trials = len({id(member.config) for member in members if member.epochs})
+    return f", {trials} of them after epoch {' to '.join(map(str, sorted({min(done), max(done)})))}"

@@ -1,18 +1,23 @@
 """Who sits in a stack: tells each trial's record what its members did, takes pruned trials out, lets new ones in.
 
-The stack numbers its members in the order in which they join; a trial numbers its own from 0.
+The stack numbers its members in the order in which they join; a trial numbers its own from 0, by their places in it.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import Protocol
 
-from src.result import Result
+from src.result import Result, Row
+from src.results.checkpoint import Saved
 from src.results.record import Record
 from src.sweep.job import Job
-from src.training.module import Row
+from src.training.checkpoint import Checkpoint
 from src.training.stack import Member, members_of
+
+# A trial, its record, and those of its members that train, by place.
+Training = tuple[Job, Record, dict[int, Checkpoint]]
 
 
 class Office(Protocol):
@@ -23,14 +28,29 @@ class Office(Protocol):
     def next_job(self, room: int) -> Job | None:
         """Another trial for this stack, of at most `room` members; None: there is none."""
 
+    def saved(self, job: Job) -> Saved:
+        """Where a trial that gets a seat goes on, or that it begins."""
+
     def record(self, job: Job) -> Record:
-        """The record of a trial that begins."""
+        """The record of a trial that begins or goes on."""
 
     def reported(self, job: Job, step: int, value: float) -> bool:
         """The trial's mean validation accuracy in epoch `step`, or of its repeat `step`; True: it is to be pruned."""
 
     def ended(self, job: Job, record: Record, pruned: bool) -> None:
         """All members of the trial have ended."""
+
+    def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
+        """See Keep: of all trials in the stack."""
+
+
+def seated(job: Job, saved: Saved, one_by_one: bool) -> tuple[list[Member], list[Member]]:
+    """The trial's members that train at once, and those that wait for them; without the ones that have ended."""
+    members = members_of([job.config])
+    members = [replace(member, checkpoint=saved.members.get(member.place)) for member in members]
+    left = [member for member in members if member.place not in saved.ended]
+    now = 1 if one_by_one else len(left)
+    return left[:now], left[now:]
 
 
 class Seat:
@@ -60,17 +80,33 @@ class Seats:
             self._seated(job)
 
     def _seated(self, job: Job) -> list[Member]:
-        """Gives the trial its seat; returns the members that begin at once."""
-        members = members_of([job.config])
-        now = 1 if self.office.one_by_one else len(members)
-        seat = Seat(job, self.office.record(job), members[now:])
+        """Gives the trial its seat; returns the members that begin, or go on, at once."""
+        saved = self.office.saved(job)
+        now, later = seated(job, saved, self.office.one_by_one)
+        seat = Seat(job, self.office.record(job), later)
         self.seats.append(seat)
-        for own in range(now):
-            self._number(seat, own)
-        return members[:now]
+        self._go_on(seat, saved)
+        for member in now:
+            self._number(seat, member)
+        return now
 
-    def _number(self, seat: Seat, own: int) -> None:
-        seat.numbers[self._count] = own
+    def _go_on(self, seat: Seat, saved: Saved) -> None:
+        """What an earlier attempt did and reported. It was let through then: the next report decides."""
+        seat.record.go_on(saved)
+        if self.office.one_by_one:
+            for own, result in sorted(saved.ended.items()):
+                self.office.reported(seat.job, own, _accuracy(result))
+            return
+        by_epoch: dict[int, dict[int, float]] = {}
+        for own, history in saved.histories().items():
+            for row in history:
+                by_epoch.setdefault(int(row["epoch"]), {})[own] = row["validation/accuracy"]
+        for epoch, accuracies in sorted(by_epoch.items()):
+            seat.accuracies |= accuracies
+            self.office.reported(seat.job, epoch, fmean(seat.accuracies.values()))
+
+    def _number(self, seat: Seat, member: Member) -> None:
+        seat.numbers[self._count] = member.place
         self._by_number[self._count] = seat
         self._count += 1
 
@@ -113,8 +149,8 @@ class Seats:
 
     def _one_ended(self, seat: Seat, own: int, result: Result) -> None:
         """After a repeat: the next one waits for a place, unless the trial is pruned or has been stopped."""
-        value = float("nan") if result.validation_accuracy is None else result.validation_accuracy
-        seat.pruned = result.status == "FINISHED" and self.office.reported(seat.job, own, value) and bool(seat.waiting)
+        told = result.status == "FINISHED" and self.office.reported(seat.job, own, _accuracy(result))
+        seat.pruned = told and bool(seat.waiting)
         if seat.pruned or result.status == "KILLED":
             seat.waiting.clear()
 
@@ -123,11 +159,27 @@ class Seats:
         members = list[Member]()
         for seat in self.seats:
             if seat.waiting and not seat.training and len(members) < free:
-                self._number(seat, len(seat.record.results))
                 members.append(seat.waiting.pop(0))
+                self._number(seat, members[-1])
         while free > len(members) and (job := self.office.next_job(free - len(members))):
             members += self._seated(job)
         return members
+
+    def keep(self, take: Callable[[], dict[int, Checkpoint]], last: bool) -> None:
+        """See Keep."""
+
+        def trials() -> list[Training]:
+            all_of_them = take()
+            return [
+                (seat.job, seat.record, {own: all_of_them[n] for n, own in seat.numbers.items() if n in all_of_them})
+                for seat in self.seats
+            ]
+
+        self.office.offered(trials, last)
+
+
+def _accuracy(result: Result) -> float:
+    return float("nan") if result.validation_accuracy is None else result.validation_accuracy
 
 
 def _own_so_far(seat: Seat, so_far: Callable[[int], Result], own: int) -> Result:

@@ -17,11 +17,13 @@ from src.data.dataset import Dataset
 from src.data.load import load
 from src.error import StoreError, UserError
 from src.interrupt import Interrupt
+from src.results.checkpoint import Saved
 from src.results.record import Record
 from src.results.tracking import Tracker
+from src.sweep.checkpoints import TrialCheckpoints
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome
-from src.sweep.seats import Seats
+from src.sweep.seats import Seats, Training, seated
 from src.training.fit import Prepared, TooLargeError, prepare, run_roster
 from src.training.module import Observer
 from src.training.stack import members_of
@@ -31,6 +33,7 @@ class Source(Protocol):
     """Where trials come from, and who is told what became of them: a grid, or a study."""
 
     one_by_one: bool  # the repeats of a trial follow one another
+    resumable: bool  # a trial that is killed comes again, and goes on
     outcomes: list[Outcome]  # of the trials that have ended
 
     def jobs(self, room: int) -> list[Job]:
@@ -44,6 +47,9 @@ class Source(Protocol):
 
     def reported(self, job: Job, step: int, value: float) -> bool:
         """See Office."""
+
+    def kept(self, job: Job) -> bool:
+        """The trial's folder holds a new checkpoint; whether its next attempt will find it. Raises nothing."""
 
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
         """All members of the trial have ended."""
@@ -60,6 +66,9 @@ class Screen(AbstractContextManager[Any], Protocol):
 
     def stack(self, prepared: Prepared, jobs: list[Job], waiting: int) -> Observer:
         """A stack of these trials begins; what watches it."""
+
+    def went_on(self, epochs: int) -> None:
+        """A trial takes its place whose networks have done so many epochs in all."""
 
     def say(self, line: str) -> None:
         """One line."""
@@ -99,6 +108,8 @@ class Stacks:
         self.one_by_one = source.one_by_one
         self.waiting: list[Job] = []  # for a stack of their own structure
         self.halves: deque[list[Job]] = deque()  # of stacks that broke
+        self._checkpoints = TrialCheckpoints(screen.say, source.kept)
+        self._saved: dict[Job, Saved] = {}  # of those that wait for their seat in the stack
         self._training: dict[Job, Record] = {}
         self._over = set[Job]()  # of those in this stack
         self._key = ""
@@ -165,6 +176,7 @@ class Stacks:
                 self._fail(left, "FAILED", error)
         finally:
             self._training.clear()
+            self._saved.clear()
             self._prepared = None
             gc.collect()  # Lightning's objects know each other: the engine's memory must be free for the next stack
 
@@ -172,16 +184,24 @@ class Stacks:
         reason = str(error) if isinstance(error, UserError) else "".join(traceback.format_exception(error))
         for job in jobs:
             self.source.failed(job, self._training.get(job), status, reason, error)
+            if status == "FAILED":
+                self._checkpoints.remove(job)
 
     def _train_together(self, group: list[Job]) -> None:
         dataset = self._dataset(group[0].config)
         self._over.clear()
         self._key = structure_key(group[0].config)
-        members = [member for job in group for member in members_of([job.config])[: self.size(job)]]
-        self._prepared = prepare([job.config for job in group], dataset, self.screen.say, members)
+        self._saved = saved = {job: self._checkpoints.saved(job, dataset) for job in group}
+        self._prepared = prepare(
+            [job.config for job in group],
+            dataset,
+            self.screen.say,
+            [member for job in group for member in seated(job, saved[job], self.one_by_one)[0]],
+        )
         seats = Seats(self, group)
         watch = self.screen.stack(self._prepared, group, len(self.waiting))
-        run_roster(self._prepared, seats, [seats, watch], self.interrupted, self.limit)
+        keep = seats.keep if self.source.resumable else None
+        run_roster(self._prepared, seats, [seats, watch], self.interrupted, self.limit, keep)
 
     def _dataset(self, config: RunConfig) -> Dataset:
         """Loaded once for all stacks that see the same images."""
@@ -210,6 +230,18 @@ class Stacks:
                 return None
             self.waiting += new
 
+    def saved(self, job: Job) -> Saved:
+        """See Office."""
+        saved = self._saved.pop(job, None) or self._checkpoints.saved(job, self._dataset(job.config))
+        if before := sum(map(len, saved.histories().values())):
+            self.screen.went_on(before)
+        return saved
+
+    def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
+        """See Office."""
+        assert self._data is not None
+        self._checkpoints.offered(trials, self._data[1], last)
+
     def record(self, job: Job) -> Record:
         """See Office."""
         assert self._prepared is not None
@@ -226,6 +258,8 @@ class Stacks:
         """See Office."""
         assert self._prepared is not None
         self.source.ended(job, record, pruned, self._prepared.dataset)
+        if all(result.status != "KILLED" for result in record.results.values()):
+            self._checkpoints.remove(job)
         self._over.add(job)
         del self._training[job]
 

@@ -62,6 +62,7 @@ class Ask:
     attempt: int  # above 0: a trial in this place was killed
     params: dict[str, Any]  # key -> value as Optuna stores it
     overrides: list[str]  # the same for Hydra
+    goes_on: str | None = None  # the folder of the latest checkpoint of an earlier attempt
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,10 @@ class Study:
         return asks
 
     def _start(self, spot: Spot) -> Ask:
-        attrs = {"place": spot.place, "attempt": spot.attempt, "worker": self._worker.as_json()}
+        attrs: dict[str, Any] = {"place": spot.place, "attempt": spot.attempt, "worker": self._worker.as_json()}
+        attrs["fruitless"] = spot.fruitless
+        if spot.checkpoint:
+            attrs["goes_on"] = spot.checkpoint
         self._mirror.enqueue(self._fixed(spot), attrs, _notes_to_repeat(spot.repeated))
         try:
             trial = self._study.ask()
@@ -188,7 +192,7 @@ class Study:
             self._saw(self._mirror.get_trial(number))
         else:
             self._load()  # another program has added a trial without the lock
-        return Ask(stored, spot.place, spot.attempt, params, overrides)
+        return Ask(stored, spot.place, spot.attempt, params, overrides, spot.checkpoint)
 
     def _fixed(self, spot: Spot) -> dict[str, Any]:
         """The parameters of a spot that are not sampled."""
@@ -247,9 +251,9 @@ class Study:
 
         COMPLETE needs a value for each objective, none of them NaN, and in `attrs` what the constraints name beyond
         them. The value of a PRUNED trial is the last one reported. FAIL: it raised. KILLED: it was interrupted, its
-        place is asked again. False where another process has taken the place over: the result is not used, and `say`
-        says so. An error, such as UserError where the store does not answer, changes nothing: the trial still runs here
-        and may be told again.
+        place is asked again; with `stopped` in attrs the user wanted it so, and the trial is not to blame. False where
+        another process has taken the place over: the result is not used, and `say` says so. An error, such as
+        UserError where the store does not answer, changes nothing: the trial still runs here and may be told again.
         """
         if self._is_taken(ask):
             self._say(_TAKEN.format(ask.place))

@@ -33,6 +33,8 @@ Compose = Callable[[list[str], int, str], Job]  # overrides, place, label -> a c
 class Trials:
     """The Source of a study's trials."""
 
+    resumable = True
+
     def __init__(self, study: Study, compose: Compose, base: RunConfig, folder: Path, screen: SweepScreen) -> None:
         """compose: makes the trial of overrides. base: what all trials share. folder: of this command."""
         self.study, self.compose, self.base, self.screen = study, compose, base, screen
@@ -50,6 +52,7 @@ class Trials:
         )
         self.tracking.reconcile(dict(study.states()), self._again)
         self._asks: dict[Job, Ask] = {}
+        self._kept = set[Job]()  # those that have a checkpoint of their own, as the study knows
         self._trackers: dict[Job, TrialTracker] = {}
         self._show_best()
 
@@ -73,6 +76,7 @@ class Trials:
             self.failed(job, None, "FAILED", reason, error)
             return None
         job.returned = None  # Hydra's, with two whole configurations: a study has thousands of trials
+        job.goes_on = Path(ask.goes_on) if ask.goes_on else None
         self._asks[job] = ask
         return job
 
@@ -93,6 +97,16 @@ class Trials:
         """See Source: what the study's pruner says."""
         return self.study.report(self._asks[job], step, value)
 
+    def kept(self, job: Job) -> bool:
+        """See Source: the study knows of the first one; a store that does not answer is told with the next one."""
+        if job not in self._kept:
+            try:
+                self.study.note(self._asks[job], {"checkpoint": str(job.folder)})
+            except UserError:
+                return False
+            self._kept.add(job)
+        return True
+
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
         """Keeps the trial, then tells the study, then the tracking. A diverged trial counts as pruned: it is hopeless,
         which a sampler should know; a failed one would tell it nothing."""
@@ -104,6 +118,7 @@ class Trials:
             counts = self.study.tell(self._asks[job], "COMPLETE", values, attrs)
         else:
             state: State = "KILLED" if result.status == "KILLED" else "PRUNED"
+            attrs |= {"stopped": True} if state == "KILLED" else {}
             counts = self.study.tell(self._asks[job], state, None, attrs)
             result = result.as_status(state)
         if not counts:  # another process had taken the place over
@@ -115,7 +130,8 @@ class Trials:
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
         """See Source."""
         ask = self._asks[job]
-        attrs = {"label": job.label, "reason": reason, "overrides": job.overrides}
+        attrs: dict[str, Any] = {"label": job.label, "reason": reason, "overrides": job.overrides}
+        attrs |= {"stopped": True} if isinstance(error, KeyboardInterrupt | SystemExit) else {}
         self.study.tell(ask, "KILLED" if status == "KILLED" else "FAIL", None, attrs)
         if record:
             record.abort(status, reason)
@@ -145,6 +161,7 @@ class Trials:
         self.screen.trial_ended(result)
         self._asks.pop(result.job)
         self._trackers.pop(result.job, None)
+        self._kept.discard(result.job)
         counts = self.study.counts()
         self.screen.before = counts.places_done - sum(self.screen.counts.values()) + self.screen.counts["KILLED"]
         figures = {"done": counts.places_done, "pruned": counts.pruned, "failed": counts.failed}

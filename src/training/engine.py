@@ -91,5 +91,5 @@ class Engine(Protocol):
     def select(self, rows: Tensor) -> None:
         """Keeps the members at `rows` (int64), in that order."""
 
-    def add(self, members: Members, weights: dict[str, Tensor]) -> None:
-        """Takes new members in, behind those that are here; their velocities start at zero."""
+    def add(self, members: Members, weights: dict[str, Tensor], velocities: dict[str, Tensor] | None = None) -> None:
+        """Takes new members in, behind those that are here; their velocities start at zero, unless they are given."""

@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,12 +15,11 @@ from src.data.dataset import Dataset
 from src.result import Result
 from src.shapes import LayerShape, parameter_count
 from src.training import cpu
-from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunks
 from src.training.engine import Engine, Members
 from src.training.lightning import Trainer
 from src.training.module import Everyone, Keep, Observer, Roster, StackModule
-from src.training.stack import Member, first_weights, hyperparameters, members_of
+from src.training.stack import Member, first_velocities, first_weights, hyperparameters, members_of
 from src.training.stopping import check_every
 from src.training.torch_engine import (
     COMPILE_GAIN,
@@ -48,7 +47,7 @@ class Prepared:
     engine: Engine
     chunks: Chunks
     step_seconds: float  # one mini-batch of the whole stack
-    seconds: float  # estimated, for all epochs
+    seconds: float  # estimated, for all epochs that are left
 
     @property
     def memory(self) -> int:
@@ -102,7 +101,7 @@ def prepare(
 ) -> Prepared:
     """Members, engine and chunks for trials that may share a stack. Raises ConfigError where they may not.
 
-    members: those that begin, where not all of the trials' do at once.
+    members: those that begin or go on, where not all of the trials' do at once.
     """
     if len({structure_key(config) for config in configs}) > 1:
         raise ConfigError("These trials differ in what must be equal inside a stack, so they cannot train together.")
@@ -115,16 +114,18 @@ def prepare(
     probe = next(iter(chunks)).order
     with _enough_memory(len(stack), device):
         engine, step_seconds = _engine(config, layers, stack, dataset, device, probe, say)
+        if velocities := first_velocities(stack):  # training the probe has spoilt them
+            engine.load(first_weights(stack), velocities)
         look_seconds = _seconds_a_look(engine, dataset)
-    steps = config.max_epochs * batches
+    epochs = max(member.config.max_epochs - member.epochs for member in stack)
     length = config.trainer.chunk or max(1, round(CHUNK_SECONDS / step_seconds))
     chunks = Chunks(
         config.data.order, chunks.seeds, chunks.images, config.batch_size, length, check_every(config.stop, batches)
     )
-    seconds = steps * step_seconds
+    seconds = epochs * batches * step_seconds
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
-    seconds += config.max_epochs * look_seconds
+    seconds += epochs * look_seconds
     return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
 
 
@@ -193,12 +194,11 @@ def run_roster(
     interrupted: Callable[[], bool] = lambda: False,
     capacity: int = 0,
     keep: Keep | None = None,
-    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Trains the stack; who leaves it early and who takes a free place is up to `roster`, which gets the results.
 
     capacity: members up to which the stack may grow where another size costs nothing, if more than at the start.
-    keep: is offered checkpoints, where nobody joins. checkpoint: to go on from, of a stack of these members.
+    keep: is offered checkpoints.
     """
 
     def tested(members: list[Member], results: list[Result]) -> None:
@@ -217,8 +217,7 @@ def run_roster(
         0 if prepared.engine.resize_seconds else capacity,
         keep,
     )
-    if checkpoint is not None:
-        module.go_on(checkpoint)
+    prepared.members = [replace(member, checkpoint=None) for member in prepared.members]  # seated: memory is free
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters
     with warnings.catch_warnings():
         # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.

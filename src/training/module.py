@@ -7,24 +7,21 @@ Legend: K members in the stack now; members are numbered in the order in which t
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from src.data.dataset import Dataset
-from src.result import Result, Status
+from src.result import Result, Row, Status
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
 from src.training.engine import Engine
 from src.training.lightning import LightningModule
 from src.training.schedule import Schedule
-from src.training.stack import Member, first_weights, hyperparameters
+from src.training.stack import Member, best_weights, first_velocities, first_weights, hyperparameters
 from src.training.stopping import Stopping
-
-Row = dict[str, float]
 
 
 class Observer(Protocol):
@@ -51,7 +48,7 @@ class Roster(Protocol):
         """Members that train no more, whatever the reason, with their finished results."""
 
     def joining(self, free: int) -> list[Member]:
-        """New members of the same structure for at most `free` places."""
+        """New members of the same structure for at most `free` places; they may go on from a checkpoint."""
 
 
 class Everyone:
@@ -73,12 +70,15 @@ class Everyone:
         return []
 
 
+Held = dict[str, Tensor]  # weights, or velocities, of one member
+
+
 @dataclass
 class Progress:
     """What is known of one member while the stack trains."""
 
     member: Member
-    born: int  # the stack's epoch in which it joined
+    born: int  # the stack's epoch in which it began, or would have, had it trained here from its start
     schedule: Schedule
     stopping: Stopping
     start: float  # on the clock
@@ -89,19 +89,27 @@ class Progress:
     pruned: bool = False
     seconds: float = 0.0  # from joining to the member's last epoch
 
-    def noted(self) -> dict[str, Any]:
-        """What training changes, as plain values."""
-        own = {name: getattr(self, name) for name in ("best_epoch", "best_accuracy", "seconds")}
-        rules = {"schedule": _changing(self.schedule), "stopping": _changing(self.stopping)}
-        return {"history": list(self.history), **own, **rules}
+    def checkpoint(self, weights: Held, velocities: Held, best: Held) -> Checkpoint:
+        """Where the member is, with what the engine holds of it."""
+        return Checkpoint(
+            history=list(self.history),
+            best_epoch=self.best_epoch,
+            best_accuracy=self.best_accuracy,
+            seconds=self.seconds,
+            schedule=_changing(self.schedule),
+            stopping=_changing(self.stopping),
+            weights=weights,
+            velocities=velocities if self.member.config.optim.momentum else {},
+            best=best,
+        )
 
-    def go_on(self, noted: dict[str, Any]) -> None:
-        """Takes in what was noted."""
-        self.history, self.seconds = list(noted["history"]), noted["seconds"]
-        self.best_epoch, self.best_accuracy = noted["best_epoch"], noted["best_accuracy"]
-        self.start = time.perf_counter() - self.seconds
-        vars(self.schedule).update(noted["schedule"])
-        vars(self.stopping).update(noted["stopping"])
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Puts a member that has not trained yet where it was."""
+        self.history, self.seconds = list(checkpoint.history), checkpoint.seconds
+        self.best_epoch, self.best_accuracy = checkpoint.best_epoch, checkpoint.best_accuracy
+        self.start -= self.seconds
+        vars(self.schedule).update(checkpoint.schedule)
+        vars(self.stopping).update(checkpoint.stopping)
 
 
 def _changing(rule: Schedule | Stopping) -> dict[str, Any]:
@@ -110,8 +118,9 @@ def _changing(rule: Schedule | Stopping) -> dict[str, Any]:
 
 # The results of members with their weights, and those weights: adds what the test set says.
 Tested = Callable[[list[Member], list[Result]], None]
-# Is offered a checkpoint at the end of each epoch after which somebody would train on, and told if it is the last one.
-Keep = Callable[[Callable[[], Checkpoint], bool], None]
+# Is offered checkpoints at the end of each epoch after which somebody would train on, and told if they are the last
+# ones: by number, of the members that train and have done an epoch.
+Keep = Callable[[Callable[[], dict[int, Checkpoint]], bool], None]
 
 
 class StackModule(LightningModule):
@@ -140,9 +149,11 @@ class StackModule(LightningModule):
         self.rows: list[int] = []  # who sits where in the engine, also after it has stopped
         self.killed = False
         self._joined = 0
-        self._seat(members, epoch=0)
+        chunks.epoch = max(member.epochs for member in members)  # so that nobody was born before the stack
+        self._seat(members, chunks.epoch)
+        self._seat_chunks()
         # By places: each one's weights of its best epoch so far.
-        self.best = {name: value.clone() for name, value in engine.weights().items()}
+        self.best = best_weights(members, engine.weights())
         self._new_epoch()
 
     def configure_optimizers(self) -> None:
@@ -171,7 +182,7 @@ class StackModule(LightningModule):
             self._new_epoch()
         self.killed = bool(self._live()) and self.interrupted()
         if self.keep and chunk.ends_epoch and self._live():
-            self.keep(partial(self.checkpoint, chunk.epoch + 1), self.killed)
+            self.keep(self.checkpoints, self.killed)
         if self.killed or not self._live():
             self.trainer.should_stop = True
 
@@ -179,28 +190,15 @@ class StackModule(LightningModule):
         """Hands over those that were interrupted."""
         self._hand_over(list(self.members))
 
-    def checkpoint(self, epoch: int) -> Checkpoint:
-        """Where the stack is after its first `epoch` epochs, which has just ended; for one that nobody has joined."""
+    def checkpoints(self) -> dict[int, Checkpoint]:
+        """Where the members are at the end of an epoch, by number; without those that have not done one."""
+        every = self.engine.weights(), self.engine.velocities(), self.best
 
-        def held(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}
+        def own(place: int) -> list[Held]:
+            return [{name: value[place].detach().to("cpu", copy=True) for name, value in one.items()} for one in every]
 
-        members = {number: member.noted() for number, member in self.members.items()}
-        weights, velocities = held(self.engine.weights()), held(self.engine.velocities())
-        return Checkpoint(epoch, list(self.rows), weights, velocities, held(self.best), members)
-
-    def go_on(self, checkpoint: Checkpoint) -> None:
-        """Puts a stack that has not begun where the checkpoint's was."""
-        self.rows = list(checkpoint.rows)
-        self.members = {number: self.members[number] for number in checkpoint.members}
-        for number, noted in checkpoint.members.items():
-            self.members[number].go_on(noted)
-        self.engine.select(torch.tensor(self.rows))  # before anyone leaves, a member's number is its place
-        self.engine.load(checkpoint.weights, checkpoint.velocities)
-        self.best = {name: value.to(self._weight_device) for name, value in checkpoint.best.items()}
-        self.chunks.epoch = checkpoint.epoch
-        self._seat_chunks()
-        self._new_epoch()
+        training = [(place, self.members[number]) for place, number in enumerate(self.rows) if number in self.members]
+        return {self.rows[place]: member.checkpoint(*own(place)) for place, member in training if member.history}
 
     def so_far(self, number: int) -> Result:
         """The member's result, with the weights of its best epoch so far; not evaluated on the test set."""
@@ -243,7 +241,10 @@ class StackModule(LightningModule):
         for member in members:
             config = member.config
             schedule, stopping = Schedule(config.optim, config.max_epochs), Stopping(config.stop)
-            self.members[self._joined] = Progress(member, epoch, schedule, stopping, now)
+            progress = Progress(replace(member, checkpoint=None), epoch - member.epochs, schedule, stopping, now)
+            if member.checkpoint:
+                progress.go_on(member.checkpoint)
+            self.members[self._joined] = progress
             self.rows.append(self._joined)
             self._joined += 1
 
@@ -352,7 +353,7 @@ class StackModule(LightningModule):
     def _shrinking_pays(self, chunk: Chunk, live: list[int], joining: list[Member], count: int) -> bool:
         training = [self.members[number] for number in live]
         left = [member.born + member.member.config.max_epochs - chunk.epoch - 1 for member in training]
-        left += [member.config.max_epochs for member in joining]
+        left += [member.config.max_epochs - member.epochs for member in joining]
         return self._train_seconds * max(left) * (1 - count / len(self.rows)) > self.engine.resize_seconds
 
     def _reseat(self, staying: list[int], joining: list[Member], epoch: int) -> None:
@@ -364,10 +365,11 @@ class StackModule(LightningModule):
             self.best = {name: value[places.to(value.device)] for name, value in self.best.items()}
         if joining:
             weights = first_weights(joining)
-            self.engine.add(hyperparameters(joining), weights)
+            self.engine.add(hyperparameters(joining), weights, first_velocities(joining))
             self._seat(joining, epoch)
+            best = best_weights(joining, weights)
             for name, value in self.best.items():
-                self.best[name] = torch.cat([value, weights[name].to(value.device)])
+                self.best[name] = torch.cat([value, best[name].to(value.device)])
         self._seat_chunks()
 
     def _seat_chunks(self) -> None:

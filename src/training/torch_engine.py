@@ -110,7 +110,7 @@ class TorchEngine:
         self.parameters = {name: value[rows].contiguous() for name, value in self.parameters.items()}
         self._velocities = {name: value[rows].contiguous() for name, value in self._velocities.items()}
 
-    def add(self, members: Members, weights: Weights) -> None:
+    def add(self, members: Members, weights: Weights, velocities: Weights | None = None) -> None:
         """See Engine.add; what was compiled for this count of members serves again once there are as many."""
         self._replay = None
         count = len(self.members)
@@ -120,6 +120,9 @@ class TorchEngine:
         for name, value in self._velocities.items():
             self._velocities[name] = torch.cat([value, torch.zeros_like(self.parameters[name][count:])])
         self._give_velocities()
+        if velocities:
+            for name, value in self._velocities.items():
+                value[count:] = velocities[name]
 
     def _seat(self, members: Members) -> None:
         """Sets the members and what at least one of them uses."""

@@ -11,11 +11,13 @@ ENDS = {
     "pruned": (TrialState.PRUNED, {}),
     "fail": (TrialState.FAIL, {}),
     "killed": (TrialState.FAIL, {"killed": True}),
+    "further": (TrialState.FAIL, {"killed": True, "checkpoint": "folder"}),
+    "stopped": (TrialState.FAIL, {"killed": True, "stopped": True}),
 }
 
 
 def _trial(spot: Spot, state: TrialState, attrs: dict[str, bool]) -> FrozenTrial:
-    about = {"place": spot.place, "attempt": spot.attempt, **attrs}
+    about = {"place": spot.place, "attempt": spot.attempt, "fruitless": spot.fruitless, **attrs}
     return create_trial(state=state, value=0.0 if state == TrialState.COMPLETE else None, user_attrs=about)
 
 
@@ -24,6 +26,7 @@ def test_no_place_has_two_trials_that_count(total, ends):
     places = Places()
     running: list[Spot] = []
     over: dict[int, int] = {}
+    tries: dict[int, list[str]] = {}  # how attempts with the same parameters were killed; who was stopped is left out
     for end in ends:
         if end == "ask":
             spot = places.next(total)
@@ -31,13 +34,19 @@ def test_no_place_has_two_trials_that_count(total, ends):
             assert (spot is None) == (len(taken) == total)
             if spot:
                 assert spot.place not in taken
-                assert (spot.repeated is None) == (spot.attempt % 2 == 0)
+                past = tries.get(spot.place, [])
+                given_up = past[-2:] == ["killed", "killed"]
+                assert (spot.repeated is None) == (spot.attempt == 0 or given_up)
+                if given_up:
+                    tries[spot.place] = []  # with new parameters
                 places.see(_trial(spot, TrialState.RUNNING, {}))
                 running.append(spot)
         elif running:
             spot = running.pop(0)
             places.see(_trial(spot, *ENDS[end]))
-            if end != "killed":
+            if end in ("killed", "further"):
+                tries.setdefault(spot.place, []).append(end)
+            elif end != "stopped":
                 over[spot.place] = spot.attempt
         assert places.done(total) == len(over)
 

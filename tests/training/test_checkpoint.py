@@ -1,29 +1,33 @@
-"""A stack that goes on from a checkpoint comes to what it would have come to, bit for bit."""
+"""Members that go on from their checkpoints come to what they would have come to, bit for bit."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
 from src.training.fit import prepare, run_roster
 from src.training.module import Everyone
+from src.training.stack import members_of
 from tests import example
 
 ENGINES = {"torch": {"engine": "torch"}, "cpu": {"engine": "cpu", "threads": 2}}
 
 
-def trained(config, checkpoint=None, before=None):
-    """The results of all members, and a checkpoint after each epoch behind which somebody trained on."""
-    prepared, everyone, kept = prepare([config], example.dataset(), lambda line: None), Everyone(), {}
-    everyone.results |= before or {}
+def trained(config, checkpoints=None):
+    """Results by seed, and by epoch the checkpoints after it, by seed; `checkpoints`: of those that go on, alone."""
+    members = [replace(member, checkpoint=(checkpoints or {}).get(member.seed)) for member in members_of([config])]
+    members = [member for member in members if checkpoints is None or member.checkpoint]
+    prepared, everyone, kept = prepare([config], example.dataset(), lambda line: None, members), Everyone(), {}
 
-    def keep(stack, last):
+    def keep(take, last):
         assert not last
-        made = stack()
-        kept[made.epoch] = copy.deepcopy(dict(everyone.results)), made
+        made = {members[number].seed: checkpoint for number, checkpoint in take().items()}
+        (epoch,) = {checkpoint.epochs for checkpoint in made.values()}
+        kept[epoch] = made
 
-    run_roster(prepared, everyone, [], keep=keep, checkpoint=checkpoint)
-    return everyone.results, kept
+    run_roster(prepared, everyone, [], keep=keep)
+    return {result.seed: result for result in everyone.results.values()}, kept
 
 
 def assert_same(results, others):
@@ -52,23 +56,24 @@ def assert_same(results, others):
     ],
     ids=["patience_epochs", "patience_batches", "halve-momentum", "exponential-l1"],
 )
-def test_from_the_end_of_any_epoch_a_stack_goes_on_as_if_nothing_had_happened(engine, sections):
+def test_from_the_end_of_any_epoch_they_go_on_as_if_nothing_had_happened(engine, sections):
     own = {"data": {"order": "epoch"}, "optim": {"eta": 0.9}, "model": {"dropout": 0.2, "hidden": [8]}}
     config = example.config(trainer=ENGINES[engine], max_epochs=6, repeats=4, **{**own, **sections})
     whole, kept = trained(config)
     assert list(kept) == list(range(1, len(kept) + 1))
     assert len(kept) > 1
-    for ended, checkpoint in kept.values():
-        results, later = trained(config, copy.deepcopy(checkpoint), ended)
-        assert_same(results, whole)
-        assert list(later) == [epoch for epoch in kept if epoch > checkpoint.epoch]
+    for epoch, checkpoints in kept.items():
+        results, later = trained(config, copy.deepcopy(checkpoints))
+        assert_same(results, {seed: whole[seed] for seed in checkpoints})
+        assert list(later) == [one for one in kept if one > epoch]
     if "stop" in sections:  # some left before others, so the stack had shrunk
         assert len({len(result.history) for result in whole.values()}) > 1
 
 
 def test_a_checkpoint_is_a_copy():
     _, kept = trained(example.config(max_epochs=3, optim={"eta": 0.5, "momentum": 0.5}))
-    first, second = (checkpoint for _, checkpoint in kept.values())
+    first, second = (one for checkpoints in kept.values() for one in checkpoints.values())
     for one, other in ((first.weights, second.weights), (first.velocities, second.velocities)):
         assert not torch.equal(one["layers.0.weight"], other["layers.0.weight"])
-    assert [len(one.members[0]["history"]) for one in (first, second)] == [1, 2]
+        assert one["layers.0.weight"].untyped_storage().nbytes() == one["layers.0.weight"].nbytes
+    assert [one.epochs for one in (first, second)] == [1, 2]

@@ -99,12 +99,13 @@ class CpuEngine:
             replaced[:] = kept
             setattr(self, name, replaced)
 
-    def add(self, members: Members, weights: dict[str, Tensor]) -> None:
-        """Takes new members in, behind those that are here; their velocities start at zero."""
+    def add(self, members: Members, weights: dict[str, Tensor], velocities: dict[str, Tensor] | None = None) -> None:
+        """See Engine.add."""
         self._members = self._members.joined(members)
         self._weights = _stacked(self._weights, pack(self._plan, self._layers, weights))
         still = np.zeros((len(members), 0), np.float32)
-        self._velocity = _stacked(self._velocity, still, max(self._velocity.shape[1], self._velocity_size()))
+        theirs = pack(self._plan, self._layers, velocities) if velocities else still
+        self._velocity = _stacked(self._velocity, theirs, max(self._velocity.shape[1], self._velocity_size()))
 
     def _velocity_size(self) -> int:
         """Numbers that a member's velocities take: none where nobody has momentum."""

@@ -1,0 +1,40 @@
+"""A plain run: one trial, in a stack of its own."""
+
+from collections.abc import Callable
+
+from src.results.checkpoint import Checkpoints, Saved
+from src.results.record import Record
+from src.sweep.job import Job
+from src.sweep.seats import Training
+
+
+class Alone:
+    """The Office of its seats: nobody else comes, and nobody is pruned."""
+
+    one_by_one = False
+
+    def __init__(self, record: Record, saved: Saved, checkpoints: Checkpoints) -> None:
+        self._record, self._saved, self._checkpoints = record, saved, checkpoints
+
+    def next_job(self, room: int) -> Job | None:
+        """None."""
+        return None
+
+    def saved(self, job: Job) -> Saved:
+        """See Office."""
+        return self._saved
+
+    def record(self, job: Job) -> Record:
+        """See Office."""
+        return self._record
+
+    def reported(self, job: Job, step: int, value: float) -> bool:
+        """False: a trial on its own has nobody to be worse than."""
+        return False
+
+    def ended(self, job: Job, record: Record, pruned: bool) -> None:
+        """Nothing: the command concludes the record."""
+
+    def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
+        """See Office."""
+        self._checkpoints.offered(self._record.results, lambda: trials()[0][2], last)

@@ -1,0 +1,268 @@
+"""Trials of a study that are killed amid their training go on, to the numbers they would have come to."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.error import StoreError
+from src.results import checkpoint
+from src.results.checkpoint import FILE, Saved, read
+from src.sweep import study as studies
+from src.sweep.seats import Seats
+from tests.sweeping import SMALL, command, curves, members, replaced, spy
+from tests.test_resume import stops_after
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EPOCHS = 6
+# Four trials, two at a time.
+STUDY = replaced(
+    "-m",
+    *SMALL,
+    "hydra/sweeper=optuna",
+    "hydra.sweeper.study_name=small",
+    "hydra.sweeper.sampler=grid",
+    "hydra.launcher.max_members=4",
+    "tracking=none",
+    f"max_epochs={EPOCHS}",
+    "repeats=2",
+    "optim.momentum=0.5",
+    "data.order=epoch",
+    "model.dropout=0.2",
+    "optim.eta=0.1,0.3,0.5,0.7",
+)
+# The command, with a checkpoint after every epoch, which kills itself as `kill -9` does once a trial has told so many.
+KILLED = """
+import os, signal, sys
+from src import train
+from src.results import checkpoint
+from src.sweep.trials import Trials
+checkpoint.KEEP_SECONDS, checkpoint.SHARE = 0.0, 1e9
+told = Trials.reported
+def reported(self, job, step, value):
+    if step == int(os.environ["EPOCH"]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return told(self, job, step, value)
+Trials.reported = reported
+train.main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every epoch."""
+    monkeypatch.setattr(checkpoint, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+
+
+def stored(folder: Path, name: str = "small") -> list[Any]:
+    import optuna
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/mlruns/studies.db")
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    storage.engine.dispose()
+    return trials
+
+
+def left(folder: Path) -> dict[int, object]:
+    """By place what does not depend on the machine, of everything that the trials that count left."""
+    found = {}
+    for trial in stored(folder):
+        if trial.state.name not in ("COMPLETE", "PRUNED"):
+            continue
+        own = folder / trial.user_attrs["folder"]
+        weights = [torch.load(path, weights_only=True) for path in sorted(own.glob("member-*/weights.pt"))]
+        kept = ("seed", "status", "best_epoch", "validation_accuracy", "test_accuracy")
+        found[trial.user_attrs["place"]] = (
+            trial.params,
+            trial.values,
+            trial.intermediate_values,
+            [{key: member[key] for key in kept} for member in members(own)],
+            [[{**row, "train/cost": round(row["train/cost"], 12)} for row in curves(one)] for one in members(own)],
+            [{name: value.tolist() for name, value in one.items()} for one in weights],
+        )
+    return found
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """All files of that kind."""
+    return sorted((folder / "mlruns" / "hydra").glob(f"**/*{FILE}*"))
+
+
+def killed(folder: Path, epoch: int, *arguments: str) -> None:
+    """The command in a process that is killed in an epoch."""
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "EPOCH": str(epoch)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == -signal.SIGKILL, process.stderr
+
+
+def trained_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Fills with the epoch of every row of every member."""
+    rows: list[int] = []
+
+    def told(result: None, seats: Seats, own: dict[int, dict[str, float]], so_far: object) -> None:
+        rows.extend(int(row["epoch"]) for row in own.values())
+
+    spy(monkeypatch, Seats, "epoch_ended", told)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[int, object]:
+    """What the study leaves that nobody has disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        assert command(patch, folder, *STUDY) == 0
+    return left(folder)
+
+
+def test_after_kill_9_trials_come_to_what_they_would_have_come_to(
+    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(tmp_path, 4, *STUDY)
+    assert [read(path.parent).epochs for path in checkpoints(tmp_path)] == [3, 3]
+    killed(tmp_path, 6, *STUDY)
+    assert [read(path.parent).epochs for path in checkpoints(tmp_path)] == [5, 5]  # and those before are gone
+    rows = trained_rows(monkeypatch)
+    assert command(monkeypatch, tmp_path, *STUDY) == 0
+    said = capsys.readouterr().out
+    assert "stack 1: 2 trials, 4 members, 2 of them after epoch 5, " in said
+    assert left(tmp_path) == whole
+    assert sorted(rows) == sorted([*range(1, EPOCHS + 1)] * 4 + [6] * 4)
+    assert not checkpoints(tmp_path)
+    attempts = [(trial.user_attrs["place"], trial.user_attrs["attempt"]) for trial in stored(tmp_path)]
+    assert attempts == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 0), (3, 0)]
+
+
+def stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch, chunks: int, *arguments: str) -> int:
+    """The command until it ends by itself, each time stopped by Ctrl-C behind so many chunks; how often it was."""
+    times = 0
+    with monkeypatch.context() as patched:
+        while stops_after(chunks, patched) or command(patched, folder, *arguments):
+            times += 1
+    return times
+
+
+def test_after_ctrl_c_time_and_again_too(
+    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stopped_again_and_again(tmp_path, monkeypatch, 4, *STUDY) >= 4
+    assert left(tmp_path) == whole
+    assert not checkpoints(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["stop.rule=patience_epochs", "stop.patience_epochs=1", "optim.eta=0.5,1.5,3.0,4.0"],  # members end one by one
+        ["hydra.sweeper.pruner=asha", "hydra.sweeper.sampler=tpe", "hydra.sweeper.n_trials=1", "seed=3"],
+    ],
+    ids=["patience", "asha"],
+)
+def test_whatever_ends_members(more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders, arguments = [tmp_path / name for name in ("whole", "stopped")], replaced(*STUDY, *more)
+    for folder in folders:
+        folder.mkdir()
+    seen = list[set[int]]()  # of each checkpoint the members that had ended
+    spy(monkeypatch, Saved, "write", lambda _, saved, folder: seen.append(set(saved.ended)))
+    assert command(monkeypatch, folders[0], *arguments) == 0
+    assert any(seen) == ("patience" in str(more))
+    assert stopped_again_and_again(folders[1], monkeypatch, 3, *arguments) >= 2
+    assert left(folders[1]) == left(folders[0])
+    assert not checkpoints(folders[1])
+
+
+def test_repeats_that_follow_one_another_go_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [tmp_path / name for name in ("whole", "stopped")]
+    arguments = replaced(
+        *STUDY, "hydra.sweeper.pruner=wilcoxon", "repeats=6", "max_epochs=2", "hydra.launcher.max_members=2",
+        "optim.eta=0.3,0.5",
+    )  # fmt: skip
+    for folder in folders:
+        folder.mkdir()
+    assert command(monkeypatch, folders[0], *arguments) == 0
+    assert stopped_again_and_again(folders[1], monkeypatch, 3, *arguments) >= 3
+    assert left(folders[1]) == left(folders[0])
+    assert not checkpoints(folders[1])
+
+
+def test_what_cannot_go_on_begins_anew_and_says_so(
+    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        stops_after(4, patched)
+        assert command(patched, tmp_path, *STUDY) == 130
+    first, second = checkpoints(tmp_path)
+    first.write_bytes(b"half a file")
+    content = torch.load(second, weights_only=True)
+    torch.save({**content, "checksum": content["checksum"] ^ 1}, second)
+    capsys.readouterr()
+    assert command(monkeypatch, tmp_path, *STUDY) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "trial 0 (eta=0.1) begins anew: mlruns/hydra/" in said
+    assert "trial 1 (eta=0.3) begins anew: data changed since it was killed" in said
+    assert "stack 1: 2 trials, 4 members, about" in said
+    assert left(tmp_path) == whole
+    assert not checkpoints(tmp_path)
+
+
+def test_a_lost_checkpoint_is_no_loss_but_of_time(
+    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        stops_after(4, patched)
+        assert command(patched, tmp_path, *STUDY) == 130
+    for path in checkpoints(tmp_path):
+        path.unlink()
+    assert command(monkeypatch, tmp_path, *STUDY) == 0
+    assert left(tmp_path) == whole
+
+
+def test_a_stack_that_breaks_goes_on_where_it_was(
+    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.sweep.seats import Seats
+
+    told, broken = Seats.epoch_ended, []
+
+    def epoch_ended(self: Seats, rows: dict[int, dict[str, float]], so_far: Any) -> None:
+        if not broken and any(row["epoch"] == 4 for row in rows.values()):
+            broken.append(True)
+            raise RuntimeError("a cosmic ray")
+        told(self, rows, so_far)
+
+    monkeypatch.setattr(Seats, "epoch_ended", epoch_ended)
+    rows = trained_rows(monkeypatch)
+    assert command(monkeypatch, tmp_path, *STUDY) == 0
+    assert left(tmp_path) == whole
+    assert rows.count(3) == 8  # as if nothing had happened
+    assert not checkpoints(tmp_path)
+
+
+def test_while_the_study_does_not_know_of_a_checkpoint_the_one_before_stays(
+    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        stops_after(4, patched)
+        assert command(patched, tmp_path, *STUDY) == 130
+    before, note = checkpoints(tmp_path), studies.Study.note
+
+    def fails(self: studies.Study, ask: Any, attrs: dict[str, Any]) -> None:
+        if "checkpoint" in attrs:
+            raise StoreError("the store does not answer")
+        note(self, ask, attrs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(studies.Study, "note", fails)
+        stops_after(1, patched)
+        assert command(patched, tmp_path, *STUDY) == 130
+    assert set(before) < set(checkpoints(tmp_path))
+    assert command(monkeypatch, tmp_path, *STUDY) == 0
+    assert left(tmp_path) == whole
