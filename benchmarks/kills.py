@@ -197,7 +197,7 @@ def _wrong_places(found: Sequence[Any], trials: int) -> list[str]:
     wrong += [f"a trial in place {place} is {state}" for place, state in states if state not in known]
     attempts = {(trial.user_attrs["place"], trial.user_attrs["attempt"]): trial for trial in found}
     for (place, attempt), trial in attempts.items():
-        if trial.user_attrs["fruitless"] and trial.params != attempts[place, attempt - 1].params:
+        if trial.user_attrs.get("fruitless") and trial.params != attempts[place, attempt - 1].params:
             wrong.append(f"place {place}: attempt {attempt} has other parameters than the one that was killed")
     return wrong + (["two trials are the same attempt"] if len(attempts) < len(found) else [])
 

@@ -111,9 +111,13 @@ class StudyTracker:
         dataset: str,
         device: str,
         seeds: list[int],
+        resumed: str = "",
     ) -> TrialTracker:
-        """The tracker of a trial that begins. number: Optuna's; place: the one in names; seeds: one a member."""
-        trial = Trial(config, folder, number, place, attempt, label, dataset, device, seeds)
+        """The tracker of a trial that begins, or goes on where an earlier attempt was (`resumed`: "after epoch 5").
+
+        number: Optuna's; place: the one in names; seeds: one a member.
+        """
+        trial = Trial(config, folder, number, place, attempt, label, dataset, device, seeds, resumed=resumed)
         return _Told(TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys), self._errands.tell)
 
     def reconcile(self, states: dict[int, str], again: Again) -> None:

@@ -48,6 +48,7 @@ class Trial:
     device: str
     seeds: list[int]
     reason: str = ""
+    resumed: str = ""  # where an earlier attempt was, such as "after epoch 5"
 
     @property
     def name(self) -> str:
@@ -94,6 +95,7 @@ class TrialRuns:
             "number": str(trial.number),
             "attempt": str(trial.attempt + 1),
             "status": "RUNNING",
+            **({"resumed": trial.resumed} if trial.resumed else {}),
         }
         self._not_finite: set[str] = set()  # members that have had such a value
         self._curves: dict[str, dict[int, Row]] = {}  # of the members that have begun, by epoch

@@ -24,7 +24,7 @@ class Alone:
         """See Office."""
         return self._saved
 
-    def record(self, job: Job) -> Record:
+    def record(self, job: Job, saved: Saved) -> Record:
         """See Office."""
         return self._record
 

@@ -21,7 +21,7 @@ class TrialCheckpoints:
 
     def saved(self, job: Job, dataset: Dataset) -> Saved:
         """Where the trial goes on; nothing is there of one that begins, or has to begin anew."""
-        begins = Saved("", job.config.shown(), None, job.label)
+        begins = Saved("", {}, None, job.label)
         if job.goes_on is None or not (job.goes_on / FILE).is_file():  # its process may have run on another machine
             return begins
         try:
@@ -29,7 +29,8 @@ class TrialCheckpoints:
         except UserError as error:
             self._say(f"trial {job.number} ({job.label}) begins anew: {error}")
             return begins
-        changed = [key for key in different(saved.config, job.config) if not key.startswith((*FREE, "name", "publ"))]
+        free = (*FREE, "name", "published")
+        changed = [key for key in different(saved.config, job.config) if not key.startswith(free)]
         if saved.checksum != self._trained_on(dataset).checksum:
             changed.append("data")
         if changed:

@@ -36,7 +36,10 @@ class Multirun:
         given, self.waiting = self.waiting, []
         return given
 
-    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> TrialTracker:
+    def begin(self, jobs: list[Job]) -> None:
+        """Nothing."""
+
+    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> TrialTracker:
         """See Source."""
         if job not in self._trackers:
             self._trackers[job] = self.tracking.trial(

@@ -76,7 +76,8 @@ def _fruitless(trial: FrozenTrial) -> int:
     attrs = trial.user_attrs
     if "checkpoint" in attrs:
         return 0
-    return int(attrs.get("fruitless", attrs["attempt"] % TRIES)) + (not attrs.get("stopped"))
+    blameless = attrs.get("stopped") or attrs.get("waits")
+    return int(attrs.get("fruitless", attrs["attempt"] % TRIES)) + (not blameless)
 
 
 def _checkpoint(trial: FrozenTrial) -> str | None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, Table, or_, select
 
 from src.sweep.schema import PARAMS, REPORTS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES
 
-KEPT = ("place", "attempt", "worker", "killed", "stopped", "checkpoint", "goes_on", "fruitless")
+KEPT = ("place", "attempt", "worker", "killed", "stopped", "waits", "checkpoint", "goes_on", "fruitless")
 
 
 def read_trials(connection: Connection, study_id: int, unfinished: Collection[int], after: int) -> list[FrozenTrial]:

@@ -31,8 +31,8 @@ class Office(Protocol):
     def saved(self, job: Job) -> Saved:
         """Where a trial that gets a seat goes on, or that it begins."""
 
-    def record(self, job: Job) -> Record:
-        """The record of a trial that begins or goes on."""
+    def record(self, job: Job, saved: Saved) -> Record:
+        """The record of a trial that begins, or goes on where it was `saved`."""
 
     def reported(self, job: Job, step: int, value: float) -> bool:
         """The trial's mean validation accuracy in epoch `step`, or of its repeat `step`; True: it is to be pruned."""
@@ -83,7 +83,7 @@ class Seats:
         """Gives the trial its seat; returns the members that begin, or go on, at once."""
         saved = self.office.saved(job)
         now, later = seated(job, saved, self.office.one_by_one)
-        seat = Seat(job, self.office.record(job), later)
+        seat = Seat(job, self.office.record(job, saved), later)
         self.seats.append(seat)
         self._go_on(seat, saved)
         for member in now:

@@ -42,8 +42,11 @@ class Source(Protocol):
     def over(self) -> bool:
         """Whether no trial is to begin any more, those that were given and wait included."""
 
-    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> Tracker:
-        """Where the trial is recorded; called again for a trial that begins anew."""
+    def begin(self, jobs: list[Job]) -> None:
+        """These trials make a stack together; so far they have waited."""
+
+    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> Tracker:
+        """Where the trial is recorded; called again for a trial that begins anew. resumed: "after epoch 5", or ""."""
 
     def reported(self, job: Job, step: int, value: float) -> bool:
         """See Office."""
@@ -188,6 +191,7 @@ class Stacks:
                 self._checkpoints.remove(job)
 
     def _train_together(self, group: list[Job]) -> None:
+        self.source.begin(group)
         dataset = self._dataset(group[0].config)
         self._over.clear()
         self._key = structure_key(group[0].config)
@@ -242,11 +246,12 @@ class Stacks:
         assert self._data is not None
         self._checkpoints.offered(trials, self._data[1], last)
 
-    def record(self, job: Job) -> Record:
+    def record(self, job: Job, saved: Saved) -> Record:
         """See Office."""
         assert self._prepared is not None
         prepared, seeds = self._prepared, [member.seed for member in members_of([job.config])]
-        tracker = self.source.tracker(job, prepared.dataset.name, prepared.device_name, seeds)
+        resumed = f"after epoch {saved.epochs}" if saved.epochs else ""
+        tracker = self.source.tracker(job, prepared.dataset.name, prepared.device_name, seeds, resumed)
         self._training[job] = Record(job.config, job.folder, tracker)
         return self._training[job]
 

@@ -146,10 +146,11 @@ class Study:
 
     # --- a trial's beginning ------------------------------------------------------------------------------------------
 
-    def ask(self, count: int) -> list[Ask]:
+    def ask(self, count: int, waits: bool = False) -> list[Ask]:
         """At most `count` trials to be trained, killed ones first; fewer or none where the budget is used up.
 
-        Fewer as well where beginning one raises, which is raised where none was begun.
+        Fewer as well where beginning one raises, which is raised where none was begun. waits: until a `note` of it
+        says {"waits": False}, a trial is not to blame for the death of its process.
         """
         asks: list[Ask] = []
         if count < 1:
@@ -159,18 +160,17 @@ class Study:
             self._reap()
             while len(asks) < count and not self._budget_spent() and (spot := self._places.next(self.total)):
                 try:
-                    asks.append(self._start(spot))
+                    asks.append(self._start(spot, {"waits": True} if waits else {}))
                 except Exception:
                     if not asks:
                         raise
                     break
         return asks
 
-    def _start(self, spot: Spot) -> Ask:
-        attrs: dict[str, Any] = {"place": spot.place, "attempt": spot.attempt, "worker": self._worker.as_json()}
-        attrs["fruitless"] = spot.fruitless
-        if spot.checkpoint:
-            attrs["goes_on"] = spot.checkpoint
+    def _start(self, spot: Spot, attrs: Mapping[str, Any]) -> Ask:
+        attrs = {"place": spot.place, "attempt": spot.attempt, "worker": self._worker.as_json(), **attrs}
+        attrs |= {"fruitless": spot.fruitless} if spot.attempt else {}
+        attrs |= {"goes_on": spot.checkpoint} if spot.checkpoint else {}
         self._mirror.enqueue(self._fixed(spot), attrs, _notes_to_repeat(spot.repeated))
         try:
             trial = self._study.ask()

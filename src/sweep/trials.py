@@ -59,7 +59,7 @@ class Trials:
     def jobs(self, room: int) -> list[Job]:
         """See Source; a trial whose configuration cannot run has failed, and the next one is asked for."""
         size = 1 if self.one_by_one else self.base.members
-        while asks := self.study.ask(max(1, room // size)):
+        while asks := self.study.ask(max(1, room // size), waits=True):
             jobs = [job for ask in asks if (job := self._job(ask))]
             if jobs:
                 return jobs
@@ -80,13 +80,18 @@ class Trials:
         self._asks[job] = ask
         return job
 
-    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> TrialTracker:
+    def begin(self, jobs: list[Job]) -> None:
+        """See Source: from now on they may be what their process dies of."""
+        for job in jobs:
+            self.study.note(self._asks[job], {"waits": False})
+
+    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> TrialTracker:
         """See Source."""
         if job not in self._trackers:
             ask = self._asks[job]
-            about = {"label": job.label, "folder": str(job.folder), "overrides": job.overrides}
+            about = {"label": job.label, "folder": str(job.folder), "overrides": job.overrides, "waits": False}
             self.study.note(ask, {**about, "dataset": dataset, "device": device, "seeds": seeds})
-            self._trackers[job] = self._tracker(job, dataset, device, seeds)
+            self._trackers[job] = self._tracker(job, dataset, device, seeds, resumed)
         return self._trackers[job]
 
     def over(self) -> bool:
@@ -141,7 +146,7 @@ class Trials:
             self.screen.say(f"trial {ask.place} ({job.label}) failed: {reason.strip().splitlines()[-1]}")
         self._note(Outcome(job, status, reason=reason))
 
-    def _tracker(self, job: Job, dataset: str, device: str, seeds: list[int]) -> TrialTracker:
+    def _tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str = "") -> TrialTracker:
         ask = self._asks[job]
         return self.tracking.trial(
             job.config,
@@ -153,6 +158,7 @@ class Trials:
             dataset=dataset,
             device=device,
             seeds=seeds,
+            resumed=resumed,
         )
 
     def _note(self, result: Outcome) -> None:

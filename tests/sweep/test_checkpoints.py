@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,16 @@ train.main()
 """
 
 
+# The command, which dies while it builds a stack, as of networks that are too large.
+TOO_LARGE = """
+import os, signal
+from src import train
+from src.sweep import stacks
+stacks.prepare = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+train.main()
+"""
+
+
 @pytest.fixture(autouse=True)
 def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch."""
@@ -94,10 +106,10 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted((folder / "mlruns" / "hydra").glob(f"**/*{FILE}*"))
 
 
-def killed(folder: Path, epoch: int, *arguments: str) -> None:
+def killed(folder: Path, epoch: int, *arguments: str, code: str = KILLED) -> None:
     """The command in a process that is killed in an epoch."""
     process = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], cwd=folder,
+        [sys.executable, "-c", code, *arguments], cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "EPOCH": str(epoch)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert process.returncode == -signal.SIGKILL, process.stderr
@@ -266,3 +278,35 @@ def test_while_the_study_does_not_know_of_a_checkpoint_the_one_before_stays(
     assert set(before) < set(checkpoints(tmp_path))
     assert command(monkeypatch, tmp_path, *STUDY) == 0
     assert left(tmp_path) == whole
+
+
+def test_whoever_only_waited_is_not_to_blame(tmp_path: Path) -> None:
+    arguments = replaced(
+        *STUDY, "hydra.sweeper.sampler=random", "hydra.sweeper.seed=1", "hydra.sweeper.n_trials=4", "repeats=1",
+        "optim.eta=interval(0.1, 1)", "model.activation=sigmoid,tanh",
+    )  # fmt: skip
+    for _ in range(3):
+        killed(tmp_path, 0, *arguments, code=TOO_LARGE)
+    trials = {(trial.user_attrs["place"], trial.user_attrs["attempt"]): trial for trial in stored(tmp_path)}
+    first = trials[0, 0].params["model.activation"]
+    waited = [place for place in range(4) if trials[place, 0].params["model.activation"] != first]
+    assert 0 < len(waited) < 4
+    for place in range(4):
+        assert trials[place, 1].params == trials[place, 0].params
+        assert (trials[place, 2].params == trials[place, 0].params) == (place in waited)
+
+
+def test_mlflow_has_the_whole_curve_of_each_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = replaced(*STUDY, "tracking=mlflow", "optim.eta=0.3,0.5", "repeats=1")
+    killed(tmp_path, 4, *arguments)
+    assert command(monkeypatch, tmp_path, *arguments) == 0
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as store:
+        values = store.execute(
+            "select number.value, step, count(*), resumed.value from metrics"
+            " join tags number on number.run_uuid = metrics.run_uuid and number.key = 'number'"
+            " left join tags resumed on resumed.run_uuid = metrics.run_uuid and resumed.key = 'resumed'"
+            " where metrics.key = 'validation/accuracy' and step > 0 group by 1, 2 order by 1, 2"
+        ).fetchall()
+    again = [(number, epoch, 1, "after epoch 3") for number in "23" for epoch in range(1, EPOCHS + 1)]
+    assert [value for value in values if value[0] in "23"] == again
+    assert {value[2:] for value in values if value[0] in "01"} <= {(1, None)}

@@ -13,6 +13,7 @@ ENDS = {
     "killed": (TrialState.FAIL, {"killed": True}),
     "further": (TrialState.FAIL, {"killed": True, "checkpoint": "folder"}),
     "stopped": (TrialState.FAIL, {"killed": True, "stopped": True}),
+    "waiting": (TrialState.FAIL, {"killed": True, "waits": True}),
 }
 
 
@@ -26,7 +27,7 @@ def test_no_place_has_two_trials_that_count(total, ends):
     places = Places()
     running: list[Spot] = []
     over: dict[int, int] = {}
-    tries: dict[int, list[str]] = {}  # how attempts with the same parameters were killed; who was stopped is left out
+    tries: dict[int, list[str]] = {}  # how attempts with the same parameters were killed
     for end in ends:
         if end == "ask":
             spot = places.next(total)
@@ -46,7 +47,7 @@ def test_no_place_has_two_trials_that_count(total, ends):
             places.see(_trial(spot, *ENDS[end]))
             if end in ("killed", "further"):
                 tries.setdefault(spot.place, []).append(end)
-            elif end != "stopped":
+            elif end not in ("stopped", "waiting"):
                 over[spot.place] = spot.attempt
         assert places.done(total) == len(over)
 
