@@ -15,8 +15,10 @@ import torch
 from src.error import StoreError
 from src.results import checkpoint
 from src.results.checkpoint import FILE, Saved, read
+from src.sweep import stacks
 from src.sweep import study as studies
 from src.sweep.seats import Seats
+from tests.results.test_tracking import empty_store
 from tests.sweeping import SMALL, command, curves, members, replaced, spy
 from tests.test_resume import stops_after
 
@@ -136,21 +138,41 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[int, object]:
 
 
 def test_after_kill_9_trials_come_to_what_they_would_have_come_to(
-    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    whole: dict[int, object],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    killed(tmp_path, 4, *STUDY)
+    empty_store(tmp_path / "mlruns", tmp_path_factory)
+    tracked = replaced(*STUDY, "tracking=mlflow")
+    killed(tmp_path, 4, *tracked)
     assert [read(path.parent).epochs for path in checkpoints(tmp_path)] == [3, 3]
-    killed(tmp_path, 6, *STUDY)
+    killed(tmp_path, 6, *tracked)
     assert [read(path.parent).epochs for path in checkpoints(tmp_path)] == [5, 5]  # and those before are gone
     rows = trained_rows(monkeypatch)
-    assert command(monkeypatch, tmp_path, *STUDY) == 0
-    said = capsys.readouterr().out
+    assert command(monkeypatch, tmp_path, *tracked) == 0
+    said = " ".join(capsys.readouterr().out.split())
     assert "stack 1: 2 trials, 4 members, 2 of them after epoch 5, " in said
     assert left(tmp_path) == whole
     assert sorted(rows) == sorted([*range(1, EPOCHS + 1)] * 4 + [6] * 4)
     assert not checkpoints(tmp_path)
     attempts = [(trial.user_attrs["place"], trial.user_attrs["attempt"]) for trial in stored(tmp_path)]
     assert attempts == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 0), (3, 0)]
+
+    curves_of = (
+        "select cast(number.value as integer), step, count(*), resumed.value from metrics"
+        " join tags number on number.run_uuid = metrics.run_uuid and number.key = 'number'"
+        " join tags kind on kind.run_uuid = metrics.run_uuid and kind.key = 'kind' and kind.value = 'trial'"
+        " left join tags resumed on resumed.run_uuid = metrics.run_uuid and resumed.key = 'resumed'"
+        " where metrics.key = 'validation/accuracy' and step > 0 group by 1, 2 order by 1, 2"
+    )
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as store:
+        values = store.execute(curves_of).fetchall()
+    resumed = {4: "after epoch 5", 5: "after epoch 5", 6: None, 7: None}
+    assert [value for value in values if value[0] in resumed] == [
+        (number, epoch, 1, tag) for number, tag in resumed.items() for epoch in range(1, EPOCHS + 1)
+    ]
 
 
 def stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch, chunks: int, *arguments: str) -> int:
@@ -280,13 +302,15 @@ def test_while_the_study_does_not_know_of_a_checkpoint_the_one_before_stays(
     assert left(tmp_path) == whole
 
 
-def test_whoever_only_waited_is_not_to_blame(tmp_path: Path) -> None:
+def test_whoever_only_waited_is_not_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = replaced(
         *STUDY, "hydra.sweeper.sampler=random", "hydra.sweeper.seed=1", "hydra.sweeper.n_trials=4", "repeats=1",
         "optim.eta=interval(0.1, 1)", "model.activation=sigmoid,tanh",
     )  # fmt: skip
-    for _ in range(3):
+    for _ in range(2):
         killed(tmp_path, 0, *arguments, code=TOO_LARGE)
+    monkeypatch.setattr(stacks, "prepare", None)
+    assert command(monkeypatch, tmp_path, *replaced(*arguments, "hydra.sweeper.max_failures=9")) == 1
     trials = {(trial.user_attrs["place"], trial.user_attrs["attempt"]): trial for trial in stored(tmp_path)}
     first = trials[0, 0].params["model.activation"]
     waited = [place for place in range(4) if trials[place, 0].params["model.activation"] != first]
@@ -294,19 +318,3 @@ def test_whoever_only_waited_is_not_to_blame(tmp_path: Path) -> None:
     for place in range(4):
         assert trials[place, 1].params == trials[place, 0].params
         assert (trials[place, 2].params == trials[place, 0].params) == (place in waited)
-
-
-def test_mlflow_has_the_whole_curve_of_each_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = replaced(*STUDY, "tracking=mlflow", "optim.eta=0.3,0.5", "repeats=1")
-    killed(tmp_path, 4, *arguments)
-    assert command(monkeypatch, tmp_path, *arguments) == 0
-    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as store:
-        values = store.execute(
-            "select number.value, step, count(*), resumed.value from metrics"
-            " join tags number on number.run_uuid = metrics.run_uuid and number.key = 'number'"
-            " left join tags resumed on resumed.run_uuid = metrics.run_uuid and resumed.key = 'resumed'"
-            " where metrics.key = 'validation/accuracy' and step > 0 group by 1, 2 order by 1, 2"
-        ).fetchall()
-    again = [(number, epoch, 1, "after epoch 3") for number in "23" for epoch in range(1, EPOCHS + 1)]
-    assert [value for value in values if value[0] in "23"] == again
-    assert {value[2:] for value in values if value[0] in "01"} <= {(1, None)}
