@@ -318,11 +318,11 @@ def test_a_search_space_may_be_the_users_own_alone(tmp_path, monkeypatch):
 def test_an_error_while_asking_for_a_trial_ends_none_that_trains(tmp_path, monkeypatch, capsys):
     ask, calls = Study.ask, []
 
-    def busy(self, count):
+    def busy(self, count, **how):
         calls.append(count)
         if len(calls) == 2:
             raise StoreError("another process has held the study's lock")
-        return ask(self, count)
+        return ask(self, count, **how)
 
     monkeypatch.setattr(Study, "ask", busy)
     arguments = [RATES[0], *PRUNED, "hydra.sweeper.n_trials=5"]  # a trial that is pruned lets the next one be asked for

@@ -53,12 +53,15 @@ class Record:
         """The members' finished results."""
         self.results |= results
 
-    def go_on(self, saved: Saved) -> None:
-        """Takes in what the trial had before it was killed."""
+    def go_on(self, saved: Saved, one_by_one: bool) -> None:
+        """Takes in what the trial had before it was killed. one_by_one: its members train one after another."""
         self.results |= saved.ended
-        rows = {(place, row["epoch"]): row for place, history in saved.histories().items() for row in history}
-        for epoch in sorted({epoch for _, epoch in rows}):
-            self.tracker.epoch([rows.get((place, epoch)) for place in range(self.config.members)])
+        told: dict[tuple[float, ...], dict[int, Row]] = {}  # what the tracking was told at a time, in that order
+        for place, history in saved.histories().items():
+            for row in history:
+                told.setdefault((place, row["epoch"]) if one_by_one else (row["epoch"],), {})[place] = row
+        for _, rows in sorted(told.items()):
+            self.tracker.epoch([rows.get(place) for place in range(self.config.members)])
 
     def conclude(self, dataset: Dataset) -> Conclusion:
         """Keeps everything in the folder: results, weights, votes. Members that never began are left out."""

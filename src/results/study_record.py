@@ -68,6 +68,7 @@ class Trial:
     max_networks: int | None  # that it was to train; None in older studies
     epochs: int | None  # trained, over all members; this and seconds: None of a KILLED one that does not say
     seconds: float | None
+    resumed: str  # where the attempt before it was, which it contains, such as "after epoch 5"; empty: it began
     validation_accuracy: float | None  # mean over the members, as the sweep counts it; None in older studies
     test_accuracy: float | None
     reason: str  # of a FAIL, or why a PRUNED one diverged
@@ -380,6 +381,7 @@ def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
         epochs=_first_of(_whole(attrs.get("epochs")), None if killed else len(curve) * networks or None),
         # A killed trial's end is when the next process noticed, perhaps days later.
         seconds=_first_of(_number(attrs.get("seconds")), None if killed else _lasted(frozen)),
+        resumed=_text(attrs.get("resumed")),
         validation_accuracy=_number(attrs.get("validation_accuracy")),
         test_accuracy=_number(attrs.get("test_accuracy")),
         reason=_text(attrs.get("reason")),

@@ -290,13 +290,18 @@ def _pruning(study: Study) -> list[Block]:
 
 def _cost(study: Study) -> list[Block]:
     ended = [trial for trial in study.trials if trial.ended and trial.started and trial.seconds is not None]
-    killed = sum(trial.state == "KILLED" and trial.seconds is None for trial in study.trials)
-    epochs = sum(trial.epochs or 0 for trial in ended)
+    going_on = {(trial.place, trial.attempt - 1) for trial in study.trials if trial.resumed}
+    own = [trial for trial in ended if (trial.place, trial.attempt) not in going_on]  # the others are part of these
+    killed = sum(
+        trial.state == "KILLED" and trial.seconds is None and (trial.place, trial.attempt) not in going_on
+        for trial in study.trials
+    )
+    epochs = sum(trial.epochs or 0 for trial in own)
     rows = [["networks' epochs trained", f"{epochs:,}" if epochs else "not recorded"]]
     devices = dict.fromkeys(trial.device for trial in study.trials if trial.device)
     rows += [["on", "; ".join(devices)]] if devices else []
     if ended:
-        busy, added = busy_seconds(ended), sum(trial.seconds or 0 for trial in ended)
+        busy, added = busy_seconds(ended), sum(trial.seconds or 0 for trial in own)
         rows += [["by the clock, while at least one trial trained", _time(busy)]]
         rows += [["added up over trials (those of one stack share their time)", _time(added)]]
         starts, ends = ([getattr(trial, name) for trial in ended] for name in ("started", "ended"))
@@ -317,8 +322,10 @@ def _states(study: Study) -> list[Block]:
     rows = [[state, str(count[state]), words] for state, words in MEANINGS.items() if count[state]]
     blocks: list[Block] = [Heading("States"), Table(["state", ">trials", "meaning"], rows)] if rows else []
     again = [trial for trial in study.places if trial.attempt > 0]
-    if again:
-        blocks.append(Paragraph(f"Killed and started again: {_named(again)}."))
+    if went_on := [trial for trial in again if trial.resumed]:
+        blocks.append(Paragraph(f"Killed, and gone on after the last checkpoint: {_named(went_on)}."))
+    if anew := [trial for trial in again if not trial.resumed]:
+        blocks.append(Paragraph(f"Killed and started again: {_named(anew)}."))
     return blocks + _failures(study)
 
 

@@ -129,7 +129,11 @@ class TrialRuns:
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
         """Records one epoch of the members, and their means for the trial once all of them have begun."""
-        known = [(uid, row) for uid, row in zip(self._members, rows, strict=True) if row is not None]
+        known = [
+            (uid, row)
+            for uid, row in zip(self._members, rows, strict=True)
+            if row is not None and int(row["epoch"]) not in self._curves.get(uid, {})  # told before its stack broke
+        ]
         if not known:
             return
         epoch = int(known[0][1]["epoch"])

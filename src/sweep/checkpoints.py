@@ -21,21 +21,22 @@ class TrialCheckpoints:
 
     def saved(self, job: Job, dataset: Dataset) -> Saved:
         """Where the trial goes on; nothing is there of one that begins, or has to begin anew."""
-        begins = Saved("", {}, None, job.label)
-        if job.goes_on is None or not (job.goes_on / FILE).is_file():  # its process may have run on another machine
-            return begins
+        folder = next((folder for folder in job.goes_on if (folder / FILE).is_file()), None)
+        if folder is None:  # none was due, or its process ran on another machine
+            return Saved("", {}, None, job.label)
         try:
-            saved = read(job.goes_on)
-        except UserError as error:
-            self._say(f"trial {job.number} ({job.label}) begins anew: {error}")
-            return begins
-        free = (*FREE, "name", "published")
-        changed = [key for key in different(saved.config, job.config) if not key.startswith(free)]
-        if saved.checksum != self._trained_on(dataset).checksum:
-            changed.append("data")
-        if changed:
-            self._say(f"trial {job.number} ({job.label}) begins anew: {', '.join(changed)} changed since it was killed")
-        return begins if changed else saved
+            saved = read(folder)
+            free = (*FREE, "name", "published")
+            changed = [key for key in different(saved.config, job.config) if not key.startswith(free)]
+            if saved.checksum != self._trained_on(dataset).checksum:
+                changed.append("data")
+            if not changed:
+                return saved
+            reason = f"{', '.join(changed)} changed since it was killed"
+        except UserError as error:  # of another version, or damaged
+            reason = str(error).partition(";")[0].splitlines()[0]
+        self._say(f"trial {job.number} ({job.label}) begins anew: {reason}")
+        return Saved("", {}, None, job.label)
 
     def _trained_on(self, dataset: Dataset) -> Saved:
         if self._data is None or self._data[0] is not dataset:
@@ -47,18 +48,28 @@ class TrialCheckpoints:
         self._pace.offered(lambda: self._write(trials(), dataset), last)
 
     def _write(self, trials: list[Training], dataset: Dataset) -> None:
+        """Raises OSError where at least one could not be written."""
+        failed: list[str] = []
         for job, record, training in trials:
             if not (training or record.results):
                 continue
             shared, config = self._trained_on(dataset), job.config.shown()
-            replace(shared, config=config, label=job.label, ended=record.results, members=training).write(job.folder)
+            saved = replace(shared, config=config, label=job.label, ended=record.results, members=training)
+            try:
+                job.folder.mkdir(parents=True, exist_ok=True)
+                saved.write(job.folder)
+            except (OSError, NotImplementedError, RuntimeError) as error:  # torch.save's own is a RuntimeError
+                failed.append(f"{job.folder}: {(str(error) or repr(error)).splitlines()[0]}")
+                continue
             if self._written(job):
-                before, job.goes_on = job.goes_on, job.folder
-                if before is not None and before != job.folder:
-                    remove(before)
+                before, job.goes_on = job.goes_on, [job.folder]
+                for folder in before:
+                    if folder != job.folder:
+                        remove(folder)
+        if failed:
+            raise OSError(failed[0])
 
     def remove(self, job: Job) -> None:
         """The trial has ended."""
-        remove(job.folder)
-        if job.goes_on is not None:
-            remove(job.goes_on)
+        for folder in (job.folder, *job.goes_on):
+            remove(folder)

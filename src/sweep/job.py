@@ -18,7 +18,7 @@ class Job:
     overrides: list[str]  # the whole command's, as Hydra reads them
     number: int = 0
     label: str = ""  # what its overrides set differently from its neighbours', such as "eta=0.03"
-    goes_on: Path | None = None  # the folder of its latest checkpoint
+    goes_on: list[Path] = field(default_factory=list)  # folders that may hold its checkpoint, the latest first
     returned: Any = field(default=None, repr=False)  # Hydra's JobReturn
 
 

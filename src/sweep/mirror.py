@@ -14,10 +14,13 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from src.sweep.places import is_killed
+
 STUDY = 0  # identifier of the only study
 
 # Notes that are of no use once a trial's parameters are known: they are written together with the trial.
 _PASSING = "tpe:"
+_RUNG = "completed_rung_"  # what successive halving notes of a trial that it compares others with
 
 
 class Mirror(InMemoryStorage):
@@ -36,6 +39,8 @@ class Mirror(InMemoryStorage):
         kept._trial_id = trial.number
         if kept.state == TrialState.WAITING:  # queued by another tool: no sampler must see it
             kept.state = TrialState.FAIL
+        if is_killed(kept):  # its next attempt reports again, and must not have itself for a competitor
+            kept.system_attrs = {key: one for key, one in kept.system_attrs.items() if not key.startswith(_RUNG)}
         if self._several:  # samplers for several objectives take no trial with reports
             kept.intermediate_values = {}
         if trial.number == len(self):

@@ -67,7 +67,7 @@ class Multirun:
         """False: nobody asks for the trials of a grid again."""
         return False
 
-    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
+    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
         """Keeps and tracks the trial, and tells Hydra its validation accuracy."""
         conclusion = record.conclude(dataset)
         result = outcome(job, conclusion.results, pruned)
@@ -79,6 +79,7 @@ class Multirun:
         else:
             job.returned.status, job.returned.return_value = JobStatus.COMPLETED, result.validation_accuracy
         self._note(result)
+        return True
 
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
         """Hydra's JobReturn raises the error for whoever reads its value."""

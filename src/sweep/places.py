@@ -1,15 +1,15 @@
 """Which place of a study comes next: a budget of `n_trials` counts places, and every place ends with one trial.
 
 A place whose trial was killed is asked again as its next attempt, with the same parameters, until two attempts in a row
-were killed outright before they came any further; then it gets new ones. So a study that is killed often, or by one of
-its trials, still reaches its total.
+were killed outright before they came any further (five, where one before them left a checkpoint); then it gets new
+ones. So a study that is killed often, or by one of its trials, still reaches its total.
 """
 
 from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
-TRIES = 2
+TRIES, TRIES_TO_GO_ON = 2, 5
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,15 @@ class Spot:
     """A place to be filled; `repeated` is the killed trial whose parameters are taken again.
 
     fruitless: attempts in a row, with these parameters, that were killed outright and left no checkpoint.
-    checkpoint: the folder of the latest one in this place; whoever repeats no parameters has no use for it.
+    further: one of them did leave one. left: folders of earlier attempts that may hold it, the latest first.
     """
 
     place: int
     attempt: int = 0
     repeated: FrozenTrial | None = None
     fruitless: int = 0
-    checkpoint: str | None = None
+    further: bool = False
+    left: tuple[str, ...] = ()
 
 
 @dataclass
@@ -58,10 +59,10 @@ class Places:
         if killed:
             trial = self.latest[min(killed)]
             attempt = trial.user_attrs["attempt"] + 1
-            fruitless, checkpoint = _fruitless(trial), _checkpoint(trial)
-            if fruitless < TRIES or self.always_repeat:
-                return Spot(min(killed), attempt, trial, fruitless, checkpoint)
-            return Spot(min(killed), attempt, checkpoint=checkpoint)
+            fruitless, further, left = _fruitless(trial), _further(trial), _left(trial)
+            if fruitless < (TRIES_TO_GO_ON if further else TRIES) or self.always_repeat:
+                return Spot(min(killed), attempt, trial, fruitless, further, left)
+            return Spot(min(killed), attempt, left=left)
         return Spot(self._fresh) if self._fresh < total else None
 
     def done(self, total: int) -> int:
@@ -80,9 +81,16 @@ def _fruitless(trial: FrozenTrial) -> int:
     return int(attrs.get("fruitless", attrs["attempt"] % TRIES)) + (not blameless)
 
 
-def _checkpoint(trial: FrozenTrial) -> str | None:
-    """The folder of the latest one up to this trial."""
-    return trial.user_attrs.get("checkpoint") or trial.user_attrs.get("goes_on")
+def _further(trial: FrozenTrial) -> bool:
+    """Whether this attempt or one before it left a checkpoint."""
+    return "checkpoint" in trial.user_attrs or "further" in trial.user_attrs
+
+
+def _left(trial: FrozenTrial) -> tuple[str, ...]:
+    """The trial's folder, and those of earlier attempts unless their checkpoints have gone."""
+    attrs = trial.user_attrs
+    own = [attrs["folder"]] if "folder" in attrs else []
+    return (*own, *([] if "checkpoint" in attrs else attrs.get("left", [])))
 
 
 def is_killed(trial: FrozenTrial) -> bool:

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Select, Table, or_, select
 
 from src.sweep.schema import PARAMS, REPORTS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES
 
-KEPT = ("place", "attempt", "worker", "killed", "stopped", "waits", "checkpoint", "goes_on", "fruitless")
+GOING_ON = ("folder", "waits", "stopped", "checkpoint", "further", "left", "fruitless")
+KEPT = ("place", "attempt", "worker", "killed", *GOING_ON)
 
 
 def read_trials(connection: Connection, study_id: int, unfinished: Collection[int], after: int) -> list[FrozenTrial]:

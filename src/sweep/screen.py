@@ -172,9 +172,10 @@ class SweepScreen:
 
 
 def _going_on(members: list[Member]) -> str:
-    """How many trials go on, and after which epochs, such as ", 2 of them after epoch 30 to 41"; "" for none."""
+    """How many trials go on, and after which epochs, such as ", 2 trials go on after epoch 30 to 41"; "" for none."""
     done = [member.epochs for member in members if member.epochs]
     if not done:
         return ""
     trials = len({id(member.config) for member in members if member.epochs})
-    return f", {trials} of them after epoch {' to '.join(map(str, sorted({min(done), max(done)})))}"
+    words = f"{number_of(trials, 'trial')} {'goes' if trials == 1 else 'go'} on"
+    return f", {words} after epoch {' to '.join(map(str, sorted({min(done), max(done)})))}"

@@ -92,10 +92,10 @@ class Seats:
 
     def _go_on(self, seat: Seat, saved: Saved) -> None:
         """What an earlier attempt did and reported. It was let through then: the next report decides."""
-        seat.record.go_on(saved)
+        seat.record.go_on(saved, self.office.one_by_one)
         if self.office.one_by_one:
             for own, result in sorted(saved.ended.items()):
-                self.office.reported(seat.job, own, _accuracy(result))
+                self._report(seat, own, result)
             return
         by_epoch: dict[int, dict[int, float]] = {}
         for own, history in saved.histories().items():
@@ -149,10 +149,15 @@ class Seats:
 
     def _one_ended(self, seat: Seat, own: int, result: Result) -> None:
         """After a repeat: the next one waits for a place, unless the trial is pruned or has been stopped."""
-        told = result.status == "FINISHED" and self.office.reported(seat.job, own, _accuracy(result))
-        seat.pruned = told and bool(seat.waiting)
+        seat.pruned = self._report(seat, own, result) and bool(seat.waiting)
         if seat.pruned or result.status == "KILLED":
             seat.waiting.clear()
+
+    def _report(self, seat: Seat, own: int, result: Result) -> bool:
+        """Whether the trial is to be pruned after this repeat; one that diverged, or was stopped, says nothing."""
+        if result.status != "FINISHED" or result.validation_accuracy is None:
+            return False
+        return self.office.reported(seat.job, own, result.validation_accuracy)
 
     def joining(self, free: int) -> list[Member]:
         """See Roster: first those whose trial has begun, then new trials, as long as there is room for one."""
@@ -175,11 +180,8 @@ class Seats:
                 for seat in self.seats
             ]
 
-        self.office.offered(trials, last)
-
-
-def _accuracy(result: Result) -> float:
-    return float("nan") if result.validation_accuracy is None else result.validation_accuracy
+        if self.seats:
+            self.office.offered(trials, last)
 
 
 def _own_so_far(seat: Seat, so_far: Callable[[int], Result], own: int) -> Result:

@@ -54,8 +54,8 @@ class Source(Protocol):
     def kept(self, job: Job) -> bool:
         """The trial's folder holds a new checkpoint; whether its next attempt will find it. Raises nothing."""
 
-    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
-        """All members of the trial have ended."""
+    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
+        """All members of the trial have ended; whether for good, so that nobody needs its checkpoints."""
 
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
         """The trial will have no results; `status` FAILED or KILLED, `reason` is the error in full."""
@@ -237,8 +237,8 @@ class Stacks:
     def saved(self, job: Job) -> Saved:
         """See Office."""
         saved = self._saved.pop(job, None) or self._checkpoints.saved(job, self._dataset(job.config))
-        if before := sum(map(len, saved.histories().values())):
-            self.screen.went_on(before)
+        if job.folder not in job.goes_on:  # else those epochs were counted before their stack broke
+            self.screen.went_on(sum(map(len, saved.histories().values())))
         return saved
 
     def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
@@ -250,7 +250,7 @@ class Stacks:
         """See Office."""
         assert self._prepared is not None
         prepared, seeds = self._prepared, [member.seed for member in members_of([job.config])]
-        resumed = f"after epoch {saved.epochs}" if saved.epochs else ""
+        resumed = f"after epoch {saved.epochs}" if saved.histories() else ""
         tracker = self.source.tracker(job, prepared.dataset.name, prepared.device_name, seeds, resumed)
         self._training[job] = Record(job.config, job.folder, tracker)
         return self._training[job]
@@ -262,8 +262,7 @@ class Stacks:
     def ended(self, job: Job, record: Record, pruned: bool) -> None:
         """See Office."""
         assert self._prepared is not None
-        self.source.ended(job, record, pruned, self._prepared.dataset)
-        if all(result.status != "KILLED" for result in record.results.values()):
+        if self.source.ended(job, record, pruned, self._prepared.dataset):
             self._checkpoints.remove(job)
         self._over.add(job)
         del self._training[job]

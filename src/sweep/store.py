@@ -8,7 +8,7 @@ tables (`optuna.storages._rdb.models`; optuna is pinned), so every tool for Optu
 An SQLite file serves the processes of one machine; several machines share a server (tested: PostgreSQL, not MySQL).
 
 Reports of running trials are queued and written with whatever is written next, or by `flush`: a killed process loses
-only reports of trials that start anew anyway.
+only reports of trials that report again anyway.
 
 A database that does not answer (a server that starts anew, a file that is busy) is asked again after each of `WAITS`;
 then StoreError says so. Nothing has changed in the Store by then, and what was to be written may be written again.

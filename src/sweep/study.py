@@ -62,7 +62,8 @@ class Ask:
     attempt: int  # above 0: a trial in this place was killed
     params: dict[str, Any]  # key -> value as Optuna stores it
     overrides: list[str]  # the same for Hydra
-    goes_on: str | None = None  # the folder of the latest checkpoint of an earlier attempt
+    repeats: bool = False  # it has the parameters of the attempt before
+    left: tuple[str, ...] = ()  # folders of earlier attempts that may hold a checkpoint, the latest first
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ class Study:
     def _start(self, spot: Spot, attrs: Mapping[str, Any]) -> Ask:
         attrs = {"place": spot.place, "attempt": spot.attempt, "worker": self._worker.as_json(), **attrs}
         attrs |= {"fruitless": spot.fruitless} if spot.attempt else {}
-        attrs |= {"goes_on": spot.checkpoint} if spot.checkpoint else {}
+        if spot.repeated:
+            attrs |= ({"left": list(spot.left)} if spot.left else {}) | ({"further": True} if spot.further else {})
         self._mirror.enqueue(self._fixed(spot), attrs, _notes_to_repeat(spot.repeated))
         try:
             trial = self._study.ask()
@@ -192,7 +194,7 @@ class Study:
             self._saw(self._mirror.get_trial(number))
         else:
             self._load()  # another program has added a trial without the lock
-        return Ask(stored, spot.place, spot.attempt, params, overrides, spot.checkpoint)
+        return Ask(stored, spot.place, spot.attempt, params, overrides, spot.repeated is not None, spot.left)
 
     def _fixed(self, spot: Spot) -> dict[str, Any]:
         """The parameters of a spot that are not sampled."""
@@ -334,6 +336,11 @@ class Study:
     def attrs(self, number: int) -> dict[str, Any]:
         """The user attributes of a trial, from the store."""
         return self._store.trial_attrs(self._identifiers[number])
+
+    def ended_with_checkpoint(self) -> list[str]:
+        """The folders of the trials that have ended for good and had a checkpoint before."""
+        ended = [trial for trial in self._mirror.all() if trial.state.is_finished() and not is_killed(trial)]
+        return [trial.user_attrs["folder"] for trial in ended if "checkpoint" in trial.user_attrs]
 
     def best(self) -> Entry | None:
         """The best complete trial that keeps the constraints: by the objectives in turn, then by the lower place."""

@@ -14,6 +14,7 @@ from src import terminal
 from src.config import RunConfig, parse
 from src.data.dataset import Dataset
 from src.error import StoreError, TrialFailed, UserError
+from src.results.checkpoint import remove
 from src.results.keep import results_in
 from src.results.record import Record
 from src.results.study_record import command
@@ -51,6 +52,8 @@ class Trials:
             say=terminal.say,
         )
         self.tracking.reconcile(dict(study.states()), self._again)
+        for left in study.ended_with_checkpoint():  # killed just before it removed that
+            remove(Path(left))
         self._asks: dict[Job, Ask] = {}
         self._kept = set[Job]()  # those that have a checkpoint of their own, as the study knows
         self._trackers: dict[Job, TrialTracker] = {}
@@ -76,7 +79,10 @@ class Trials:
             self.failed(job, None, "FAILED", reason, error)
             return None
         job.returned = None  # Hydra's, with two whole configurations: a study has thousands of trials
-        job.goes_on = Path(ask.goes_on) if ask.goes_on else None
+        job.goes_on = [Path(folder) for folder in ask.left]
+        if not ask.repeats:  # new parameters: nobody will go on there
+            while job.goes_on:
+                remove(job.goes_on.pop())
         self._asks[job] = ask
         return job
 
@@ -90,7 +96,8 @@ class Trials:
         if job not in self._trackers:
             ask = self._asks[job]
             about = {"label": job.label, "folder": str(job.folder), "overrides": job.overrides, "waits": False}
-            self.study.note(ask, {**about, "dataset": dataset, "device": device, "seeds": seeds})
+            about |= {"dataset": dataset, "device": device, "seeds": seeds}
+            self.study.note(ask, about | ({"resumed": resumed} if resumed else {}))
             self._trackers[job] = self._tracker(job, dataset, device, seeds, resumed)
         return self._trackers[job]
 
@@ -106,13 +113,13 @@ class Trials:
         """See Source: the study knows of the first one; a store that does not answer is told with the next one."""
         if job not in self._kept:
             try:
-                self.study.note(self._asks[job], {"checkpoint": str(job.folder)})
+                self.study.note(self._asks[job], {"checkpoint": True})
             except UserError:
                 return False
             self._kept.add(job)
         return True
 
-    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> None:
+    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
         """Keeps the trial, then tells the study, then the tracking. A diverged trial counts as pruned: it is hopeless,
         which a sampler should know; a failed one would tell it nothing."""
         conclusion = record.conclude(dataset)
@@ -131,6 +138,7 @@ class Trials:
         record.finish(conclusion, status=result.status)
         conclusion.forget_tensors()
         self._note(result)
+        return result.status != "KILLED"
 
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
         """See Source."""

@@ -118,8 +118,8 @@ def _changing(rule: Schedule | Stopping) -> dict[str, Any]:
 
 # The results of members with their weights, and those weights: adds what the test set says.
 Tested = Callable[[list[Member], list[Result]], None]
-# Is offered checkpoints at the end of each epoch after which somebody would train on, and told if they are the last
-# ones: by number, of the members that train and have done an epoch.
+# Is offered checkpoints at the end of each epoch, unless nobody is left, and told if they are the last ones: by number,
+# of the members that train and have done an epoch.
 Keep = Callable[[Callable[[], dict[int, Checkpoint]], bool], None]
 
 
@@ -149,7 +149,7 @@ class StackModule(LightningModule):
         self.rows: list[int] = []  # who sits where in the engine, also after it has stopped
         self.killed = False
         self._joined = 0
-        chunks.epoch = max(member.epochs for member in members)  # so that nobody was born before the stack
+        chunks.epoch = max(member.epochs for member in members)  # a run that goes on counts on
         self._seat(members, chunks.epoch)
         self._seat_chunks()
         # By places: each one's weights of its best epoch so far.
@@ -180,9 +180,10 @@ class StackModule(LightningModule):
             self._hand_over([number for number, member in self.members.items() if member.done])
             self._change_seats(chunk)
             self._new_epoch()
-        self.killed = bool(self._live()) and self.interrupted()
-        if self.keep and chunk.ends_epoch and self._live():
-            self.keep(self.checkpoints, self.killed)
+        stopped = self.interrupted()
+        self.killed = bool(self._live()) and stopped
+        if self.keep and chunk.ends_epoch and (self._live() or stopped):  # some may wait for a place
+            self.keep(self.checkpoints, stopped)
         if self.killed or not self._live():
             self.trainer.should_stop = True
 

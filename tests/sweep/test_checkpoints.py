@@ -1,6 +1,7 @@
 """Trials of a study that are killed amid their training go on, to the numbers they would have come to."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 import torch
 
+from src import report
 from src.error import StoreError
 from src.results import checkpoint
 from src.results.checkpoint import FILE, Saved, read
-from src.sweep import stacks
+from src.sweep import stacks, trials
 from src.sweep import study as studies
+from src.sweep.checkpoints import TrialCheckpoints
 from src.sweep.seats import Seats
 from tests.results.test_tracking import empty_store
 from tests.sweeping import SMALL, command, curves, members, replaced, spy
@@ -97,7 +100,10 @@ def left(folder: Path) -> dict[int, object]:
             trial.values,
             trial.intermediate_values,
             [{key: member[key] for key in kept} for member in members(own)],
-            [[{**row, "train/cost": round(row["train/cost"], 12)} for row in curves(one)] for one in members(own)],
+            [
+                [{**row, "train/cost": round(row["train/cost"] or 0.0, 12)} for row in curves(one)]
+                for one in members(own)
+            ],
             [{name: value.tolist() for name, value in one.items()} for one in weights],
         )
     return found
@@ -153,7 +159,7 @@ def test_after_kill_9_trials_come_to_what_they_would_have_come_to(
     rows = trained_rows(monkeypatch)
     assert command(monkeypatch, tmp_path, *tracked) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "stack 1: 2 trials, 4 members, 2 of them after epoch 5, " in said
+    assert "stack 1: 2 trials, 4 members, 2 trials go on after epoch 5, " in said
     assert left(tmp_path) == whole
     assert sorted(rows) == sorted([*range(1, EPOCHS + 1)] * 4 + [6] * 4)
     assert not checkpoints(tmp_path)
@@ -300,6 +306,7 @@ def test_while_the_study_does_not_know_of_a_checkpoint_the_one_before_stays(
     assert set(before) < set(checkpoints(tmp_path))
     assert command(monkeypatch, tmp_path, *STUDY) == 0
     assert left(tmp_path) == whole
+    assert not checkpoints(tmp_path)
 
 
 def test_whoever_only_waited_is_not_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,3 +325,95 @@ def test_whoever_only_waited_is_not_to_blame(tmp_path: Path, monkeypatch: pytest
     for place in range(4):
         assert trials[place, 1].params == trials[place, 0].params
         assert (trials[place, 2].params == trials[place, 0].params) == (place in waited)
+
+
+def test_a_repeat_that_diverged_says_nothing_to_the_pruner_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / name for name in ("whole", "stopped")]
+    arguments = replaced(
+        *STUDY, "hydra.sweeper.pruner=wilcoxon", "hydra.launcher.max_members=1", "repeats=6", "max_epochs=2",
+        "model.init=glorot", "model.activation=leaky_relu", "optim.eta=0.1,12.0", "optim.momentum=0.0",
+        "model.dropout=0.0",
+    )  # fmt: skip
+    for folder in folders:
+        folder.mkdir()
+    assert command(monkeypatch, folders[0], *arguments) == 0
+    assert any(one["status"] == "FAILED" for path in folder_of_trials(folders[0]) for one in members(path))
+    assert stopped_again_and_again(folders[1], monkeypatch, 3, *arguments) >= 3
+    assert left(folders[1]) == left(folders[0])
+
+
+def folder_of_trials(folder: Path) -> list[Path]:
+    return [folder / trial.user_attrs["folder"] for trial in stored(folder)]
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_no_other_trial_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = Saved.write
+
+    def full(self: Saved, folder: Path) -> None:
+        if folder.name == "0":
+            raise OSError(28, "No space left on device")
+        write(self, folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Saved, "write", full)
+        stops_after(2, patched)
+        assert command(patched, tmp_path, *STUDY) == 130
+    assert [path.parent.name for path in checkpoints(tmp_path)] == ["1"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("No checkpoint can be written") == 1
+    assert "-multirun/0: [Errno 28] No space left on device); training goes on without." in said
+
+
+def test_one_that_another_version_wrote_spoils_no_stack(
+    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        stops_after(2, patched)
+        assert command(patched, tmp_path, *STUDY) == 130
+    for path in checkpoints(tmp_path):
+        content = torch.load(path, weights_only=True)
+        content["config"]["trainer"]["gone"] = 1
+        torch.save(content, path)
+    assert command(monkeypatch, tmp_path, *STUDY) == 0
+    assert "trial 0 (eta=0.1) begins anew" in " ".join(capsys.readouterr().out.split())
+    assert left(tmp_path) == whole
+
+
+@pytest.mark.parametrize("when", ["written", "told"])
+def test_no_moment_of_a_kill_leaves_a_file_behind(
+    when: str, whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """As if the process were gone: nothing of it is told or removed."""
+
+    def dies(*_: object, **__: object) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trials.Trials, "failed", lambda *_: None)
+        patched.setattr(trials.Trials, "finish", lambda *_: None)
+        patched.setattr(studies.Study, "close", lambda self: self._worker.close())
+        if when == "written":
+            patched.setattr(trials.Trials, "kept", dies)
+        else:
+            patched.setattr(TrialCheckpoints, "remove", dies)
+        with pytest.raises(Killed):
+            command(patched, tmp_path, *STUDY)
+    assert checkpoints(tmp_path)
+    assert command(monkeypatch, tmp_path, *STUDY) == 0
+    assert left(tmp_path) == whole
+    assert not checkpoints(tmp_path)
+
+
+def test_the_report_counts_no_epoch_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stopped_again_and_again(tmp_path, monkeypatch, 4, *STUDY) >= 2
+    monkeypatch.chdir(tmp_path)
+    assert report.main(["study=small"]) == 0
+    (page,) = (tmp_path / "mlruns").glob("**/report.md")
+    words = page.read_text()
+    assert re.search(rf"networks' epochs trained +\| +{4 * 2 * EPOCHS} \|", words)
+    assert "Killed, and gone on after the last checkpoint: trials 0, 1" in words

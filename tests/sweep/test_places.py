@@ -1,10 +1,12 @@
 """Every place of a budget ends with one trial, whatever happens to the ones before."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as some
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from src.sweep.places import Places, Spot
+from src.sweep.places import TRIES, TRIES_TO_GO_ON, Places, Spot
 
 ENDS = {
     "complete": (TrialState.COMPLETE, {}),
@@ -17,7 +19,7 @@ ENDS = {
 }
 
 
-def _trial(spot: Spot, state: TrialState, attrs: dict[str, bool]) -> FrozenTrial:
+def _trial(spot: Spot, state: TrialState, attrs: dict[str, Any]) -> FrozenTrial:
     about = {"place": spot.place, "attempt": spot.attempt, "fruitless": spot.fruitless, **attrs}
     return create_trial(state=state, value=0.0 if state == TrialState.COMPLETE else None, user_attrs=about)
 
@@ -75,3 +77,28 @@ def test_a_smaller_total_counts_its_own_places_only():
         places.see(_trial(Spot(place), *ENDS["complete"]))
     assert [places.done(total) for total in (2, 4, 9)] == [2, 4, 4]
     assert places.next(2) is None
+
+
+def test_who_went_on_from_a_checkpoint_is_given_up_later():
+    def tries(first: dict[str, object], then: dict[str, object]) -> int:
+        places = Places()
+        places.see(_trial(Spot(0), TrialState.FAIL, {"killed": True, "folder": "0", **first}))
+        count = 0
+        while (spot := places.next(1)) and spot.repeated:
+            count += 1
+            attrs = {"killed": True, "folder": str(count), "left": list(spot.left), **then}
+            places.see(_trial(spot, TrialState.FAIL, attrs))
+            assert spot.left[-1] == "0"  # where the one checkpoint is
+        assert spot is not None
+        assert len(spot.left) == count + 1  # to be thrown away
+        return count
+
+    assert tries({}, {}) == TRIES - 1
+    assert tries({"checkpoint": True}, {"further": True}) == TRIES_TO_GO_ON
+
+
+def test_a_checkpoint_of_its_own_makes_the_earlier_ones_needless():
+    places = Places()
+    attrs = {"killed": True, "folder": "2", "left": ["1", "0"], "checkpoint": True}
+    places.see(_trial(Spot(0, 2), TrialState.FAIL, attrs))
+    assert places.next(1).left == ("2",)

@@ -11,6 +11,7 @@ from src.config import RunConfig
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome
 from src.sweep.screen import SweepScreen
+from src.training.stack import members_of
 
 SECTIONS = {"data": {"name": "digits"}, "model": {}, "optim": {"eta": 0.1}, "stop": {}, "trainer": {}}
 CONFIG = RunConfig.model_validate({"name": "small", **SECTIONS, "tracking": {}, "max_epochs": 10})
@@ -24,7 +25,7 @@ class Sweep:
         monkeypatch.setattr(SweepScreen, "_header", lambda *_: None)
         self.now, self.capsys = 0.0, capsys
         self.screen = SweepScreen(4, Path("here"), done=1, clock=lambda: self.now)
-        self.screen.stack(SimpleNamespace(layers=(), members=[0], seconds=60.0), [JOB], 0)
+        self.screen.stack(SimpleNamespace(layers=(), members=members_of([CONFIG]), seconds=60.0), [JOB], 0)
         self.said()
 
     def said(self):
@@ -58,7 +59,7 @@ def test_no_number_is_broken_on_a_narrow_terminal(monkeypatch, capsys):
 
 def test_what_waits_is_counted(sweep):
     for waiting, words in ((0, ""), (1, "; 1 waits for the next stack"), (2, "; 2 wait for the next stack")):
-        sweep.screen.stack(SimpleNamespace(layers=(), members=[0], seconds=60.0), [JOB], waiting)
+        sweep.screen.stack(SimpleNamespace(layers=(), members=members_of([CONFIG]), seconds=60.0), [JOB], waiting)
         assert f"1 trial, about 60 s{words}; \n" in sweep.said()
 
 
