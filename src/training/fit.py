@@ -224,6 +224,8 @@ def run_roster(
         warnings.simplefilter("ignore")
         # Lightning only drives, the engine has the device: on CUDA Lightning would begin by freeing what graphs hold.
         trainer = Trainer(accelerator="cpu", devices=1, max_epochs=-1, barebones=True)
+        # SIGTERM is for `interrupted`, as Ctrl-C is; Lightning would raise at it, and lose what there is to hand over.
+        trainer._signal_connector.register_signal_handlers = lambda: None
         with _enough_memory(len(prepared.members), prepared.device):
             trainer.fit(module, train_dataloaders=prepared.chunks)
 

@@ -1,12 +1,15 @@
 """Whole runs on made-up images: stopping, best weights, compaction, interruption, and the choice of engine."""
 
 import math
+import os
 import shutil
+import signal
 
 import pytest
 import torch
 
 from src.config import ConfigError
+from src.interrupt import Interrupt
 from src.nets.network import Network
 from src.training import fit, torch_engine
 from src.training.fit import choose_device, prepare, run
@@ -162,6 +165,24 @@ def test_an_interrupted_run_keeps_what_is_there_as_killed():
     assert [result.status for result in results] == ["KILLED", "KILLED"]
     assert len(results[0].history) == 1
     assert results[0].test_accuracy is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_there_too(number):
+    class Sender:
+        def progressed(self, epoch, batch, members):
+            pass
+
+        def epoch_ended(self, rows, so_far):
+            if rows[0]["epoch"] == 2:
+                os.kill(os.getpid(), number)
+
+    prepared = prepare([example.config(max_epochs=5)], example.dataset(), lambda line: None)
+    with Interrupt(lambda line: None) as interrupt:
+        (result,) = run(prepared, [Sender()], interrupt)
+    assert result.status == "KILLED"
+    assert len(result.history) == 2
+    assert result.test_accuracy is not None
 
 
 def test_a_run_interrupted_before_its_first_epoch_has_no_accuracy_and_does_not_fail():
