@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
 
 from src import report
 from src.error import StoreError
@@ -20,6 +22,7 @@ from src.results.checkpoint import FILE, Saved, read
 from src.sweep import stacks, trials
 from src.sweep import study as studies
 from src.sweep.checkpoints import TrialCheckpoints
+from src.sweep.mirror import Mirror
 from src.sweep.seats import Seats
 from tests.results.test_tracking import empty_store
 from tests.sweeping import SMALL, command, curves, members, replaced, spy
@@ -187,6 +190,7 @@ def stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch, chunk
     with monkeypatch.context() as patched:
         while stops_after(chunks, patched) or command(patched, folder, *arguments):
             times += 1
+            assert times < 40  # or it comes no further
     return times
 
 
@@ -407,6 +411,31 @@ def test_no_moment_of_a_kill_leaves_a_file_behind(
     assert command(monkeypatch, tmp_path, *STUDY) == 0
     assert left(tmp_path) == whole
     assert not checkpoints(tmp_path)
+
+
+def test_who_was_taken_over_leaves_the_checkpoint_to_the_other_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell = studies.Study.tell
+
+    def too_late(self: studies.Study, *told: Any) -> bool:
+        tell(self, *told)
+        return False
+
+    monkeypatch.setattr(studies.Study, "tell", too_late)
+    assert command(monkeypatch, tmp_path, *STUDY) == 0
+    assert [path.parent.name for path in checkpoints(tmp_path)] == ["0", "1", "2", "3"]
+
+
+def test_a_killed_attempt_is_no_competitor_of_its_successor() -> None:
+    mirror = Mirror("small", [StudyDirection.MAXIMIZE])
+    for number, killed in enumerate((True, False)):
+        attrs = {"place": 0, "attempt": number, **({"killed": True} if killed else {})}
+        notes = {"completed_rung_0": 0.5, "fixed_params": {}}
+        trial = create_trial(state=TrialState.FAIL, user_attrs=attrs, system_attrs=notes)
+        trial.number = number
+        mirror.put(trial)
+    assert [list(trial.system_attrs) for trial in mirror.all()] == [["fixed_params"], list(notes)]
 
 
 def test_the_report_counts_no_epoch_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
