@@ -7,6 +7,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -102,12 +103,16 @@ def test_members_are_children_of_their_trial_which_carries_their_means(uri: str,
     assert found[name].data.metrics["test/mean"] == 0.5
 
 
-def test_the_curve_of_members_that_follow_one_another_is_their_mean(uri: str, tmp_path: Path) -> None:
+def test_the_curve_of_members_that_follow_one_another_is_their_mean(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "milliseconds", count(1).__next__)  # MLflow drops the same point at the same time
     tracker = study(uri, tmp_path)
     trial = begin(tracker, uri, tmp_path, 0, seeds=[0, 1])
     for number, accuracies in enumerate(([0.5, 0.7, 0.9], [0.6, 0.8])):
         for epoch, value in enumerate(accuracies, start=1):
             trial.epoch([row(epoch, value) if member == number else None for member in range(2)])
+    trial.epoch([row(1, 0.5), row(1, 0.6)])  # its stack broke and began anew: told before
     trial.finish([result(0), result(1)])
     pruned = begin(tracker, uri, tmp_path, 1, seeds=[0, 1])
     pruned.epoch([row(1, 0.25), None])  # the second member never begins
@@ -116,6 +121,8 @@ def test_the_curve_of_members_that_follow_one_another_is_their_mean(uri: str, tm
     found = by_name(uri)
     curve = history(uri, found["trial 0 · eta=0.01"], "validation/accuracy")
     assert [(step, round(value, 6)) for step, value in curve] == [(1, 0.55), (2, 0.75), (3, 0.85)]
+    first = found["trial 0 · eta=0.01 · member 0 · seed 0"]
+    assert history(uri, first, "validation/accuracy") == [(1, 0.5), (2, 0.7), (3, 0.9)]
     assert history(uri, found["trial 1 · eta=0.02"], "validation/accuracy") == [(1, 0.25)]
 
 
