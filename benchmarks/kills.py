@@ -263,7 +263,7 @@ def figures(lives: Lives, found: Sequence[Any], wrong: Sequence[str], seconds: f
         "trials begun": len(found),
         **{state.lower(): counts[state] for state in ("FINISHED", "PRUNED", "KILLED", "FAILED", "RUNNING")},
         "begun again in their place": sum(trial.user_attrs["attempt"] > 0 for trial in found),
-        "of these went on": sum("goes_on" in trial.user_attrs for trial in found),
+        "of these went on": sum("resumed" in trial.user_attrs for trial in found),
         "seconds in all": round(seconds),
         "disagreements": len(wrong),
     }

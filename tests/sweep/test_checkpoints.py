@@ -15,6 +15,7 @@ import torch
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
+from benchmarks.kills import stored
 from src import report
 from src.error import StoreError
 from src.results import checkpoint
@@ -80,19 +81,10 @@ def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "SHARE", 1e9)
 
 
-def stored(folder: Path, name: str = "small") -> list[Any]:
-    import optuna
-
-    storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/mlruns/studies.db")
-    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    storage.engine.dispose()
-    return trials
-
-
 def left(folder: Path) -> dict[int, object]:
     """By place what does not depend on the machine, of everything that the trials that count left."""
     found = {}
-    for trial in stored(folder):
+    for trial in stored(folder, "small"):
         if trial.state.name not in ("COMPLETE", "PRUNED"):
             continue
         own = folder / trial.user_attrs["folder"]
@@ -166,7 +158,7 @@ def test_after_kill_9_trials_come_to_what_they_would_have_come_to(
     assert left(tmp_path) == whole
     assert sorted(rows) == sorted([*range(1, EPOCHS + 1)] * 4 + [6] * 4)
     assert not checkpoints(tmp_path)
-    attempts = [(trial.user_attrs["place"], trial.user_attrs["attempt"]) for trial in stored(tmp_path)]
+    attempts = [(trial.user_attrs["place"], trial.user_attrs["attempt"]) for trial in stored(tmp_path, "small")]
     assert attempts == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 0), (3, 0)]
 
     curves_of = (
@@ -182,6 +174,13 @@ def test_after_kill_9_trials_come_to_what_they_would_have_come_to(
     assert [value for value in values if value[0] in resumed] == [
         (number, epoch, 1, tag) for number, tag in resumed.items() for epoch in range(1, EPOCHS + 1)
     ]
+
+
+def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
+    """The study, stopped by Ctrl-C behind so many chunks."""
+    with monkeypatch.context() as patched:
+        stops_after(chunks, patched)
+        assert command(patched, folder, *STUDY) == 130
 
 
 def stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch, chunks: int, *arguments: str) -> int:
@@ -240,9 +239,7 @@ def test_repeats_that_follow_one_another_go_on_too(tmp_path: Path, monkeypatch: 
 def test_what_cannot_go_on_begins_anew_and_says_so(
     whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with monkeypatch.context() as patched:
-        stops_after(4, patched)
-        assert command(patched, tmp_path, *STUDY) == 130
+    interrupted(tmp_path, monkeypatch, 4)
     first, second = checkpoints(tmp_path)
     first.write_bytes(b"half a file")
     content = torch.load(second, weights_only=True)
@@ -260,9 +257,7 @@ def test_what_cannot_go_on_begins_anew_and_says_so(
 def test_a_lost_checkpoint_is_no_loss_but_of_time(
     whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        stops_after(4, patched)
-        assert command(patched, tmp_path, *STUDY) == 130
+    interrupted(tmp_path, monkeypatch, 4)
     for path in checkpoints(tmp_path):
         path.unlink()
     assert command(monkeypatch, tmp_path, *STUDY) == 0
@@ -293,9 +288,7 @@ def test_a_stack_that_breaks_goes_on_where_it_was(
 def test_while_the_study_does_not_know_of_a_checkpoint_the_one_before_stays(
     whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        stops_after(4, patched)
-        assert command(patched, tmp_path, *STUDY) == 130
+    interrupted(tmp_path, monkeypatch, 4)
     before, note = checkpoints(tmp_path), studies.Study.note
 
     def fails(self: studies.Study, ask: Any, attrs: dict[str, Any]) -> None:
@@ -305,8 +298,7 @@ def test_while_the_study_does_not_know_of_a_checkpoint_the_one_before_stays(
 
     with monkeypatch.context() as patched:
         patched.setattr(studies.Study, "note", fails)
-        stops_after(1, patched)
-        assert command(patched, tmp_path, *STUDY) == 130
+        interrupted(tmp_path, patched, 1)
     assert set(before) < set(checkpoints(tmp_path))
     assert command(monkeypatch, tmp_path, *STUDY) == 0
     assert left(tmp_path) == whole
@@ -322,7 +314,7 @@ def test_whoever_only_waited_is_not_to_blame(tmp_path: Path, monkeypatch: pytest
         killed(tmp_path, 0, *arguments, code=TOO_LARGE)
     monkeypatch.setattr(stacks, "prepare", None)
     assert command(monkeypatch, tmp_path, *replaced(*arguments, "hydra.sweeper.max_failures=9")) == 1
-    trials = {(trial.user_attrs["place"], trial.user_attrs["attempt"]): trial for trial in stored(tmp_path)}
+    trials = {(trial.user_attrs["place"], trial.user_attrs["attempt"]): trial for trial in stored(tmp_path, "small")}
     first = trials[0, 0].params["model.activation"]
     waited = [place for place in range(4) if trials[place, 0].params["model.activation"] != first]
     assert 0 < len(waited) < 4
@@ -349,7 +341,7 @@ def test_a_repeat_that_diverged_says_nothing_to_the_pruner_again(
 
 
 def folder_of_trials(folder: Path) -> list[Path]:
-    return [folder / trial.user_attrs["folder"] for trial in stored(folder)]
+    return [folder / trial.user_attrs["folder"] for trial in stored(folder, "small")]
 
 
 def test_a_folder_that_cannot_be_written_to_keeps_no_other_trial_from_its_checkpoint(
@@ -364,8 +356,7 @@ def test_a_folder_that_cannot_be_written_to_keeps_no_other_trial_from_its_checkp
 
     with monkeypatch.context() as patched:
         patched.setattr(Saved, "write", full)
-        stops_after(2, patched)
-        assert command(patched, tmp_path, *STUDY) == 130
+        interrupted(tmp_path, patched, 2)
     assert [path.parent.name for path in checkpoints(tmp_path)] == ["1"]
     said = " ".join(capsys.readouterr().out.split())
     assert said.count("No checkpoint can be written") == 1
@@ -375,9 +366,7 @@ def test_a_folder_that_cannot_be_written_to_keeps_no_other_trial_from_its_checkp
 def test_one_that_another_version_wrote_spoils_no_stack(
     whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with monkeypatch.context() as patched:
-        stops_after(2, patched)
-        assert command(patched, tmp_path, *STUDY) == 130
+    interrupted(tmp_path, monkeypatch, 2)
     for path in checkpoints(tmp_path):
         content = torch.load(path, weights_only=True)
         content["config"]["trainer"]["gone"] = 1
