@@ -4,26 +4,40 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
 from rich.text import Text
 
-from src.config import RunConfig
-from src.data.dataset import Dataset
-from src.result import Result, Row
-from src.results.checkpoint import Saved
-from src.results.summary import Summary
-from src.results.vote import Vote
 from src.shapes import ConvPool, LayerShape, parameter_count
-from src.training.fit import Prepared
 from src.words import number_of
+
+if TYPE_CHECKING:  # so that what is said while the libraries load does not wait for them
+    from src.config import RunConfig
+    from src.data.dataset import Dataset
+    from src.result import Result, Row
+    from src.results.checkpoint import Saved
+    from src.results.summary import Summary
+    from src.results.vote import Vote
+    from src.training.fit import Prepared
+
+REFRESHES_A_SECOND = 2  # each takes a core from the training
 
 
 class _Screen(Console):
@@ -36,8 +50,13 @@ console = _Screen(highlight=False)
 
 
 def say(text: str) -> None:
-    """One line for the user."""
+    """One line for the user, however long: it may hold a path or a command to be copied."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """A sentence for the user, broken between words where the terminal ends."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
 
 def warn(text: str) -> None:
@@ -45,7 +64,7 @@ def warn(text: str) -> None:
     console.print(Panel(Text(text), title="Warning", border_style="bold yellow", padding=(0, 1)))
 
 
-def header(prepared: Prepared, config: RunConfig, folder: Path, done: int = 0) -> None:
+def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 0) -> None:
     """What will run, on which data and device, with which engine, for about how long; `done`: epochs before."""
     data = prepared.dataset
     if data.warning:
@@ -53,13 +72,13 @@ def header(prepared: Prepared, config: RunConfig, folder: Path, done: int = 0) -
     rows = {
         "experiment": f"{config.name}: {who(config)}",
         "network": f"{' · '.join(layer_words(layer) for layer in prepared.layers)}"
-        f" ({parameter_count(prepared.layers):,} parameters a member)",
+        f" ({parameter_count(prepared.layers):,} parameters{' each' if config.members > 1 else ''})",
         "data": data_words(data),
         "training": training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
         "estimate": f"{duration(prepared.seconds)} for "
         + (f"the {config.max_epochs - done} after epoch {done}" if done else number_of(config.max_epochs, "epoch"))
-        + (", less where members stop early" if config.stop.rule != "none" else ""),
+        + (", less where networks stop early" if config.stop.rule != "none" else ""),
         "results": str(folder),
     }
     if config.plan:
@@ -77,20 +96,20 @@ def grid(rows: dict[str, str]) -> None:
     console.print(table)
 
 
-def data_words(data: Dataset) -> str:
+def data_words(data: "Dataset") -> str:
     """The images in a line."""
     sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
     return f"{data.name} ({data.source}): {sizes}"
 
 
-def who(config: RunConfig) -> str:
-    """The members in words."""
-    members = f"{number_of(config.members, 'member')} in one stack"
+def who(config: "RunConfig") -> str:
+    """The networks in words, and what a member and a stack are where there are several."""
+    if config.members == 1:
+        return "one network"
+    members = f"{config.members} networks, the members of one stack (trained together, each as if alone)"
     if config.ensemble > 1 and config.repeats > 1:
-        return f"{members}: {config.repeats} repeats of {config.ensemble} networks that vote"
-    if config.ensemble > 1:
-        return f"{members}, which vote"
-    return f"{members}: {config.repeats} repeats" if config.repeats > 1 else members
+        return f"{members}: {config.repeats} repeats of {config.ensemble} that vote"
+    return f"{members}, which vote" if config.ensemble > 1 else f"{members}: {config.repeats} repeats"
 
 
 def layer_words(layer: LayerShape) -> str:
@@ -103,7 +122,7 @@ def layer_words(layer: LayerShape) -> str:
     return f"FC {layer.outputs} {layer.activation}"
 
 
-def training_words(config: RunConfig) -> str:
+def training_words(config: "RunConfig") -> str:
     """Optimiser and stopping in a line."""
     optim = config.optim
     words = [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
@@ -133,10 +152,42 @@ def size(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MiB"
 
 
+def waiting(words: str) -> AbstractContextManager[object]:
+    """Shows what is waited for, and for how many seconds by now; nothing without a terminal."""
+    spinner = SpinnerColumn(table_column=Column(no_wrap=True))
+    columns: list[ProgressColumn] = [spinner, TextColumn(words, table_column=Column()), seconds_column()]
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    shown.add_task("")
+    return shown
+
+
+def seconds_column() -> ProgressColumn:
+    """The time since the start, which gives no room away."""
+    return TimeElapsedColumn(table_column=Column(no_wrap=True))
+
+
+class TwoLines(Progress):
+    """A bar with what belongs to it, as wide as the terminal, and below it the task's field `words`, so that neither
+    takes the other's room."""
+
+    def __init__(self, before: str, *after: ProgressColumn) -> None:
+        """before: the text that the bar follows, as TextColumn takes it. after: the columns that follow the bar."""
+        columns = (TextColumn(before), BarColumn(None), *after)
+        live = console.is_terminal
+        super().__init__(
+            *columns, console=console, expand=True, refresh_per_second=REFRESHES_A_SECOND, disable=not live
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bar, then the words."""
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.fields["words"]) for task in self.tasks if task.fields["words"])
+
+
 class ProgressBar:
     """An observer that shows epoch, best validation accuracy and time left."""
 
-    def __init__(self, prepared: Prepared, saved: Saved) -> None:
+    def __init__(self, prepared: "Prepared", saved: "Saved") -> None:
         config = prepared.members[0].config
         self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
         self.places = [member.place for member in prepared.members]  # of those that train
@@ -144,17 +195,12 @@ class ProgressBar:
         for place, history in saved.histories().items():
             for row in history:
                 self._take_in(place, row)
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
+        self.bar = TwoLines(
+            "epoch {task.fields[epoch]}/{task.fields[epochs]}",
             TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[best]}"),
-            TimeElapsedColumn(),
+            seconds_column(),
             TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            refresh_per_second=2,  # each refresh takes a core from the training
-            disable=not console.is_terminal,
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
         )
         self.task = self.bar.add_task(
             "",
@@ -162,7 +208,7 @@ class ProgressBar:
             completed=saved.epochs * self.batches,
             epoch=saved.epochs + 1,
             epochs=self.epochs,
-            best="",
+            words="",
         )
 
     def __enter__(self) -> "ProgressBar":
@@ -174,9 +220,9 @@ class ProgressBar:
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
         """Moves the bar."""
-        self.bar.update(self.task, completed=epoch * self.batches + batch, epoch=epoch + 1, best=self._words(members))
+        self.bar.update(self.task, completed=epoch * self.batches + batch, epoch=epoch + 1, words=self._words(members))
 
-    def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
+    def epoch_ended(self, rows: "dict[int, Row]", so_far: "Callable[[int], Result]") -> None:
         """Takes in the accuracies; where there is no terminal, prints a line an epoch instead."""
         for number, row in rows.items():
             self._take_in(self.places[number], row)
@@ -184,7 +230,7 @@ class ProgressBar:
             epoch = max(int(row["epoch"]) for row in rows.values())
             say(f"epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
 
-    def _take_in(self, place: int, row: Row) -> None:
+    def _take_in(self, place: int, row: "Row") -> None:
         if math.isfinite(row["validation/cost"]) and row["validation/accuracy"] > self.best[place]:
             self.best[place] = row["validation/accuracy"]
 
@@ -197,7 +243,7 @@ class ProgressBar:
         return words
 
 
-def table(results: list[Result], config: RunConfig, dataset: Dataset, names: Sequence[str] = ()) -> None:
+def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", names: Sequence[str] = ()) -> None:
     """One line a member: best epoch, validation and test accuracy, and the published one beside MNIST only.
 
     names: what tells the members apart where their seeds do not.
@@ -222,19 +268,19 @@ def table(results: list[Result], config: RunConfig, dataset: Dataset, names: Seq
     console.print(shown)
 
 
-def conclusion(config: RunConfig, dataset: Dataset, votes: list[Vote], summary: Summary) -> None:
+def conclusion(config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", summary: "Summary") -> None:
     """The votes, then the figure by the chapter's rule with mean and spread."""
     published = dataset.is_mnist and config.published is not None
     beside = f" (published {config.published:.2f} %)" if published else ""
     for repeat, vote in enumerate(votes):
         which = f"repeat {repeat}: " if len(votes) > 1 else ""
-        say(
+        tell(
             f"{which}{vote.voters} networks vote: {percent(vote.accuracy)} % by plurality{beside}, "
             f"{percent(vote.mean_probability_accuracy)} % by mean probability; "
             f"{number_of(len(vote.errors), 'test image')} wrong"
         )
     if not votes or len(votes) > 1:
-        say(f"test accuracy: {summary.sentence()}{beside}")
+        tell(f"test accuracy: {summary.sentence()}{beside}")
 
 
 def percent(accuracy: float | None) -> str:
@@ -242,13 +288,26 @@ def percent(accuracy: float | None) -> str:
     return "–" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
-def next_command(config: RunConfig, arguments: list[str] | None, folder: Path, hint: str = "") -> None:
+def next_command(config: "RunConfig", arguments: list[str] | None, folder: Path, hint: str = "") -> None:
     """What one would type now; `hint` first."""
     typed = shlex.join(one for one in arguments or () if not one.startswith(("repeats=", "tracking.uri=")))
-    lines = [hint] if hint else []
+    commands = []
     if config.tracking.kind == "mlflow":
-        lines.append("make ui                                  see and compare the runs in MLflow")
+        commands.append(("make ui", "see and compare the runs in MLflow"))
     if arguments is not None and config.repeats == 1 and config.ensemble == 1:
-        lines.append(f"python -m src.train {typed} repeats=3    three seeds in one stack: mean, spread, interval")
-    lines.append(f"python -m src.compare {folder} OTHER     two runs side by side")
-    say("Next: " + "\n      ".join(lines))
+        repeat = f"python -m src.train {typed} repeats=3"
+        commands.append((repeat, "three seeds in one stack: mean, spread, interval"))
+    commands.append((f"python -m src.compare {folder} OTHER", "two runs side by side"))
+    next_commands(commands, hint)
+
+
+def next_commands(commands: Sequence[tuple[str, str]], hint: str = "") -> None:
+    """What one would type now, and what for: beside the command, or below all of them where that is too long a line."""
+    indent = " " * len("Next: ")
+    width = max((len(command) for command, _ in commands), default=0)
+    beside = all(len(indent) + width + 4 + len(what) <= console.width for _, what in commands)
+    gap = f"\n{indent}    "
+    lines = [hint] if hint else []
+    lines += [f"{command:<{width}}    {what}" if beside else f"{command}{gap}{what}" for command, what in commands]
+    if lines:
+        say("Next: " + f"\n{indent}".join(lines))

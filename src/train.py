@@ -133,24 +133,24 @@ def train(
     default src.resume. Raises ConfigError, DataError and, for what cannot go on, UserError.
     """
     from src import terminal
-    from src.data.load import load
-    from src.interrupt import Interrupt
-    from src.results.checkpoint import Checkpoints, begins
-    from src.results.record import Record
-    from src.sweep.alone import Alone
-    from src.sweep.job import Job
-    from src.sweep.seats import Seats, seated
-    from src.training.fit import prepare, run_roster
-    from src.training.stack import members_of
+
+    with terminal.waiting("Loading the libraries"):
+        from src.data.load import load
+        from src.interrupt import Interrupt
+        from src.results.checkpoint import Checkpoints, begins
+        from src.results.record import Record
+        from src.sweep.alone import Alone
+        from src.sweep.job import Job
+        from src.sweep.seats import Seats, seated
+        from src.training.fit import prepare, run_roster
+        from src.training.stack import members_of
 
     label = shown_in_name(arguments or []) if label is None else label
     saved = saved.under(config) if saved else begins(config, arguments, label)
     with Checkpoints(folder, saved, terminal.say, goes_on) as checkpoints:
         dataset = load(config.data)
         checkpoints.compare(dataset)
-        with terminal.console.status(
-            "Building the networks and timing a few steps; a first run also compiles its kernels"
-        ):
+        with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):
             job = Job(config, folder, arguments or [], label=label)
             prepared = prepare([config], dataset, terminal.say, seated(job, saved, one_by_one=False)[0])
         terminal.header(prepared, config, folder, saved.epochs)

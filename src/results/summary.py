@@ -37,10 +37,11 @@ class Summary:
         """All figures in per cent, and what is missing from them."""
         if self.mean is None:
             return f"none; {number_of(self.left_out, 'run')} without finite accuracies"
-        parts = [f"{100 * (self.chapter_rule or 0):.2f} % by the chapter's rule"]
+        parts = [f"{100 * (self.chapter_rule or 0):.2f} %"]
         if self.low is None or self.high is None:
             parts.append("n = 1, so neither spread nor interval")
         else:
+            parts[0] += " by the chapter's rule (the repeat with the best validation accuracy)"
             parts.append(
                 f"mean {100 * self.mean:.2f} ± {100 * (self.sd or 0):.2f} sd, "
                 f"95 % interval {100 * self.low:.2f}–{100 * self.high:.2f}, n = {self.n}"

@@ -139,8 +139,11 @@ def launch_grid(
     composed = [composer.composed(common, own) for own in differing]
     configs = all_checked(composer, composed, "sweep")
 
-    from src.sweep.multirun import train_multirun
-    from src.sweep.plan import show_plan
+    from src import terminal
+
+    with terminal.waiting("Loading the libraries"):
+        from src.sweep.multirun import train_multirun
+        from src.sweep.plan import show_plan
 
     if any(config.plan for config in configs):
         show_plan(configs, max_members)
@@ -162,12 +165,14 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     _check_wilcoxon(sweep.settings, ends)
 
     from src import terminal
-    from src.data.load import load
-    from src.sweep.plan import show_plan
-    from src.sweep.points import total
-    from src.sweep.study import open_study
-    from src.sweep.trials import train_study
-    from src.training import fit
+
+    with terminal.waiting("Loading the libraries"):
+        from src.data.load import load
+        from src.sweep.plan import show_plan
+        from src.sweep.points import total
+        from src.sweep.study import open_study
+        from src.sweep.trials import train_study
+        from src.training import fit
 
     dataset = load(base.data)
     for config in ends:

@@ -36,7 +36,7 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
         for trial in trials[1:]:
             if limit is None or len(together) + len(trial) <= limit:
                 together += trial
-        with terminal.console.status("Timing a few steps"):
+        with terminal.waiting("Timing a few steps; a first run also compiles its kernels"):
             prepared = prepare(group, load(group[0].data), terminal.say, together)
         seconds = prepared.seconds * share * len(members) / len(together)
         total += seconds

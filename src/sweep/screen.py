@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.progress import TextColumn
+from rich.table import Table
 from rich.text import Text
 
 from src import terminal
@@ -20,6 +20,7 @@ from src.training.stack import Member
 from src.words import ending, number_of
 
 SHOWN = 20  # trials in the table at the end
+PREPARING = "preparing the first stack; a first run also compiles its kernels"
 LINE_SECONDS = 10.0  # without a terminal, a line at most so often
 
 
@@ -36,15 +37,10 @@ class SweepScreen:
         self._before = 0  # and before, by earlier attempts of its trials
         self._start = self._line_at = clock()
         self._line = ""  # printed last
-        self.bar = Progress(
-            TextColumn("{task.completed}/{task.total} trials  {task.fields[words]}", table_column=Column(ratio=1)),
-            TimeElapsedColumn(),
-            console=terminal.console,
-            expand=True,
-            refresh_per_second=2,  # each refresh takes a core from the training
-            disable=not terminal.console.is_terminal,
+        self.bar = terminal.TwoLines(
+            "{task.completed}/{task.total} trials", terminal.seconds_column(), TextColumn("{task.fields[left]}")
         )
-        self.task = self.bar.add_task("", total=trials, completed=done, words="")
+        self.task = self.bar.add_task("", total=trials, completed=done, words=PREPARING, left="")
 
     def __enter__(self) -> "SweepScreen":
         self.bar.start()
@@ -66,7 +62,7 @@ class SweepScreen:
         self._whole = self._max_epochs * jobs[0].config.members  # epochs of a trial that trains to its end
         layers = " · ".join(terminal.layer_words(layer) for layer in prepared.layers)
         trials = number_of(len(jobs), "trial")
-        members = f", {len(prepared.members)} members" if len(prepared.members) > len(jobs) else ""
+        members = f", {len(prepared.members)} networks" if len(prepared.members) > len(jobs) else ""
         members += _going_on(prepared.members)
         wait = f"; {waiting} {'waits' if waiting == 1 else 'wait'} for the next stack" if waiting else ""
         line = f"stack {self._stacks}: {trials}{members}, {terminal.duration(prepared.seconds)}{wait}; {layers}"
@@ -83,7 +79,8 @@ class SweepScreen:
             terminal.warn(data.warning)
         done = f", {self.before} of them done before" if self.before else ""
         rows = {
-            "sweep": f"{config.name}: {number_of(self.trials, 'trial')}{done}",
+            "sweep": f"{config.name}: {number_of(self.trials, 'trial')}{done}; those of one structure train together, "
+            "as a stack, each as if alone",
             "data": terminal.data_words(data),
             "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
             "results": str(self.folder),
@@ -95,7 +92,8 @@ class SweepScreen:
         self._refresh()
 
     def _refresh(self) -> None:
-        self.bar.update(self.task, completed=self.before + sum(self.counts.values()), words=self.words())
+        done = self.before + sum(self.counts.values())
+        self.bar.update(self.task, completed=done, words=self.words(), left=self.left())
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
         """Counts what was trained; without a terminal, prints the line now and then."""
@@ -103,7 +101,8 @@ class SweepScreen:
         self._longest = max(self._max_epochs - int(row["epoch"]) for row in rows.values())
         if not terminal.console.is_terminal and self.clock() - self._line_at >= LINE_SECONDS:
             self._line_at = self.clock()
-            line = f"{self.before + sum(self.counts.values())}/{self.trials} trials  {self.words()}"
+            done = self.before + sum(self.counts.values())
+            line = f"{done}/{self.trials} trials  {self.words()}  {self.left()}".rstrip()
             if line != self._line:
                 self.say(line)
             self._line = line
@@ -116,16 +115,18 @@ class SweepScreen:
         self._refresh()
 
     def words(self) -> str:
-        """Counts, the best so far with its parameters, and the time left."""
+        """Counts, and the best so far with its parameters."""
         names = {"FINISHED": "done", "PRUNED": "pruned", "FAILED": "failed", "KILLED": "killed"}
         counts = [f"{count} {names[status]}" for status, count in self.counts.items() if count or status == "FINISHED"]
         words = [", ".join(counts)]
         if self.best:
             words.append(f"best {self.best}")
-        left = self._seconds_left()
-        if left is not None:
-            words.append(f"{'' if self._epochs else 'at most '}{terminal.duration(left)} left")
         return "  ".join(words)
+
+    def left(self) -> str:
+        """The time left in words; empty where nothing is known of it."""
+        left = self._seconds_left()
+        return "" if left is None else f"{'' if self._epochs else 'at most '}{terminal.duration(left)} left"
 
     def _seconds_left(self) -> float | None:
         """From the epochs that trials took so far, at first from those they may take; None where nothing is known."""
@@ -163,10 +164,8 @@ class SweepScreen:
 
     def next_commands(self, commands: list[tuple[str, str]], address: str | None) -> None:
         """What one would type now and what for; `address`: of the view in MLflow, its path where it has no server."""
-        lines = [*commands, *([("make ui", "the trials in MLflow, in the view below")] if address else [])]
-        if lines:
-            width = max(len(command) for command, _ in lines) + 4
-            self.say("Next: " + "\n      ".join(f"{command:<{width}}{what}" for command, what in lines))
+        in_mlflow = [("make ui", "the trials in MLflow, in the view below")] if address else []
+        terminal.next_commands([*commands, *in_mlflow])
         if address:
             self.say(f"View: {address if address.startswith('http') else f'http://127.0.0.1:5000{address}'}")
 

@@ -54,7 +54,8 @@ def test_equal_repeats_have_an_interval_of_no_width() -> None:
 
 def test_the_sentence_has_every_figure_in_per_cent() -> None:
     summary = summarise(validation=[0.98, 0.979, 0.978], test=[0.9783, 0.9774, 0.9780])
-    expected = "97.83 % by the chapter's rule; mean 97.79 ± 0.05 sd, 95 % interval 97.68–97.90, n = 3"
+    expected = "97.83 % by the chapter's rule (the repeat with the best validation accuracy); "
+    expected += "mean 97.79 ± 0.05 sd, 95 % interval 97.68–97.90, n = 3"
     assert summary.sentence() == expected
 
 
@@ -68,7 +69,7 @@ def test_the_metrics_are_the_same_figures_between_0_and_1() -> None:
 
 def test_a_single_repeat_has_no_spread_and_says_so() -> None:
     summary = summarise(validation=[0.9], test=[0.875])
-    assert summary.sentence() == "87.50 % by the chapter's rule; n = 1, so neither spread nor interval"
+    assert summary.sentence() == "87.50 %; n = 1, so neither spread nor interval"
     assert not {"test/sd", "test/low", "test/high"} & set(summary.metrics())
 
 

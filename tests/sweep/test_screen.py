@@ -8,6 +8,7 @@ from rich.console import Console
 
 from src import terminal
 from src.config import RunConfig
+from src.results.checkpoint import Saved
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome
 from src.sweep.screen import SweepScreen
@@ -57,6 +58,33 @@ def test_no_number_is_broken_on_a_narrow_terminal(monkeypatch, capsys):
         assert words in said
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_line_of_progress_keeps_its_bar_its_time_and_its_words(monkeypatch, width):
+    screen = Console(width=width, force_terminal=True, color_system=None)
+    monkeypatch.setattr(terminal, "console", screen)
+    sweep = SweepScreen(1000, Path("here"), done=999)
+    sweep.best, sweep.left = "97.33 % (trial 7: activation=relu eta=0.0123)", lambda: "at most about 90 min left"
+    sweep._refresh()
+
+    class Prepared:
+        members, chunks = members_of([CONFIG.model_copy(update={"repeats": 100})]), SimpleNamespace(batches=1)
+
+    run = terminal.ProgressBar(Prepared, Saved("", {}, None, "", ""))
+    run.progressed(5, 0, 100)
+    wanted = {
+        sweep: ("999/1000 trials ━", " 0:00:00 at most about 90 min left", "0 done  best 97.33 % (trial 7: activation"),
+        run: ("epoch 6/10 ━", " 50 % 0:00:00 left -:--:--", "best validation –, mean –; 100 of 100 training"),
+    }
+    for shown, (begin, end, words) in wanted.items():
+        with screen.capture() as capture:
+            screen.print(shown.bar.get_renderable())
+        bar, *below = capture.get().splitlines()
+        assert bar.startswith(begin)
+        assert bar.endswith(end)
+        assert len(bar) == width
+        assert " ".join(" ".join(below).split()).startswith(" ".join(words.split()))
+
+
 def test_what_waits_is_counted(sweep):
     for waiting, words in ((0, ""), (1, "; 1 waits for the next stack"), (2, "; 2 wait for the next stack")):
         sweep.screen.stack(SimpleNamespace(layers=(), members=members_of([CONFIG]), seconds=60.0), [JOB], waiting)
@@ -68,7 +96,7 @@ def test_a_line_comes_every_ten_seconds(sweep):
 
 
 def test_no_line_comes_twice(sweep):
-    sweep.screen.words = lambda: "the same"
+    sweep.screen.words, sweep.screen.left = lambda: "the same", lambda: ""
     assert sweep.epoch(1, after=20) == "1/4 trials  the same\n"
     assert sweep.epoch(2, after=20) == ""
 
