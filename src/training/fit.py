@@ -14,7 +14,6 @@ from src.config import ConfigError, RunConfig, TrainerConfig, structure_key
 from src.data.dataset import Dataset
 from src.result import Result
 from src.shapes import LayerShape, parameter_count
-from src.training import cpu
 from src.training.chunks import Chunks
 from src.training.engine import Engine, Members
 from src.training.lightning import Trainer
@@ -258,13 +257,17 @@ def _engine(
         engine.load(weights)
         return result
 
-    reason = _cpu_engine_reason(config, layers, device)
-    if reason is None:
-        threads = config.trainer.threads or cores()
-        engine: Engine = cpu.CpuEngine(layers, members, weights, batches, config.model.dropout_convention, threads)
-        return engine, seconds_a_step(engine)
-    if config.trainer.engine == "cpu":
-        say(f"trainer.engine=cpu cannot serve this run ({reason}); the torch engine does.")
+    try:
+        reason = _cpu_engine_reason(config, layers, device)
+        if reason is None:
+            engine: Engine = _cpu_engine(config, layers, members, weights, batches)
+            return engine, seconds_a_step(engine)
+        if config.trainer.engine == "cpu":
+            say(f"trainer.engine=cpu cannot serve this run ({reason}); the torch engine does.")
+    except MemoryError:
+        raise
+    except Exception as error:  # Numba may be missing, or refuse its settings, while it is imported or compiles
+        say(_without_kernels(config, error))
 
     def torch_engine(compiled: bool) -> TorchEngine:
         convention, precision = config.model.dropout_convention, config.trainer.precision
@@ -292,7 +295,38 @@ def _cpu_engine_reason(config: RunConfig, layers: list[LayerShape], device: torc
         return "trainer.compile=true"
     if device.type != "cpu":
         return f"the device is {device.type}"
+    from src.training import cpu
+
     return cpu.unsupported(layers)
+
+
+def _cpu_engine(
+    config: RunConfig, layers: list[LayerShape], members: Members, weights: dict[str, Tensor], batches: int
+) -> Engine:
+    import numba
+
+    from src.training import cpu
+
+    if numba.config.DISABLE_JIT:  # interpreted, the kernels fail somewhere, or take hours
+        raise RuntimeError("Numba's compiler is turned off")
+    threads = config.trainer.threads or cores()
+    return cpu.CpuEngine(layers, members, weights, batches, config.model.dropout_convention, threads)
+
+
+def _without_kernels(config: RunConfig, error: Exception) -> str:
+    """One line: that `error` keeps the kernels from training here, and the torch engine does.
+
+    Raises ConfigError where trainer.engine=cpu asks for them.
+    """
+    reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
+    if variables := [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]:
+        reason += f"; the environment sets {', '.join(variables)}"
+    if config.trainer.engine == "cpu":
+        raise ConfigError(
+            f"trainer.engine = 'cpu': its kernels cannot be used here ({reason}); "
+            "accepted: auto or torch, which train without them, more slowly"
+        ) from error
+    return f"The cpu engine's kernels cannot be used here ({reason}); the torch engine trains, more slowly."
 
 
 def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
@@ -325,5 +359,4 @@ def _evaluating_engine(prepared: Prepared, members: list[Member], weights: dict[
         return TorchEngine(
             prepared.layers, seated, weights, batches, convention, prepared.device, config.trainer.precision
         )
-    threads = config.trainer.threads or cores()
-    return cpu.CpuEngine(prepared.layers, seated, weights, batches, convention, threads)
+    return _cpu_engine(config, prepared.layers, seated, weights, batches)

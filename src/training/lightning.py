@@ -6,8 +6,13 @@ while it is imported are classes for `isinstance` and a decorator that torch.com
 metrics nor compiled modules (the torch engine compiles its own step, behind the module), so empty classes stand in
 during the import, and only then: whoever imports those libraries afterwards gets them. Lightning itself then does not
 know them: who wants to hand it a torchmetrics metric imports torchmetrics before this module.
+
+Nor does Lightning look here for a cluster or for arguments in the environment (SLURM_NTASKS, TORCHELASTIC_RUN_ID,
+PL_TRAINER_MAX_STEPS, …): a run is one process on one device, and all that it computes stands in its configuration.
 """
 
+import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +34,16 @@ def _stand_ins(*modules: ModuleType) -> Iterator[None]:
             del sys.modules[module.__name__]
 
 
+@contextmanager
+def _unset(*names: str) -> Iterator[None]:
+    """Leaves these variables out of the environment."""
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
 def _as_it_is(function: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
     return function
 
@@ -39,10 +54,25 @@ def _module(name: str, classes: tuple[str, ...], **functions: Callable[..., Any]
     return module
 
 
-with _stand_ins(
-    _module("torch._dynamo", ("OptimizedModule",), disable=_as_it_is),
-    _module("torchmetrics", ("Metric", "MetricCollection")),
+with (
+    _stand_ins(
+        _module("torch._dynamo", ("OptimizedModule",), disable=_as_it_is),
+        _module("torchmetrics", ("Metric", "MetricCollection")),
+    ),
+    _unset("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"),  # who may write logs, and must be a number
 ):
-    from pytorch_lightning import LightningModule, Trainer
+    from pytorch_lightning import LightningModule
+    from pytorch_lightning import Trainer as LightningTrainer
+    from pytorch_lightning.plugins.environments import LightningEnvironment
+
+
+class Trainer(LightningTrainer):
+    """Lightning's trainer as its arguments say, whatever stands in the environment."""
+
+    def __init__(self, **arguments: Any) -> None:
+        # Lightning's own constructor is wrapped in one that takes each argument's default from PL_TRAINER_NAME.
+        construct = inspect.unwrap(LightningTrainer.__init__)
+        construct(self, plugins=[LightningEnvironment()], **arguments)
+
 
 __all__ = ["LightningModule", "Trainer"]

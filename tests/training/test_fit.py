@@ -344,7 +344,33 @@ def test_the_cpu_engine_serves_where_it_can(engine):
 
 
 def test_where_the_cpu_engine_cannot_serve_torch_does_and_says_so(monkeypatch):
-    monkeypatch.setattr(fit.cpu, "unsupported", lambda layers: "a layer from another world")
+    monkeypatch.setattr("src.training.cpu.unsupported", lambda layers: "a layer from another world")
     _, _, prepared, lines = go([example.config(trainer={"engine": "cpu"})])
     assert "torch" in prepared.engine.description
     assert lines == ["trainer.engine=cpu cannot serve this run (a layer from another world); the torch engine does."]
+
+
+@pytest.mark.parametrize("broken", ["CpuEngine", "unsupported"])
+def test_kernels_that_cannot_be_compiled_leave_the_run_to_torch_and_say_so(broken, monkeypatch):
+    def fails(*arguments):
+        raise ImportError("no compiler\nin a long story")
+
+    monkeypatch.setattr(f"src.training.cpu.{broken}", fails)
+    monkeypatch.setenv("NUMBA_OPT", "0")
+    _, _, prepared, lines = go([example.config(trainer={"engine": "auto"})])
+    assert "torch" in prepared.engine.description
+    (line,) = lines
+    assert "(ImportError: no compiler; the environment sets NUMBA_OPT=0); the torch engine trains" in line
+    with pytest.raises(ConfigError, match=r"trainer\.engine = 'cpu': .*no compiler.*; accepted: auto or torch"):
+        prepare([example.config(trainer={"engine": "cpu"})], example.dataset())
+
+
+def test_what_the_environment_says_to_lightning_changes_no_run(monkeypatch):
+    expected, _, _, _ = go([example.config()])
+    cluster = {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "x", "LOCAL_RANK": "1", "NODE_RANK": "b", "LSB_JOBID": "1"}
+    arguments = {"LIMIT_TRAIN_BATCHES": "0", "MAX_STEPS": "1", "LOGGER": "True", "STRATEGY": "ddp"}
+    for name, value in {**cluster, **{f"PL_TRAINER_{name}": value for name, value in arguments.items()}}.items():
+        monkeypatch.setenv(name, value)
+    results, _, _, _ = go([example.config()])
+    assert results[0].history[-1]["train/cost"] == expected[0].history[-1]["train/cost"]
+    assert len(results[0].history) == len(expected[0].history)
