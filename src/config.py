@@ -173,6 +173,7 @@ class TrainerConfig(Section):
     """Device, engine and numerics: nothing here changes what is computed, beyond rounding."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    devices: str = Field("auto", pattern=r"^(auto|cuda(:(0|[1-9]\d{0,3}))?)$")  # one GPU; auto and cuda: the first
     engine: Literal["auto", "torch", "cpu"] = "auto"
     compile: bool | Literal["auto"] = "auto"
     precision: Literal[32, "tf32", "bf16"] = 32  # CUDA only: tf32 or bf16 matrix products
@@ -330,6 +331,7 @@ RULES = {
 }
 
 _OWN_RULES = {
+    "trainer.devices": "must be auto or one GPU, such as cuda:0 or cuda:1; trainer.accelerator names what is no GPU",
     "trainer.compile": "must be auto, true or false",
     "trainer.precision": "must be 32, tf32 or bf16",
     "tracking.uri": f"must be a path, or an address that begins with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}",
@@ -424,6 +426,13 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         if trainer.engine == "cpu" and trainer.accelerator in ("gpu", "cuda", "mps"):
             problems.append(
                 f"trainer.engine = 'cpu': cannot run on trainer.accelerator={trainer.accelerator}; use engine=torch"
+            )
+        others = [f"trainer.accelerator={trainer.accelerator}"] if trainer.accelerator in ("cpu", "mps") else []
+        others += ["trainer.engine=cpu"] if trainer.engine == "cpu" else []
+        if trainer.devices != "auto" and others:
+            problems.append(
+                f"trainer.devices = {trainer.devices!r}: names a GPU, which contradicts {' and '.join(others)}; "
+                "accepted with that: auto"
             )
     return problems
 

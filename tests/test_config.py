@@ -86,6 +86,7 @@ BAD = {
     "stop.patience_increase": numbers(low=1),
     "stop.improvement_threshold": numbers(above=0, high=1),
     "trainer.accelerator": no_option,
+    "trainer.devices": st.one_of(no_option, st.sampled_from(["cuda:-1", "CUDA:1", "cuda:01", "cuda:1\n", "mps"])),
     "trainer.engine": no_option,
     "trainer.compile": st.one_of(words, st.integers(), st.none()),
     "trainer.precision": st.one_of(words, st.integers(), st.none()),
@@ -222,6 +223,8 @@ def test_a_layer_that_does_not_fit_is_named_with_the_sizes(model, sizes):
         ({"data": {"name": "digits", "dir": "here"}}, "data=digits reads no folder"),
         ({"optim": {"schedule": "exponential"}}, "needs the last epoch's rate"),
         ({"trainer": {"engine": "cpu", "accelerator": "cuda"}}, "cannot run on trainer.accelerator=cuda"),
+        ({"trainer": {"devices": "cuda:1", "accelerator": "cpu"}}, r"contradicts trainer\.accelerator=cpu; accepted"),
+        ({"trainer": {"devices": "cuda", "accelerator": "auto", "engine": "cpu"}}, r"contradicts trainer\.engine=cpu"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(sections, words):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from src.config import RunConfig, masked
+from src.config import RunConfig, TrainerConfig, masked
 from src.data.dataset import Dataset
 from src.error import UserError
 from src.result import Result, Row
@@ -29,7 +29,7 @@ FORMAT = 2
 SHARE = 0.02
 # What a run may go on with another value of: the first letters of keys. Where data lies changes nothing in a result,
 # and the checksum tells whether they are the same.
-TRAINER = tuple(f"trainer.{key}" for key in ("accelerator", "engine", "threads", "chunk", "compile"))
+TRAINER = tuple(f"trainer.{key}" for key in TrainerConfig.model_fields if key != "precision")
 FREE = ("figures", "data.name", "data.dir", "tracking.", *TRAINER)
 
 

@@ -58,7 +58,7 @@ class Prepared:
     def device_name(self) -> str:
         """For headers, tags and tables."""
         if self.device.type == "cuda":
-            return torch.cuda.get_device_name(self.device)
+            return f"{torch.cuda.get_device_name(self.device)}, {self.device}"
         return f"{self.device.type}, {cores()} cores" if self.device.type == "cpu" else self.device.type
 
 
@@ -68,8 +68,11 @@ def cores() -> int:
 
 
 def choose_device(config: TrainerConfig) -> torch.device:
-    """The device of `trainer.accelerator`; auto takes CUDA where there is one, else the CPU. Raises ConfigError."""
-    wanted = {"gpu": "cuda"}.get(config.accelerator, config.accelerator)
+    """The device of `trainer.accelerator` and `trainer.devices`, a GPU with its number; raises ConfigError.
+
+    auto takes the first GPU where CUDA finds one, else the CPU.
+    """
+    wanted = "cuda" if config.devices != "auto" else {"gpu": "cuda"}.get(config.accelerator, config.accelerator)
     available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     available += ["mps"] if torch.backends.mps.is_available() else []
     if wanted == "auto" and config.engine == "cpu":
@@ -77,15 +80,49 @@ def choose_device(config: TrainerConfig) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if "cuda" in available else "cpu"
     if wanted not in available:
+        named = config.devices != "auto"
+        key = f"trainer.devices = {config.devices!r}" if named else f"trainer.accelerator = {config.accelerator!r}"
         raise ConfigError(
-            f"trainer.accelerator = {config.accelerator!r}: this machine has no such device that torch can use; "
-            f"accepted here: auto, {', '.join(available)}"
+            f"{key}: this machine has no such device that torch can use{_hidden() if wanted == 'cuda' else ''}; "
+            f"accepted here: {'auto, with trainer.accelerator=' if named else ''}auto, {', '.join(available)}"
         )
     if config.precision != 32 and wanted != "cuda":
         raise ConfigError(
             f"trainer.precision = {config.precision!r}: needs CUDA, and this run is on {wanted}; accepted: 32"
         )
-    return torch.device(wanted)
+    return _gpu(config.devices) if wanted == "cuda" else torch.device(wanted)
+
+
+def _gpu(wanted: str) -> torch.device:
+    """The GPU of `trainer.devices`, which torch may use. Raises ConfigError where there is none of that number."""
+    index = int(wanted.partition(":")[2] or 0)
+    count = torch.cuda.device_count()
+    if index and index >= count:
+        known = [f"cuda:{one} ({torch.cuda.get_device_name(one)})" for one in range(count)]
+        raise ConfigError(
+            f"trainer.devices = {wanted!r}: torch finds no GPU of that number{_hidden()}; "
+            f"accepted here: auto, {', '.join(known)}"
+        )
+    return torch.device("cuda", index)
+
+
+def _begin_on(device: torch.device) -> None:
+    """Makes a GPU the one for all that names none, which would else begin a context on the first. Raises ConfigError."""
+    try:
+        torch.cuda.set_device(device)
+    except RuntimeError as error:  # it may be another's alone, or broken
+        raise ConfigError(
+            f"trainer.devices: {device} is there but cannot be used ({str(error).splitlines()[0]}); accepted: another "
+            f"of the {torch.cuda.device_count()} GPUs, or trainer.accelerator=cpu"
+        ) from error
+
+
+def _hidden() -> str:
+    """What keeps torch from finding a GPU, if something does, in parentheses."""
+    if torch.version.cuda is None:
+        return f" (torch {torch.__version__} is built without CUDA)"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if visible is None else f" (CUDA_VISIBLE_DEVICES = {visible!r} decides which it finds, counted from 0)"
 
 
 class TooLargeError(ConfigError):
@@ -106,6 +143,8 @@ def prepare(
         raise ConfigError("These trials differ in what must be equal inside a stack, so they cannot train together.")
     config = configs[0]
     device, layers, stack = check(config, dataset), config.shapes(), members or members_of(configs)
+    if device.type == "cuda":
+        _begin_on(device)
     _check_memory(layers, len(stack), device)
     dataset = dataset.to(device)
     batches = len(dataset.train) // config.batch_size
@@ -160,7 +199,7 @@ def _check_memory(layers: list[LayerShape], members: int, device: torch.device) 
     if needed > room:
         raise TooLargeError(
             f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "
-            f"{device.type} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
+            f"{device} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
         )
 
 
@@ -171,7 +210,7 @@ def _enough_memory(members: int, device: torch.device) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise TooLargeError(
-            f"model: {members} members of this network do not fit into the memory of {device.type} "
+            f"model: {members} members of this network do not fit into the memory of {device} "
             f"({str(error).splitlines()[0]}); accepted: smaller layers, or fewer repeats"
         ) from error
 

@@ -45,7 +45,7 @@ class CudaRecorder:
         here = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(here)
         try:
-            with torch.cuda.stream(self.stream):
+            with torch.cuda.device(self.device), torch.cuda.stream(self.stream):
                 call()
         finally:
             here.wait_stream(self.stream)
@@ -59,12 +59,13 @@ class CudaRecorder:
         """
         graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         torch._C._cuda_clearCublasWorkspaces()
-        try:
-            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
-                call()
-        finally:
-            torch.cuda.set_stream(here)  # which a capture that fails does not do
-            torch._C._cuda_clearCublasWorkspaces()
+        with torch.cuda.device(self.device):
+            try:
+                with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+                    call()
+            finally:
+                torch.cuda.set_stream(here)  # which a capture that fails does not do
+                torch._C._cuda_clearCublasWorkspaces()
         return graph.replay
 
 

@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import signal
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -208,12 +209,54 @@ def test_a_mini_batch_larger_than_the_data_is_refused():
         prepare([example.config(batch_size=61)], example.dataset())
 
 
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", "GPU {}".format)
+
+
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"trainer\.accelerator = 'gpu'.*accepted here: auto, cpu"):
         choose_device(example.config(trainer={"accelerator": "gpu"}).trainer)
     with pytest.raises(ConfigError, match=r"trainer\.precision = 'bf16': needs CUDA"):
         choose_device(example.config(trainer={"precision": "bf16"}).trainer)
+
+
+@pytest.mark.parametrize(
+    ("devices", "found"),
+    [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1")],
+)
+def test_a_gpu_is_found_by_its_number(devices, found, two_gpus):
+    config = example.config(trainer={"devices": devices, "accelerator": "auto"})
+    assert str(choose_device(config.trainer)) == found
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_those_that_are(two_gpus, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    trainer = example.config(trainer={"devices": "cuda:2", "accelerator": "cuda"}).trainer
+    words = r"'cuda:2': .*CUDA_VISIBLE_DEVICES = '4,6'.*accepted here: auto, cuda:0 \(GPU 0\), cuda:1 \(GPU 1\)"
+    with pytest.raises(ConfigError, match=words):
+        choose_device(trainer)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"'cuda:2': .*VISIBLE_DEVICES = ''.*: auto, with trainer"):
+        choose_device(trainer)
+
+
+def test_what_is_asked_without_a_device_is_asked_of_the_runs_own_gpu(two_gpus, monkeypatch):
+    """The memory is looked up first, so a stack that fits no GPU tells which one was asked."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "set_device", asked.append)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
+    with pytest.raises(fit.TooLargeError, match="and cuda:1 has 0; accepted"):
+        prepare([example.config(trainer={"devices": "cuda:1", "accelerator": "auto"})], example.dataset())
+    assert asked == [torch.device("cuda", 1)]
+    monkeypatch.setattr(torch.cuda, "set_device", Mock(side_effect=RuntimeError("busy\nand more")))
+    with pytest.raises(ConfigError, match=r"cuda:1 is there but cannot be used \(busy\); accepted: another of the 2"):
+        prepare([example.config(trainer={"devices": "cuda:1", "accelerator": "auto"})], example.dataset())
 
 
 def test_without_a_compiler_training_goes_on_with_one_line(monkeypatch):
