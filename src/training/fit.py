@@ -107,7 +107,7 @@ def _gpu(wanted: str) -> torch.device:
 
 
 def _begin_on(device: torch.device) -> None:
-    """Makes a GPU the one for all that names none, which would else begin a context on the first. Raises ConfigError."""
+    """Makes a GPU the one for all that names none: on the first a context would begin else. Raises ConfigError."""
     try:
         torch.cuda.set_device(device)
     except RuntimeError as error:  # it may be another's alone, or broken
