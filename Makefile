@@ -35,13 +35,16 @@ format: $(READY)
 ui: $(READY)
 	$(BIN)/python -m src.ui
 
-# Optuna's dashboard on the studies; `make dashboard STORAGE=postgresql://…` shows those of another store.
+# Optuna's dashboard on the studies; `make dashboard STORAGE=postgresql://…` shows those of another store. On PORT, or on
+# the next one that is free.
 STORAGE ?= sqlite:///mlruns/studies.db
+PORT = 8080
 dashboard: $(READY)
 	@$(BIN)/python -m src.studies 'storage=$(STORAGE)'
 	@test -x $(BIN)/optuna-dashboard || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dashboard]'
-	$(BIN)/optuna-dashboard --host 127.0.0.1 '$(STORAGE)'
+	@port=$$($(BIN)/python -m src.port $(PORT)) && \
+		exec $(BIN)/optuna-dashboard --host 127.0.0.1 --port $$port '$(STORAGE)'
 
 # The whole chapter on MNIST, three repeats each: hours on two cores. Goes on where it was stopped.
 reproduce: $(READY)

@@ -79,7 +79,7 @@ def live(folder: Path, arguments: list[str]) -> NoReturn:
     checkpoint.KEEP_SECONDS, checkpoint.SHARE = 0.0, 1e9
     os.chdir(folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with open("printed.txt", "a") as printed:  # noqa: PTH123
+    with open("printed.txt", "a", encoding="utf-8") as printed:  # noqa: PTH123
         os.dup2(printed.fileno(), 1)
         os.dup2(printed.fileno(), 2)
     sys.argv = ["train", *arguments]
@@ -105,7 +105,7 @@ def kill_and_resume(
             process.kill()
         process.join()
         if process.exitcode not in (0, -signal.SIGKILL):
-            lines = (folder / "printed.txt").read_text().splitlines()
+            lines = (folder / "printed.txt").read_text(encoding="utf-8").splitlines()
             raise UserError(f"The command ended with status {process.exitcode}:\n" + "\n".join(lines[-30:]))
         lives.killed += process.exitcode != 0
         lives.seconds.append(time.monotonic() - start)

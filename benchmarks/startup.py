@@ -124,7 +124,7 @@ def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]
     if named := variables.get("MNIST_DIR"):
         variables["MNIST_DIR"] = str(Path(named).resolve())
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=variables, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=folder, env=variables, capture_output=True, encoding="utf-8", check=False
     )
 
 

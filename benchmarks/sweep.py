@@ -156,7 +156,7 @@ def _run(programs: list[_Program]) -> list[_Ran]:
         start = time.perf_counter()
         processes = [
             subprocess.Popen(
-                program.command(path), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+                program.command(path), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8"
             )
             for program, path in zip(programs, paths, strict=True)
         ]
@@ -167,7 +167,7 @@ def _run(programs: list[_Program]) -> list[_Ran]:
             if process.returncode:
                 last = words.strip().splitlines()[-1] if words.strip() else "it said nothing"
                 raise UserError(f"A program of this benchmark failed, so nothing was measured: {last}")
-            said = json.loads(path.read_text())
+            said = json.loads(path.read_text(encoding="utf-8"))
             ran.append(_Ran(seconds, said["seconds"], dict(zip(said["trials"], said["accuracies"], strict=True))))
     return ran
 

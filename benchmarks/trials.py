@@ -40,7 +40,7 @@ def main() -> None:
     numbers = [int(text) for text in options.trials.split(",") if text] or list(range(COUNT))
     run = _ours if options.side == "ours" else _lightning
     content = {"trials": numbers} | run(options.net, numbers, options)
-    options.out.write_text(json.dumps(content))
+    options.out.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _ours(net: str, numbers: list[int], options: argparse.Namespace) -> dict[str, Any]:

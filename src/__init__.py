@@ -1,4 +1,4 @@
-"""What holds for every command, `python -m src.NAME`, before its imports: Ctrl-C, and text that no terminal shows."""
+"""What holds for every command, `python -m src.NAME`, before its imports: Ctrl-C, UTF-8, and what no terminal shows."""
 
 import io
 import os
@@ -23,7 +23,21 @@ def begun() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _in_utf8() -> None:
+    """Starts the command anew in Python's UTF-8 mode where the locale says otherwise, as LC_ALL=C may.
+
+    Arguments, file names and files are then UTF-8 whatever the locale, as libraries take them to be; what is printed
+    stays in the encoding of the terminal. A process that was told so (PYTHONUTF8=1) and does not heed it goes on.
+    """
+    if os.name != "posix" or sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    os.environ.setdefault("PYTHONIOENCODING", f"{getattr(sys.stdout, 'encoding', None) or 'ascii'}:replace")
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 if sys.argv[:1] == ["-m"]:  # so it is while Python looks for the module NAME; a program that imports this has its own
+    _in_utf8()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     for _stream in (sys.stdout, sys.stderr):

@@ -61,7 +61,7 @@ def experiments() -> str:
     """One line an experiment, with the figure its header names; read from conf/exp."""
     lines = []
     for path in sorted((CONF / "exp").glob("*.yaml")):
-        comments = [line[2:].strip() for line in path.read_text().splitlines() if line.startswith("# ")]
+        comments = [line[2:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
         title = next(line for line in comments if not line.startswith("@"))
         published = next((line[len("Published: ") :] for line in comments if line.startswith("Published: ")), "")
         lines.append(f"  {path.stem:<18}{title}: {published}")
@@ -72,7 +72,7 @@ def sweeps() -> str:
     """One line a sweep: the question in its header."""
     lines = []
     for path in sorted(SWEEPS.glob("*.yaml")):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         question = re.search(r"^# Question: (.*(?:\n#   .*)*)", text, flags=re.MULTILINE)
         lines.append(f"  {path.stem:<18}{' '.join(question[1].replace('#', '').split()) if question else ''}")
     return "\n".join(lines)

@@ -348,7 +348,7 @@ def _explain(item: Any) -> str:
         if key in ("exp", "sweeps"):
             return f"{key}: the first line of its file must be # @package _global_"
         return _extra_layer_key(key, item["loc"]) if "layers" in path else unknown_key(key, all_keys())
-    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
+    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be").replace("String should", "must"))
     rule = _OWN_RULES.get(key, rule)
     received = "" if item["type"] == "missing" else f" = {written(item['input'])}"
     return f"{key}{received}: {rule}{_range(path, rule)}"

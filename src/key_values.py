@@ -41,10 +41,10 @@ def run_command(act: Callable[[list[str]], int], arguments: list[str] | None, te
     not do, and gives 2; Ctrl-C gives 130.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    if any(argument in ("-h", "--help") for argument in given):
-        print((text or "").strip())
-        return 0
     try:
+        if any(argument in ("-h", "--help") for argument in given):
+            print((text or "").strip())
+            return 0
         return act(given)
     except UserError as error:
         print(f"{nothing}: {error}", file=sys.stderr)

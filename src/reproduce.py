@@ -156,7 +156,7 @@ def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> K
         seconds=max(member.seconds for member in members),
         core_seconds=core_seconds,
         members=members,
-        votes=json.loads(votes.read_text()) if config.ensemble > 1 else [],
+        votes=json.loads(votes.read_text(encoding="utf-8")) if config.ensemble > 1 else [],
         commit=git_commit()["git.commit"],
     )
 
@@ -196,7 +196,7 @@ def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
         if run in kept and path.exists():
             images[caption] = f"reproduction/{path.name}"
     path = docs / "reproduction.md"
-    path.write_text(page(list(rows(kept, configs)), images, [run for run in RUNS if run not in kept]))
+    path.write_text(page(list(rows(kept, configs)), images, [run for run in RUNS if run not in kept]), encoding="utf-8")
     return path
 
 

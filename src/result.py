@@ -54,7 +54,7 @@ def write_text(path: Path, text: str) -> Path:
     """Writes `text` so that a reader never sees half a file; returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text)
+    draft.write_text(text, encoding="utf-8")
     draft.replace(path)
     return path
 

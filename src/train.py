@@ -40,7 +40,7 @@ FAILED, CANNOT_RUN, INTERRUPTED = 1, 2, 130
 
 def main() -> None:
     """The entry point: runs the command, and turns whatever the user can mend into one paragraph."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed by Hydra
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     try:
         sys.argv[1:] = command_problems.in_order(sys.argv[1:])
         text = command_line.asked_for_help(sys.argv[1:])

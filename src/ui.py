@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,13 +24,22 @@ from pathlib import Path
 from typing import IO, Any
 
 from src.config import DATABASES, masked
+from src.error import UserError
+from src.port import free_port, moved
 from src.results.journal import ENVIRONMENT, absolute, sqlite_path
+from src.results.readable import readable
 from src.results.view import KEY, TAG, study_views, view_url
 
 STORE = "sqlite:///mlruns/mlflow.db"
 SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html
-PORTS_TRIED = 100
 STARTS = 3  # a port may be taken between the look at it and the server's start
+# Of MLflow and the servers under it: another prefix of its addresses, another port or store, a log in, artifacts only.
+# How to reach artifacts in S3 is none.
+SERVERS_OPTIONS = (
+    r"_?MLFLOW_(?!S3_)|UVICORN_|GUNICORN_|FLASK_|WERKZEUG_|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|SCRIPT_NAME"
+)
+# Our own server is asked directly: a proxy knows nothing of this machine's ports.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 STUDIES_SHOWN = 8  # of each experiment; the others are in the UI's list of views
 START_SECONDS = 120.0  # 4 s on a quiet machine
 STOP_SECONDS = 5.0
@@ -85,23 +93,6 @@ def _refuse_other_files(path: Path) -> None:
         raise UiError(f"{path} is no SQLite database; accepted: the store of MLflow's runs, as mlruns/mlflow.db.", 2)
 
 
-def free_port(host: str, wanted: int) -> int:
-    """`wanted`, or the next port that nobody listens on. Raises UiError when there is none within PORTS_TRIED."""
-    if not 1 <= wanted <= 65535:
-        raise UiError(f"--port {wanted}: must be a port number; accepted: 1 to 65535", 2)
-    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            if os.name == "posix":  # a port whose last connection closed a moment ago is free
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                failure = error
-            else:
-                return port
-    raise UiError(f"--port {wanted}: no port from it on can be used on {host} ({failure}); name another one.", 2)
-
-
 def command(uri: str, host: str, port: int) -> list[str]:
     """The command line that starts MLflow's server with one worker."""
     words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
@@ -112,15 +103,19 @@ def command(uri: str, host: str, port: int) -> list[str]:
     return words
 
 
+def environment() -> dict[str, str]:
+    """The server's environment: this one without the variables that are options of servers; telemetry and jobs off."""
+    kept = {name: value for name, value in os.environ.items() if not re.match(SERVERS_OPTIONS, name)}
+    return {**kept, **ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
 @contextlib.contextmanager
 def server(uri: str, host: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """MLflow's server and what it writes; at the end, however it comes, all its processes are gone."""
-    # The worker has to find the store's address before a request comes; telemetry and jobs are off.
-    environment = {**ENVIRONMENT, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command(uri, host, port),
-            env=environment,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -158,7 +153,7 @@ def wait_until_up(process: subprocess.Popen[bytes], output: IO[bytes], base: str
             kind = _PortTakenError if "address already in use" in words.lower() else UiError
             raise kind(f"MLflow's server ended by itself; its last words:\n{words}")
         try:
-            with urllib.request.urlopen(f"{base}/health", timeout=2.0):
+            with DIRECT.open(f"{base}/health", timeout=2.0):
                 return
         # HTTPException: on loopback, a client may reach itself on a port where nobody listens yet.
         except (OSError, urllib.error.URLError, http.client.HTTPException):
@@ -177,7 +172,7 @@ def views(base: str) -> list[tuple[str, str]]:
     request = urllib.request.Request(
         f"{base}/api/2.0/mlflow/experiments/search", body, {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30.0) as answer:
+    with DIRECT.open(request, timeout=30.0) as answer:
         experiments: list[dict[str, Any]] = json.load(answer).get("experiments", [])
     found = []
     for experiment in experiments:
@@ -190,15 +185,15 @@ def views(base: str) -> list[tuple[str, str]]:
 
 def serve(given: str, host: str, port: int) -> None:
     """Shows the store until it is interrupted. Raises UiError where that is not possible."""
-    uri = store_uri(given)
-    chosen = free_port(host, port)
-    for left in reversed(range(STARTS)):
-        try:
-            _show(uri, host, chosen, f"port {port} is taken, {chosen} is used\n" if chosen != port else "")
-        except _PortTakenError:
-            if not left:
-                raise
-            chosen = free_port(host, chosen + 1)
+    store, chosen = store_uri(given), free_port(host, port)
+    with readable(store) as uri:
+        for left in reversed(range(STARTS)):
+            try:
+                _show(uri, host, chosen, moved(port, chosen))
+            except _PortTakenError:
+                if not left:
+                    raise
+                chosen = free_port(host, chosen + 1)
 
 
 def _show(uri: str, host: str, port: int, remark: str) -> None:
@@ -233,6 +228,9 @@ def main(arguments: list[str]) -> int:
     except UiError as error:
         print(error, file=sys.stderr)
         return error.status
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0

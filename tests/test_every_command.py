@@ -1,5 +1,6 @@
 """What holds for every command: Ctrl-C while it is imported, a reader that has gone, a terminal of few characters."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -48,3 +49,24 @@ def test_a_terminal_that_lacks_a_character_shows_another(tmp_path):
     said, errors = process.communicate()
     assert (process.returncode, errors) == (0, "")
     assert "FC 8 sigmoid ? softmax 10" in said
+
+
+def test_a_locale_of_ascii_reads_and_writes_utf8_and_shows_what_it_can(tmp_path):
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    process = started(tmp_path, "-m", "src.train", 'name="Größe"', "--cfg", "job", **locale)
+    said, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+    assert "name: Gr??e" in said  # one a character: the argument was read as UTF-8
+
+
+def test_every_file_is_read_and_written_in_an_encoding_that_is_named():
+    """Of what takes the locale's encoding where none is named: text files, and what other programs print."""
+    for path in (path for folder in ("src", "hydra_plugins", "benchmarks") for path in (ROOT / folder).rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call):
+                name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+                named = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+                where = f"{path.relative_to(ROOT)}:{call.lineno}"
+                assert named.get("text") != "True", f"{where}: encoding= makes text as well"
+                text = name in ("read_text", "write_text") and isinstance(call.func, ast.Attribute)
+                assert not text or "encoding" in named, where

@@ -31,8 +31,8 @@ def loaded(names, *arguments, folder):
     """Exit status of the command with these arguments, and which modules of `names` it loaded."""
     ran = subprocess.run(
         [sys.executable, "-c", CODE, " ".join(names), *arguments],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240,
-        check=False,
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "HYDRA_FULL_ERROR": "0"},
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert "Traceback" not in ran.stderr, ran.stderr
     return ran.returncode, set(ran.stdout.splitlines()[-1].split()[1:])

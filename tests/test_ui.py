@@ -24,6 +24,7 @@ from matplotlib.image import imread
 
 from src import ui
 from src.config import RunConfig
+from src.port import PORTS_TRIED, main
 from src.result import Result
 from src.results import journal, tracking
 from src.results.sweep_tracking import StudyTracker, Trial
@@ -104,7 +105,9 @@ def store(tmp_path: Path) -> Path:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, extra: str = "") -> list[subprocess.Popen[bytes]]:
-    """Puts the stand-in in MLflow's place; the processes that are started get into the list."""
+    """Puts the stand-in in MLflow's place; the processes that are started get into the list. The proxy is dead."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     code = STAND_IN.format(extra=extra)
     monkeypatch.setattr(ui, "command", lambda uri, host, port: [sys.executable, "-c", code, str(port)])
     started: list[subprocess.Popen[bytes]] = []
@@ -193,12 +196,17 @@ def test_the_store_is_named_absolutely(store: Path, monkeypatch: pytest.MonkeyPa
     assert ui.store_uri("postgresql://host/base") == "postgresql://host/base"
 
 
-def test_a_taken_port_is_passed_over() -> None:
+def test_a_taken_port_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert port < ui.free_port("127.0.0.1", port) <= port + ui.PORTS_TRIED
+        assert port < ui.free_port("127.0.0.1", port) <= port + PORTS_TRIED
+        assert main([str(port)]) == 0
+    said = capsys.readouterr()
+    assert said.err == f"port {port} is taken, {int(said.out)} is used\n"
+    assert [main([given]) for given in ("99999", ".", "-1")] == [2, 2, 2]
+    assert "'.': must be a port number, such as 8080" in capsys.readouterr().err
 
 
 def test_no_free_port_is_an_error_that_names_the_field(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,6 +219,17 @@ def test_the_server_is_lean(store: Path) -> None:
     assert words[words.index("--workers") + 1] == "1"
     assert words[words.index("--artifacts-destination") + 1] == (store.parent / "artifacts").as_uri()
     assert "--artifacts-destination" not in ui.command("postgresql://host/base", "127.0.0.1", 5000)
+
+
+def test_no_variable_is_an_option_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("MLFLOW_STATIC_PREFIX", "_MLFLOW_STATIC_PREFIX", "MLFLOW_PORT", "UVICORN_PORT", "GUNICORN_CMD_ARGS")
+    for name in (*names, "MLFLOW_S3_ENDPOINT_URL", "MLFLOW_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "other")
+    known = ui.environment()
+    assert not known.keys() & {*names}
+    assert known["MLFLOW_S3_ENDPOINT_URL"] == "other"
+    assert known["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert known["PATH"] == os.environ["PATH"]
 
 
 # From start to end, with a stand-in for MLflow
@@ -307,7 +326,7 @@ def test_an_answer_that_is_none_is_no_answer(monkeypatch: pytest.MonkeyPatch) ->
             raise answer
         return answer
 
-    monkeypatch.setattr(ui.urllib.request, "urlopen", answered)
+    monkeypatch.setattr(ui.DIRECT, "open", answered)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         ui.wait_until_up(process, io.BytesIO(), "http://127.0.0.1:1", 60.0)
         process.communicate(b"\n")

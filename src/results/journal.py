@@ -268,7 +268,7 @@ def log_pending(path: Path, uri: str | None = None, say: Callable[[str], None] =
     uri: the store, where it is not (or no longer) the one in the file. Raises ValueError for a file of another kind.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         own, experiment, notes, runs = (content[key] for key in ("uri", "experiment", "notes", "runs"))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} was not written by a run's tracking: {error!r}") from error

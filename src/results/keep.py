@@ -36,7 +36,7 @@ def keep(results: list[Result], folder: Path) -> Path:
 def results_in(folder: Path) -> list[dict[str, Any]]:
     """What a trial left in its folder: result.json, a dictionary a member. Raises UserError where it cannot be read."""
     try:
-        members: list[dict[str, Any]] = json.loads((folder / "result.json").read_text())
+        members: list[dict[str, Any]] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"the trial's results in {folder} cannot be read ({error}); they are needed here") from None
     return members

@@ -101,7 +101,7 @@ def read(run: str, folder: Path) -> Kept | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name for field in fields(Result)}
         members = [Result(**{key: m[key] for key in m if key in known}) for m in content["members"]]
         return Kept(**{**content, "members": members})

@@ -8,6 +8,7 @@ from typing import Any
 
 from src.config import masked
 from src.results.journal import ENVIRONMENT, sqlite_path
+from src.results.readable import can_be_written
 from src.results.study_record import Study
 from src.results.writer import UID_TAG
 
@@ -23,6 +24,8 @@ def log_artifacts(study: Study, uri: str, paths: Sequence[Path]) -> str:
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
         return f"not logged, there is no store at {path}"
+    if path is not None and not can_be_written(path):
+        return f"not logged, the store at {path} can only be read"
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic"):

@@ -22,6 +22,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -29,6 +30,7 @@ from src.config import STORE, masked
 from src.error import UserError
 from src.limit import Limit
 from src.results.journal import sqlite_path
+from src.results.readable import readable
 from src.words import ending
 
 ATTRIBUTES = "sweepstack"  # the study's user attribute that holds its settings
@@ -274,17 +276,24 @@ def _others(name: str, names: Sequence[str]) -> str:
 @contextmanager
 def _opened(storage: str) -> Iterator[Any]:
     """Optuna's storage, closed at the end. Whatever is wrong with the store becomes a UserError."""
-    _check_file(storage)
+    with readable(storage) as address, _opened_at(address, storage) as store:
+        yield store
+
+
+@contextmanager
+def _opened_at(address: str, storage: str) -> Iterator[Any]:
+    """As _opened; address: where what `storage` names can be read."""
+    _check_file(storage, sqlite_path(address))
     import optuna
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    options = {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite_path(storage) else {}
+    options = {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite_path(address) else {}
     try:
         if "://" not in storage:
             raise ValueError("an address has a scheme such as sqlite:///")
-        store = optuna.storages.RDBStorage(storage, engine_kwargs=options, skip_table_creation=True)
+        store = optuna.storages.RDBStorage(address, engine_kwargs=options, skip_table_creation=True)
     except (ValueError, ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
         raise UserError(f"storage={masked(storage)}: cannot be opened ({_line(error)}).") from None
     try:
@@ -296,9 +305,8 @@ def _opened(storage: str) -> Iterator[Any]:
         store.engine.dispose()
 
 
-def _check_file(storage: str) -> None:
+def _check_file(storage: str, path: Path | None) -> None:
     """Raises UserError for a SQLite address without a file, and a file that is not there or holds no studies."""
-    path = sqlite_path(storage)
     if path is None:
         if storage.startswith("sqlite"):
             raise UserError(

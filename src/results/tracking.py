@@ -315,7 +315,9 @@ def git_commit() -> dict[str, str]:
 
 def _ask_git(*words: str) -> str:
     command = ["git", "-C", str(ROOT), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=True, timeout=GIT_SECONDS
+    ).stdout.strip()
 
 
 # python -m src.results.tracking FILE [URI]

@@ -227,7 +227,10 @@ def read_results(path: Path, seeds: Collection[int]) -> list[Result] | None:
     """What a trial left of its members; None where the file is missing or that of another trial."""
     known = {field.name for field in fields(Result)}
     try:
-        results = [Result(**{key: own[key] for key in own if key in known}) for own in json.loads(path.read_text())]
+        results = [
+            Result(**{key: own[key] for key in own if key in known})
+            for own in json.loads(path.read_text(encoding="utf-8"))
+        ]
     except (OSError, ValueError, TypeError):
         return None
     for result in results:  # what was not finite is null in the file

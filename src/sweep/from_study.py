@@ -103,7 +103,7 @@ def _refuse_unheard(config: RunConfig, arguments: Iterable[str], data: str) -> N
 def _members(folder: Path) -> list[tuple[Result, Path]]:
     """The networks that a trial left, each with the file of its weights; [] where the folder is gone."""
     try:
-        content = json.loads((folder / "result.json").read_text())
+        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except OSError:
         return []
     paths = [folder / f"member-{number:02d}" / "weights.pt" for number in range(len(content))]

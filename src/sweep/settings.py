@@ -44,7 +44,7 @@ Entries = Annotated[list[dict[str, Any]], BeforeValidator(_entries)]
 class StudySettings(Section):
     """A study's search space, sampler, pruner and budget."""
 
-    study_name: str = Field(min_length=1)
+    study_name: str = Field(min_length=1, max_length=512)  # Optuna's column
     storage: str = Field(STORE, pattern=r"^[a-z][a-z0-9]*(\+\w+)?://")  # SQLAlchemy's URL
     n_trials: int = Field(20, ge=1)  # places in total, over all resumptions
     timeout_minutes: float | None = Field(None, gt=0)  # no new trial after that
@@ -127,7 +127,7 @@ def explain(item: Any, schema: type[BaseModel], prefix: str) -> str:
         known = [f"{prefix}.{name}" for name in schema.model_fields]
         return unknown_key(key, known) if known else f"{key}: no such key; there is nothing to set here"
     received = "" if item["type"] == "missing" else f" = {written(_unmasked(item['input']))}"
-    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be"))
+    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be").replace("String should", "must"))
     return f"{key}{received}: {_OWN_RULES.get(path[0], rule + _range(schema.model_fields[path[0]]))}"
 
 

@@ -55,7 +55,7 @@ def machine() -> str:
     boot, space = _PROCESSES / "sys/kernel/random/boot_id", _PROCESSES / "self/ns/pid"
     parts = [platform.node()]
     if boot.exists() and space.exists():
-        parts += [boot.read_text().strip(), space.readlink().name]
+        parts += [boot.read_text(encoding="utf-8").strip(), space.readlink().name]
     return " ".join(parts)
 
 
@@ -63,14 +63,18 @@ def process_start(pid: int) -> str | None:
     """When a process started, in the system's own words; None where there is no such process, or no way to know."""
     if (_PROCESSES / "self/stat").exists():
         try:
-            fields = (_PROCESSES / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+            fields = (
+                (_PROCESSES / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
+            )
         except OSError:
             return None
         return None if fields[0] in "ZX" else fields[19]  # state, start in ticks since the machine's start [proc(5)]
     if os.name != "posix":
         return None
     command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    state, _, start = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().partition(" ")
+    state, _, start = (
+        subprocess.run(command, capture_output=True, encoding="utf-8", check=False).stdout.strip().partition(" ")
+    )
     return None if state.startswith("Z") else start.strip() or None
 
 

@@ -31,7 +31,7 @@ def at_least(low):
 
 
 BAD = {
-    "study_name": st.one_of(no_text, st.none(), st.just("")),
+    "study_name": st.one_of(no_text, st.none(), st.just(""), st.just("x" * 513)),
     "storage": st.one_of(no_text, st.none(), words, st.just("studies.db")),
     "n_trials": at_least(1),
     "timeout_minutes": st.one_of(no_number, st.floats(max_value=0, allow_nan=False)),
