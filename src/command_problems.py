@@ -1,5 +1,6 @@
 """What is wrong with a command line: all of it in one go, before anything heavy is loaded."""
 
+import codecs
 import re
 from argparse import ArgumentError
 from difflib import get_close_matches
@@ -14,9 +15,11 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
-from src.command_line import ADDED, composed, groups_of_options, hydra_composed
+from src.command_line import ADDED, CONF, SWEEPS, composed, groups_of_options, hydra_composed
 from src.error import UserError
 
+# What Hydra raises at a command, or at a file, that it cannot read.
+REFUSALS = (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError)
 OPTIONS = "python -m src.train --help lists what there is"
 READABLE = (
     "accepted: KEY=VALUE such as optim.eta=0.1, model.maps=[20,40], 'optim.eta=interval(0.1,1)', 'name=\"a (b)\"'"
@@ -80,7 +83,7 @@ def sweeps_nothing(arguments: list[str]) -> bool:
         if any(one.is_sweep_override() for one in OverridesParser.create().parse_overrides(parsed.overrides)):
             return False
         sweeper = hydra_composed(parsed.overrides).sweeper
-    except (HydraException, OmegaConfBaseException, YAMLError):
+    except REFUSALS:
         return False
     return str(sweeper._target_).endswith(".GridSweeper") and not sweeper.params
 
@@ -97,7 +100,7 @@ def explain(arguments: list[str], error: Exception) -> str:
         try:
             overrides.append(OverridesParser.create().parse_override(argument))
         except HydraException:
-            problems.append(f"{argument}: cannot be read; {READABLE}")
+            problems.append(_unread(argument))
     keys = [one.key_or_group for one in overrides]
     for key in ADDED:
         if keys.count(key) > 1:
@@ -114,9 +117,31 @@ def explain(arguments: list[str], error: Exception) -> str:
         parse(composed(list(sound.values())), problems)
     except ConfigError as found:
         return str(found)
-    except (HydraException, OmegaConfBaseException, YAMLError) as again:
+    except REFUSALS as again:
         error = again
     return _unreadable(problems, error)
+
+
+def _unread(argument: str) -> str:
+    """What is wrong with an argument that Hydra's parser cannot read, and what was meant where that is plain."""
+    from src.config import all_keys, text_keys
+
+    key, _, value = map(str.strip, re.split(r"(\s*[:=]+\s*)", f"{argument}=", maxsplit=1))
+    value = value.removesuffix("=")
+    texts = [*text_keys(), *(f"hydra.sweeper.{name}" for name in ("study_name", "storage"))]
+    meant = []
+    if key in all_keys() and value and f"{key}={value}" != argument:
+        meant.append(f"{key}={value}")
+    if key in texts and value:
+        inside = value.strip("\"'").replace("\\", "\\\\").replace('"', '\\"')
+        meant.append(f'{key}="{inside}"')
+    for one in meant:
+        try:
+            OverridesParser.create().parse_override(one)
+        except HydraException:
+            continue
+        return f"{argument}: cannot be read; write {quote(one)}"
+    return f"{argument}: cannot be read; {READABLE}"
 
 
 def _unreadable(problems: list[str], error: Exception) -> str:
@@ -132,16 +157,33 @@ def _in_a_file(error: Exception) -> str | None:
         mark = error.problem_mark
         place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
         return f"{place}: {', '.join(filter(None, [error.context, error.problem]))}"
+    if isinstance(error, UnicodeDecodeError):
+        return "; ".join(_not_utf8()) or f"a file is not UTF-8 ({error})"
     words = str(error)
     file = re.match(r"In '((?:sweeps|exp)/[^']+)'", words)
     if file and re.search(rf"Could not override '\S+@{file[1].partition('/')[0]}\.", words):
-        return f"{file[1]}.yaml: its first line must be # @package _global_"
+        return "; ".join(_not_utf8()) or f"{file[1]}.yaml: its first line must be # @package _global_"
     key = re.search(r"full_key: (hydra\.(?:sweeper|launcher)\.\S+)", words)
     if not file or not key:
         return None
     if "GridSweeperConfig" in words:
         return f"{file[1]}.yaml: {key[1]}: a study has this key; write - override /hydra/sweeper: optuna in defaults"
     return f"{file[1]}.yaml: {unknown_key(key[1], list(_study_keys().values()))}"
+
+
+def _not_utf8() -> list[str]:
+    """The files of conf/ and sweeps/ that an editor saved in another encoding than Hydra reads."""
+    problems = []
+    for path in sorted(path for folder in (CONF, SWEEPS) for path in folder.rglob("*.yaml")):
+        content, name = path.read_bytes(), path.relative_to(CONF.parent)
+        if content.startswith(codecs.BOM_UTF8):
+            problems.append(f"{name}: begins with a byte order mark (BOM); save it as UTF-8 without one")
+            continue
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            problems.append(f"{name}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8")
+    return problems
 
 
 def _study_keys() -> dict[str, str]:

@@ -314,6 +314,18 @@ def all_keys() -> list[str]:
     return list(walk(RunConfig, ""))
 
 
+def text_keys() -> list[str]:
+    """The keys of the schema whose values are any text."""
+
+    def is_text(key: str) -> bool:
+        section, _, name = key.rpartition(".")
+        schema = RunConfig.model_fields[section].annotation if section else RunConfig
+        annotation = schema.model_fields[name].annotation  # type: ignore[union-attr]
+        return annotation is str or str in get_args(annotation)
+
+    return [key for key in all_keys() if is_text(key)]
+
+
 # Pydantic's wording, for the kinds of error whose own text does not say what would be accepted.
 RULES = {
     "missing": "is missing and has no default",

@@ -2,10 +2,17 @@
 
 import difflib
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping
 
 from src.error import UserError
+
+
+def at_home(argument: str) -> str:
+    """KEY=~/… with the user's own folder in place of ~, which a shell puts in only where a word begins with it."""
+    key, _, value = argument.partition("=")
+    return f"{key}={os.path.expanduser(value)}" if f"{value}/".startswith("~/") else argument  # noqa: PTH111 (no home)
 
 
 def key_values(arguments: list[str], defaults: Mapping[str, str | None], usage: str) -> dict[str, str]:
@@ -15,7 +22,7 @@ def key_values(arguments: list[str], defaults: Mapping[str, str | None], usage: 
     twice, an empty value, a key that is missing.
     """
     given, problems = dict[str, str](), list[str]()
-    for argument in arguments:
+    for argument in map(at_home, arguments):
         key, sign, value = argument.partition("=")
         if not sign:
             problems.append(f"{argument!r} is no KEY=VALUE.")

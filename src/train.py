@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from src import begun, command_line, command_problems
 from src.error import TrialFailed, UserError
+from src.key_values import at_home
 
 if TYPE_CHECKING:
     from src.config import RunConfig
@@ -42,7 +40,7 @@ def main() -> None:
     """The entry point: runs the command, and turns whatever the user can mend into one paragraph."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     try:
-        sys.argv[1:] = command_problems.in_order(sys.argv[1:])
+        sys.argv[1:] = command_problems.in_order([at_home(argument) for argument in sys.argv[1:]])
         text = command_line.asked_for_help(sys.argv[1:])
         if text is not None:
             print(text)
@@ -56,7 +54,7 @@ def main() -> None:
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("Stopped.", INTERRUPTED)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except command_problems.REFUSALS as error:
         _stop(command_problems.explain(sys.argv[1:], error))
     except BrokenPipeError:  # whoever read the output has gone; Python's exit must not write either
         sys.stdout = io.StringIO()

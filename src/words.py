@@ -6,6 +6,12 @@ def number_of(number: int, noun: str, total: str = "") -> str:
     return f"{number:,}{total} {noun}" + ("" if number == 1 and not total else "s")
 
 
+def locked(reason: str, file: object) -> str:
+    """A database's reason, with what to do where it is that another process keeps the SQLite `file` to itself."""
+    held = f": another process is writing to it (fuser {file} names it); wait for that one, or end it"
+    return reason + held if "database is locked" in reason else reason
+
+
 def ending(status: str, reason: str) -> str:
     """How a trial ended, in a word: its status, but DIVERGED for one PRUNED with a `reason`, hopeless by itself."""
     return "DIVERGED" if status == "PRUNED" and reason else status

@@ -117,6 +117,7 @@ GRID = ": several values are a grid: python -m src.train -m …"
             ["3 problems", "model.foo=interval[0,1]: cannot be read; accepted: KEY=VALUE such as", "optim.eta = -1"],
         ),
         (["shallow"], ["shallow: cannot be read"]),
+        (["name=Größe (1)", "optim.eta: -1"], ["write 'name=\"Größe (1)\"'", "write optim.eta=-1"]),
         (["-m", "exp=choice(conv,shalow)"], ["exp = 'choice(conv,shalow)': no such option"]),
         (["-m", "+exp=choice(conv,conv2)", "optim.etta=1"], ["1 problem", "optim.etta"]),
         (["-m", "seed=1,2", "hydra.launcher.members=2"], ["did you mean hydra.launcher.max_members?"]),
@@ -196,3 +197,16 @@ def test_help_says_where_the_keys_of_a_study_are(monkeypatch, capsys):
     train.main()
     assert "hydra.sweeper.KEY=VALUE such as n_trials, sampler or pruner: docs/sweeps.md" in capsys.readouterr().out
     assert "docs/sweeps.md" in command_line.HELP
+
+
+def test_a_file_in_another_encoding_is_named(monkeypatch, tmp_path):
+    for name, encoding in (("bom", "utf-8-sig"), ("latin", "latin-1"), ("sound", "utf-8")):
+        (tmp_path / "conf" / "exp").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "conf" / "exp" / f"{name}.yaml").write_text("# Größe", encoding=encoding)
+    monkeypatch.setattr(command_problems, "CONF", tmp_path / "conf")
+    monkeypatch.setattr(command_problems, "SWEEPS", tmp_path / "sweeps")
+    said = command_problems._in_a_file(UnicodeDecodeError("utf-8", b"", 0, 1, "invalid start byte"))
+    assert said == (
+        "conf/exp/bom.yaml: begins with a byte order mark (BOM); save it as UTF-8 without one; "
+        "conf/exp/latin.yaml: is not UTF-8 (invalid start byte at byte 4); save it as UTF-8"
+    )

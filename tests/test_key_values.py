@@ -24,6 +24,12 @@ def test_what_is_not_given_takes_its_default() -> None:
     assert given == {"study": "a=b", "storage": "sqlite:///a.db", "out": "x"}
 
 
+def test_a_tilde_is_the_users_own_folder(monkeypatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    given = key_values(["study=a~", "out=~/x", "storage=~you"], DEFAULTS, USAGE)
+    assert given == {"study": "a~", "out": "/home/me/x", "storage": "~you"}
+
+
 def test_everything_wrong_is_said_at_once() -> None:
     message = refused("studdy=a", "bare", "zzz=1", "out=", "storage=a", "storage=b")
     assert "studdy: no such key; did you mean study?" in message

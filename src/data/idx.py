@@ -51,7 +51,9 @@ def read_folder(folder: Path, check: Check | None = None) -> dict[str, IdxFile]:
         missing = [name for name in NAMES if find(folder, name) is None]
         if missing:
             lacks = "none of the four files" if len(missing) == len(NAMES) else f"no {', no '.join(missing)}"
-            findings.append(f"{folder.absolute()} has {lacks}, plain or .gz; it holds {_held(folder)}")
+            deeper = [one for one in _below(folder) if all(find(one, name) for name in NAMES)]
+            holds = f"they are in {deeper[0].absolute()}" if deeper else f"it holds {_held(folder)}"
+            findings.append(f"{folder.absolute()} has {lacks}, plain or .gz; {holds}")
         for name in [name for name in NAMES if name not in missing]:
             try:
                 files[name] = read_file(folder, name, check)
@@ -73,6 +75,11 @@ def read_file(folder: Path, name: str, check: Check | None = None) -> IdxFile:
     if check is not None:
         check(name, path, content)
     return IdxFile(path, parse(name, path, content))
+
+
+def _below(folder: Path) -> list[Path]:
+    """The folders one and two steps below, where archives and other libraries (MNIST/raw) put the files."""
+    return sorted(item for pattern in ("*", "*/*") for item in folder.glob(pattern) if item.is_dir())
 
 
 def _held(folder: Path) -> str:

@@ -31,7 +31,7 @@ from src.error import UserError
 from src.limit import Limit
 from src.results.journal import sqlite_path
 from src.results.readable import readable
-from src.words import ending
+from src.words import ending, locked
 
 ATTRIBUTES = "sweepstack"  # the study's user attribute that holds its settings
 FIRST_SWEEP = "python -m src.train +sweeps=quick"
@@ -295,11 +295,15 @@ def _opened_at(address: str, storage: str) -> Iterator[Any]:
             raise ValueError("an address has a scheme such as sqlite:///")
         store = optuna.storages.RDBStorage(address, engine_kwargs=options, skip_table_creation=True)
     except (ValueError, ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
-        raise UserError(f"storage={masked(storage)}: cannot be opened ({_line(error)}).") from None
+        raise UserError(
+            f"storage={masked(storage)}: cannot be opened ({locked(_line(error), sqlite_path(storage))})."
+        ) from None
     try:
         yield store
     except (SQLAlchemyError, StorageInternalError) as error:
-        raise UserError(f"storage={masked(storage)}: cannot be read ({_line(error)}).") from None
+        raise UserError(
+            f"storage={masked(storage)}: cannot be read ({locked(_line(error), sqlite_path(storage))})."
+        ) from None
     finally:
         store.remove_session()
         store.engine.dispose()
@@ -323,7 +327,8 @@ def _check_file(storage: str, path: Path | None) -> None:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as base:
             tables = {row[0] for row in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error as error:
-        raise UserError(f"storage={storage}: cannot be read ({error}); accepted: an Optuna store.") from None
+        reason = locked(str(error), path)
+        raise UserError(f"storage={storage}: cannot be read ({reason}); accepted: an Optuna store.") from None
     if not {"studies", "trials"} <= tables:
         raise UserError(f"storage={storage}: holds no Optuna studies; accepted: an Optuna store, such as {STORE}.")
 

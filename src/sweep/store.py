@@ -35,6 +35,7 @@ from src.error import StoreError, UserError
 from src.sweep.lock import sqlite_file, study_lock
 from src.sweep.reader import read_trials
 from src.sweep.schema import HEARTBEATS, PARAMS, REPORTS, STUDIES, STUDY_ATTRS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES
+from src.words import locked
 
 BUSY_SECONDS = 60  # how long SQLite waits for another process' transaction
 WAITS = (0.5, 2.0)  # seconds before the second and the third time that a database is asked
@@ -63,7 +64,7 @@ class Store:
                     return work(connection)
             except OperationalError as error:
                 if wait is None:
-                    reason = " ".join(str(error.orig).split())
+                    reason = locked(" ".join(str(error.orig).split()), self._engine.url.database)
                     where = self._engine.url.render_as_string(hide_password=True)
                     silent = f"the study's store {where} does not answer ({reason})"
                     raise StoreError(f"{silent}; start the same command again, it goes on") from error
@@ -232,7 +233,7 @@ def connect(url: str) -> RDBStorage:
         hint = "for PostgreSQL: pip install -e '.[postgresql]'"
         raise UserError(f"{here}: needs a driver that is not installed ({error}); {hint}") from None
     except (DBAPIError, StorageInternalError, OSError, RuntimeError) as error:  # RuntimeError: of another Optuna
-        reason = " ".join(str(getattr(error, "orig", error)).split())
+        reason = locked(" ".join(str(getattr(error, "orig", error)).split()), make_url(url).database)
         raise UserError(f"{here}: cannot be opened: {reason}") from None
 
 

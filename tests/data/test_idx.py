@@ -32,6 +32,11 @@ def test_a_gz_that_was_unpacked_under_its_old_name_is_read(folder, contents, val
     np.testing.assert_array_equal(idx.read_folder(folder)[idx.TEST_LABELS].values, values[idx.TEST_LABELS])
 
 
+def test_files_that_lie_deeper_are_pointed_at(folder):
+    with pytest.raises(DataError, match=rf"none of the four files, plain or \.gz; they are in {folder}$"):
+        idx.read_folder(folder.parent)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="nowhere is no folder"):
         idx.read_folder(tmp_path / "nowhere")

@@ -14,6 +14,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from src.error import UserError
+from src.results import study_record
 from src.results.study_record import STORE, command, read_studies, read_study, read_trial
 from tests.results.study_example import diverged, made, members, save, store, trial
 
@@ -234,6 +235,17 @@ def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
     assert message.startswith("storage=postgresql://me:***@127.0.0.1:1/base: cannot be opened (")
     assert "refused" in message  # the driver's own words, not Optuna's
     assert "sec/ret" not in message
+
+
+def test_a_store_that_another_process_keeps_to_itself_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_record, "BUSY_SECONDS", 0)
+    url = save(tmp_path / "s.db", [trial(0)])
+    with closing(sqlite3.connect(tmp_path / "s.db")) as base:
+        base.execute("PRAGMA locking_mode=EXCLUSIVE")
+        base.execute("BEGIN EXCLUSIVE")
+        assert f"(database is locked: another process is writing to it (fuser {tmp_path}/s.db" in refused(
+            "activation", url
+        )
 
 
 def test_a_store_whose_tables_are_gone_is_named(tmp_path: Path) -> None:
