@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from pydantic.config import JsonDict
 
 from src.error import UserError
+from src.folder import NAME_RULE, is_name
 from src.shapes import ConvPool, Dense, LayerShape, ShapeError, chain
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"]
@@ -188,6 +189,12 @@ def _known_store(uri: str) -> str:
     return uri
 
 
+def _folder_name(name: str) -> str:
+    if not is_name(name):
+        raise ValueError
+    return name
+
+
 class TrackingConfig(Section):
     """Where runs are recorded."""
 
@@ -199,7 +206,7 @@ class TrackingConfig(Section):
 class RunConfig(Section):
     """One trial: `repeats` × `ensemble` members that train as one stack."""
 
-    name: str = Field("custom", min_length=1)
+    name: Annotated[str, AfterValidator(_folder_name)] = "custom"  # part of a folder's
     published: float | None = Field(None, ge=0, le=100)  # per cent, test accuracy on MNIST in the source
     data: DataConfig
     model: ModelConfig
@@ -344,6 +351,7 @@ RULES = {
 
 _OWN_RULES = {
     "trainer.devices": "must be auto or one GPU, such as cuda:0 or cuda:1; trainer.accelerator names what is no GPU",
+    "name": NAME_RULE,
     "trainer.compile": "must be auto, true or false",
     "trainer.precision": "must be 32, tf32 or bf16",
     "tracking.uri": f"must be a path, or an address that begins with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}",

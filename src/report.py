@@ -6,12 +6,12 @@ anew.
 Exit status: 0 done; 2 there is no such study, or the folder cannot be written; 130 stopped.
 """
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.error import UserError
+from src.folder import file_name
 from src.key_values import key_values, run_command
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _report(arguments: list[str]) -> int:
     defaults = {"study": None, "storage": STORE, "out": "", "tracking.uri": "sqlite:///mlruns/mlflow.db"}
     options = key_values(arguments, defaults, USAGE)
     study = read_study(options["study"], options["storage"])
-    folder = Path(options["out"]) if options["out"] else FOLDER / re.sub(r"[^\w.-]+", "_", study.name)
+    folder = Path(options["out"]) if options["out"] else FOLDER / file_name(study.name)
 
     from src.results.study_report import write_report
 

@@ -36,8 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _rerun(arguments: list[str]) -> int:
     from src.changes import changed, different
-    from src.results.keep import results_in
     from src.results.study_record import STORE, read_study
+    from src.results.trial_results import results_of
 
     own = [one for one in arguments if one.split("=")[0] in OWN]
     changes = [one for one in arguments if one not in own]
@@ -53,7 +53,7 @@ def _rerun(arguments: list[str]) -> int:
             f"trial={trial.place}: study {study.name} does not say where this trial's results lie, for it was made by "
             f"hand, or by an older version with another launcher; a rerun needs them"
         )
-    before = results_in(Path(trial.folder))
+    before = results_of(study, trial)
     config = changed(before[0]["config"], changes, USAGE)
     others = [key for key in different(before[0]["config"], config) if not key.startswith(UNCOMPARED)]
 

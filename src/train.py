@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import uuid4
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +21,7 @@ from omegaconf import OmegaConf
 
 from src import begun, command_line, command_problems
 from src.error import TrialFailed, UserError
+from src.folder import claim
 from src.key_values import at_home
 
 if TYPE_CHECKING:
@@ -96,8 +98,9 @@ def _as_job(composed: Any) -> "Job":
     from src.config import parse
     from src.sweep.job import Job
 
-    config = parse(OmegaConf.to_container(composed, resolve=True))
     runtime = HydraConfig.get()
+    os.chdir(runtime.runtime.cwd)  # hydra.job.chdir=true: every path is meant from where the command was typed
+    config = parse(OmegaConf.to_container(composed, resolve=True))
     return Job(config, Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task))
 
 
@@ -146,6 +149,8 @@ def train(
     label = shown_in_name(arguments or []) if label is None else label
     saved = saved.under(config) if saved else begins(config, arguments, label)
     with Checkpoints(folder, saved, terminal.say, goes_on) as checkpoints:
+        if not config.plan:
+            claim(folder, f"run {saved.run}", goes_on=checkpoints.there)
         dataset = load(config.data)
         checkpoints.compare(dataset)
         with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):
@@ -212,6 +217,7 @@ def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Resul
     name = f"best {len(voters)} of {config.from_study}"
     changes = {"name": name, "ensemble": len(voters), "repeats": 1, "published": None}
     config = config.model_copy(update=changes)
+    claim(folder, f"vote {uuid4().hex}")
     terminal.grid({"vote": f"{name}; nothing is trained", "data": terminal.data_words(dataset), "results": str(folder)})
     members = [(one.name, one.config) for one in voters]
     seeds = [result.seed for result in results]

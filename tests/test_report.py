@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from src import report
+from src.folder import file_name
 from src.results.journal import connect
 from src.results.writer import UID_TAG
 from tests.results.study_example import SPACE, save, trial
@@ -84,7 +85,7 @@ def test_a_name_that_is_no_folders_name_is_made_one(
 ) -> None:
     url = save(tmp_path / "s.db", [], name="../a study/1")
     assert report.main(["study=../a study/1", f"storage={url}"]) == 0
-    assert unwritten["folder"] == Path("mlruns/reports/.._a_study_1")
+    assert unwritten["folder"] == Path("mlruns/reports") / file_name("../a study/1")
     assert "No trial is complete yet." in capsys.readouterr().out
 
 

@@ -1,6 +1,5 @@
 """The best networks of a study, as they were trained: what votes without training anything again."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from src.data.load import load
 from src.error import UserError
 from src.nets.network import Network
 from src.result import Result
-from src.results.study_record import read_study
+from src.results.study_record import Study, Trial, read_study
+from src.results.trial_results import results_of
 
 EVALUATION_BATCH = 500  # images at once
 
@@ -51,7 +51,7 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
             f"from_study = {config.from_study}: has no complete trial, so there is nobody to vote ({trials})"
         )
     kept = [trial for trial in study.places if trial.state == "COMPLETE" and not study.broken(trial)]
-    found = [(trial, *one) for trial in kept for one in _members(Path(trial.folder))]
+    found = [(trial, *one) for trial in kept for one in _members(study, trial)]
     found.sort(key=lambda one: -(one[1].validation_accuracy or 0.0))
     if len(found) < config.top:
         which = "complete trials that keep its constraints" if study.settings.get("constraints") else "complete trials"
@@ -100,12 +100,12 @@ def _refuse_unheard(config: RunConfig, arguments: Iterable[str], data: str) -> N
         )
 
 
-def _members(folder: Path) -> list[tuple[Result, Path]]:
+def _members(study: Study, trial: Trial) -> list[tuple[Result, Path]]:
     """The networks that a trial left, each with the file of its weights; [] where the folder is gone."""
-    try:
-        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except OSError:
+    folder = Path(trial.folder)
+    if not (folder / "result.json").is_file():
         return []
+    content = results_of(study, trial)
     paths = [folder / f"member-{number:02d}" / "weights.pt" for number in range(len(content))]
     pairs = [(Result(**one), path) for one, path in zip(content, paths, strict=True)]
     return [(result, path) for result, path in pairs if result.best_epoch is not None and path.is_file()]

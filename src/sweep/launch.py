@@ -6,8 +6,10 @@ import shlex
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
@@ -20,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import ConfigError, RunConfig, all_keys, parse
 from src.error import TrialFailed
+from src.folder import claim, refuse_shared, refuse_taken, trial_folder
 from src.result import Result, dotted
 from src.sweep.job import Job, Returned
 from src.sweep.options import WilcoxonOptions
@@ -54,6 +57,7 @@ class Composer:
         setup_globals()
         self.calm()
         self.folder = Path(str(config.hydra.sweep.dir))
+        self.was_there = self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._kept: tuple[tuple[str, ...], DictConfig] | None = None
 
@@ -97,8 +101,7 @@ class Composer:
 
     def run(self, config: DictConfig, number: int, task: TaskFunction | None = None) -> JobReturn:
         """Calls `task` with a composed configuration, by default the task function."""
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
+        folder_of(config, number)
         return run_job(
             hydra_context=self.hydra_context,
             task_function=task or self.task_function,
@@ -113,12 +116,24 @@ class Composer:
         own = [str(key) for key in config if key != "hydra"]
         return parse(OmegaConf.to_container(OmegaConf.masked_copy(config, own), resolve=True))
 
-    def job(self, config: DictConfig, number: int, label: str) -> Job:
-        """The trial of a composed configuration. Raises what the task function says of one that cannot run."""
+    def job(self, config: DictConfig, number: int, label: str, owner: str) -> Job:
+        """The trial of a composed configuration, its folder claimed for `owner`.
+
+        Raises UserError where another has the folder, and what the task function says of one that cannot run.
+        """
+        claim(folder_of(config, number), owner)
         returned = self.run(config, number, self.task_function.job)  # type: ignore[attr-defined]
         job: Job = Returned(**vars(returned)).return_value  # raises what was raised in the job
         job.number, job.label, job.returned = number, label, returned
         return job
+
+
+def folder_of(config: DictConfig, number: int) -> Path:
+    """The folder of the job with that number, which the configuration has from now on. Raises UserError."""
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = number
+    below = OmegaConf.select(config, "hydra.sweep.subdir")
+    return trial_folder(str(OmegaConf.select(config, "hydra.sweep.dir")), "" if below is None else str(below))
 
 
 def launch_each(composer: Composer, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -148,13 +163,23 @@ def launch_grid(
     if any(config.plan for config in configs):
         show_plan(configs, max_members)
         return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
+    uid = uuid4().hex
+    owners = [f"trial {number} of the grid {uid}" for number in range(first, first + len(composed))]
+    refuse_folders(composed, first, owners)
     labels = [" ".join(one.lstrip("+~") for one in filter_overrides(own)) for own in differing]
     jobs = [
-        composer.job(config, number, label)
-        for number, (config, label) in enumerate(zip(composed, labels, strict=True), first)
+        composer.job(config, number, label, owner)
+        for number, (config, label, owner) in enumerate(zip(composed, labels, owners, strict=True), first)
     ]
-    train_multirun(jobs, composer.folder, max_members, swept(differing))
+    train_multirun(jobs, composer.folder, uid, max_members, swept(differing))
     return [job.returned for job in jobs]
+
+
+def refuse_folders(jobs: Sequence[DictConfig], first: int, owners: Sequence[str]) -> None:
+    """Raises UserError where jobs, numbered from `first`, would share a folder, or one is another owner's."""
+    folders = [folder_of(config, number) for number, config in enumerate(jobs, first)]
+    refuse_shared(folders)
+    refuse_taken(folders, owners)
 
 
 def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
@@ -168,6 +193,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
 
     with terminal.waiting("Loading the libraries"):
         from src.data.load import load
+        from src.results.trial_results import trial_owner
         from src.sweep.plan import show_plan
         from src.sweep.points import total
         from src.sweep.study import open_study
@@ -180,15 +206,20 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
             fit.check(config, dataset)
     limit = max_members or default_limit(base)
 
-    def job(overrides: list[str], place: int, label: str) -> Job:
-        return composer.job(composer.composed(sweep.fixed, overrides), place, label)
-
     if base.plan:
         samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in sample_overrides(sweep)]
         show_plan(samples, limit, of=total(sweep.settings, sweep.space))
         return
     shared = identity(composer, base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
+        owner = partial(trial_owner, study.settings.study_name, study.uid)
+        one = composer.composed(sweep.fixed)
+        places = range(study.total if composer.was_there else 0)
+        refuse_taken([folder_of(one, place) for place in places], [owner(place) for place in places])
+
+        def job(overrides: list[str], place: int, label: str) -> Job:
+            return composer.job(composer.composed(sweep.fixed, overrides), place, label, owner(place))
+
         train_study(study, job, base, composer.folder, limit, dataset)
 
 
@@ -215,12 +246,12 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
     from src.sweep.study import open_study
 
     at_once = int(OmegaConf.select(composer.config, "hydra.launcher.n_jobs") or 1)
-    begun = failed = 0
+    failed = 0
     shared = identity(composer, base, sweep, load(base.data).name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         while asks := study.ask(max(1, at_once)):
             jobs = [[*sweep.fixed, *ask.overrides] for ask in asks]
-            for ask, overrides, returned in zip(asks, jobs, launcher.launch(jobs, begun), strict=True):
+            for ask, overrides, returned in zip(asks, jobs, launcher.launch(jobs, asks[0].number), strict=True):
                 try:
                     result = _left_by(returned, ask.place)
                 except Exception as error:
@@ -232,7 +263,6 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
                     study.tell(ask, "COMPLETE", [attrs[name] for name in sweep.settings.objectives], attrs)
                 else:  # it diverged
                     study.tell(ask, "PRUNED", None, attrs)
-            begun += len(jobs)
         terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
     if failed:
         raise TrialFailed(
@@ -258,6 +288,8 @@ def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:
         sample_overrides(sweep, 1)  # raises what is wrong with the hook
     ends = sweep.space.ends() or [{}]  # of a custom search space nothing is known
     samples = [composer.composed(sweep.fixed, sweep.space.overrides(sample)) for sample in ends]
+    for sample in samples:  # two trials may have the same parameters
+        refuse_shared([folder_of(sample, place) for place in range(2)])
     return all_checked(composer, samples, "study's space")
 
 

@@ -1,7 +1,6 @@
 """A multirun without a study: every combination of the grid is a trial, known from the start, and none is pruned."""
 
 from pathlib import Path
-from uuid import uuid4
 
 from hydra.core.utils import JobStatus
 
@@ -22,13 +21,13 @@ class Multirun:
 
     one_by_one = resumable = False
 
-    def __init__(self, jobs: list[Job], folder: Path, screen: SweepScreen, swept: dict[str, str]) -> None:
+    def __init__(self, jobs: list[Job], folder: Path, uid: str, screen: SweepScreen, swept: dict[str, str]) -> None:
         self.waiting, self.screen = list(jobs), screen
         self.best: Outcome | None = None
         self.outcomes: list[Outcome] = []
         # A parent run keeps the trials together; it is named as the folder, which is the command's own.
         name = f"{jobs[0].config.name} {folder.name}"
-        self.tracking = open_study(jobs[0].config, folder, study=name, uid=uuid4().hex, params=swept, say=terminal.say)
+        self.tracking = open_study(jobs[0].config, folder, study=name, uid=uid, params=swept, say=terminal.say)
         self._trackers: dict[Job, TrialTracker] = {}
 
     def jobs(self, room: int) -> list[Job]:
@@ -114,13 +113,15 @@ def _sentence(job: Job, error: BaseException) -> str:
     return f"Trial {job.number} ({job.label}) failed: {type(error).__name__}: {error}. See {job.folder}/traceback.txt."
 
 
-def train_multirun(jobs: list[Job], folder: Path, max_members: int | None, swept: dict[str, str]) -> list[Outcome]:
+def train_multirun(
+    jobs: list[Job], folder: Path, uid: str, max_members: int | None, swept: dict[str, str]
+) -> list[Outcome]:
     """Trains all jobs, at most `max_members` networks in a stack; a failed one's JobReturn raises its error.
 
-    swept: the keys that they set differently -> their values.
+    uid: of the grid. swept: the keys that they set differently -> their values.
     """
     screen = SweepScreen(len(jobs), folder)
-    source = Multirun(jobs, folder, screen, swept)
+    source = Multirun(jobs, folder, uid, screen, swept)
     train_all(source, screen, max_members or sum(job.config.members for job in jobs))
     screen.next_commands([], source.tracking.address)
     return source.outcomes

@@ -1,0 +1,112 @@
+"""The folder of a run, or of one trial of a sweep: where it may lie, and whose it is.
+
+A folder has one owner for good, a run or a trial, named in its file `.owner`. Whoever begins there claims it, so that
+no results are overwritten: a run that goes on is still the owner, and so is the next attempt of a study's trial.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path, PurePath
+from re import sub
+
+from src.error import UserError
+
+OWNER = ".owner"
+LEFT = ("result.json", "checkpoint.pt")  # what a run leaves, also one of a version that named no owner
+NAME_BYTES = 200  # of a name that becomes part of a file's; file systems take 255 for the whole
+
+
+NAME_RULE = (
+    f"is part of a folder's name; accepted: at most {NAME_BYTES} bytes without slashes, line breaks and the like, or a "
+    "space at an end, and not . or .."
+)
+
+
+def is_name(text: str) -> bool:
+    """Whether a folder's name may hold the text, or be it (NAME_RULE)."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # the mark of a byte that is no letter
+        return False
+    hidden = any(letter in "/\\" or ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in text)
+    return not hidden and text == text.strip() and text not in ("", ".", "..") and size <= NAME_BYTES
+
+
+def file_name(text: str) -> str:
+    """A file's name for any text: itself where it can be one, else its letters and a mark of its own."""
+    plain = sub(r"[^\w.-]+", "_", text)
+    if plain == text and is_name(text) and not text.startswith("."):
+        return text
+    mark = sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{plain.lstrip('.')[:40]}-{mark}"
+
+
+def trial_folder(sweep: str, below: str) -> Path:
+    """The folder `below` a sweep's. Raises UserError where it would be that one itself, or lie outside it."""
+    parts = PurePath(below).parts
+    wrong = [part for part in parts if part == ".." or part != part.rstrip(" .") or "\0" in part]
+    if not parts or wrong or PurePath(below).is_absolute():
+        raise UserError(
+            f"hydra.sweep.subdir = {below!r}: must lie inside the sweep's folder, without .., and no part of it may "
+            "end with a dot or a space; accepted: a path such as ${hydra.job.num}"
+        )
+    if any(len(os.fsencode(part)) > NAME_BYTES for part in parts):
+        raise UserError(f"hydra.sweep.subdir = {below!r}: is too long; accepted: at most {NAME_BYTES} bytes a folder")
+    return Path(sweep, *parts)
+
+
+def refuse_shared(folders: Sequence[Path]) -> None:
+    """Raises UserError where two trials have one folder, or one of them another's inside it.
+
+    Folders that differ in the case of letters alone are the same on some file systems.
+    """
+    seen = set[Path]()
+    for folder in folders:
+        folded = Path(str(folder).casefold())
+        if folded in seen:
+            raise UserError(f"hydra.sweep.subdir: several trials would write to {folder}, {_ONE_EACH}")
+        seen.add(folded)
+    for folder in seen:
+        if seen.intersection(folder.parents):
+            raise UserError(f"hydra.sweep.subdir: {folder} would lie inside another trial's folder, {_ONE_EACH}")
+
+
+_ONE_EACH = (
+    "each over the other's results; accepted: a folder for each, such as ${hydra.job.num} or "
+    "${hydra.job.num}-${hydra.job.override_dirname}"
+)
+
+
+def owner(folder: Path) -> str | None:
+    """Whose folder it is; "an earlier run" where it holds results but no name, None where it is free."""
+    with suppress(OSError):
+        return (folder / OWNER).read_text(encoding="utf-8")
+    return "an earlier run" if any((folder / name).exists() for name in LEFT) else None
+
+
+def refuse_taken(folders: Iterable[Path], mine: Sequence[str]) -> None:
+    """Raises UserError where another than `mine`, one owner a folder, has one of them."""
+    for folder, name in zip(folders, mine, strict=True):
+        theirs = owner(folder)
+        if theirs not in (None, name):
+            raise UserError(
+                f"{folder}: holds what {theirs} left, which would be overwritten; accepted: another folder, by "
+                "hydra.run.dir or hydra.sweep.dir, or none, for a fresh one"
+            )
+
+
+def claim(folder: Path, name: str, goes_on: bool = False) -> None:
+    """Makes the folder, and it is `name`'s from now on. Raises UserError where another has it.
+
+    goes_on: it was there before, and may be of a version that named no owner.
+    """
+    if not (goes_on and owner(folder) == "an earlier run"):
+        refuse_taken([folder], [name])
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (folder / OWNER).open("x", encoding="utf-8") as file:
+            file.write(name)
+    except FileExistsError:  # its own, or that of a process a moment faster
+        refuse_taken([folder], [name])

@@ -1,0 +1,105 @@
+"""A folder is one run's, or one trial's: nothing is overwritten, and nothing leaves its place."""
+
+from pathlib import Path
+
+import pytest
+
+from src import rerun
+from src.error import UserError
+from src.folder import claim, file_name, is_name, refuse_shared, trial_folder
+from tests.sweeping import SMALL, command, grid, members, one_paragraph, study
+
+ONE_EPOCH = ["max_epochs=1", "tracking=none"]
+RUN = [*(one for one in SMALL if not one.startswith("max_epochs")), *ONE_EPOCH]
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", ".", "..", "a/b", "/etc/x", "a\\b", "a\nb", "a\0b", "x ", "a" * 201, "\udcff"]
+)
+def test_a_folders_name_is_one_part_of_a_path_that_every_file_system_takes(name):
+    assert not is_name(name)
+
+
+def test_texts_that_differ_have_files_that_differ_all_in_one_folder():
+    texts = ["activation", "Größe", "a b", "a/b", "a_b", "..", ".", "../x", "x" * 600, "x" * 601]
+    names = [file_name(text) for text in texts]
+    assert names[:2] == texts[:2]
+    assert len(set(names)) == len(texts)
+    assert all(is_name(name) for name in names)
+
+
+@pytest.mark.parametrize("below", ["", ".", "..", "../x", "a/../b", "/tmp/x", "a ", "a./b", "a" * 300])
+def test_a_trials_folder_lies_inside_its_sweeps(below):
+    with pytest.raises(UserError, match=r"hydra\.sweep\.subdir"):
+        trial_folder("sweep", below)
+
+
+@pytest.mark.parametrize("pair", [("a", "a"), ("relu", "ReLU"), ("a", "a/b")])
+def test_two_trials_have_two_folders(pair):
+    with pytest.raises(UserError, match="accepted"):
+        refuse_shared([Path("sweep", one) for one in pair])
+
+
+def test_a_folder_is_its_first_owners(tmp_path):
+    claim(tmp_path / "run", "run 1")
+    claim(tmp_path / "run", "run 1")
+    with pytest.raises(UserError, match="run 1"):
+        claim(tmp_path / "run", "run 2")
+    (tmp_path / "result.json").touch()  # of a version that named no owner
+    with pytest.raises(UserError, match="an earlier run"):
+        claim(tmp_path, "run 1")
+    claim(tmp_path, "run 1", goes_on=True)
+
+
+@pytest.mark.parametrize(("sweep", "subdir"), [(grid, "all"), (study, "${model.activation}")])
+def test_a_sweep_whose_trials_would_share_a_folder_is_refused_before_it_begins(
+    sweep, subdir, monkeypatch, tmp_path, capsys
+):
+    ends = ["model.activation=tanh,relu", "optim.eta=0.1,1"]
+    assert sweep(monkeypatch, tmp_path, *ends, f"hydra.sweep.subdir={subdir}") == 2
+    assert one_paragraph(capsys.readouterr().err)
+    assert not list(tmp_path.rglob("*.json"))
+    assert not list(tmp_path.rglob("multirun.yaml"))
+
+
+def test_another_launcher_is_refused_as_well_and_before_its_first_job(monkeypatch, tmp_path):
+    chosen = ["hydra/launcher=basic", "hydra.sweep.subdir=all", "hydra.sweeper.max_batch_size=1", "seed=1,2"]
+    assert grid(monkeypatch, tmp_path, *chosen) == 2
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_runs_and_sweeps_leave_each_others_folders_alone(monkeypatch, tmp_path, capsys):
+    assert command(monkeypatch, tmp_path, *RUN, "hydra.run.dir=one") == 0
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert command(monkeypatch, tmp_path, *RUN, "hydra.run.dir=one", "seed=1") == 2
+    assert command(monkeypatch, tmp_path, *RUN, "hydra.run.dir=${name}", "name=../x") == 2
+    assert grid(monkeypatch, tmp_path, *ONE_EPOCH, "seed=1", "hydra.sweep.dir=.", "hydra.sweep.subdir=one") == 2
+    assert "run " in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == kept
+
+
+def test_a_study_goes_on_in_its_folder_which_no_other_sweep_gets(monkeypatch, tmp_path, capsys):
+    fixed = [*ONE_EPOCH, "hydra.sweep.dir=here", "optim.eta=0.1,1", "hydra.sweeper.sampler=grid"]
+    assert study(monkeypatch, tmp_path, *fixed, "hydra.sweeper.n_trials=1") == 0
+    assert study(monkeypatch, tmp_path, *fixed, "hydra.sweeper.n_trials=2") == 0
+    rates = {members(tmp_path / "here" / str(place))[0]["config"]["optim"]["eta"] for place in range(2)}
+    assert rates == {0.1, 1}
+    capsys.readouterr()
+    assert study(monkeypatch, tmp_path, *fixed, "hydra.sweeper.n_trials=2", name="other") == 2
+    assert "study small" in capsys.readouterr().err
+    assert grid(monkeypatch, tmp_path, *ONE_EPOCH, "optim.eta=3,4", "hydra.sweep.dir=here") == 2
+
+    # What lies there is checked all the same.
+    (tmp_path / "here" / "0").rename(tmp_path / "here" / "was 0")
+    (tmp_path / "here" / "1").rename(tmp_path / "here" / "0")
+    assert rerun.main(["study=small", "trial=0"]) == 2
+    assert command(monkeypatch, tmp_path, "+exp=ensemble", "from_study=small", "top=1", "tracking=none") == 2
+    (tmp_path / "here" / "0" / ".owner").unlink()
+    capsys.readouterr()
+    assert rerun.main(["study=small", "trial=0"]) == 2
+    assert "optim.eta is" in capsys.readouterr().err
+
+
+def test_paths_are_meant_from_where_the_command_was_typed(monkeypatch, tmp_path):
+    assert command(monkeypatch, tmp_path, *RUN, "hydra.job.chdir=true", "hydra.run.dir=one") == 0
+    assert (tmp_path / "one" / "result.json").is_file()
