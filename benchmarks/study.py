@@ -17,12 +17,13 @@ import torch
 
 from benchmarks import peer
 from benchmarks.report import Report
+from src.address import STUDIES
 from src.config import RunConfig, parse
 from src.data.load import load
 from src.error import UserError
 from src.key_values import key_values, run_command
 from src.results.keep import results_in
-from src.results.study_record import STORE, Study, read_study
+from src.results.study_record import Study, read_study
 from src.training.fit import cores
 from src.training.stack import first_weights, members_of
 
@@ -35,7 +36,7 @@ def main() -> int:
 
 
 def _compare(arguments: list[str]) -> int:
-    options = key_values(arguments, {"study": None, "storage": STORE, "trials": "6", "epochs": "1"}, USAGE)
+    options = key_values(arguments, {"study": None, "storage": STUDIES, "trials": "6", "epochs": "1"}, USAGE)
     study = read_study(options["study"], options["storage"])
     count, epochs = (_number(options, key) for key in ("trials", "epochs"))
     done = [trial for trial in study.places if trial.state in ("COMPLETE", "PRUNED")]

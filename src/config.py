@@ -7,12 +7,12 @@ everything that is wrong in one go; each line names the field, the value receive
 import difflib
 import re
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic.config import JsonDict
 
+from src.address import RUNS, RUNS_RULE, STUDIES, is_run_store, lower_scheme, refuse_unusable
 from src.error import UserError
 from src.folder import NAME_RULE, is_name
 from src.shapes import ConvPool, Dense, LayerShape, ShapeError, chain
@@ -24,10 +24,6 @@ Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 # Marks a field whose value may differ between the members of one stack; every other field must be equal in a stack.
 PER_MEMBER: JsonDict = {"per_member": True}
 
-
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # that MLflow keeps runs in
-SCHEMES = (*DATABASES, "http", "https", "file", "databricks", "databricks-uc", "uc")  # of the stores that MLflow knows
-STORE = "sqlite:///mlruns/studies.db"  # Optuna's address of the studies, unless a command names another
 
 # Keys that say what the command does, not what a network is.
 COMMANDS = ("plan", "from_study", "from_storage", "top")
@@ -182,9 +178,9 @@ class TrainerConfig(Section):
     chunk: int | None = Field(None, ge=1)  # mini-batches handed over in one go; None: chosen for about a second
 
 
-def _known_store(uri: str) -> str:
-    scheme = re.match(r"([A-Za-z][\w-]+)(\+\w+)?:", uri)  # one letter is a drive's
-    if scheme and scheme[1] not in (*SCHEMES, *entry_points(group="mlflow.tracking_store").names):
+def _run_store(uri: str) -> str:
+    uri = lower_scheme(uri)
+    if not is_run_store(uri):
         raise ValueError
     return uri
 
@@ -199,8 +195,8 @@ class TrackingConfig(Section):
     """Where runs are recorded."""
 
     kind: Literal["mlflow", "none"] = "mlflow"
-    uri: Annotated[str, AfterValidator(_known_store)] = "sqlite:///mlruns/mlflow.db"
-    experiment: str = Field("sweepstack", min_length=1)
+    uri: Annotated[str, AfterValidator(_run_store)] = RUNS
+    experiment: str = Field("sweepstack", min_length=1, max_length=250)  # MLflow's databases take 256
 
 
 class RunConfig(Section):
@@ -222,7 +218,7 @@ class RunConfig(Section):
     figures: bool = True
     plan: bool = False  # say what would be trained, how long it takes and what memory it needs, and train nothing
     from_study: str | None = Field(None, min_length=1)  # train nothing: the best networks of this study vote
-    from_storage: str = STORE  # where that study lies
+    from_storage: str = STUDIES  # where that study lies
     top: int = Field(5, ge=1)  # how many of its networks vote
 
     @property
@@ -277,6 +273,12 @@ def masked(text: str) -> str:
     Where it may be prose as well it stays: a space behind the colon, or a port and a space before the @.
     """
     return _PASSWORD.sub(r"\1:***@", text)
+
+
+def refuse_unusable_store(config: RunConfig) -> None:
+    """Raises UserError where the runs' store cannot be written, as far as that can be told at once."""
+    if config.tracking.kind != "none":
+        refuse_unusable("tracking.uri", config.tracking.uri)
 
 
 def structure_key(config: RunConfig) -> str:
@@ -354,7 +356,7 @@ _OWN_RULES = {
     "name": NAME_RULE,
     "trainer.compile": "must be auto, true or false",
     "trainer.precision": "must be 32, tf32 or bf16",
-    "tracking.uri": f"must be a path, or an address that begins with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}",
+    "tracking.uri": RUNS_RULE,
     "model.layers": "must be a list of layers such as [{conv: 20, field: 5, pool: max}, {fc: 100, dropout: 0.5}]",
 }
 

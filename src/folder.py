@@ -19,8 +19,8 @@ NAME_BYTES = 200  # of a name that becomes part of a file's; file systems take 2
 
 
 NAME_RULE = (
-    f"is part of a folder's name; accepted: at most {NAME_BYTES} bytes without slashes, line breaks and the like, or a "
-    "space at an end, and not . or .."
+    f"must be fit for a folder's name; accepted: 1 to {NAME_BYTES} bytes without slashes, line breaks and the like, or "
+    "a space at an end, and not . or .."
 )
 
 

@@ -28,9 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _report(arguments: list[str]) -> int:
-    from src.results.study_record import STORE, read_study
+    from src.address import RUNS, STUDIES, absolute, lower_scheme
+    from src.results.study_record import read_study
 
-    defaults = {"study": None, "storage": STORE, "out": "", "tracking.uri": "sqlite:///mlruns/mlflow.db"}
+    defaults = {"study": None, "storage": STUDIES, "out": "", "tracking.uri": RUNS}
     options = key_values(arguments, defaults, USAGE)
     study = read_study(options["study"], options["storage"])
     folder = Path(options["out"]) if options["out"] else FOLDER / file_name(study.name)
@@ -43,7 +44,7 @@ def _report(arguments: list[str]) -> int:
         raise UserError(f"out={folder}: cannot be written ({error.strerror or error}).") from None
     print(_summary(study))
     print(f"Report: {paths[0]}\n        {paths[1]}")
-    print(f"MLflow: {_log(study, options['tracking.uri'], paths)}")
+    print(f"MLflow: {_log(study, absolute(lower_scheme(options['tracking.uri'])), paths)}")
     return 0
 
 

@@ -35,13 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _rerun(arguments: list[str]) -> int:
+    from src.address import STUDIES
     from src.changes import changed, different
-    from src.results.study_record import STORE, read_study
+    from src.results.study_record import read_study
     from src.results.trial_results import results_of
 
     own = [one for one in arguments if one.split("=")[0] in OWN]
     changes = [one for one in arguments if one not in own]
-    options = key_values(own, {"study": None, "trial": None, "storage": STORE}, USAGE)
+    options = key_values(own, {"study": None, "trial": None, "storage": STUDIES}, USAGE)
     study = read_study(options["study"], options["storage"])
     places = {str(trial.place): trial for trial in study.places if trial.state in ("COMPLETE", "PRUNED")}
     trial = places.get(options["trial"])

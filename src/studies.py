@@ -27,9 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list(arguments: list[str]) -> int:
-    from src.results.study_record import FIRST_SWEEP, STORE, read_studies
+    from src.address import STUDIES
+    from src.results.study_record import FIRST_SWEEP, read_studies
 
-    options = key_values(arguments, {"storage": STORE}, USAGE)
+    options = key_values(arguments, {"storage": STUDIES}, USAGE)
     studies = read_studies(options["storage"])
     if not studies:
         print(f"No study yet. A first one: {FIRST_SWEEP}")

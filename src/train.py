@@ -134,6 +134,7 @@ def train(
     default src.resume. Raises ConfigError, DataError and, for what cannot go on, UserError.
     """
     from src import terminal
+    from src.config import refuse_unusable_store
 
     with terminal.waiting("Loading the libraries"):
         from src.data.load import load
@@ -150,6 +151,7 @@ def train(
     saved = saved.under(config) if saved else begins(config, arguments, label)
     with Checkpoints(folder, saved, terminal.say, goes_on) as checkpoints:
         if not config.plan:
+            refuse_unusable_store(config)
             claim(folder, f"run {saved.run}", goes_on=checkpoints.there)
         dataset = load(config.data)
         checkpoints.compare(dataset)
@@ -209,6 +211,7 @@ def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Resul
     Raises ConfigError where `arguments`, the command line's overrides, say something that no vote can follow.
     """
     from src import terminal
+    from src.config import refuse_unusable_store
     from src.results.record import Record
     from src.sweep.from_study import chosen
 
@@ -217,6 +220,7 @@ def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Resul
     name = f"best {len(voters)} of {config.from_study}"
     changes = {"name": name, "ensemble": len(voters), "repeats": 1, "published": None}
     config = config.model_copy(update=changes)
+    refuse_unusable_store(config)
     claim(folder, f"vote {uuid4().hex}")
     terminal.grid({"vote": f"{name}; nothing is trained", "data": terminal.data_words(dataset), "results": str(folder)})
     members = [(one.name, one.config) for one in voters]

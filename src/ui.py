@@ -23,14 +23,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from src.config import DATABASES, masked
+from src.address import DATABASES, RUNS, absolute, is_run_store, lower_scheme, sqlite_path
+from src.config import masked
 from src.error import UserError
 from src.port import free_port, moved
-from src.results.journal import ENVIRONMENT, absolute, sqlite_path
+from src.results.journal import ENVIRONMENT
 from src.results.readable import readable
 from src.results.view import KEY, TAG, study_views, view_url
 
-STORE = "sqlite:///mlruns/mlflow.db"
 SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html
 STARTS = 3  # a port may be taken between the look at it and the server's start
 # Of MLflow and the servers under it: another prefix of its addresses, another port or store, a log in, artifacts only.
@@ -64,10 +64,11 @@ def store_uri(given: str) -> str:
         raise UiError(
             f"{masked(given)}: options are written --port 5000, and the store alone, such as PATH/mlflow.db", 2
         )
+    given = lower_scheme(given)
     uri = absolute(given if "://" in given else f"sqlite:///{Path(given).as_posix()}")
     if uri.startswith("http"):
         raise UiError(f"{masked(uri)} is an MLflow server, which has a UI of its own: open that address.", 2)
-    if "://" in given and given.split("://")[0].split("+")[0] not in DATABASES:
+    if uri.split("://")[0].split("+")[0] not in DATABASES or not is_run_store(uri):
         raise UiError(f"{masked(uri)}: no database that MLflow knows; accepted: {', '.join(DATABASES)} or a path", 2)
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
@@ -99,7 +100,7 @@ def command(uri: str, host: str, port: int) -> list[str]:
     words += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     path = sqlite_path(uri)
     if path is not None:  # where runs that are logged through this server put their artifacts, as all others do
-        words += ["--artifacts-destination", (path.parent / "artifacts").as_uri()]
+        words += ["--artifacts-destination", (path.parent.resolve() / "artifacts").as_uri()]
     return words
 
 
@@ -216,7 +217,7 @@ def _interrupt(number: int, frame: Any) -> None:
 def main(arguments: list[str]) -> int:
     """The command; returns its exit status: 0 interrupted, 1 the server failed, 2 nothing to show or used wrongly."""
     parser = argparse.ArgumentParser(prog="python -m src.ui", description="MLflow's UI, the comparison view ready.")
-    parser.add_argument("store", nargs="?", default=STORE, help=f"address or SQLite file, default {STORE}")
+    parser.add_argument("store", nargs="?", default=RUNS, help=f"address or SQLite file, default {RUNS}")
     parser.add_argument("--port", type=int, default=5000, help="default 5000, or the next free one")
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
     chosen = parser.parse_args(arguments)

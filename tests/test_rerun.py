@@ -34,7 +34,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, str]]:
 def stored(folder: Path, **tracking: Any) -> list[str]:
     """The arguments that name a study whose trial 0 has left its configuration."""
     write_json(folder / "0" / "result.json", [{"config": example.raw(tracking=tracking), "seed": 0, "history": []}])
-    return ["study=activation", f"storage={save(folder / 's.db', [trial(0, folder=str(folder / '0'))], settings={})}"]
+    return [
+        "study=activation",
+        f"storage={save(folder / 's.db', [trial(0, space={}, folder=str(folder / '0'))], settings={})}",
+    ]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

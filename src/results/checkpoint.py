@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from src.address import absolute
 from src.config import RunConfig, TrainerConfig, masked
 from src.data.dataset import Dataset
 from src.error import UserError
 from src.result import Result, Row
-from src.results.journal import absolute
 from src.results.keep import KEEP_SECONDS
 from src.training.checkpoint import Checkpoint
 

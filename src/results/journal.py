@@ -18,7 +18,6 @@ MLflow is imported when a store is opened, not before.
 import json
 import logging
 import os
-import re
 import sqlite3
 import time
 import warnings
@@ -31,6 +30,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from src.address import sqlite_path
 from src.config import masked
 from src.result import Row, write_json
 from src.results.tables import Note, Seen
@@ -41,6 +41,7 @@ RETRY_SECONDS = 30.0
 LOCK_SECONDS = 120.0  # creating the tables of a fresh SQLite store takes 3–8 s
 CONNECT_ATTEMPTS = 3  # MLflow's own 10 attempts at a SQL database that does not answer take 100 s
 NOTES_TOGETHER = 1000  # in one transaction: SQL databases take some ten thousand values in a statement
+NAME_LENGTH = 250  # of a run: MLflow 3.17's column; SQLite takes more, PostgreSQL and MySQL do not
 PENDING = "tracking_pending.json"
 
 # Defaults that a user's own variables override. The queue tries again by itself, so a request need not.
@@ -83,7 +84,9 @@ class Journal:
             self.add(note)
 
     def add(self, note: Note) -> None:
-        """Puts a note at the end of the queue."""
+        """Puts a note at the end of the queue; a run's name is cut where databases would not take it."""
+        if note["do"] == "run" and len(note["name"]) > NAME_LENGTH:
+            note = {**note, "name": note["name"][: NAME_LENGTH - 1] + "…"}
         self.notes.append(note)
         self._last[note["run"]] = note
 
@@ -315,7 +318,7 @@ def connect(uri: str, experiment: str, say: Callable[[str], None] = print) -> tu
             _create(path)
         client = MlflowClient(uri)
         _write_ahead(path)
-        return client, _experiment_id(client, experiment, (path.parent / "artifacts").as_uri(), say)
+        return client, _experiment_id(client, experiment, (path.parent.resolve() / "artifacts").as_uri(), say)
 
 
 def _create(path: Path) -> None:
@@ -363,15 +366,3 @@ def _experiment_id(client: Any, name: str, artifacts: str | None, say: Callable[
         say(f"tracking: the experiment {name} was deleted in MLflow; it is restored, for this run belongs to it")
     write_view(client, found.experiment_id)
     return str(found.experiment_id)
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The file of a `sqlite:///…` address; None for every other store."""
-    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
-    return Path(match[1]) if match and match[1] != ":memory:" else None
-
-
-def absolute(uri: str) -> str:
-    """The same store, a relative SQLite path resolved, so that it can be found from another folder."""
-    path = sqlite_path(uri)
-    return uri if path is None else uri.replace(str(path), path.resolve().as_posix(), 1)

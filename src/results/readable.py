@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from src.address import sqlite_path
 from src.error import UserError
-from src.results.journal import sqlite_path
 
 PARTS = ("", "-wal", "-journal")  # of a SQLite database: what was committed may still lie in the file beside it
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from src.address import sqlite_path
 from src.config import masked
-from src.results.journal import ENVIRONMENT, sqlite_path
+from src.results.journal import ENVIRONMENT
 from src.results.readable import can_be_written
 from src.results.study_record import Study
 from src.results.writer import UID_TAG

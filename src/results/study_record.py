@@ -26,10 +26,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from src.config import STORE, masked
+from src.address import STUDIES, lower_scheme, sqlite_path
+from src.config import masked
 from src.error import UserError
 from src.limit import Limit
-from src.results.journal import sqlite_path
 from src.results.readable import readable
 from src.words import ending, locked
 
@@ -242,14 +242,14 @@ def _breaks(rule: str, study: Study, trial: Trial) -> bool:
 
 def command(name: str, study: str, storage: str, *more: str) -> str:
     """A command on the study of that name; see Study.command."""
-    where = [] if storage == STORE else [f"storage={masked(storage)}"]
+    where = [] if storage == STUDIES else [f"storage={masked(storage)}"]
     return " ".join([f"python -m src.{name}", *map(shlex.quote, [f"study={study}", *more, *where])])
 
 
 # Reading.
 
 
-def read_study(name: str, storage: str = STORE) -> Study:
+def read_study(name: str, storage: str = STUDIES) -> Study:
     """The study of that name. Raises UserError where there is no such study or no store."""
     with _opened(storage) as store:
         names = [summary.study_name for summary in store.get_all_studies()]
@@ -258,7 +258,7 @@ def read_study(name: str, storage: str = STORE) -> Study:
         return _study(store, name, storage)
 
 
-def read_studies(storage: str = STORE) -> list[Study]:
+def read_studies(storage: str = STUDIES) -> list[Study]:
     """All studies of a store, in the order of their creation. Raises UserError where there is no store."""
     with _opened(storage) as store:
         return [_study(store, summary.study_name, storage) for summary in store.get_all_studies()]
@@ -276,6 +276,7 @@ def _others(name: str, names: Sequence[str]) -> str:
 @contextmanager
 def _opened(storage: str) -> Iterator[Any]:
     """Optuna's storage, closed at the end. Whatever is wrong with the store becomes a UserError."""
+    storage = lower_scheme(storage)
     with readable(storage) as address, _opened_at(address, storage) as store:
         yield store
 
@@ -330,7 +331,7 @@ def _check_file(storage: str, path: Path | None) -> None:
         reason = locked(str(error), path)
         raise UserError(f"storage={storage}: cannot be read ({reason}); accepted: an Optuna store.") from None
     if not {"studies", "trials"} <= tables:
-        raise UserError(f"storage={storage}: holds no Optuna studies; accepted: an Optuna store, such as {STORE}.")
+        raise UserError(f"storage={storage}: holds no Optuna studies; accepted: an Optuna store, such as {STUDIES}.")
 
 
 def _line(error: Exception) -> str:

@@ -20,10 +20,11 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Literal
 
+from src.address import absolute
 from src.config import RunConfig, masked
 from src.result import Result, Row, Status, dotted
 from src.results.background import Errands
-from src.results.journal import Journal, absolute, milliseconds
+from src.results.journal import Journal, milliseconds
 from src.results.tables import Seen
 from src.results.tracking import LOG_KEYS, config_text, finite_values, flatten, provenance
 from src.results.trial_runs import STUDY_TAG, Trial, TrialRuns, TrialTracker, end, mlflow_status, trial_uid

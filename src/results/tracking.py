@@ -22,9 +22,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
+from src.address import absolute
 from src.config import RunConfig
 from src.result import Result, Row, Status, dotted
-from src.results.journal import PENDING, Journal, absolute, log_pending, milliseconds
+from src.results.journal import PENDING, Journal, log_pending, milliseconds
 from src.results.writer import UID_TAG
 
 GIT_SECONDS = 5.0

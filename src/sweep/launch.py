@@ -20,7 +20,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import ConfigError, RunConfig, all_keys, parse
+from src.config import ConfigError, RunConfig, all_keys, parse, refuse_unusable_store
 from src.error import TrialFailed
 from src.folder import claim, refuse_shared, refuse_taken, trial_folder
 from src.result import Result, dotted
@@ -163,6 +163,7 @@ def launch_grid(
     if any(config.plan for config in configs):
         show_plan(configs, max_members)
         return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
+    refuse_unusable_store(configs[0])
     uid = uuid4().hex
     owners = [f"trial {number} of the grid {uid}" for number in range(first, first + len(composed))]
     refuse_folders(composed, first, owners)
@@ -210,6 +211,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
         samples = [composer.checked(composer.composed(sweep.fixed, overrides)) for overrides in sample_overrides(sweep)]
         show_plan(samples, limit, of=total(sweep.settings, sweep.space))
         return
+    refuse_unusable_store(base)
     shared = identity(composer, base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         owner = partial(trial_owner, study.settings.study_name, study.uid)

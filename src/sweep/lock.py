@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from src.address import sqlite_path
 from src.config import masked
 from src.error import StoreError
 
@@ -44,19 +45,10 @@ def study_lock(url: str, name: str) -> Lock:
         return _PostgresLock(url, name)
     if backend in ("mysql", "mariadb"):
         return _MysqlLock(url, name)
-    file = sqlite_file(url)
+    file = sqlite_path(url)
     if file is None:
         file = Path(tempfile.gettempdir()) / f"sweepstack-{_digest(url + name).hex()}"
     return _FileLock(file.with_name(file.name + ".lock"))
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite address; None for other databases and for one in memory."""
-    address = make_url(url)
-    if address.get_backend_name() != "sqlite" or address.database in (None, "", ":memory:"):
-        return None
-    assert address.database is not None
-    return Path(address.database)
 
 
 def _digest(name: str) -> bytes:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from src.config import RULES, STORE, Section, masked, unknown_key, written
+from src.address import RULE, STUDIES, is_database, lower_scheme
+from src.config import RULES, Section, masked, unknown_key, written
 from src.limit import Limit
 from src.sweep.domain import Choice
 from src.sweep.options import PRUNERS, SAMPLERS
@@ -38,6 +39,13 @@ def _entries(value: Any) -> Any:
     return [] if value is None else [value] if isinstance(value, dict) else value
 
 
+def _database(address: str) -> str:
+    address = lower_scheme(address)
+    if not is_database(address):
+        raise ValueError
+    return address
+
+
 Entries = Annotated[list[dict[str, Any]], BeforeValidator(_entries)]
 
 
@@ -45,7 +53,7 @@ class StudySettings(Section):
     """A study's search space, sampler, pruner and budget."""
 
     study_name: str = Field(min_length=1, max_length=512)  # Optuna's column
-    storage: str = Field(STORE, pattern=r"^[a-z][a-z0-9]*(\+\w+)?://")  # SQLAlchemy's URL
+    storage: Annotated[str, AfterValidator(_database)] = STUDIES  # SQLAlchemy's URL
     n_trials: int = Field(20, ge=1)  # places in total, over all resumptions
     timeout_minutes: float | None = Field(None, gt=0)  # no new trial after that
     target: float | None = None  # no new trial once the first objective has reached it
@@ -132,7 +140,7 @@ def explain(item: Any, schema: type[BaseModel], prefix: str) -> str:
 
 
 _OWN_RULES = {
-    "storage": "must be a database's address such as sqlite:///mlruns/studies.db or postgresql://user:password@host/name",
+    "storage": RULE,
     "objectives": f"must be a list of some of {', '.join(DIRECTIONS)}",
     "constraints": 'must be a list such as ["parameters <= 100000"]',
     "first": "must be a list of trials such as [{optim.eta: 0.03}]",

@@ -27,12 +27,12 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Table, delete, event, func, insert, or_, select, update
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
+from src.address import sqlite_path
 from src.config import masked
 from src.error import StoreError, UserError
-from src.sweep.lock import sqlite_file, study_lock
+from src.sweep.lock import study_lock
 from src.sweep.reader import read_trials
 from src.sweep.schema import HEARTBEATS, PARAMS, REPORTS, STUDIES, STUDY_ATTRS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES
 from src.words import locked
@@ -220,10 +220,10 @@ def connect(url: str) -> RDBStorage:
     """
     here = f"hydra.sweeper.storage = {masked(url)!r}"
     try:
-        file = sqlite_file(url)
+        file = sqlite_path(url)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-        elif make_url(url).get_backend_name() == "sqlite":
+        elif url.startswith("sqlite"):
             raise UserError(f"{here}: a study in memory ends with its process; accepted: sqlite:///FOLDER/FILE.db")
         with closing(study_lock(url, "tables")) as lock, lock:
             return _opened(url, file is not None)
@@ -233,7 +233,7 @@ def connect(url: str) -> RDBStorage:
         hint = "for PostgreSQL: pip install -e '.[postgresql]'"
         raise UserError(f"{here}: needs a driver that is not installed ({error}); {hint}") from None
     except (DBAPIError, StorageInternalError, OSError, RuntimeError) as error:  # RuntimeError: of another Optuna
-        reason = locked(" ".join(str(getattr(error, "orig", error)).split()), make_url(url).database)
+        reason = locked(" ".join(str(getattr(error, "orig", error)).split()), sqlite_path(url))
         raise UserError(f"{here}: cannot be opened: {reason}") from None
 
 

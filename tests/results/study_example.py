@@ -10,7 +10,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from src.results.study_record import STORE, Study, read_trial
+from src.address import STUDIES
+from src.results.study_record import Study, read_trial
 
 ACTIVATION = CategoricalDistribution(["sigmoid", "tanh", "relu"])
 SPACE: dict[str, BaseDistribution] = {
@@ -95,7 +96,7 @@ def made(
     for number, one in enumerate(trials):
         one.number = number
     notes = {} if settings is None else noted(name, len(trials), settings, **attributes)
-    return Study(name, STORE, list(maximised), [read_trial(one, {}) for one in trials], notes)
+    return Study(name, STUDIES, list(maximised), [read_trial(one, {}) for one in trials], notes)
 
 
 def save(

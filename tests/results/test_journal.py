@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from src.address import sqlite_path
 from src.results import journal
 from src.results.journal import Journal, log_pending
 from src.results.tracking import main
@@ -318,7 +319,7 @@ def test_two_processes_may_start_on_a_fresh_store(uri: str, tmp_path_factory: py
 
 def test_readers_do_not_wait_for_the_writer(uri: str, tmp_path: Path) -> None:
     opened(config(uri), tmp_path)
-    connection = sqlite3.connect(journal.sqlite_path(uri) or "")
+    connection = sqlite3.connect(sqlite_path(uri) or "")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -372,22 +373,9 @@ def test_a_users_own_settings_of_mlflow_win(uri: str, tmp_path: Path, monkeypatc
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-@pytest.mark.parametrize(
-    ("uri", "path"),
-    [
-        ("sqlite:///mlruns/mlflow.db", "mlruns/mlflow.db"),
-        ("sqlite:////data/mlflow.db?timeout=5", "/data/mlflow.db"),
-        ("sqlite+pysqlite:///a.db", "a.db"),
-        ("sqlite:///:memory:", None),
-        ("postgresql://host/base", None),
-        ("http://127.0.0.1:5000", None),
-    ],
-)
-def test_only_sqlite_addresses_have_a_file(uri: str, path: str | None) -> None:
-    assert journal.sqlite_path(uri) == (None if path is None else Path(path))
-
-
-def test_a_relative_store_is_found_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert journal.absolute("sqlite:///mlruns/m.db") == f"sqlite:///{tmp_path}/mlruns/m.db"
-    assert journal.absolute("http://host:5000") == "http://host:5000"
+def test_a_runs_name_is_cut_to_what_every_database_takes(tmp_path: Path) -> None:
+    queue = Journal("postgresql://host/base", "sweepstack", tmp_path)
+    queue.add({"do": "run", "run": "1", "name": "a" * 251})
+    queue.add({"do": "run", "run": "2", "name": "b" * 250})
+    assert [len(note["name"]) for note in queue.notes] == [250, 250]
+    assert queue.notes[0]["name"].endswith("…")

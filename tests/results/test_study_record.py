@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from src.address import STUDIES
 from src.error import UserError
 from src.results import study_record
-from src.results.study_record import STORE, command, read_studies, read_study, read_trial
+from src.results.study_record import command, read_studies, read_study, read_trial
 from tests.results.study_example import diverged, made, members, save, store, trial
 
 json_values = st.recursive(
@@ -172,7 +173,7 @@ def test_fresh_seeds_are_above_all_that_the_study_used() -> None:
 
 
 def test_a_command_names_the_store_only_where_it_is_another_one_and_hides_its_password() -> None:
-    assert command("report", "a", STORE) == "python -m src.report study=a"
+    assert command("report", "a", STUDIES) == "python -m src.report study=a"
     expected = "python -m src.rerun study=a trial=0 storage=sqlite:///other/s.db"
     assert command("rerun", "a", "sqlite:///other/s.db", "trial=0") == expected
     expected = "python -m src.report 'study=my study' 'storage=postgresql://me:***@host/base'"

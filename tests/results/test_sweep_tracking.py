@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from filelock import FileLock, Timeout
 
+from src.address import sqlite_path
 from src.result import write_json
 from src.results import journal, sweep_tracking, view, writer
 from src.results.summary import summarise
@@ -356,7 +357,7 @@ def again(uri: str, folder: Path) -> Any:
 
 def points_of(uri: str, run_id: str) -> list[tuple[Any, ...]]:
     """Every point of a run: key, step, value."""
-    connection = sqlite3.connect(journal.sqlite_path(uri) or "")
+    connection = sqlite3.connect(sqlite_path(uri) or "")
     rows = connection.execute("SELECT key, step, value FROM metrics WHERE run_uuid = ? ORDER BY key, step", [run_id])
     found = rows.fetchall()
     connection.close()
@@ -483,7 +484,7 @@ def test_what_one_process_alone_may_do_is_locked(
 
     def watched(*about: Any) -> Any:
         try:
-            with FileLock(f"{journal.sqlite_path(uri)}{lock}", timeout=0):
+            with FileLock(f"{sqlite_path(uri)}{lock}", timeout=0):
                 free.append(True)
         except Timeout:
             free.append(False)

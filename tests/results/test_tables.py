@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.address import sqlite_path
 from src.results import journal, tables
 from src.results.journal import Journal
 from tests.results.test_tracking import empty_store
@@ -66,7 +67,7 @@ TABLES = ("runs", "tags", "params", "metrics", "latest_metrics")
 
 def rows(uri: str, table: str, names: dict[str, str]) -> list[tuple[Any, ...]]:
     """The rows of these runs, their random ids replaced by names."""
-    connection = sqlite3.connect(journal.sqlite_path(uri) or "")
+    connection = sqlite3.connect(sqlite_path(uri) or "")
     marks = ", ".join("?" * len(names))
     found = connection.execute(f"SELECT * FROM {table} WHERE run_uuid IN ({marks})", [*names]).fetchall()
     connection.close()
