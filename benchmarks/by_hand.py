@@ -18,6 +18,7 @@ from torch import Tensor
 
 from src.nets.dropout import drop
 from src.shapes import ConvPool, Dense
+from src.training.replay import Steps
 from src.training.torch_engine import TorchEngine, _correct
 
 _aten = torch.ops.aten
@@ -50,21 +51,19 @@ class ByHand(TorchEngine):
         assert all(layer.pool == "max" for layer in layers if isinstance(layer, ConvPool))
         assert not any((self.uses_momentum, self.uses_l1, self.network.inverted))
 
-    def _block(
-        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor, cost: Tensor, correct: Tensor
-    ) -> None:
-        """See TorchEngine."""
-        steps, _, batch = order.shape
+    def _block(self, images: Tensor, labels: Tensor, steps: Steps, eta: Tensor, cost: Tensor, correct: Tensor) -> None:
+        """Trains on steps with eta (K,); adds to cost (K,) and correct (K,)."""
+        order, keys, decay = steps
+        count, _, batch = order.shape
         x = images[order.transpose(1, 2)].flatten(2, 3).float().div_(255)  # (S, B, R·channels, H, W)
         y, scale = labels[order], (eta / batch)[:, None, None]  # (S, R, B), (K, 1, 1)
         classes = torch.arange(self.layers[-1].outputs, device=y.device)
         answers = (y[..., None] == classes) * -scale  # (S, K, B, C)
         masks = self._masks(keys, batch)
         logits = torch.empty(*answers.shape, device=y.device)
-        decay = 1 - eta * self.members.lambda_ / self.batches
-        for s in range(steps):
+        for s in range(count):
             seen = self._forward(x[s], [mask[s] for mask in masks], logits[s])
-            self._backward(seen, torch.addcmul(answers[s], logits[s].softmax(-1), scale), decay)
+            self._backward(seen, torch.addcmul(answers[s], logits[s].softmax(-1), scale), decay[s, 0])
         cost -= logits.log_softmax(-1).gather(-1, y.expand(-1, len(eta), -1)[..., None]).mean((2, 3)).sum(0)
         correct += _correct(logits, y).sum(0)
 
@@ -102,7 +101,10 @@ class ByHand(TorchEngine):
         return seen
 
     def _backward(self, seen: list[_Seen], g: Tensor, decay: Tensor) -> None:
-        """g (K, B, C): eta times the gradient of the mean cost in the logits. Updates all parameters."""
+        """g (K, B, C): eta times the gradient of the mean cost in the logits; decay (K,): the share that weights lose.
+
+        Updates all parameters.
+        """
         steps: dict[str, Tensor] = {}  # what is taken off the parameters that have no product of their own
         for number in reversed(range(len(self.layers))):
             layer, kept, name = self.layers[number], seen[number], f"layers.{number}"
@@ -124,11 +126,12 @@ class ByHand(TorchEngine):
                     g = _SLOPED[layer.activation](g, kept.a)
                 below = torch.bmm(g, weight) if number else g
                 if self.uses_decay:
-                    weight.mul_(decay[:, None, None])
+                    weight.addcmul_(decay[:, None, None], weight, value=-1)
                 weight.baddbmm_(g.transpose(1, 2), kept.x, alpha=-1)
                 steps[f"{name}.bias"] = g.sum(1)
                 g = below if kept.mask is None or not number else below.mul_(kept.mask)
         if self.uses_decay:
             for number in self.convolutions:
-                self.parameters[f"layers.{number}.weight"].mul_(decay.view(-1, 1, 1, 1, 1))
+                weight = self.parameters[f"layers.{number}.weight"]
+                weight.addcmul_(decay.view(-1, 1, 1, 1, 1), weight, value=-1)
         torch._foreach_sub_([self.parameters[name] for name in steps], list(steps.values()))

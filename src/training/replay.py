@@ -1,8 +1,8 @@
 """Blocks of mini-batches as CUDA graphs: captured once, replayed in one call, so that no kernel waits for the host.
 
 A graph repeats its kernels at the addresses with which it was captured. So all that changes from block to block (order,
-keys of the dropout masks, learning rates) is copied into tensors that stay, cost and correct answers are added up in
-such tensors, and weights change in place; nothing asks the device for a value before the chunk has ended.
+keys of the dropout masks, decay, learning rates) is copied into tensors that stay, cost and correct answers are added
+up in such tensors, and weights change in place; nothing asks the device for a value before the chunk has ended.
 Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
 
 Legend: K members, M mini-batches in a chunk, S = BLOCK of them in a block, B images in a mini-batch.
@@ -10,7 +10,7 @@ Legend: K members, M mini-batches in a chunk, S = BLOCK of them in a block, B im
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -18,8 +18,21 @@ from torch import Tensor
 # Mini-batches in a block: enough that starting one costs nothing beside them, few enough to capture in well under 1 s.
 BLOCK = 20
 
-# Trains on order (up to S, K or 1, B) with keys (up to S, K) and eta (K,); adds to cost (K,) and correct (K,).
-Block = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], None]
+
+class Steps(NamedTuple):
+    """What differs from step to step, of a chunk or of a block."""
+
+    order: Tensor  # (M or up to S, K or 1, B)
+    keys: Tensor  # (M or up to S, K), of the dropout masks
+    decay: Tensor  # (M or up to S, 4, K): what src/training/decay.py says, in the order of its fields
+
+    def part(self, start: int, length: int) -> "Steps":
+        """At most `length` steps from `start` on."""
+        return Steps(*(value[start : start + length] for value in self))
+
+
+# Trains on steps (up to S of them) with eta (K,); adds to cost (K,) and correct (K,).
+Block = Callable[[Steps, Tensor, Tensor, Tensor], None]
 
 
 class Recorder(Protocol):
@@ -75,15 +88,14 @@ class Replay:
     Valid for chunks whose order has the same K and B, as long as the tensors that `block` uses stay where they are.
     """
 
-    def __init__(
-        self, block: Block, state: Iterable[Tensor], order: Tensor, keys: Tensor, eta: Tensor, recorder: Recorder
-    ) -> None:
-        """order (M, K or 1, B), keys (M, K), eta (K,): a first chunk; `state`: what `block` changes, kept here."""
-        self._order, self._keys = order[:1].repeat(BLOCK, 1, 1), keys[:1].repeat(BLOCK, 1)
-        self._eta, self._cost, self._correct = eta.clone(), torch.zeros_like(eta), torch.zeros_like(keys[0])
+    def __init__(self, block: Block, state: Iterable[Tensor], steps: Steps, eta: Tensor, recorder: Recorder) -> None:
+        """steps, eta (K,): of a first chunk; `state`: what `block` changes, kept here."""
+        first = steps.part(0, 1)
+        self._steps = Steps(*(value.repeat(BLOCK, *[1] * (value.dim() - 1)) for value in first))
+        self._eta, self._cost, self._correct = eta.clone(), torch.zeros_like(eta), torch.zeros_like(steps.keys[0])
 
         def one(length: int) -> None:
-            block(self._order[:length], self._keys[:length], self._eta, self._cost, self._correct)
+            block(self._steps.part(0, length), self._eta, self._cost, self._correct)
 
         def both() -> None:
             one(BLOCK)
@@ -98,16 +110,16 @@ class Replay:
                 value.copy_(was)
         self._captured = {length: recorder.capture(partial(one, length)) for length in (BLOCK, 1)}
 
-    def run(self, order: Tensor, keys: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
-        """Trains on a chunk: order (M, K or 1, B), keys (M, K), eta (K,) -> sum of costs, correct answers (K,)."""
+    def run(self, steps: Steps, eta: Tensor) -> tuple[Tensor, Tensor]:
+        """Trains on a chunk's steps with eta (K,) -> sum of costs, correct answers (K,)."""
         self._eta.copy_(eta)
         self._cost.zero_()
         self._correct.zero_()
-        start = 0
-        while start < len(order):
-            length = BLOCK if start + BLOCK <= len(order) else 1
-            self._order[:length].copy_(order[start : start + length])
-            self._keys[:length].copy_(keys[start : start + length])
+        start, count = 0, len(steps.keys)
+        while start < count:
+            length = BLOCK if start + BLOCK <= count else 1
+            for kept, new in zip(self._steps.part(0, length), steps.part(start, length), strict=True):
+                kept.copy_(new)
             self._captured[length]()
             start += length
         return self._cost, self._correct

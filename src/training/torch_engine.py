@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,8 +21,9 @@ from torch.utils.hooks import RemovableHandle
 from src.nets.dropout import step_key
 from src.nets.network import Dense, Network
 from src.shapes import LayerShape
+from src.training.decay import decay as decay_of
 from src.training.engine import Members
-from src.training.replay import BLOCK, Block, CudaRecorder, Recorder, Replay
+from src.training.replay import BLOCK, Block, CudaRecorder, Recorder, Replay, Steps
 
 # Images a member sees at once in evaluation; 1,000 and more are up to twice as slow for convolutions on a CPU.
 EVALUATION_BATCH = 500
@@ -141,12 +143,20 @@ class TorchEngine:
     ) -> tuple[Tensor, Tensor]:
         """See Engine.train."""
         order = order.to(self.device).transpose(0, 1).contiguous()  # (M, K or 1, B)
+        decay = self._decay(eta, first_step, len(order))
         eta = eta.to(self.device)
         steps = torch.arange(len(order), device=self.device)[:, None] + first_step.to(self.device)  # (M, K)
         keys = step_key(self.members.seed, steps)
         with torch.no_grad(), self._arithmetic():
-            cost, correct = self._chunk(images, labels, order, keys, eta)
+            cost, correct = self._chunk(images, labels, order, keys, decay, eta)
         return cost.cpu().double(), correct.cpu()
+
+    def _decay(self, eta: Tensor, first_step: Tensor, steps: int) -> Tensor:
+        """What decay.py says of each step, in the order of its fields: (M, 4, K)."""
+        first = first_step.expand(len(self.members)).cpu().numpy()
+        share, amount, *in_gradient = decay_of(self.members, eta.cpu().numpy(), first, steps, self.batches)
+        each = [share.T, amount.T, *(np.broadcast_to(one, share.T.shape) for one in in_gradient)]
+        return torch.from_numpy(np.stack(each, axis=1)).to(self.device)
 
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """See Engine.evaluate."""
@@ -179,21 +189,23 @@ class TorchEngine:
             stacked: Tensor = vmap(one)(self.parameters, self.members.dropout)  # (K, B, C)
         return stacked.float()
 
-    def _chunk(self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
-        """order (M, K or 1, B), keys (M, K), eta (K,) -> sums of mean costs and of correct answers (K,)."""
+    def _chunk(
+        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, decay: Tensor, eta: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """order (M, K or 1, B), keys (M, K), decay (M, 4, K), eta (K,) -> sums of mean costs, correct answers (K,)."""
 
-        def block(order: Tensor, keys: Tensor, eta: Tensor, cost: Tensor, correct: Tensor) -> None:
-            self._block(images, labels, order, keys, eta, cost, correct)
+        def block(steps: Steps, eta: Tensor, cost: Tensor, correct: Tensor) -> None:
+            self._block(images, labels, steps, eta, cost, correct)
 
+        steps = Steps(order, keys, decay)
         if self.recorder and not self._is_captured(images, labels, order):
-            self._capture(block, order, keys, eta, self.recorder)
+            self._capture(block, steps, eta, self.recorder)
             self._replay_reads = images, labels, order.shape[1:]
         if self._replay:
-            return self._replay.run(order, keys, eta)
+            return self._replay.run(steps, eta)
         cost, correct = torch.zeros_like(eta), torch.zeros_like(keys[0])
         for start in range(0, len(order), BLOCK):
-            part = slice(start, start + BLOCK)
-            block(order[part], keys[part], eta, cost, correct)
+            block(steps.part(start, BLOCK), eta, cost, correct)
         return cost, correct
 
     def _is_captured(self, images: Tensor, labels: Tensor, order: Tensor) -> bool:
@@ -204,13 +216,13 @@ class TorchEngine:
         addresses = held_images.data_ptr(), held_labels.data_ptr()
         return addresses == (images.data_ptr(), labels.data_ptr()) and shape == order.shape[1:]
 
-    def _capture(self, block: Block, order: Tensor, keys: Tensor, eta: Tensor, recorder: Recorder) -> None:
+    def _capture(self, block: Block, steps: Steps, eta: Tensor, recorder: Recorder) -> None:
         """CUDA graphs for chunks like this one; where that fails, none from here on, with one line."""
         self._replay = None  # gives its memory back first
         state = [*self.parameters.values(), *self._velocities.values()]
         start = time.perf_counter()
         try:
-            self._replay = Replay(block, state, order, keys, eta, recorder)
+            self._replay = Replay(block, state, steps, eta, recorder)
         except Exception as error:  # torch's own classes for this differ between releases
             if isinstance(_first(error), torch.OutOfMemoryError):
                 raise _first(error) from None
@@ -219,15 +231,12 @@ class TorchEngine:
         else:
             self.resize_seconds = time.perf_counter() - start
 
-    def _block(
-        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor, cost: Tensor, correct: Tensor
-    ) -> None:
-        """Trains on order (S, K or 1, B) with keys (S, K) and eta (K,); adds to cost (K,) and correct (K,)."""
-        decay = 1 - eta * self.members.lambda_ / self.batches
-        steps = [self._call(images, labels, rows, key, eta, decay) for rows, key in zip(order, keys, strict=True)]
-        costs, logits = (torch.stack(parts) for parts in zip(*steps, strict=True))  # (S, K), (S, K, B, C)
+    def _block(self, images: Tensor, labels: Tensor, steps: Steps, eta: Tensor, cost: Tensor, correct: Tensor) -> None:
+        """Trains on steps with eta (K,); adds to cost (K,) and correct (K,)."""
+        each = [self._call(images, labels, *step, eta) for step in zip(*steps, strict=True)]
+        costs, logits = (torch.stack(parts) for parts in zip(*each, strict=True))  # (S, K), (S, K, B, C)
         cost += costs.sum(0)
-        correct += _correct(logits, labels[order]).sum(0)
+        correct += _correct(logits, labels[steps.order]).sum(0)
 
     def _call(self, *arguments: Tensor) -> tuple[Tensor, Tensor]:
         """One step; where compilation fails (no compiler, say), the plain one from here on, with one line."""
@@ -241,9 +250,9 @@ class TorchEngine:
             return self._plain_step(*arguments)
 
     def _plain_step(
-        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, eta: Tensor, decay: Tensor
+        self, images: Tensor, labels: Tensor, order: Tensor, keys: Tensor, decay: Tensor, eta: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """order (K or 1, B); keys, eta, decay (K,) -> mean cost (K,), logits (K, B, C)."""
+        """order (K or 1, B); keys (K,); decay (4, K); eta (K,) -> mean cost (K,), logits (K, B, C)."""
         shared = order.shape[0] == 1  # then all members see the same images, and the first layer is cheaper
         if shared:
             order = order[0]
@@ -302,30 +311,33 @@ class TorchEngine:
         weight, bias = self.parameters[f"{layer}.weight"], self.parameters[f"{layer}.bias"]
         step = delta * -eta[:, None, None]
         if self.uses_decay:
-            weight.mul_(decay[:, None, None])
+            weight.addcmul_(decay[0, :, None, None], weight, value=-1)
         weight.baddbmm_(step.transpose(1, 2), x.to(weight.dtype))
         bias.add_(step.sum(1))
 
     def _update(self, name: str, gradient: Tensor, eta: Tensor, decay: Tensor) -> None:
-        """Equations (1)–(3) of src/training/engine.py for one parameter (K, …); decay (K,): 1 − eta λ / batches."""
-        weight, members = self.parameters[name], self.members
+        """Equations (1)–(3) of src/training/engine.py for one parameter (K, …); decay (4, K), decay.py's fields."""
+        weight = self.parameters[name]
 
         def column(value: Tensor) -> Tensor:
             return value.view(-1, *[1] * (weight.dim() - 1))  # (K, 1, …)
 
+        share, amount, l2, l1 = (column(part) for part in decay)
         decayed = name.endswith("weight")
-        if decayed and self.uses_l1:
-            gradient = gradient + column(members.l1 / self.batches) * weight.sign()
         if self.uses_momentum:
-            if decayed:
-                gradient = gradient + column(members.lambda_ / self.batches) * weight
-            velocity = self._velocities[name]
-            velocity.mul_(column(members.momentum)).add_(gradient)
-            weight.sub_(column(eta) * velocity)
-            return
+            if decayed and self.uses_l1:
+                gradient = gradient + l1 * weight.sign()
+            if decayed and self.uses_decay:
+                gradient = gradient + l2 * weight
+            self._velocities[name].mul_(column(self.members.momentum)).add_(gradient)
+        if decayed and self.uses_l1:
+            weight.addcmul_(amount, weight.sign(), value=-1)
         if decayed and self.uses_decay:
-            weight.mul_(column(decay))
-        weight.addcmul_(column(eta), gradient, value=-1)
+            weight.addcmul_(share, weight, value=-1)
+        if self.uses_momentum:
+            weight.sub_(column(eta) * self._velocities[name])
+        else:
+            weight.addcmul_(column(eta), gradient, value=-1)
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from src.training.fit import prepare, run
-from src.training.replay import BLOCK
+from src.training.replay import BLOCK, Steps
 from src.training.stack import first_weights, hyperparameters, members_of
 from src.training.torch_engine import TorchEngine
 from tests import example
@@ -224,8 +224,9 @@ def test_a_block_neither_asks_the_device_for_a_value_nor_brings_one_from_the_hos
     images, labels = SPLIT.images.to(meta), SPLIT.labels.to(meta)
     order = torch.empty(3, 1 if shared else len(stack), 5, dtype=torch.int64, device=meta)
     keys, eta = torch.empty(3, len(stack), dtype=torch.int64, device=meta), torch.empty(len(stack), device=meta)
+    steps = Steps(order, keys, torch.empty(3, 4, len(stack), device=meta))
     with CpuOperations() as operations, torch.no_grad():
-        engine._block(images, labels, order, keys, eta, torch.zeros_like(eta), torch.zeros_like(keys[0]))
+        engine._block(images, labels, steps, eta, torch.zeros_like(eta), torch.zeros_like(keys[0]))
     assert operations.seen == []
 
 

@@ -32,8 +32,8 @@ from src.training.cpu.vectors import (
     THIRTEEN,
     TWO,
     add_dots,
-    blend,
     fetch,
+    grown,
     indices,
     nonzero,
     outer,
@@ -148,8 +148,8 @@ def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untype
 def _backward_panel(panel, weights, velocity, at, inputs, wide, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
     """(2) and the update for a panel."""
     width = len(panel) * LANES
-    decay, rate = spread(f32(1) - rule.eta * rule.lambda_), spread(-rule.eta * rule.share)
-    decays = rule.eta * rule.lambda_ != f32(0)
+    decay, rate = spread(-rule.decay_share), spread(-rule.eta * rule.batch_share)
+    decays = rule.decay_share != f32(0)
     for strip in range((inputs.units + STRIP - 1) // STRIP):
         if needs_g:
             for b in range(inputs.batch):
@@ -175,7 +175,7 @@ def _backward_panel(panel, weights, velocity, at, inputs, wide, d, d_at, d_strid
                 x = spread_row(ONE, inputs.values, b * inputs.stride + i)
                 sums = outer(x, rows(panel, d, d_at + b * d_stride, LANES), sums)
             if rule.plain:
-                store_rows(weights, here, LANES, blend(decay, rows(panel, weights, here, LANES), rate, sums))
+                store_rows(weights, here, LANES, grown(rows(panel, weights, here, LANES), decay, rate, sums))
             else:
                 store_rows(room, 0, LANES, sums)
                 update(weights[here : here + width], room[:width], velocity[here : here + width], rule, True)

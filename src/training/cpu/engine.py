@@ -11,7 +11,6 @@ from threading import Lock
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor, from_numpy
 
 from src.shapes import Dense, LayerShape
@@ -19,12 +18,15 @@ from src.training.cpu import network
 from src.training.cpu.activations import ACTIVATIONS
 from src.training.cpu.layout import Plan, aligned, pack, unpack
 from src.training.cpu.update import Rule
+from src.training.decay import Decay, decay
 from src.training.engine import Members
 
 # A member's chunk is trained in pieces: where K is no multiple of the threads, the member that is behind gets a thread.
 _PIECES = 8
 _EVALUATION_BATCH = 20  # images that go through the network together in evaluation
 _EVALUATION_BLOCK = 25  # such mini-batches a task
+_ZERO = np.float32(0)
+_NO_RULE = Rule(_ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, True)  # in evaluation, where nothing reads it
 
 
 def unsupported(layers: Sequence[LayerShape]) -> str | None:
@@ -121,8 +123,9 @@ class CpuEngine:
         plan, members = self._plan, len(self._members)
         flat, answers = _flat(images), _numpy(labels)
         orders = _numpy(order)
-        rules = self._rules(batch, eta)
-        dropout, first = _numpy(self._members.dropout), first_step.expand(members).tolist()
+        dropout, first = _numpy(self._members.dropout), _numpy(first_step.expand(members))
+        shrinks = decay(self._members, _numpy(eta), first, steps, self._batches)
+        rules = self._rules(batch, eta, shrinks)
         costs, correct = np.zeros(members), np.zeros(members, np.int64)
         size = max(1, -(-steps // _PIECES))
         nothing = np.empty((0, 0), np.float32)
@@ -139,8 +142,10 @@ class CpuEngine:
                 flat,
                 answers,
                 orders[member if rows > 1 else 0, start : start + size],
-                first[member] + start,
+                int(first[member]) + start,
                 rules[member],
+                shrinks.share[member, start : start + size],
+                shrinks.amount[member, start : start + size],
                 dropout[member],
                 self._inverted,
                 np.uint32(self._members.seed[member].item()),
@@ -153,14 +158,16 @@ class CpuEngine:
         self._run(_Queue(members, range(0, steps, size)), piece)
         return from_numpy(costs), from_numpy(correct)
 
-    def _rules(self, batch: int, eta: Tensor) -> list[Rule]:
+    def _rules(self, batch: int, eta: Tensor, shrinks: Decay) -> list[Rule]:
         members, f32 = self._members, np.float32
         return [
             Rule(
                 eta=f32(eta[k]),
-                share=f32(1) / f32(batch),
-                lambda_=f32(members.lambda_[k]) / f32(self._batches),
-                l1=f32(members.l1[k]) / f32(self._batches),
+                batch_share=f32(1) / f32(batch),
+                decay_share=f32(0),
+                decay_amount=f32(0),
+                l2=shrinks.l2_in_gradient[k],
+                l1=shrinks.l1_in_gradient[k],
                 momentum=f32(members.momentum[k]),
                 plain=bool(members.l1[k] == 0 and members.momentum[k] == 0),
             )
@@ -188,7 +195,7 @@ class CpuEngine:
             blocks.append(np.arange(full, len(images)).reshape(1, -1))
         outputs = np.empty((members, len(images), self._layers[-1].output[0]), np.float32)
         costs, correct = np.zeros((members, len(blocks))), np.zeros((members, len(blocks)), np.int64)
-        rule, dropout = self._rules(1, torch.zeros(members))[0], _numpy(self._members.dropout)
+        dropout, nothing = _numpy(self._members.dropout), np.empty(0, np.float32)
 
         def evaluate(member: int, number: int, thread: int) -> None:
             block = blocks[number]
@@ -204,7 +211,9 @@ class CpuEngine:
                 labels,
                 block,
                 0,
-                rule,
+                _NO_RULE,
+                nothing,
+                nothing,
                 dropout[member],
                 self._inverted,
                 np.uint32(0),

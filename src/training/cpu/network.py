@@ -24,7 +24,7 @@ from src.training.cpu.convolution import (
 from src.training.cpu.dense import Inputs, dense_backward, dense_forward, list_inputs
 from src.training.cpu.kernel import ARITHMETIC, kernel
 from src.training.cpu.layout import CONV, STRIP
-from src.training.cpu.update import update
+from src.training.cpu.update import in_step, update
 from src.training.cpu.vectors import LANES, add, load, spread, store
 
 f32, u32 = np.float32, np.uint32
@@ -285,6 +285,8 @@ def _compiled(version: int) -> Any:
         order,  # (steps, B) int64
         first_step,
         rule,
+        decay_share,  # (steps,) float32, and so the next; empty in evaluation
+        decay_amount,
         dropout,  # (D,) float32
         inverted,
         seed,  # uint32
@@ -315,7 +317,8 @@ def _compiled(version: int) -> Any:
                 else:
                     _copy(d, outputs[step * batch + b])
             if training:
-                _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, rule)
+                now = in_step(rule, decay_share[step], decay_amount[step])
+                _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, now)
         return cost, correct
 
     try:

@@ -338,15 +338,15 @@ def outer(typing: Any, xs: Any, ys: Any, sums: Any) -> Any:
 
 
 @intrinsic
-def blend(typing: Any, p: Any, xs: Any, q: Any, ys: Any) -> Any:
-    """p·xs + q·ys, vector by vector."""
+def grown(typing: Any, xs: Any, p: Any, q: Any, ys: Any) -> Any:
+    """xs + p·xs + q·ys, vector by vector; each sum is rounded once."""
 
-    def lines(context: Any, builder: Any, types_: Any, p: Any, xs: Any, q: Any, ys: Any) -> Any:
+    def lines(context: Any, builder: Any, types_: Any, xs: Any, p: Any, q: Any, ys: Any) -> Any:
         pairs = zip(cgutils.unpack_tuple(builder, xs), cgutils.unpack_tuple(builder, ys), strict=True)
-        mixed = [_fma(builder, q, y, builder.fmul(p, x)) for x, y in pairs]
-        return context.make_tuple(builder, types_[1], mixed)
+        sums = [_fma(builder, q, y, _fma(builder, p, x, x)) for x, y in pairs]
+        return context.make_tuple(builder, types_[0], sums)
 
-    return _operation(xs(_vector, xs, _vector, ys), lines)
+    return _operation(xs(xs, _vector, _vector, ys), lines)
 
 
 @intrinsic
