@@ -12,6 +12,8 @@ One step of one member, mini-batch number t (from 0), mean cost over the mini-ba
     v <- momentum · v + g                                                                                          (2)
     w <- w − eta · v                                                                                               (3)
 
+The terms with lambda_ and l1 are mostly too small for float32 to add; src/training/decay.py says how they count.
+
 Dropout of dense layer d, sample b of the mini-batch, input unit u (in torch's order) of U: the input is zeroed where
 
     (hash(seed, t, d, b·U + u) >> 8) · 2^-24 < p                                                                   (4)

@@ -101,8 +101,8 @@ def seven(**model):
             model={"hidden": [8], "dropout": 0.1 * (seed % 3), **model},
             optim={
                 "eta": 0.02 + 0.03 * seed,
-                "lambda_": 0.1 * seed,
-                "l1": 0.01 * (seed % 2),
+                "lambda_": [0.0, 1e-3, 0.2, 0.3, 1e-5, 0.5, 0.6][seed],  # saved up, or taken off in each step
+                "l1": [0.0, 0.01, 0.0, 1e-4][seed % 4],
                 "momentum": 0.1 * (seed % 4),
             },
         )
