@@ -78,6 +78,18 @@ def absolute(address: str) -> str:
     return address.replace(str(path), shown, 1)
 
 
+def file_now(address: str) -> tuple[int, int] | None:
+    """Device and inode of the file that an SQLite address names now; None where there is none, and for other databases.
+
+    SQLite goes on writing to a file that was removed, or replaced by another, so whoever writes has to look.
+    """
+    path = sqlite_path(address)
+    try:
+        return None if path is None else (path.stat().st_dev, path.stat().st_ino)
+    except OSError:
+        return None
+
+
 def refuse_unusable(key: str, address: str) -> None:
     """Raises UserError where a database cannot be written, as far as that can be told at once.
 

@@ -5,8 +5,8 @@ no results are overwritten: a run that goes on is still the owner, and so is the
 """
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path, PurePath
 from re import sub
@@ -97,6 +97,17 @@ def refuse_taken(folders: Iterable[Path], mine: Sequence[str]) -> None:
             )
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A draft beside `path`, to be written, that takes its place at the end; nothing is left of it where that fails."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def claim(folder: Path, name: str, goes_on: bool = False) -> None:
     """Makes the folder, and it is `name`'s from now on. Raises UserError where another has it.
 
@@ -106,7 +117,10 @@ def claim(folder: Path, name: str, goes_on: bool = False) -> None:
         refuse_taken([folder], [name])
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with (folder / OWNER).open("x", encoding="utf-8") as file:
-            file.write(name)
+        with (folder / OWNER).open("xb", buffering=0) as file:
+            file.write(name.encode())
     except FileExistsError:  # its own, or that of a process a moment faster
         refuse_taken([folder], [name])
+    except OSError:  # a full disk: half a name would be another owner's
+        (folder / OWNER).unlink(missing_ok=True)
+        raise

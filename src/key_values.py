@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from src.error import UserError
+from src.error import TrialFailed, UserError
 
 
 def at_home(argument: str) -> str:
@@ -53,6 +53,9 @@ def run_command(act: Callable[[list[str]], int], arguments: list[str] | None, te
             print((text or "").strip())
             return 0
         return act(given)
+    except TrialFailed as error:  # it was trained, and shown
+        print(error, file=sys.stderr)
+        return 1
     except UserError as error:
         print(f"{nothing}: {error}", file=sys.stderr)
         return 2

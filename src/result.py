@@ -4,10 +4,11 @@ Legend: E epochs trained, C classes, N images.
 """
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from src.folder import whole
 
 Row = dict[str, float]  # one epoch of one member, as in Result.history
 Status = str  # FINISHED, KILLED (stopped by the user), FAILED (no finite validation cost), or RUNNING so far
@@ -53,9 +54,8 @@ def write_json(path: Path, content: Any) -> Path:
 def write_text(path: Path, text: str) -> Path:
     """Writes `text` so that a reader never sees half a file; returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    with whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")
     return path
 
 

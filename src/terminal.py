@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -25,8 +24,9 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from src.address import DATABASES, RUNS, absolute
 from src.shapes import ConvPool, LayerShape, parameter_count
-from src.words import number_of
+from src.words import command, number_of
 
 if TYPE_CHECKING:  # so that what is said while the libraries load does not wait for them
     from src.config import RunConfig
@@ -290,15 +290,27 @@ def percent(accuracy: float | None) -> str:
 
 def next_command(config: "RunConfig", arguments: list[str] | None, folder: Path, hint: str = "") -> None:
     """What one would type now; `hint` first."""
-    typed = shlex.join(one for one in arguments or () if not one.startswith(("repeats=", "tracking.uri=")))
+    typed = [one for one in arguments or () if not one.startswith(("repeats=", "tracking.uri="))]
     commands = []
     if config.tracking.kind == "mlflow":
-        commands.append(("make ui", "see and compare the runs in MLflow"))
+        commands.append((ui_command(config.tracking.uri), "see and compare the runs in MLflow"))
     if arguments is not None and config.repeats == 1 and config.ensemble == 1:
-        repeat = f"python -m src.train {typed} repeats=3"
+        repeat = command("train", *typed, "repeats=3")
         commands.append((repeat, "three seeds in one stack: mean, spread, interval"))
-    commands.append((f"python -m src.compare {folder} OTHER", "two runs side by side"))
+    commands.append((command("compare", folder, "OTHER"), "two runs side by side"))
     next_commands(commands, hint)
+
+
+def ui_command(uri: str) -> str:
+    """What shows the runs of that store."""
+    from src.config import masked
+
+    uri = absolute(uri)
+    if uri.startswith("http"):
+        return f"open {masked(uri)}"
+    if uri.split("+")[0].split(":")[0] in DATABASES:
+        return "make ui" if uri == absolute(RUNS) else command("ui", masked(uri))
+    return f"see {uri}"
 
 
 def next_commands(commands: Sequence[tuple[str, str]], hint: str = "") -> None:

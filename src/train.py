@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from src import begun, command_line, command_problems
-from src.error import TrialFailed, UserError
+from src.error import StoreError, TrialFailed, UserError
 from src.folder import claim
 from src.key_values import at_home
 
@@ -83,6 +83,8 @@ def _task(composed: Any) -> float | None:
             raise UserError("plan=true: from_study trains nothing, so there is nothing to plan.")
         act = vote if job.config.from_study else train
         results = act(job.config, job.folder, job.overrides)
+    except TrialFailed as error:
+        _stop(str(error), FAILED)
     except (UserError, OSError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
@@ -170,7 +172,9 @@ def train(
             seats = Seats(Alone(record, saved, checkpoints), [job])
             with interrupt, terminal.ProgressBar(prepared, saved) as bar:
                 run_roster(prepared, seats, [bar, seats], interrupt, keep=seats.keep)
-            path = _conclude(record, dataset)
+            path, lost = _conclude(record, dataset)
+        if lost:
+            raise TrialFailed(lost)
         if all(result.status != "KILLED" for result in record.results.values()):
             checkpoints.remove()
     terminal.say(f"Results: {path}")
@@ -193,16 +197,23 @@ def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[No
         raise
 
 
-def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -> Path:
-    """Keeps and shows what the run came to, draws its figures, tells the tracking; the path of result.json."""
+def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -> tuple[Path, str]:
+    """Keeps and shows what the run came to, draws its figures, tells the tracking.
+
+    The path of result.json, and what could not be kept, in words; empty where all is.
+    """
     from src import terminal
 
     config, conclusion = record.config, record.conclude(dataset)
     terminal.table(conclusion.results, config, dataset, names)
     terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
     conclusion.files += _figures(config, conclusion.results, record.folder, dataset, conclusion.votes)
-    record.finish(conclusion)
-    return conclusion.path
+    lost = conclusion.lost
+    try:
+        record.finish(conclusion)
+    except StoreError as error:
+        lost = lost or str(error)
+    return conclusion.path, lost
 
 
 def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Result]":
@@ -228,7 +239,9 @@ def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Resul
     record = Record(config, folder, _tracking(config, folder, dataset.name, results[0].device, seeds, "", members))
     with _told(record):
         record.ended(dict(enumerate(results)))
-        path = _conclude(record, dataset, [one.name for one in voters])
+        path, lost = _conclude(record, dataset, [one.name for one in voters])
+    if lost:
+        raise TrialFailed(lost)
     terminal.say(f"Results: {path}")
     terminal.next_command(config, None, folder)
     return results

@@ -1,9 +1,16 @@
 """Words that screens, reports and figures share."""
 
+import shlex
+
 
 def number_of(number: int, noun: str, total: str = "") -> str:
     """1 trial, 2 trials, 5,000 trials; with a `total` such as " of 9": 1 of 9 trials."""
     return f"{number:,}{total} {noun}" + ("" if number == 1 and not total else "s")
+
+
+def command(module: str, *arguments: object) -> str:
+    """`python -m src.MODULE ARGUMENTS` as one can copy it into a shell, whatever stands in the arguments."""
+    return shlex.join(["python", "-m", f"src.{module}", *map(str, arguments)])
 
 
 def locked(reason: str, file: object) -> str:

@@ -1,12 +1,17 @@
 """A folder is one run's, or one trial's: nothing is overwritten, and nothing leaves its place."""
 
+import errno
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
-from src import rerun
+from src import rerun, terminal
 from src.error import UserError
 from src.folder import claim, file_name, is_name, refuse_shared, trial_folder
+from src.results import record
+from src.words import command as typed
 from tests.sweeping import SMALL, command, grid, members, one_paragraph, study
 
 ONE_EPOCH = ["max_epochs=1", "tracking=none"]
@@ -103,3 +108,62 @@ def test_a_study_goes_on_in_its_folder_which_no_other_sweep_gets(monkeypatch, tm
 def test_paths_are_meant_from_where_the_command_was_typed(monkeypatch, tmp_path):
     assert command(monkeypatch, tmp_path, *RUN, "hydra.job.chdir=true", "hydra.run.dir=one") == 0
     assert (tmp_path / "one" / "result.json").is_file()
+
+
+# What the disk does not take, and what is taken away
+
+
+def test_a_full_disk_at_a_runs_end_leaves_its_results_and_no_drafts(monkeypatch, tmp_path, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(record, "keep_weights", full)
+    assert command(monkeypatch, tmp_path, *RUN, "hydra.run.dir=one") == 1
+    shown = capsys.readouterr()
+    assert "test accuracy" in shown.out
+    assert "No space left on device" in shown.err
+    assert one_paragraph(shown.err)
+    assert members(tmp_path / "one")[0]["status"] == "FINISHED"
+    assert not [path for path in (tmp_path / "one").iterdir() if path.name.startswith(".result")]
+
+
+def removed_at_the_end(monkeypatch, folder):
+    """All that a command leaves in mlruns is removed when the first trial has ended."""
+    original = record.Record.conclude
+
+    def conclude(self, dataset):
+        shutil.rmtree(folder / "mlruns", ignore_errors=True)
+        return original(self, dataset)
+
+    monkeypatch.setattr(record.Record, "conclude", conclude)
+
+
+def test_a_folder_that_was_removed_is_noticed_and_the_results_are_written_anew(monkeypatch, tmp_path, capsys):
+    removed_at_the_end(monkeypatch, tmp_path)
+    assert command(monkeypatch, tmp_path, *RUN, "hydra.run.dir=mlruns/one") == 1
+    assert "was removed while the run trained" in capsys.readouterr().err
+    assert members(tmp_path / "mlruns" / "one")[0]["status"] == "FINISHED"
+
+
+def test_a_study_whose_store_was_removed_stops(monkeypatch, tmp_path, capsys):
+    removed_at_the_end(monkeypatch, tmp_path)
+    assert study(monkeypatch, tmp_path, *ONE_EPOCH, "seed=range(6)", "hydra.launcher.max_members=2") != 0
+    error = capsys.readouterr().err
+    assert "removed" in error
+    assert one_paragraph(error)
+
+
+# What is to be typed next
+
+
+@pytest.mark.parametrize("text", ["my run (1)", "Größe", "a'b", "$HOME", "*", ""])
+def test_a_command_that_is_shown_can_be_copied(text):
+    assert shlex.split(typed("resume", text)) == ["python", "-m", "src.resume", text]
+
+
+def test_the_ui_that_is_named_is_the_stores(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert terminal.ui_command("sqlite:///mlruns/mlflow.db") == "make ui"
+    other = shlex.split(terminal.ui_command("sqlite:///my runs.db"))
+    assert other == ["python", "-m", "src.ui", f"sqlite:///{tmp_path}/my runs.db"]
+    assert terminal.ui_command("http://host:5000") == "open http://host:5000"

@@ -22,6 +22,7 @@ from src.error import UserError
 from src.result import Result, Row
 from src.results.keep import KEEP_SECONDS
 from src.training.checkpoint import Checkpoint
+from src.words import command as type_again
 
 FILE = "checkpoint.pt"
 FORMAT = 2
@@ -177,7 +178,7 @@ class Checkpoints:
 
         Entering raises UserError where another process has the run, or `folder` has another one that can go on.
         """
-        self.path, self._command = folder / FILE, command or f"python -m src.resume {folder}"
+        self.path, self._command = folder / FILE, command or type_again("resume", folder)
         self._saved, self._say, self._pace = saved, say, Pace(say, clock)
         self._lock = FileLock(folder / f".{FILE}.lock", timeout=0)
         self._core_start = time.process_time()

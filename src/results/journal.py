@@ -24,18 +24,20 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from src.address import sqlite_path
+from src.address import file_now, sqlite_path
 from src.config import masked
+from src.error import StoreError
 from src.result import Row, write_json
 from src.results.tables import Note, Seen
 from src.results.view import write_view
 from src.results.writer import METRICS_PER_BATCH, Writer
+from src.words import command
 
 RETRY_SECONDS = 30.0
 LOCK_SECONDS = 120.0  # creating the tables of a fresh SQLite store takes 3–8 s
@@ -79,6 +81,7 @@ class Journal:
         self._uri, self._experiment, self._runs = uri, experiment, dict(runs or {})
         self._say, self._clock, self._together = say, clock, together
         self._writer: Writer | None = None
+        self._file: tuple[int, int] | None = None  # that the writer has opened
         self._failed_at: float | None = None  # on the clock; None while the store answers
         for note in notes:
             self.add(note)
@@ -143,7 +146,14 @@ class Journal:
         if self._writer is None:
             client, experiment_id = connect(self._uri, self._experiment, self._say)
             self._writer = Writer(client, experiment_id, self.folder, self._runs, self.alone, self._together)
+            self._file = file_now(self._uri)
+        if self._is_gone():
+            raise FileNotFoundError("it was removed or replaced while it was written to")
         return self._writer
+
+    def _is_gone(self) -> bool:
+        """Whether what was written to is no more what the address names."""
+        return self._writer is not None and self._file != file_now(self._uri)
 
     def _write_together(self, writer: Writer) -> None:
         """Writes what can be written at once in one transaction, and one by one what then comes next of each run."""
@@ -234,15 +244,32 @@ class Journal:
         self._failed_at = None
 
     def close(self) -> None:
-        """Tries once more; writes to PENDING in the folder what still could not be logged, and says where."""
+        """Tries once more; writes to PENDING in the folder what still could not be logged, and says where.
+
+        Raises StoreError where the store was removed: what it had taken is gone.
+        """
         self.flush(now=True)
+        if self._is_gone():
+            raise StoreError(
+                f"tracking: {masked(self._uri)} was removed or replaced while it was written to; what was tracked "
+                "there is gone, the results are in the run's folder"
+            )
         if self.notes or self.refused:
-            path = self.folder / PENDING
-            self.save(path)
+            path = self._free(PENDING)
+            try:
+                self.save(path)
+            except OSError as error:
+                self._say(f"tracking: not everything could be logged, nor kept in {path} ({error.strerror or error})")
+                return
             self._say(
                 f"tracking: not everything could be logged, it is kept in {path}\n"
-                f"          log it later: python -m src.results.tracking {path}"
+                f"          log it later: {command('results.tracking', path)}"
             )
+
+    def _free(self, name: str) -> Path:
+        """A path in the folder, which several processes of a study may have as theirs."""
+        paths = (self.folder / (f"{number}-{name}" if number else name) for number in count())
+        return next(path for path in paths if not path.exists())
 
     def save(self, path: Path) -> None:
         """Writes what is not in the store, with the runs that are; a password in the store's address is left out."""

@@ -5,32 +5,44 @@ FOLDER/member-00/weights.pt    a plain state_dict: torch.load(path, weights_only
 FOLDER/votes.json              one object a repeat of an ensemble
 """
 
+import io
 import json
-import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from src.error import UserError
+from src.folder import whole
 from src.result import Result, write_json
 
 # While training, results are written at the ends of epochs, at most this often.
 KEEP_SECONDS = 30.0
+RESULTS = "result.json"
 
 
 def keep(results: list[Result], folder: Path) -> Path:
-    """Writes result.json and the weights, each file whole or not at all; returns the path of result.json."""
+    """Writes result.json, then the weights, each file whole or not at all; returns the path of result.json.
+
+    Raises OSError where the disk does not take it all.
+    """
+    path = write_json(folder / RESULTS, [result.as_json() for result in results])
+    keep_weights(results, folder)
+    return path
+
+
+def keep_weights(results: list[Result], folder: Path) -> None:
+    """Writes the weights alone. Raises OSError."""
     for number, result in enumerate(results):
         path = folder / f"member-{number:02d}" / "weights.pt"
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(result.weights, draft)
-        draft.replace(path)
-    write_json(folder / "result.json", [result.as_json() for result in results])
-    return folder / "result.json"
+        content = io.BytesIO()  # for torch.save's own error does not say that the disk is full
+        torch.save(result.weights, content)
+        with whole(path) as draft:
+            draft.write_bytes(content.getbuffer())
 
 
 def results_in(folder: Path) -> list[dict[str, Any]]:
@@ -54,7 +66,8 @@ class Keeper:
         """Keeps the results so far when the last time is KEEP_SECONDS ago."""
         self._so_far = so_far
         if self.clock() - self._last >= KEEP_SECONDS:
-            self.keep_last("RUNNING")
+            with suppress(OSError):  # a full disk ends no training; whoever concludes it says so
+                self.keep_last("RUNNING")
             self._last = self.clock()
 
     def keep_last(self, status: str) -> None:

@@ -9,9 +9,10 @@ import torch
 
 from src.config import RunConfig
 from src.data.dataset import Dataset
+from src.folder import owner
 from src.result import Result, Row, Status, write_json
 from src.results.checkpoint import Saved
-from src.results.keep import Keeper, keep
+from src.results.keep import RESULTS, Keeper, keep_weights
 from src.results.summary import Summary, summarise
 from src.results.sweep_tracking import TrialTracker
 from src.results.tracking import Tracker
@@ -26,6 +27,7 @@ class Conclusion:
     votes: list[Vote]
     summary: Summary
     path: Path  # of result.json
+    lost: str  # what is not in the folder and why, for the user; empty where all is kept
     files: list[Path] = field(default_factory=list)
 
     def forget_tensors(self) -> None:
@@ -39,7 +41,7 @@ class Record:
 
     def __init__(self, config: RunConfig, folder: Path, tracker: Tracker | TrialTracker) -> None:
         self.config, self.folder, self.tracker = config, folder, tracker
-        self.keeper = Keeper(folder)
+        self.keeper, self._owner = Keeper(folder), owner(folder)
         self.results: dict[int, Result] = {}  # of members that have ended
         self.kept = False  # whether all of them are in the folder
 
@@ -64,13 +66,33 @@ class Record:
             self.tracker.epoch([rows.get(place) for place in range(self.config.members)])
 
     def conclude(self, dataset: Dataset) -> Conclusion:
-        """Keeps everything in the folder: results, weights, votes. Members that never began are left out."""
+        """Keeps everything in the folder: results, votes, weights. Members that never began are left out."""
         results = [self.results[member] for member in sorted(self.results)]
-        path = keep(results, self.folder)
-        self.kept = True
         votes, summary = conclude(self.config, results, dataset)
-        files = [write_json(self.folder / "votes.json", [one.as_json() for one in votes])] if votes else []
-        return Conclusion(results, votes, summary, path, files)
+        lost = self._keep(results, votes)
+        self.kept = True
+        path, files = self.folder / RESULTS, [self.folder / "votes.json"] if votes else []
+        return Conclusion(results, votes, summary, path, lost, files)
+
+    def _keep(self, results: list[Result], votes: list[Vote]) -> str:
+        """Writes the files, small ones first; what is lost, and why."""
+        now = owner(self.folder)
+        if now != self._owner and now is not None:
+            return f"{self.folder}: was replaced while the run trained, by what {now} left; nothing was written there"
+        try:
+            write_json(self.folder / RESULTS, [result.as_json() for result in results])
+            if votes:
+                write_json(self.folder / "votes.json", [one.as_json() for one in votes])
+            keep_weights(results, self.folder)
+        except OSError as error:
+            names = [RESULTS, *(["votes.json"] if votes else [])]
+            kept = " and ".join(name for name in names if (self.folder / name).is_file()) or "nothing"
+            return f"{self.folder}: not all could be written ({error.strerror or error}); kept: {kept}"
+        if now != self._owner:
+            return (
+                f"{self.folder}: was removed while the run trained; what it came to at its end was written there anew"
+            )
+        return ""
 
     def finish(self, conclusion: Conclusion, **status: Status) -> None:
         """Tells the tracking how the trial ended; `status` where it does not follow from the members'."""

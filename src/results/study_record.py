@@ -14,7 +14,6 @@ Optuna is imported when a store is read, not before.
 
 import difflib
 import math
-import shlex
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from src import words
 from src.address import STUDIES, lower_scheme, sqlite_path
 from src.config import masked
 from src.error import UserError
@@ -243,7 +243,7 @@ def _breaks(rule: str, study: Study, trial: Trial) -> bool:
 def command(name: str, study: str, storage: str, *more: str) -> str:
     """A command on the study of that name; see Study.command."""
     where = [] if storage == STUDIES else [f"storage={masked(storage)}"]
-    return " ".join([f"python -m src.{name}", *map(shlex.quote, [f"study={study}", *more, *where])])
+    return words.command(name, f"study={study}", *more, *where)
 
 
 # Reading.

@@ -2,7 +2,6 @@
 
 import copy
 import random
-import shlex
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -26,7 +25,7 @@ from src.folder import claim, refuse_shared, refuse_taken, trial_folder
 from src.result import Result, dotted
 from src.sweep.job import Job, Returned
 from src.sweep.options import WilcoxonOptions
-from src.words import number_of
+from src.words import command, number_of
 
 if TYPE_CHECKING:
     from src.sweep.outcome import Outcome
@@ -227,7 +226,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
 
 def typed() -> str:
     """The command, as one would type it again."""
-    return f"python -m src.train {shlex.join(sys.argv[1:])}"
+    return command("train", *sys.argv[1:])
 
 
 def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> None:

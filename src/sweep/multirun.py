@@ -1,5 +1,6 @@
 """A multirun without a study: every combination of the grid is a trial, known from the start, and none is pruned."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.core.utils import JobStatus
@@ -69,6 +70,8 @@ class Multirun:
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
         """Keeps and tracks the trial, and tells Hydra its validation accuracy."""
         conclusion = record.conclude(dataset)
+        if conclusion.lost:
+            raise OSError(conclusion.lost)
         result = outcome(job, conclusion.results, pruned)
         record.finish(conclusion)
         conclusion.forget_tensors()
@@ -86,7 +89,8 @@ class Multirun:
             record.abort(status, reason)
         elif job in self._trackers:  # its stack broke, and it could not begin again
             self._trackers[job].abort(status, reason)
-        write_text(job.folder / "traceback.txt", reason)
+        with suppress(OSError):
+            write_text(job.folder / "traceback.txt", reason)
         own = error if isinstance(error, UserError) else TrialFailed(_sentence(job, error))
         job.returned.status, job.returned.return_value = JobStatus.FAILED, own
         self._note(Outcome(job, status, reason=reason))
@@ -123,5 +127,5 @@ def train_multirun(
     screen = SweepScreen(len(jobs), folder)
     source = Multirun(jobs, folder, uid, screen, swept)
     train_all(source, screen, max_members or sum(job.config.members for job in jobs))
-    screen.next_commands([], source.tracking.address)
+    screen.next_commands([], source.tracking.address, jobs[0].config.tracking.uri)
     return source.outcomes

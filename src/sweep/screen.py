@@ -162,9 +162,12 @@ class SweepScreen:
         if len(outcomes) > SHOWN:
             self.say(f"and {len(outcomes) - SHOWN} more")
 
-    def next_commands(self, commands: list[tuple[str, str]], address: str | None) -> None:
-        """What one would type now and what for; `address`: of the view in MLflow, its path where it has no server."""
-        in_mlflow = [("make ui", "the trials in MLflow, in the view below")] if address else []
+    def next_commands(self, commands: list[tuple[str, str]], address: str | None, uri: str) -> None:
+        """What one would type now and what for; `address`: of the view in MLflow, its path where it has no server.
+
+        uri: of MLflow's store.
+        """
+        in_mlflow = [(terminal.ui_command(uri), "the trials in MLflow, in the view below")] if address else []
         terminal.next_commands([*commands, *in_mlflow])
         if address:
             self.say(f"View: {address if address.startswith('http') else f'http://127.0.0.1:5000{address}'}")

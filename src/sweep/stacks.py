@@ -89,8 +89,10 @@ def train_all(source: Source, screen: Screen, limit: int, loaded: tuple[RunConfi
             Stacks(source, screen, limit, interrupt, loaded).train()
         status = "FINISHED"
     finally:
-        source.finish("KILLED" if interrupt.requested else status)
-        screen.table(source.outcomes)
+        try:
+            source.finish("KILLED" if interrupt.requested else status)
+        finally:
+            screen.table(source.outcomes)
     if interrupt.requested:
         raise KeyboardInterrupt
 

@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Table, delete, event, func, insert, or_, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from src.address import sqlite_path
+from src.address import file_now, sqlite_path
 from src.config import masked
 from src.error import StoreError, UserError
 from src.sweep.lock import study_lock
@@ -50,6 +50,8 @@ class Store:
 
     def __init__(self, storage: RDBStorage, study_id: int) -> None:
         self._engine: Engine = storage.engine
+        self._address = self._engine.url.render_as_string(hide_password=True)
+        self._file = file_now(self._address)
         self._study_id = study_id
         self._queue: list[tuple[int, int, float]] = []  # identifier, step, value
         self._queued_attrs: dict[int, dict[str, Any]] = {}  # system attributes by identifier
@@ -58,6 +60,11 @@ class Store:
 
     def _patiently(self, work: Callable[[Connection], T], waits: tuple[float, ...] | None = None) -> T:
         """What `work` returns, in a transaction that is tried again where the database does not answer."""
+        if self._file != file_now(self._address):
+            raise StoreError(
+                f"the study's store {self._address} was removed or replaced while the study ran; what its trials left "
+                "is gone with it, or in their folders, and the same command begins the study anew"
+            )
         for wait in (*(WAITS if waits is None else waits), None):
             try:
                 with self._engine.begin() as connection:

@@ -123,6 +123,8 @@ class Trials:
         """Keeps the trial, then tells the study, then the tracking. A diverged trial counts as pruned: it is hopeless,
         which a sampler should know; a failed one would tell it nothing."""
         conclusion = record.conclude(dataset)
+        if conclusion.lost:
+            raise OSError(conclusion.lost)
         result = outcome(job, conclusion.results, pruned, self.one_by_one)
         attrs = result.attributes()
         if result.status == "FINISHED":
@@ -267,7 +269,7 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
     if len(objectives) > 1:
         places = ", ".join(str(place) for place, _, _ in study.front())
         terminal.say(f"Pareto front of {' and '.join(objectives)}: trials {places or 'none yet'}")
-    screen.next_commands(_next_commands(study), source.tracking.address)
+    screen.next_commands(_next_commands(study), source.tracking.address, base.tracking.uri)
     failed = [one for one in source.outcomes if one.status == "FAILED"]
     counts = study.counts()
     if not source.outcomes and counts.places_left and counts.failed >= max(study.settings.max_failures, 1):

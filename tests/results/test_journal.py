@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from src.address import sqlite_path
+from src.error import StoreError
 from src.results import journal
 from src.results.journal import Journal, log_pending
 from src.results.tracking import main
@@ -379,3 +380,17 @@ def test_a_runs_name_is_cut_to_what_every_database_takes(tmp_path: Path) -> None
     queue.add({"do": "run", "run": "2", "name": "b" * 250})
     assert [len(note["name"]) for note in queue.notes] == [250, 250]
     assert queue.notes[0]["name"].endswith("…")
+
+
+def test_a_store_that_was_removed_is_no_store_that_answers(uri: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    queue = Journal(uri, "sweepstack", tmp_path, say=said.append)
+    queue.add({"do": "run", "run": "1", "parent": None, "name": "a", "tags": {}, "time": 0})
+    queue.flush()
+    (sqlite_path(uri) or Path()).unlink()
+    queue.batch("1", tags={"a": "b"})
+    queue.flush()
+    assert "removed or replaced" in said[-1]
+    assert len(queue.notes) == 1
+    with pytest.raises(StoreError, match="removed or replaced"):
+        queue.close()
