@@ -53,6 +53,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",  # seconds
     "GIT_PYTHON_REFRESH": "quiet",
 }
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 # The queue.
@@ -322,13 +323,21 @@ def milliseconds() -> int:
 # The store.
 
 
+def set_environment() -> None:
+    """Sets what MLflow reads, where the user does not; a store on this machine is asked without a proxy."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if direct != "*":
+        os.environ["no_proxy"] = ",".join(dict.fromkeys([*filter(None, direct.split(",")), *THIS_MACHINE]))
+
+
 def connect(uri: str, experiment: str, say: Callable[[str], None] = print) -> tuple[Any, str]:
     """MLflow's client and the experiment's id; creates the store, the experiment and its saved view where missing.
 
     Raises whatever MLflow raises, within seconds, when the store does not answer.
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     # One of its own classes, said while it is imported.
     warnings.filterwarnings("ignore", 'Field name "schema"', UserWarning)
     from mlflow import MlflowClient

@@ -1,14 +1,13 @@
 """Files put beside a study's run in MLflow, as artifacts in the folder `report`."""
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from src.address import sqlite_path
 from src.config import masked
-from src.results.journal import ENVIRONMENT
+from src.results.journal import set_environment
 from src.results.readable import can_be_written
 from src.results.study_record import Study
 from src.results.writer import UID_TAG
@@ -27,8 +26,7 @@ def log_artifacts(study: Study, uri: str, paths: Sequence[Path]) -> str:
         return f"not logged, there is no store at {path}"
     if path is not None and not can_be_written(path):
         return f"not logged, the store at {path} can only be read"
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow import MlflowClient

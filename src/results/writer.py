@@ -135,7 +135,9 @@ class Writer:
         tags = [RunTag(key, value) for key, value in note["tags"].items()]
         while metrics or params or tags:
             at_once = min(METRICS_PER_BATCH - 2 * PAIRS_PER_BATCH, len(metrics))  # together at most 1000
-            self._client.log_batch(run_id, metrics[:at_once], params[:PAIRS_PER_BATCH], tags[:PAIRS_PER_BATCH])
+            # At once, whatever MLFLOW_ENABLE_ASYNC_LOGGING says: what is not in the store yet waits in our own queue.
+            pairs = params[:PAIRS_PER_BATCH], tags[:PAIRS_PER_BATCH]
+            self._client.log_batch(run_id, metrics[:at_once], *pairs, synchronous=True)
             metrics, params, tags = metrics[at_once:], params[PAIRS_PER_BATCH:], tags[PAIRS_PER_BATCH:]
 
     def _known_of(self, uid: str) -> "Known":

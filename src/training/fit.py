@@ -297,7 +297,7 @@ def _engine(
         return result
 
     try:
-        reason = _cpu_engine_reason(config, layers, device)
+        reason = _cpu_engine_reason(config, layers, device, say)
         if reason is None:
             engine: Engine = _cpu_engine(config, layers, members, weights, batches)
             return engine, seconds_a_step(engine)
@@ -326,7 +326,9 @@ def _engine(
     return (torch_engine(compiled=True) if wanted else engine), step_seconds
 
 
-def _cpu_engine_reason(config: RunConfig, layers: list[LayerShape], device: torch.device) -> str | None:
+def _cpu_engine_reason(
+    config: RunConfig, layers: list[LayerShape], device: torch.device, say: Callable[[str], None] = print
+) -> str | None:
     """Why the CPU engine does not serve this run; None where it does."""
     if config.trainer.engine == "torch":
         return "trainer.engine=torch"
@@ -334,8 +336,10 @@ def _cpu_engine_reason(config: RunConfig, layers: list[LayerShape], device: torc
         return "trainer.compile=true"
     if device.type != "cpu":
         return f"the device is {device.type}"
-    from src.training import cpu
-
+    with warnings.catch_warnings(record=True) as odd:
+        from src.training import cpu
+    for one in odd:  # a NUMBA_ variable that Numba cannot read, and leaves alone: its first line says which
+        say(str(one.message).strip().splitlines()[0])
     return cpu.unsupported(layers)
 
 

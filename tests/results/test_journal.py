@@ -369,7 +369,10 @@ def test_an_experiment_that_cannot_be_created_is_an_error() -> None:
 def test_a_users_own_settings_of_mlflow_win(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "a.b,localhost")
     journal.connect(uri, "sweepstack")
+    assert os.environ["no_proxy"] == "a.b,localhost,127.0.0.1,::1"  # a proxy does not reach this machine's stores
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
