@@ -7,6 +7,9 @@ import sys
 from types import FrameType
 
 
+NARROWEST = 20  # characters of a terminal's line on which a table can be read
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     """Ends the process amid an import: what libraries make of a KeyboardInterrupt there is a module that is missing."""
     while frame:
@@ -38,6 +41,9 @@ def _in_utf8() -> None:
 
 if sys.argv[:1] == ["-m"]:  # so it is while Python looks for the module NAME; a program that imports this has its own
     _in_utf8()
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files
+    if os.environ.get("COLUMNS", "").isdigit() and int(os.environ["COLUMNS"]) < NARROWEST:
+        del os.environ["COLUMNS"]  # as editors and pseudo-terminals set it that know no width
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     for _stream in (sys.stdout, sys.stderr):

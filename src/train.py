@@ -253,10 +253,11 @@ def _figures(
     if not config.figures or all(not result.history for result in results):
         return []
     from src import terminal
-    from src.results.figures import draw
 
     test = dataset.test
     try:
+        from src.results.figures import draw
+
         return draw(results, folder / "figures", test.images, test.labels, votes[0] if votes else None)
     except Exception as error:  # a picture is no reason to lose a run
         terminal.say(f"The figures could not be drawn ({error}); everything else is kept.")
