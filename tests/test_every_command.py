@@ -44,11 +44,13 @@ def test_a_command_whose_reader_has_gone_goes_on_in_silence(arguments, results, 
     assert len(list(tmp_path.rglob("result.json"))) == results
 
 
-def test_a_terminal_that_lacks_a_character_shows_another(tmp_path):
-    process = started(tmp_path, *RUN, PYTHONIOENCODING="ascii")
+def test_a_terminal_that_lacks_characters_columns_and_windows_shows_what_it_can(tmp_path):
+    odd = {"PYTHONIOENCODING": "ascii", "COLUMNS": "0", "MPLBACKEND": "Foo"}
+    process = started(tmp_path, *RUN, "figures=true", **odd)
     said, errors = process.communicate()
     assert (process.returncode, errors) == (0, "")
-    assert "FC 8 sigmoid ? softmax 10" in said
+    assert "FC 8 sigmoid ? softmax 10" in said  # on one line, whatever COLUMNS
+    assert list(tmp_path.rglob("accuracy.png"))
 
 
 def test_a_locale_of_ascii_reads_and_writes_utf8_and_shows_what_it_can(tmp_path):
