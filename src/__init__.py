@@ -6,7 +6,6 @@ import signal
 import sys
 from types import FrameType
 
-
 NARROWEST = 20  # characters of a terminal's line on which a table can be read
 
 
