@@ -123,4 +123,4 @@ def test_what_cannot_be_read_is_named_in_a_paragraph(docs: Path, capsys: pytest.
 def test_every_row_of_the_chapters_table_is_reproduced() -> None:
     experiments = {path.stem for path in (Path(reproduce.__file__).parent.parent / "conf/exp").glob("*.yaml")}
     assert {*reproduce.TABLE, "dropout", "ensemble"} == experiments
-    assert {*reproduce.TABLE, *reproduce.ENSEMBLES} == set(reproduce.RUNS)
+    assert {*reproduce.TABLE, *reproduce.ENSEMBLES, *reproduce.ORDERS} == set(reproduce.RUNS)

@@ -15,7 +15,7 @@ from typing import Any
 from src.config import ConfigError, parse
 from src.error import UserError
 from src.result import Result, finite, write_text
-from src.results.summary import Summary, summarise
+from src.results.summary import COINCIDENCE, Summary, summarise
 
 CURVES = ("epoch", "train/accuracy", "validation/accuracy", "validation/cost")  # of a history, what is kept
 # Settings that change where and how fast a run trains, or what is said of it, but not what it computes.
@@ -114,6 +114,10 @@ def page(rows: Sequence[Row], images: Mapping[str, str], missing: Sequence[str])
     lines = HEAD.splitlines()
     lines += [_line(row) for row in rows]
     notes = [f"* `{row.name}`: {row.note}" for row in rows if row.note]
+    notes += [f"* `{row.name}`: {COINCIDENCE}" for row in rows if row.summary.coincides]
+    unrecorded = dict.fromkeys(f"`{kept.run}`" for row in rows for kept in row.kept if not kept.commit)
+    if unrecorded:
+        notes.append(f"* no commit is recorded of {', '.join(unrecorded)}: made before that was kept")
     lines += ["", *notes] if notes else []
     if missing:
         lines += ["", f"Still to be made: {', '.join(missing)}."]

@@ -14,6 +14,7 @@ from statistics import fmean, stdev
 from src.words import number_of
 
 TWO_SIDED_95 = 0.975
+COINCIDENCE = "all repeats are equal, by chance: an interval of no width says nothing"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Summary:
     sd: float | None
     low: float | None
     high: float | None
+
+    @property
+    def coincides(self) -> bool:
+        """Whether several repeats came out equal, to the image: then the interval has no width, and says nothing."""
+        return self.n > 1 and self.sd == 0
 
     def metrics(self) -> dict[str, float]:
         """What exists of the figures, under test/…, for tracking: accuracies in 0…1, and the two counts."""
@@ -46,6 +52,8 @@ class Summary:
                 f"mean {100 * self.mean:.2f} ± {100 * (self.sd or 0):.2f} sd, "
                 f"95 % interval {100 * self.low:.2f}–{100 * self.high:.2f}, n = {self.n}"
             )
+        if self.coincides:
+            parts.append(COINCIDENCE)
         if self.left_out:
             parts.append(f"{self.left_out} of {self.n + self.left_out} left out: no finite accuracy")
         return "; ".join(parts)

@@ -47,9 +47,10 @@ def test_the_first_of_equally_good_repeats_gives_the_chapters_figure() -> None:
     assert summarise(validation=[0.97, 0.98, 0.98], test=[0.99, 0.96, 0.95]).chapter_rule == 0.96
 
 
-def test_equal_repeats_have_an_interval_of_no_width() -> None:
+def test_equal_repeats_have_an_interval_of_no_width_and_say_so() -> None:
     summary = summarise(validation=[0.9, 0.9], test=[0.5, 0.5])
     assert (summary.sd, summary.low, summary.high) == (0, 0.5, 0.5)
+    assert summary.sentence().endswith("n = 2; all repeats are equal, by chance: an interval of no width says nothing")
 
 
 def test_the_sentence_has_every_figure_in_per_cent() -> None:
