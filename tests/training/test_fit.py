@@ -77,6 +77,27 @@ def test_the_best_weights_are_those_of_the_latest_epoch_with_the_highest_validat
         assert result.test_accuracy == pytest.approx(float((test == data.test.labels).double().mean()))
 
 
+def test_the_test_set_is_judged_by_the_weights_of_the_best_epoch_not_the_last_one(monkeypatch):
+    prepared = prepare([example.config(max_epochs=3)], example.dataset())
+    looks = iter([0.9, 0.5, 0.4])
+    judged = prepared.engine.evaluate
+    monkeypatch.setattr(
+        prepared.engine,
+        "evaluate",
+        lambda *split: (judged(*split)[0], torch.tensor([next(looks)], dtype=torch.float64)),
+    )
+    (result,) = run(prepared, [])
+    assert (result.best_epoch, result.validation_accuracy) == (1, 0.9)
+    ((first_epoch,), _, _, _) = go([example.config(max_epochs=1)])
+    torch.testing.assert_close(result.probabilities, first_epoch.probabilities, rtol=0, atol=0)
+    assert not torch.equal(result.weights["layers.2.weight"], prepared.engine.weights()["layers.2.weight"][0])
+
+
+def test_the_rate_of_an_epoch_is_the_schedules_from_its_first_one_on():
+    ((result,), _, _, _) = go([example.config(max_epochs=3, optim={"eta": 0.4, "schedule": "inverse", "decay": 1.0})])
+    assert [row["eta"] for row in result.history] == pytest.approx([0.4, 0.2, 0.4 / 3])
+
+
 def test_a_member_has_the_same_history_alone_and_among_others():
     rates = [0.05, 0.3, 0.9]
     data = {"order": "epoch"}

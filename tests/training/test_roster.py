@@ -29,9 +29,8 @@ class Office(Everyone):
 
 def trial(engine, eta, seed, **more):
     sections = {"data": {"order": "epoch"}, "model": {"dropout": 0.2, "hidden": [8]}, **more}
-    return example.config(
-        trainer=ENGINES[engine], max_epochs=4, optim={"eta": eta, "lambda_": 0.1}, seed=seed, **sections
-    )
+    optim = {"eta": eta, "lambda_": 0.1, "schedule": "inverse", "decay": 0.5}  # a rate for each epoch of its own
+    return example.config(trainer=ENGINES[engine], max_epochs=4, optim=optim, seed=seed, **sections)
 
 
 def train(first, office, capacity=0):
