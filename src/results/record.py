@@ -87,7 +87,8 @@ class Record:
         except OSError as error:
             names = [RESULTS, *(["votes.json"] if votes else [])]
             kept = " and ".join(name for name in names if (self.folder / name).is_file()) or "nothing"
-            return f"{self.folder}: not all could be written ({error.strerror or error}); kept: {kept}; make room, and start it again"
+            reason = error.strerror or error
+            return f"{self.folder}: not all could be written ({reason}); kept: {kept}; make room, and start it again"
         if now != self._owner:
             return (
                 f"{self.folder}: was removed while the run trained; what it came to at its end was written there anew"
