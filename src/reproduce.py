@@ -15,11 +15,11 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.error import UserError
-from src.result import Result
 from src.results.reproduction import Kept, Row, computed, page, read, save
 
 if TYPE_CHECKING:
@@ -199,7 +199,8 @@ def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
         from src.results.figures import compare_figure
 
         path = _picture(docs, "conv2_tanh", "curves.png")
-        named = {run: [_named(member, run) for member in kept[run].members] for run in ("conv2_tanh", "conv2")}
+        runs = ("conv2_tanh", "conv2")
+        named = {run: [replace(member, config={"name": run}) for member in kept[run].members] for run in runs}
         compare_figure(named, path, COMPARISON)
         images[COMPARISON] = f"reproduction/{path.name}"
     for caption, (run, name) in FIGURES.items():
@@ -209,11 +210,6 @@ def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
     path = docs / "reproduction.md"
     path.write_text(page(list(rows(kept, configs)), images, [run for run in RUNS if run not in kept]), encoding="utf-8")
     return path
-
-
-def _named(member: Result, run: str) -> Result:
-    member.config = {"name": run}
-    return member
 
 
 def rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row]:

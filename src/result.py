@@ -4,19 +4,22 @@ Legend: E epochs trained, C classes, N images.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from src.folder import whole
 
 Row = dict[str, float]  # one epoch of one member, as in Result.history
-Status = str  # FINISHED, KILLED (stopped by the user), FAILED (no finite validation cost), or RUNNING so far
+RUNNING = "RUNNING"
+Status = str  # FINISHED, KILLED (stopped by the user), FAILED (no finite validation cost), PRUNED, or RUNNING so far
 
 
-@dataclass
+@dataclass(frozen=True)
 class Result:
-    """One trained member; accuracies in 0…1, costs in nats an image.
+    """One member, trained or RUNNING so far; accuracies in 0…1, costs in nats an image.
+
+    It never changes: what is known later, or under another status, is another Result (`dataclasses.replace`).
 
     history: one dict an epoch with epoch (from 1), eta, train/cost, train/accuracy (running means while training),
     validation/cost, validation/accuracy, weight_norm/NAME for every weight, images_per_second (the whole stack's).
@@ -39,6 +42,14 @@ class Result:
     probabilities: Any = field(repr=False, default=None)
     repeat: int = 0  # which repeat of the trial the member belongs to
     vote: int = 0  # its place in the repeat's ensemble
+
+    def ended_as(self, status: Status) -> "Result":
+        """The same under `status`, for a member whose run ends; one that had ended by itself stays what it was."""
+        return replace(self, status=status) if self.status == RUNNING else self
+
+    def without_tensors(self) -> "Result":
+        """The same without weights and probabilities, which take memory; the weights are in the run's folder."""
+        return replace(self, weights={}, probabilities=None)
 
     def as_json(self) -> dict[str, Any]:
         """What result.json holds of this member: everything but tensors."""

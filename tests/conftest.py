@@ -8,6 +8,8 @@ import torch
 import torchmetrics  # noqa: F401  (before src.training.lightning: the benchmarks hand its metrics to Lightning)
 from hypothesis import settings
 
+from src.results import keep
+
 # Started in the background of a shell, Python finds SIGINT ignored; tests send it, to themselves and to their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -15,6 +17,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 EXPLORE = int(os.environ.get("EXPLORE", "0"))
 settings.register_profile("here", deadline=None, derandomize=not EXPLORE, max_examples=EXPLORE or 100)
 settings.load_profile("here")
+
+
+@pytest.fixture(autouse=True)
+def kept_at_every_epoch(monkeypatch):
+    """What a run keeps on its way must change nothing in what it ends with, whenever it is kept."""
+    monkeypatch.setattr(keep, "KEEP_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -227,7 +228,8 @@ def test_a_sweep_with_one_impossible_combination_does_not_start(tmp_path, monkey
     assert not list((tmp_path / "mlruns").glob("hydra/*/*/*/result.json"))
 
 
-def test_results_so_far_are_kept_while_training(tmp_path):
+def test_results_so_far_are_kept_while_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(keep, "KEEP_SECONDS", 30.0)
     now = [0.0]
     keeper = keep.Keeper(tmp_path, clock=lambda: now[0])
     from src.training.fit import prepare, run
@@ -244,6 +246,22 @@ def test_results_so_far_are_kept_while_training(tmp_path):
     assert left[0]["status"] == "RUNNING"
     assert 4 <= len(left[0]["history"]) < 8
     torch.load(tmp_path / "member-00" / "weights.pt", weights_only=True)
+
+
+def test_a_member_that_has_ended_stays_what_it_was_whatever_the_others_do(tmp_path, shown, monkeypatch):
+    tracker = FakeTracker()
+    with_tracker(monkeypatch, tracker)
+    early = digits(repeats=3, max_epochs=30, stop={"rule": "patience_epochs", "patience_epochs": 2})
+    results = train.train(early, tmp_path)
+    assert len({len(result.history) for result in results}) > 1
+    kept = json.loads((tmp_path / "result.json").read_text())
+    assert {one["status"] for one in kept} == {result.status for result in results} == {"FINISHED"}
+    assert None not in [one["test_accuracy"] for one in kept]
+
+    finished = results[0]
+    assert finished.ended_as("KILLED") is finished
+    with pytest.raises(FrozenInstanceError):
+        finished.status = "RUNNING"
 
 
 def test_the_command_trains_and_tracks(tmp_path):

@@ -17,7 +17,7 @@ import torch
 
 from src.error import UserError
 from src.folder import whole
-from src.result import Result, write_json
+from src.result import RUNNING, Result, write_json
 
 # While training, results are written at the ends of epochs, at most this often.
 KEEP_SECONDS = 30.0
@@ -55,7 +55,7 @@ def results_in(folder: Path) -> list[dict[str, Any]]:
 
 
 class Keeper:
-    """Keeps a trial's results while it trains, marked RUNNING."""
+    """Keeps a trial's results while it trains; those of members that still train are marked RUNNING."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.clock = folder, clock
@@ -67,14 +67,14 @@ class Keeper:
         self._so_far = so_far
         if self.clock() - self._last >= KEEP_SECONDS:
             with suppress(OSError):  # a full disk ends no training; whoever concludes it says so
-                self.keep_last("RUNNING")
+                self.keep_last(RUNNING)
             self._last = self.clock()
 
+    def close(self) -> None:
+        """The trial's own results are in the folder: nothing more is kept, or held in memory for that."""
+        self._so_far = None
+
     def keep_last(self, status: str) -> None:
-        """Keeps what is known up to now under `status`: for a run that ends without its own results."""
-        if self._so_far is None:
-            return
-        results = self._so_far()
-        for result in results:
-            result.status = status
-        keep(results, self.folder)
+        """Keeps what is known up to now, members that still train under `status`: for a run that ends amid training."""
+        if self._so_far is not None:
+            keep([result.ended_as(status) for result in self._so_far()], self.folder)

@@ -30,11 +30,6 @@ class Conclusion:
     lost: str  # what is not in the folder and why, for the user; empty where all is kept
     files: list[Path] = field(default_factory=list)
 
-    def forget_tensors(self) -> None:
-        """Weights and probabilities leave the memory; the weights are in the folder."""
-        for result in self.results:
-            result.weights, result.probabilities = {}, None
-
 
 class Record:
     """Follows the members of one trial, by their place in it, from 0."""
@@ -43,7 +38,6 @@ class Record:
         self.config, self.folder, self.tracker = config, folder, tracker
         self.keeper, self._owner = Keeper(folder), owner(folder)
         self.results: dict[int, Result] = {}  # of members that have ended
-        self.kept = False  # whether all of them are in the folder
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
         """One epoch: a row for each member that trained in it; `so_far` gives the result of one that still trains."""
@@ -70,7 +64,7 @@ class Record:
         results = [self.results[member] for member in sorted(self.results)]
         votes, summary = conclude(self.config, results, dataset)
         lost = self._keep(results, votes)
-        self.kept = True
+        self.keeper.close()
         path, files = self.folder / RESULTS, [self.folder / "votes.json"] if votes else []
         return Conclusion(results, votes, summary, path, lost, files)
 
@@ -98,13 +92,13 @@ class Record:
     def finish(self, conclusion: Conclusion, **status: Status) -> None:
         """Tells the tracking how the trial ended; `status` where it does not follow from the members'."""
         metrics = _metrics(conclusion, self.config.members)
-        self.tracker.finish(conclusion.results, metrics, conclusion.files, **status)
+        light = [result.without_tensors() for result in conclusion.results]  # the tracking may hold them for a while
+        self.tracker.finish(light, metrics, conclusion.files, **status)
 
     def abort(self, status: str, reason: str) -> None:
         """The trial ends without a conclusion: what is known is kept, unless all of it was. Raises nothing."""
-        if not self.kept:
-            with suppress(Exception):  # the first error is the one to tell
-                self.keeper.keep_last(status)
+        with suppress(Exception):  # the first error is the one to tell
+            self.keeper.keep_last(status)
         self.tracker.abort(status, reason)
 
 

@@ -6,7 +6,7 @@ A trial that trains is told what happens (TrialTracker); one whose process was k
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import nan
 from pathlib import Path
 from statistics import fmean
@@ -233,11 +233,13 @@ def read_results(path: Path, seeds: Collection[int]) -> list[Result] | None:
         ]
     except (OSError, ValueError, TypeError):
         return None
-    for result in results:  # what was not finite is null in the file
-        result.history = [
-            {key: nan if value is None else value for key, value in row.items()} for row in result.history
-        ]
+    results = [replace(result, history=[_finite_or_nan(row) for row in result.history]) for result in results]
     return results if results and {result.seed for result in results} <= set(seeds) else None
+
+
+def _finite_or_nan(row: Row) -> Row:
+    """What was not finite is null in the file."""
+    return {key: nan if value is None else value for key, value in row.items()}
 
 
 def trial_uid(study: str, number: int) -> str:

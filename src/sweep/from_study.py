@@ -1,7 +1,7 @@
 """The best networks of a study, as they were trained: what votes without training anything again."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -61,7 +61,9 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
         )
     voters = [
         Voter(
-            _loaded(result, path), parse(result.config), " · ".join(filter(None, [f"trial {trial.place}", trial.label]))
+            replace(result, weights=torch.load(path, weights_only=True)),
+            parse(result.config),
+            " · ".join(filter(None, [f"trial {trial.place}", trial.label])),
         )
         for trial, result, path in found[: config.top]
     ]
@@ -77,12 +79,15 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
         raise ConfigError(
             f"from_study = {config.from_study}: trained on {names[0]}; here data={data.name} gives {dataset.name}"
         )
-    for place, one in enumerate(voters):
-        result = one.result
-        result.repeat, result.vote = 0, place
-        result.probabilities = _probabilities(one.config, result.weights, dataset.test.images)
-        result.test_accuracy = float((result.probabilities.argmax(-1) == dataset.test.labels).double().mean())
-    return voters, dataset
+    return [_tested(one, place, dataset) for place, one in enumerate(voters)], dataset
+
+
+def _tested(voter: Voter, place: int, dataset: Dataset) -> Voter:
+    """The voter with what its network says of the test set, as number `place` of one ensemble."""
+    probabilities = _probabilities(voter.config, voter.result.weights, dataset.test.images)
+    accuracy = float((probabilities.argmax(-1) == dataset.test.labels).double().mean())
+    tested = replace(voter.result, repeat=0, vote=place, probabilities=probabilities, test_accuracy=accuracy)
+    return replace(voter, result=tested)
 
 
 def _refuse_unheard(config: RunConfig, arguments: Iterable[str], data: str) -> None:
@@ -109,11 +114,6 @@ def _members(study: Study, trial: Trial) -> list[tuple[Result, Path]]:
     paths = [folder / f"member-{number:02d}" / "weights.pt" for number in range(len(content))]
     pairs = [(Result(**one), path) for one, path in zip(content, paths, strict=True)]
     return [(result, path) for result, path in pairs if result.best_epoch is not None and path.is_file()]
-
-
-def _loaded(result: Result, path: Path) -> Result:
-    result.weights = torch.load(path, weights_only=True)
-    return result
 
 
 def _probabilities(config: RunConfig, weights: dict[str, Tensor], images: Tensor) -> Tensor:

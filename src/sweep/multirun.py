@@ -74,7 +74,6 @@ class Multirun:
             raise OSError(conclusion.lost)
         result = outcome(job, conclusion.results, pruned)
         record.finish(conclusion)
-        conclusion.forget_tensors()
         if result.status == "FAILED":
             error = TrialFailed(f"Trial {job.number} ({job.label}) {result.reason}. Try a smaller optim.eta.")
             job.returned.status, job.returned.return_value = JobStatus.FAILED, error

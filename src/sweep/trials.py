@@ -138,7 +138,6 @@ class Trials:
         if not counts:  # another process had taken the place over
             result = result.as_status("KILLED")
         record.finish(conclusion, status=result.status)
-        conclusion.forget_tensors()
         self._note(result)
         return result.status != "KILLED"
 

@@ -239,8 +239,8 @@ def run_roster(
     keep: is offered checkpoints.
     """
 
-    def tested(members: list[Member], results: list[Result]) -> None:
-        _test(prepared, members, results)
+    def tested(members: list[Member], results: list[Result]) -> list[Result]:
+        return _tested(prepared, members, results)
 
     module = StackModule(
         prepared.members,
@@ -383,14 +383,17 @@ def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
     return timed(look) * len(validation) / images
 
 
-def _test(prepared: Prepared, members: list[Member], results: list[Result]) -> None:
-    """Adds accuracy and probabilities on the test set to the members' results, from the weights that these hold."""
+def _tested(prepared: Prepared, members: list[Member], results: list[Result]) -> list[Result]:
+    """The members' results with accuracy and probabilities on the test set, from the weights that they hold."""
     test = prepared.dataset.test
     weights = {name: torch.stack([result.weights[name] for result in results]) for name in results[0].weights}
     probabilities = _evaluating_engine(prepared, members, weights).probabilities(test.images).cpu()
-    for result, own in zip(results, probabilities, strict=True):
-        result.probabilities = own
-        result.test_accuracy = float((own.argmax(-1) == test.labels.cpu()).double().mean())
+    labels = test.labels.cpu()
+    accuracies = [float((own.argmax(-1) == labels).double().mean()) for own in probabilities]
+    return [
+        replace(result, probabilities=own, test_accuracy=accuracy)
+        for result, own, accuracy in zip(results, probabilities, accuracies, strict=True)
+    ]
 
 
 def _evaluating_engine(prepared: Prepared, members: list[Member], weights: dict[str, Tensor]) -> Engine:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from src.data.dataset import Dataset
-from src.result import Result, Row, Status
+from src.result import RUNNING, Result, Row, Status
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
 from src.training.engine import Engine
@@ -116,8 +116,8 @@ def _changing(rule: Schedule | Stopping) -> dict[str, Any]:
     return {name: value for name, value in vars(rule).items() if name != "config"}
 
 
-# The results of members with their weights, and those weights: adds what the test set says.
-Tested = Callable[[list[Member], list[Result]], None]
+# Members and their results, which hold weights -> the same results with what the test set says.
+Tested = Callable[[list[Member], list[Result]], list[Result]]
 # Is offered checkpoints at the end of each epoch, unless nobody is left, and told if they are the last ones: by number,
 # of the members that train and have done an epoch.
 Keep = Callable[[Callable[[], dict[int, Checkpoint]], bool], None]
@@ -202,14 +202,14 @@ class StackModule(LightningModule):
         return {self.rows[place]: member.checkpoint(*own(place)) for place, member in training if member.history}
 
     def so_far(self, number: int) -> Result:
-        """The member's result, with the weights of its best epoch so far; not evaluated on the test set."""
+        """The member's result, RUNNING, with the weights of its best epoch so far; not evaluated on the test set."""
         progress, place = self.members[number], self.rows.index(number)
         known = progress.best_epoch is not None
         return Result(
             config=progress.member.config.shown(),
             seed=progress.member.seed,
-            status=self._status(progress),
-            history=progress.history,
+            status=RUNNING,
+            history=list(progress.history),
             best_epoch=progress.best_epoch,
             validation_accuracy=progress.best_accuracy if known else None,
             test_accuracy=None,
@@ -329,10 +329,11 @@ class StackModule(LightningModule):
         """Gives the roster the finished results of members that train no more."""
         if not numbers:
             return
-        results = {number: self.so_far(number) for number in numbers}
+        results = {number: self.so_far(number).ended_as(self._status(self.members[number])) for number in numbers}
         whole = [number for number in numbers if results[number].best_epoch and results[number].status != "PRUNED"]
         if whole:
-            self.tested([self.members[number].member for number in whole], [results[number] for number in whole])
+            members = [self.members[number].member for number in whole]
+            results |= zip(whole, self.tested(members, [results[number] for number in whole]), strict=True)
         for number in numbers:
             del self.members[number]
         self.roster.ended(results)
