@@ -89,6 +89,11 @@ def hydra_composed(overrides: list[str]) -> Any:
 
 
 def _composed(overrides: list[str], with_hydra: bool = False) -> DictConfig:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", overrides, return_hydra_config=with_hydra)
+    running = GlobalHydra.instance()
+    before = running.hydra  # of the command that is under way
+    running.clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("config", overrides, return_hydra_config=with_hydra)
+    finally:
+        running.hydra = before

@@ -25,6 +25,8 @@ Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 PER_MEMBER: JsonDict = {"per_member": True}
 
 
+SEEDS = 2**32  # a seed is a whole number below this one
+
 # Keys that say what the command does, not what a network is.
 COMMANDS = ("plan", "from_study", "from_storage", "top")
 
@@ -214,7 +216,7 @@ class RunConfig(Section):
     max_epochs: int = Field(60, ge=1)
     repeats: int = Field(1, ge=1)  # the same configuration with consecutive seeds
     ensemble: int = Field(1, ge=1)  # networks that vote; a repeat is then one whole ensemble
-    seed: int = Field(0, ge=0, lt=2**32, json_schema_extra=PER_MEMBER)
+    seed: int = Field(0, ge=0, lt=SEEDS, json_schema_extra=PER_MEMBER)  # of the first member, those of others follow
     figures: bool = True
     plan: bool = False  # say what would be trained, how long it takes and what memory it needs, and train nothing
     from_study: str | None = Field(None, min_length=1)  # train nothing: the best networks of this study vote
@@ -254,7 +256,14 @@ def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
         count = "1 problem" if len(dict.fromkeys(problems)) == 1 else f"{len(dict.fromkeys(problems))} problems"
         raise ConfigError(f"{count} in the configuration, nothing was started:\n{lines}")
     assert config is not None
-    return config
+    return config if config.published is None else _claiming(config)
+
+
+def _claiming(config: RunConfig) -> RunConfig:
+    """`config` without its published figure where it is that of an experiment, and the run another one."""
+    from src.experiment import is_as_published  # composes experiments, which most commands need not
+
+    return config if is_as_published(config) else config.model_copy(update={"published": None})
 
 
 # As SQLAlchemy reads it: all up to the next @, slashes and spaces too; MLflow's http takes the last @ before the path.
@@ -433,6 +442,8 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 f"data: {data.name} has 28x28 images of 10 classes, not {data.height}x{data.width} of {data.classes}; "
                 "data.height, data.width and data.classes describe data=idx only"
             )
+    if (problem := _seed_problem(raw)) is not None:
+        problems.append(problem)
     try:
         optim = OptimConfig.model_validate(raw.get("optim"))
     except ValidationError:
@@ -457,6 +468,21 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 "accepted with that: auto"
             )
     return problems
+
+
+def _seed_problem(raw: dict[str, Any]) -> str | None:
+    """A trial's members have consecutive seeds; one past the largest would be 0 again, which other members may have."""
+    fields = RunConfig.model_fields
+    first, repeats, ensemble = (raw.get(key, fields[key].default) for key in ("seed", "repeats", "ensemble"))
+    if not all(type(value) is int for value in (first, repeats, ensemble)) or not 0 <= first < SEEDS:
+        return None
+    members = max(repeats, 1) * max(ensemble, 1)
+    if first + members <= SEEDS:
+        return None
+    return (
+        f"seed = {first}: its {members} members would have the seeds {first} to {first + members - 1}, and the largest "
+        f"one is {SEEDS - 1}; accepted: {f'0 to {SEEDS - members}' if members <= SEEDS else 'fewer members'}"
+    )
 
 
 def written(value: Any) -> str:

@@ -174,6 +174,15 @@ def test_a_value_that_is_refused_is_answered_with_the_rule(key, value, line):
     assert line in str(caught.value)
 
 
+def test_members_whose_seeds_would_begin_again_at_zero_are_refused():
+    last = {"seed": 2**32 - 6}
+    assert example.config(**last, repeats=3, ensemble=2).members == 6
+    with pytest.raises(
+        ConfigError, match=r"its 8 members would have the seeds 4294967290 to .* accepted: 0 to 4294967288"
+    ):
+        example.config(**last, repeats=4, ensemble=2)
+
+
 @pytest.mark.parametrize(
     "uri",
     [

@@ -13,6 +13,7 @@ Optuna is imported when a store is read, not before.
 """
 
 import difflib
+import itertools
 import math
 import sqlite3
 from collections import Counter
@@ -27,7 +28,7 @@ from typing import Any
 
 from src import words
 from src.address import STUDIES, lower_scheme, sqlite_path
-from src.config import masked
+from src.config import SEEDS, masked
 from src.error import UserError
 from src.limit import Limit
 from src.results.readable import readable
@@ -196,8 +197,11 @@ class Study:
 
     def fresh_seeds(self) -> list[str]:
         """Overrides that train a trial again with seeds that no trial of the study had."""
-        last = max((member.seed for trial in self.trials for member in trial.members), default=0)
-        return [f"repeats={FRESH_REPEATS}", f"seed={100 * (last // 100 + 1)}"]
+        used = {member.seed for trial in self.trials for member in trial.members}
+        first = 100 * (max(used, default=0) // 100 + 1)
+        if first + FRESH_REPEATS > SEEDS:  # none are left above: the first gap
+            first = next(one for one in itertools.count(0, 100) if used.isdisjoint(range(one, one + FRESH_REPEATS)))
+        return [f"repeats={FRESH_REPEATS}", f"seed={first}"]
 
     def _dominates(self, one: Trial, other: Trial) -> bool:
         a, b = self._signed(one), self._signed(other)

@@ -35,7 +35,7 @@ class Member:
 def members_of(configs: list[RunConfig]) -> list[Member]:
     """All members of the trials, in order; a trial's seeds are consecutive from its own `seed`."""
     return [
-        Member(config, (config.seed + repeat * config.ensemble + vote) % 2**32, repeat, vote)
+        Member(config, config.seed + repeat * config.ensemble + vote, repeat, vote)
         for config in configs
         for repeat in range(config.repeats)
         for vote in range(config.ensemble)

@@ -170,6 +170,8 @@ def test_fresh_seeds_are_above_all_that_the_study_used() -> None:
     trials = [trial(0, {}, [], members=members([0.9, 0.9], [0.9, 0.9], seed=99), values=[0.9])]
     study = made(trials, settings={})
     assert study.fresh_seeds() == ["repeats=5", "seed=200"]
+    trials += [trial(1, {}, [], members=members([0.9], [0.9], seed=2**32 - 1), values=[0.9])]
+    assert made(trials, settings={}).fresh_seeds() == ["repeats=5", "seed=0"]
 
 
 def test_a_command_names_the_store_only_where_it_is_another_one_and_hides_its_password() -> None:
