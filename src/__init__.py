@@ -1,28 +1,12 @@
-"""What holds for every command, `python -m src.NAME`, before its imports: Ctrl-C, UTF-8, and what no terminal shows."""
+"""What holds for every command, `python -m src.NAME`, before its imports: signals, UTF-8, and what no terminal shows."""
 
 import io
 import os
-import signal
 import sys
-from types import FrameType
+
+from src import interrupt
 
 NARROWEST = 20  # characters of a terminal's line on which a table can be read
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Ends the process amid an import: what libraries make of a KeyboardInterrupt there is a module that is missing."""
-    while frame:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            print("Stopped.", file=sys.stderr, flush=True)
-            os._exit(130)
-        frame = frame.f_back
-    raise KeyboardInterrupt
-
-
-def begun() -> None:
-    """From here on there is something to keep, so Ctrl-C ends nothing without a KeyboardInterrupt."""
-    if signal.getsignal(signal.SIGINT) is _stop:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _in_utf8() -> None:
@@ -43,8 +27,7 @@ if sys.argv[:1] == ["-m"]:  # so it is while Python looks for the module NAME; a
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
     if os.environ.get("COLUMNS", "").isdigit() and int(os.environ["COLUMNS"]) < NARROWEST:
         del os.environ["COLUMNS"]  # as editors and pseudo-terminals set it that know no width
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _stop)
+    interrupt.listen()
     for _stream in (sys.stdout, sys.stderr):
         if isinstance(_stream, io.TextIOWrapper):
             _stream.reconfigure(errors="replace")

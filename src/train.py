@@ -19,9 +19,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from src import begun, command_line, command_problems
+from src import command_line, command_problems
 from src.error import StoreError, TrialFailed, UserError
 from src.folder import claim
+from src.interrupt import begun
 from src.key_values import at_home
 
 if TYPE_CHECKING:
@@ -165,14 +166,14 @@ def train(
             terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
             return []
         seeds = [member.seed for member in members_of([config])]
-        tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
-        record = Record(config, folder, tracker)
-        interrupt = Interrupt(terminal.say)
-        with _told(record, interrupt):
-            seats = Seats(Alone(record, saved, checkpoints), [job])
-            with interrupt, terminal.ProgressBar(prepared, saved) as bar:
-                run_roster(prepared, seats, [bar, seats], interrupt, keep=seats.keep)
-            path, lost = _conclude(record, dataset)
+        with Interrupt(terminal.say) as interrupt:  # until all is told: a first signal costs nothing that is there
+            tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
+            record = Record(config, folder, tracker)
+            with _told(record, interrupt):
+                seats = Seats(Alone(record, saved, checkpoints), [job])
+                with terminal.ProgressBar(prepared, saved) as bar:
+                    run_roster(prepared, seats, [bar, seats], interrupt, keep=seats.keep)
+                path, lost = _conclude(record, dataset)
         if lost:
             raise TrialFailed(lost)
         if all(result.status != "KILLED" for result in record.results.values()):
@@ -205,6 +206,8 @@ def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -
     from src import terminal
 
     config, conclusion = record.config, record.conclude(dataset)
+    if any(result.status == "KILLED" for result in conclusion.results):  # nobody has published a part of a run
+        config = config.model_copy(update={"published": None})
     terminal.table(conclusion.results, config, dataset, names)
     terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
     conclusion.files += _figures(config, conclusion.results, record.folder, dataset, conclusion.votes)

@@ -93,10 +93,10 @@ def votes(folder: Path) -> object:
     return json.loads((folder / "votes.json").read_text())
 
 
-def left_by_a_whole_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def left_by_a_whole_run(folder: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> list[object]:
     whole = folder / "whole"
     whole.mkdir()
-    assert command(monkeypatch, whole, *RUN, "tracking=none") == 0
+    assert command(monkeypatch, whole, *replaced(*RUN, "tracking=none", *more)) == 0
     return left(whole / the_run(whole))
 
 
@@ -162,6 +162,25 @@ def test_after_ctrl_c_a_run_says_how_it_goes_on_and_does_so_time_and_again(
     assert first.run == again.run
     assert 0 < first.core_seconds < again.core_seconds
     assert resume.main([str(folder), "trainer.threads=2", "trainer.chunk=3"]) == 0
+    assert left(folder) == expected
+
+
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+def test_amid_an_epoch_ctrl_c_leaves_the_run_at_the_end_of_the_one_before(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An epoch of 20 mini-batches is three chunks; Ctrl-C is asked for after each, and before others join at its end.
+    in_three = ("trainer.chunk=7", f"trainer.engine={engine}", "trainer.compile=false")
+    expected, part = left_by_a_whole_run(tmp_path, monkeypatch, *in_three), tmp_path / "part"
+    part.mkdir()
+    folder = stopped(monkeypatch, part, *in_three, chunks=4 * 4 + 1, seconds=1e9)
+    before = read(folder)
+    assert before.epochs == 4 == len(json.loads((folder / "result.json").read_text())[0]["history"])
+    with monkeypatch.context() as patched:
+        stops_after(1, patched)  # in its first epoch: nothing new to go on from
+        assert resume.main([str(folder)]) == 130
+    assert read(folder).epochs == 4
+    assert resume.main([str(folder)]) == 0
     assert left(folder) == expected
 
 

@@ -89,14 +89,14 @@ def test_a_run_leaves_results_weights_figures_and_says_where(tmp_path, shown):
 def test_the_published_accuracy_stands_beside_mnist(shown):
     dataset = example.dataset()
     mnist = type(dataset)("mnist", "made up", dataset.train, dataset.validation, dataset.test, 4)
-    config = example.config(name="shallow", published=97.8)
+    config = example.config(name="shallow", published=12.34)
     from src.training.fit import prepare, run
 
     results = run(prepare([config], mnist), [])
     votes, summary = record.conclude(config, results, mnist)
     terminal.table(results, config, mnist)
     terminal.conclusion(config, mnist, votes, summary)
-    assert shown().count("97.80") == 2
+    assert shown().count("12.34") == 2
 
 
 def test_a_run_that_diverged_has_no_best_validation_accuracy(shown):
@@ -182,6 +182,17 @@ def test_a_second_ctrl_c_stops_at_once_as_killed(tmp_path, monkeypatch, shown):
         train.train(digits(max_epochs=3), tmp_path)
     assert [status for status, _ in tracker.told] == ["KILLED"]
     assert json.loads((tmp_path / "result.json").read_text())[0]["status"] == "KILLED"
+
+
+def test_a_signal_while_the_results_are_told_costs_nothing(tmp_path, monkeypatch, shown):
+    class Late(FakeTracker):
+        def finish(self, *about):
+            signal.raise_signal(signal.SIGTERM)
+            super().finish(*about)
+
+    tracker = with_tracker(monkeypatch, Late())
+    (result,) = train.train(digits(), tmp_path)
+    assert (tracker.told, result.status) == ([("finish", [])], "FINISHED")
 
 
 def test_figures_that_cannot_be_drawn_lose_nothing(tmp_path, monkeypatch, shown):
@@ -285,7 +296,7 @@ def test_ctrl_c_keeps_what_is_there_as_killed(tmp_path):
     )  # fmt: skip
     for line in process.stdout:
         if line.startswith("epoch 2/"):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGHUP)  # as when its terminal is closed
             break
     rest, errors = process.communicate(timeout=200)
     assert process.returncode == 130, errors

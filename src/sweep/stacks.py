@@ -83,17 +83,19 @@ class Screen(AbstractContextManager[Any], Protocol):
 def train_all(source: Source, screen: Screen, limit: int, loaded: tuple[RunConfig, Dataset] | None = None) -> None:
     """Trains all that `source` gives, and tells it how that ended. Raises KeyboardInterrupt where the user stops it."""
     interrupt = Interrupt(screen.say)
-    status = "FAILED"
-    try:
-        with interrupt, screen:
-            Stacks(source, screen, limit, interrupt, loaded).train()
-        status = "FINISHED"
-    finally:
+    status, stopped = "FAILED", True
+    with interrupt:  # until all is told: a first signal costs nothing that is there
         try:
-            source.finish("KILLED" if interrupt.requested else status)
+            with screen:
+                Stacks(source, screen, limit, interrupt, loaded).train()
+            status = "FINISHED"
         finally:
-            screen.table(source.outcomes)
-    if interrupt.requested:
+            stopped = interrupt.requested
+            try:
+                source.finish("KILLED" if stopped else status)
+            finally:
+                screen.table(source.outcomes)
+    if stopped:
         raise KeyboardInterrupt
 
 

@@ -148,6 +148,7 @@ class StackModule(LightningModule):
         self.members: dict[int, Progress] = {}  # of those that train, and of those that stopped in this epoch
         self.rows: list[int] = []  # who sits where in the engine, also after it has stopped
         self.killed = False
+        self._held: dict[int, Checkpoint] = {}  # from the end of the last epoch, while one is under way in chunks
         self._joined = 0
         chunks.epoch = max(member.epochs for member in members)  # a run that goes on counts on
         self._seat(members, chunks.epoch)
@@ -182,10 +183,26 @@ class StackModule(LightningModule):
             self._new_epoch()
         stopped = self.interrupted()
         self.killed = bool(self._live()) and stopped
-        if self.keep and chunk.ends_epoch and (self._live() or stopped):  # some may wait for a place
-            self.keep(self.checkpoints, stopped)
+        self._offer(chunk, stopped)
         if self.killed or not self._live():
             self.trainer.should_stop = True
+
+    def _offer(self, chunk: Chunk, last: bool) -> None:
+        """Offers checkpoints at the end of an epoch, and the last ones whenever training is stopped.
+
+        Amid an epoch the weights have moved on, so those of its beginning are held in memory. A copy takes milliseconds
+        and an epoch of several chunks seconds; within an epoch of one chunk nothing stops, so nothing is held.
+        """
+        if self.keep is None:
+            return
+        if chunk.ends_epoch:
+            self._held = {}  # gives its memory back first
+            if len(self.chunks) > 1 and self._live() and not last:
+                self._held = self.checkpoints()
+            if self._live() or last:  # some may wait for a place
+                self.keep(self._held.copy if self._held else self.checkpoints, last)
+        elif last and self._held:
+            self.keep(self._held.copy, last)
 
     def on_train_end(self) -> None:
         """Hands over those that were interrupted."""

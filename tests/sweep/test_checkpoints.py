@@ -193,6 +193,19 @@ def stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch, chunk
     return times
 
 
+def test_after_ctrl_c_amid_an_epoch_too(
+    whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = replaced(*STUDY, "trainer.chunk=7")  # an epoch is three of them
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "KEEP_SECONDS", 1e9)
+        stops_after(1 + 3 * 4, patched)  # asked at the start, after each chunk, and at an epoch's end
+        assert command(patched, tmp_path, *study) == 130
+    assert [read(path.parent).epochs for path in checkpoints(tmp_path)] == [3, 3]
+    assert command(monkeypatch, tmp_path, *study) == 0
+    assert left(tmp_path) == whole
+
+
 def test_after_ctrl_c_time_and_again_too(
     whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
