@@ -1,4 +1,4 @@
-"""What holds for every command, `python -m src.NAME`, before its imports: signals, UTF-8, and what no terminal shows."""
+"""What holds for every command, `python -m src.NAME`, before its imports: signals, UTF-8, what screens show."""
 
 import io
 import os

@@ -190,8 +190,9 @@ def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[No
     try:
         yield
     except BaseException as error:
-        # Lightning turns a second Ctrl-C into its own exit; whoever asked to stop is told so, not that it failed.
-        stopped = interrupt is not None and interrupt.requested
+        # Lightning turns a second Ctrl-C into its own exit; whoever asked to stop is told so, not that it failed. But
+        # not instead of what the user can mend, such as a full disk.
+        stopped = interrupt is not None and interrupt.requested and not isinstance(error, OSError | UserError)
         record.abort("KILLED" if stopped or isinstance(error, KeyboardInterrupt) else "FAILED", repr(error))
         if stopped:
             raise KeyboardInterrupt from error
