@@ -7,13 +7,17 @@
     by-hand         the step without vmap and autograd (benchmarks/by_hand.py), a candidate for the engine
     by-hand+graph   the same as CUDA graphs
 
-First µs a step and member for every net and K, then 64 trials of net c as one stack against plain Lightning one trial
-after another on the same device. Interleaved rounds, medians with smallest and largest; no start-up, capture or
-compilation is counted.
+First µs a step and member for every net and K, then 64 trials of net c (or the first of --nets, where c is not among
+them) as one stack against plain Lightning one trial after another on the same device. Interleaved rounds, medians with
+smallest and largest; no start-up, capture or compilation is counted.
 
     python -m benchmarks.gpu                                             all of it: compiling alone takes half an hour
     python -m benchmarks.gpu --nets c,d --sizes 3,64 --ways eager,graph  a first look, a few minutes
+    python -m benchmarks.gpu --parts trials --ways eager,graph           only the 64 trials
     python -m benchmarks.gpu --device cpu --quick   shows that the command works where there is no GPU
+
+A way that fails is named in its cell, and each row is printed as soon as it is there. benchmarks/gpu_session.sh runs
+this within nine minutes, with all else that only a GPU can tell.
 """
 
 import argparse
@@ -31,7 +35,7 @@ from src.training.torch_engine import TorchEngine
 
 WAYS = ("eager", "graph", "compiled", "compiled+graph", "by-hand", "by-hand+graph")
 SIZES = "1 3 5 15 64 256"  # 3 and 5: the chapter's repeats and ensembles; 15: three of these together
-TRIALS_NET, TRIALS = "c", 64
+TRIALS = 64
 GOAL = Goal(20, 60)  # of 64 trials against plain Lightning one at a time, on the same GPU
 PEER = "plain Lightning"
 
@@ -48,17 +52,16 @@ def main() -> None:
                     options.quick)  # fmt: skip
     data = images.dataset()
     split = images.filled(data.train, images.TRAINING)
-    report.say(f"Images: {images.words(data)}. Matrix products in {options.precision}. {options.rounds} rounds.")
-    rows, raw = list[list[object]](), dict[str, object]()
-    for net in options.nets:
-        for size in options.sizes:
-            taken = _ways(net, size, split, options)
-            raw[f"{net}, K={size}"] = {
-                way: sample.values for way, sample in taken.items() if isinstance(sample, Sample)
-            }
-            rows.append([net, size, *(taken[way] for way in options.ways)])
-    report.table(["net", "K", *options.ways], rows, raw)
-    _against_lightning(split, options, report)
+    report.say(f"Images: {images.words(data)}. {options.rounds} rounds.")
+    for precision in options.precision:
+        # bf16 rests on autocast, and that on the operations that vmap sees.
+        ways = [way for way in options.ways if precision != "bf16" or not way.startswith("by-hand")]
+        fleet = Fleet(ways, split, precision, options)
+        report.say(f"Matrix products in {precision}:")
+        if "steps" in options.parts:
+            _steps(fleet, options, report)
+        if "trials" in options.parts:
+            _against_lightning(fleet, options, report)
     report.save(options.json)
 
 
@@ -68,7 +71,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--nets", type=command.listed("a b c d"), default=list("abcd"), help="such as a,c")
     parser.add_argument("--sizes", type=command.listed(SIZES), default=SIZES.split(), help="members, such as 1,64")
     parser.add_argument("--ways", type=command.listed(" ".join(WAYS)), default=list(WAYS), help="such as eager,graph")
-    parser.add_argument("--precision", choices=["32", "tf32", "bf16"], default="32", help="of matrix products (32)")
+    parser.add_argument(
+        "--precision", type=command.listed("32 tf32 bf16"), default=["32"], help="such as tf32,bf16 (32)"
+    )
+    parser.add_argument("--parts", type=command.listed("steps trials"), default=["steps", "trials"], help="(both)")
     parser.add_argument("--rounds", type=command.at_least_one, default=5, help="interleaved rounds (5)")
     options = parser.parse_args()
     if options.device == "cpu" and not options.quick:
@@ -76,8 +82,6 @@ def _options() -> argparse.Namespace:
     if options.device == "cpu":
         torch.set_num_threads(1)
         options.ways = ["eager", "by-hand"]  # there are no graphs, and compiling takes long
-    if options.precision == "bf16":  # which rests on autocast, and that on the operations that vmap sees
-        options.ways = [way for way in options.ways if not way.startswith("by-hand")]
     options.sizes, options.seconds, options.trials = [int(size) for size in options.sizes], 0.5, TRIALS
     if options.quick:
         options.rounds, options.seconds, options.trials = 2, 0.01, 2
@@ -85,35 +89,48 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _engine(net: str, size: int, way: str, split: Split, options: argparse.Namespace) -> TorchEngine:
-    """K members of the net."""
-    engine = stack.torch_engine(
-        nets.config(net, repeats=size),
-        len(split) // nets.BATCH_SIZE,
-        torch.device(options.device),
-        compiled=way.startswith("compiled"),
-        precision=32 if options.precision == "32" else options.precision,
-        kind=ByHand if way.startswith("by-hand") else TorchEngine,
-    )
-    if not way.endswith("graph"):
-        engine.recorder = None
-    return engine
+class Fleet:
+    """Builds one stack in every way; a way that fails does not take the others with it."""
 
+    def __init__(self, ways: list[str], split: Split, precision: str, options: argparse.Namespace) -> None:
+        self.ways, self.split, self.precision, self.options = ways, split, precision, options
+        self.device = torch.device(options.device)
 
-def _contender(way: str, engine: TorchEngine, net: str, size: int, split: Split) -> Contender:
-    """The engine as it trains; `split` is on the CPU."""
-    return Contender(way, stack.Trained(engine, nets.config(net, repeats=size), split.to(engine.device)).seconds, size)
+    def taken(self, net: str, size: int, *others: Contender) -> tuple[dict[str, Sample | str], dict[str, Sample]]:
+        """Of K members of the net: every way's sample, or in words why there is none; and the samples of `others`."""
+        cells, engines, contenders = dict[str, Sample | str](), dict[str, TorchEngine](), list[Contender]()
+        for way in self.ways:
+            try:
+                engine = self._engine(net, size, way)
+                contender = Contender(way, self._trained(engine, net, size).seconds, size)
+                contender.run(contender.smallest)
+            except torch.OutOfMemoryError:
+                cells[way] = "out of memory"
+            except RuntimeError as error:
+                cells[way] = f"failed: {str(error).strip().splitlines()[0][:100]}"
+            else:
+                engines[way] = engine
+                contenders.append(contender)
+        contenders += others
+        samples = interleaved(contenders, self.options.rounds, self.options.seconds) if contenders else {}
+        cells |= {way: samples[way] if _is(way, one) else "does not work here" for way, one in engines.items()}
+        return cells, {other.name: samples[other.name] for other in others}
 
+    def _engine(self, net: str, size: int, way: str) -> TorchEngine:
+        engine = stack.torch_engine(
+            nets.config(net, repeats=size),
+            len(self.split) // nets.BATCH_SIZE,
+            self.device,
+            compiled=way.startswith("compiled"),
+            precision=32 if self.precision == "32" else self.precision,
+            kind=ByHand if way.startswith("by-hand") else TorchEngine,
+        )
+        if not way.endswith("graph"):
+            engine.recorder = None
+        return engine
 
-def _ways(net: str, size: int, split: Split, options: argparse.Namespace) -> dict[str, Sample | str]:
-    """Every way's sample for one net and K, or in words why there is none."""
-    try:
-        engines = {way: _engine(net, size, way, split, options) for way in options.ways}
-        contenders = [_contender(way, engine, net, size, split) for way, engine in engines.items()]
-        taken = interleaved(contenders, options.rounds, options.seconds)
-    except torch.OutOfMemoryError:
-        return dict.fromkeys(options.ways, "out of memory")
-    return {way: taken[way] if _is(way, engine) else "does not work here" for way, engine in engines.items()}
+    def _trained(self, engine: TorchEngine, net: str, size: int) -> stack.Trained:
+        return stack.Trained(engine, nets.config(net, repeats=size), self.split.to(self.device))
 
 
 def _is(way: str, engine: TorchEngine) -> bool:
@@ -121,9 +138,23 @@ def _is(way: str, engine: TorchEngine) -> bool:
     return way.endswith("graph") == (engine.recorder is not None) and way.startswith("compiled") == engine.compiled
 
 
-def _against_lightning(split: Split, options: argparse.Namespace, report: Report) -> None:
-    """64 trials of net c as one stack and one at a time."""
-    config, floats = nets.config(TRIALS_NET), peer.floats(split)
+def _steps(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
+    """A step of every net and K in every way."""
+    rows, raw = list[list[object]](), dict[str, object]()
+    for net in options.nets:
+        for size in options.sizes:
+            taken, _ = fleet.taken(net, size)
+            raw[f"{net}, K={size}"] = {way: one.values for way, one in taken.items() if isinstance(one, Sample)}
+            rows.append([net, size, *(taken[way] for way in fleet.ways)])
+            print(f"net {net}, K = {size}: {', '.join(f'{way} {taken[way]}' for way in fleet.ways)}", flush=True)
+    print()
+    report.table(["net", "K", *fleet.ways], rows, raw)
+
+
+def _against_lightning(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
+    """64 trials of a net as one stack and one at a time."""
+    net = "c" if "c" in options.nets else options.nets[0]
+    config, floats = nets.config(net), peer.floats(fleet.split)
     accelerator = "gpu" if options.device == "cuda" else "cpu"
     setting = peer.Setting(workers=0, threads=1)
     if not options.quick:
@@ -132,21 +163,18 @@ def _against_lightning(split: Split, options: argparse.Namespace, report: Report
     def lightning(steps: int) -> float:
         return peer.step_seconds(config, floats, steps, setting.workers, accelerator=accelerator)
 
-    engines = {way: _engine(TRIALS_NET, options.trials, way, split, options) for way in options.ways}
-    contenders = [_contender(way, engine, TRIALS_NET, options.trials, split) for way, engine in engines.items()]
-    contenders.append(Contender(PEER, threaded(setting.threads, lightning)))
-    taken = interleaved(contenders, options.rounds, options.seconds)
+    plain = Contender(PEER, threaded(setting.threads, lightning))
+    taken, others = fleet.taken(net, options.trials, plain)
     report.say(
-        f"{options.trials} trials of net {TRIALS_NET} as one stack, and plain Lightning one at a time with {setting}: "
+        f"{options.trials} trials of net {net} as one stack, and plain Lightning one at a time with {setting}: "
         f"µs a step and member, and how many trials the stack trains in the time of one; asked for: {GOAL}."
     )
-    rows: list[list[object]] = [[PEER, taken[PEER], "–", "–"]]
-    for way in (way for way in options.ways if _is(way, engines[way])):
-        ratio = taken[PEER].over(taken[way])
-        rows.append([way, taken[way], f"{ratio}×", GOAL.verdict(ratio.median)])
-    report.table(
-        ["", "µs a step and member", f"against {PEER}", "met"], rows, {name: one.values for name, one in taken.items()}
-    )
+    rows: list[list[object]] = [[PEER, others[PEER], "–", "–"]]
+    for way, sample in taken.items():
+        ratio = others[PEER].over(sample) if isinstance(sample, Sample) else None
+        rows.append([way, sample, *([f"{ratio}×", GOAL.verdict(ratio.median)] if ratio else ["–", "–"])])
+    raw = {name: one.values for name, one in (taken | others).items() if isinstance(one, Sample)}
+    report.table(["", "µs a step and member", f"against {PEER}", "met"], rows, raw)
 
 
 if __name__ == "__main__":

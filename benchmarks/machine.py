@@ -4,11 +4,10 @@ import os
 import platform
 import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from llvmlite.binding import get_host_cpu_features
 
 from src.training.fit import cores
 
@@ -24,11 +23,18 @@ def header() -> str:
         "memory": _memory(),
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "versions": f"Python {platform.python_version()}, "
-        + ", ".join(f"{package} {version(package)}" for package in _PACKAGES),
+        + ", ".join(f"{package} {_version(package)}" for package in _PACKAGES),
         "system": f"{platform.system()} {platform.machine()}",
         "load average at the start": load,
     }
     return "\n".join(f"* {label}: {text}" for label, text in rows.items())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def cores_taken() -> float:
@@ -58,8 +64,13 @@ def _lines(path: Path) -> list[str]:
 
 
 def _vectors() -> str:
-    """The widest of the vector instructions that Numba's compiler sees here."""
-    features = get_host_cpu_features()
+    """The widest of the vector instructions that Numba's compiler sees here; unknown where there is no Numba."""
+    try:
+        from llvmlite.binding import get_host_cpu_features
+
+        features = get_host_cpu_features()
+    except ImportError:
+        return "unknown"
     known = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "neon": "NEON", "sse2": "SSE2"}
     found = [name for feature, name in known.items() if features.get(feature)]
     return found[0] if found else "NEON" if platform.machine() in ("arm64", "aarch64") else "unknown"

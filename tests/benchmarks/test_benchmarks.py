@@ -39,7 +39,6 @@ def numbers(content):
     [
         ("engine", ["--nets", "a,c"]),
         ("evaluate", ["--nets", "a,c"]),
-        ("gpu", ["--device", "cpu"]),
         ("scaling", []),
         ("sweep", ["--nets", "a"]),
     ],
@@ -114,6 +113,25 @@ def test_the_step_written_by_hand_trains_as_the_engines_own(net, rows):
     torch.testing.assert_close(taken[1], taken[0], rtol=1e-5, atol=1e-6)
     for name, value in engines[0].weights().items():
         torch.testing.assert_close(engines[1].weights()[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
+@pytest.mark.parametrize("net", nets.TITLES)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_on_cuda_the_step_written_by_hand_trains_as_the_engines_own_eager_and_replayed(net, rows):
+    config = nets.config(net, repeats=3, hidden=[12] * (2 if net == "d" else 1), optim={"eta": 0.1, "lambda_": 0.5})
+    split = images.dataset().train.to(torch.device("cuda"))
+    order = torch.randint(0, len(split), (rows, 46, 10), generator=torch.Generator().manual_seed(1))
+    engines = [
+        stack.torch_engine(config, 120, split.labels.device, kind=kind) for kind in (TorchEngine, *[by_hand.ByHand] * 2)
+    ]
+    engines[0].recorder = engines[1].recorder = None
+    for engine in engines:
+        engine.train(split.images, split.labels, order, torch.tensor(5), torch.tensor([0.02, 0.03, 0.05]))
+    assert engines[2].recorder is not None  # it was captured
+    for name, value in engines[0].weights().items():
+        for engine in engines[1:]:
+            torch.testing.assert_close(engine.weights()[name], value, rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("net", nets.TITLES)
