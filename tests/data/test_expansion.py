@@ -62,7 +62,7 @@ def test_the_shuffle_mixes_all_copies_and_is_the_same_in_every_run():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_gpu_gives_the_same_images_in_its_own_memory():
+def test_on_cuda_the_same_images_come_in_the_devices_own_memory():
     split = split_of(np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8))
     expected, found = shifts(split), shifts(split.to(torch.device("cuda")))
     assert found.images.is_cuda

@@ -324,6 +324,21 @@ def test_on_cuda_a_whole_run_learns_what_it_learns_on_the_cpu(optim):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_on_cuda_a_coarser_precision_learns_about_the_same_as_graphs(precision):
+    costs, lines = [], []
+    for chosen in (32, precision):
+        trainer = {"accelerator": "cuda", "precision": chosen}
+        prepared = prepare(
+            [example.config(repeats=3, max_epochs=3, trainer=trainer)], example.dataset(200), lines.append
+        )
+        costs.append([result.history[-1]["train/cost"] for result in run(prepared, [])])
+        assert "CUDA graph" in prepared.engine.description
+    assert costs[1] == pytest.approx(costs[0], rel=0.05)
+    assert lines == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
 @pytest.mark.parametrize("rows", [1, 7])
 def test_on_cuda_replayed_steps_equal_eager_ones(rows):
     lines = []
