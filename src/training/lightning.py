@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -54,13 +55,20 @@ def _module(name: str, classes: tuple[str, ...], **functions: Callable[..., Any]
     return module
 
 
-with (
-    _stand_ins(
-        _module("torch._dynamo", ("OptimizedModule",), disable=_as_it_is),
-        _module("torchmetrics", ("Metric", "MetricCollection")),
-    ),
-    _unset("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"),  # who may write logs, and must be a number
-):
+def _forget(*libraries: str) -> None:
+    for name in [one for one in sys.modules if one.partition(".")[0] in libraries]:
+        del sys.modules[name]
+
+
+with _unset("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"):  # who may write logs, and must be a number
+    try:
+        with _stand_ins(
+            _module("torch._dynamo", ("OptimizedModule",), disable=_as_it_is),
+            _module("torchmetrics", ("Metric", "MetricCollection")),
+        ):
+            import_module("pytorch_lightning.plugins.environments")
+    except (ImportError, AttributeError):  # another release of torch may take more of them: then they come themselves
+        _forget("pytorch_lightning", "lightning_fabric")
     from pytorch_lightning import LightningModule
     from pytorch_lightning import Trainer as LightningTrainer
     from pytorch_lightning.plugins.environments import LightningEnvironment
