@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from src.error import UserError
 from src.key_values import run_command
 from src.result import Result, dotted
+from src.results.log_error import validation_data
 
 if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does not wait for it
     from rich.table import Table
 
 RESULT_FILE = "result.json"
 DEFAULT_OUTPUT = Path("mlruns/comparison.png")
-EXPANDED = "-expanded"  # ends the name of a data set of which only the training images differ (src/data/dataset.py)
 # Differences in these say nothing about what was trained.
 LABELS = ("name", "published", "figures", "tracking.")
 
@@ -57,7 +57,7 @@ def _compare(folders: list[Path], output: Path) -> int:
 
     datasets = _datasets(runs)
     names = " and ".join(runs) if len(runs) <= 3 else f"{len(runs)} runs"
-    different = len({name.removesuffix(EXPANDED) for name in datasets}) > 1
+    different = len({validation_data(name) for name in datasets}) > 1
     warning = " – different data" if different else ""
     try:
         compare_figure(runs, output, f"{names} on {', '.join(datasets)}: validation accuracy by epoch{warning}")

@@ -110,7 +110,7 @@ def test_only_the_parent_carries_the_best_and_trials_are_its_children(trained):
         if run.data.tags.get("kind") == "trial":
             assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
             assert "best/trial" not in run.data.metrics
-            assert run.info.run_name.startswith(f"trial {run.data.tags['trial']} · eta=")
+            assert run.info.run_name.startswith(f"#{run.data.tags['trial']} eta=")
 
 
 def test_trials_with_repeats_have_their_mean_for_a_value(tmp_path, monkeypatch):

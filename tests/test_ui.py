@@ -441,10 +441,10 @@ def test_a_browser_shows_the_view(shown: Shown, browser: "Browser") -> None:
 @posix
 @on_request
 def test_a_browser_shows_the_view_of_a_study(shown: Shown, browser: "Browser") -> None:
-    wanted = {"study rates", "3 matching runs", "trial 2 · eta=1", "trial vs. best/validation_accuracy"}
+    wanted = {"study rates", "3 matching runs", "#2 eta=1", "trial vs. best/validation_accuracy"}
     wanted |= {"Parallel Coordinates", "log10.optim.eta vs. best/validation_accuracy", "validation/error"}
     url = shown.said[2].split(": ", 1)[1]
-    browser.shows(url.replace("CHART", "TABLE"), {"3 matching runs", "trial 2 · eta=1"})
+    browser.shows(url.replace("CHART", "TABLE"), {"3 matching runs", "#2 eta=1"})
     table = colours(browser.picture())
     text = browser.shows(url, wanted)
     assert "shallow · seed" not in text  # other runs

@@ -34,8 +34,8 @@ from src.address import file_now, sqlite_path
 from src.config import masked
 from src.error import StoreError
 from src.result import Row, write_json
+from src.results.log_error import bring_up_to_date
 from src.results.tables import Note, Seen
-from src.results.view import write_view
 from src.results.writer import METRICS_PER_BATCH, Writer
 from src.words import command
 
@@ -400,5 +400,5 @@ def _experiment_id(client: Any, name: str, artifacts: str | None, say: Callable[
     elif found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
         say(f"tracking: the experiment {name} was deleted in MLflow; it is restored, for this run belongs to it")
-    write_view(client, found.experiment_id)
+    bring_up_to_date(client, found.experiment_id, say)
     return str(found.experiment_id)

@@ -1,20 +1,24 @@
 """The figures of a study's report, each a png: what mattered, history, parallel coordinates, slices, curves, front.
 
 Every function draws one figure, writes it and returns it (matplotlib's objects, so that tests can look at what was
-drawn). The value axis shows the better trials apart: those far worse lie on its edge, and a note says how many.
+drawn). The value axis shows the better trials apart, and all others as well where values are accuracies:
+
+(1) an accuracy a (%) stands at the height -log10(max(100 - a, FLOOR)): 98.8 and 99.1 are as far apart as 88 and 91.
+
+Of other values those far worse than most lie on the axis's edge, and a note says how many.
 """
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from src.results.canvas import BLUE, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILLION, page
 from src.results.study_dimension import Dimension, dimensions, keys, shown
@@ -28,7 +32,34 @@ MOST_SLICES = 12  # parameters with a panel of their own
 MOST_ELEMENTS = 10  # labels of a choice on an axis
 LONGEST_LABEL = 40  # characters of a line below an axis
 LONGEST_ELEMENT = 14  # characters of a label on an axis
+FLOOR = 0.05  # of (1): an error in %, that of one image in 2,000
+TICKS = (
+    0,
+    20,
+    40,
+    60,
+    70,
+    80,
+    85,
+    90,
+    92,
+    94,
+    95,
+    96,
+    97,
+    98,
+    98.5,
+    99,
+    99.2,
+    99.4,
+    99.6,
+    99.8,
+    100,
+)  # on such an axis
+MOST_TICKS, FEWEST_TICKS = 8, 3
+ABSENT = -0.14  # where a trial crosses the axis of a parameter that it was not sampled with; the others lie in 0…1
 REACH = 4.0  # the value axis reaches down from the best value so many times its distance to the median
+BEYOND = 0.2  # of the trials, at most so large a share lies beyond it
 WIDE = 20.0  # the largest value of an axis over the smallest one, above which it is logarithmic
 JITTER = 0.05  # of the axis's height, so that lines through one element can be told apart
 GOLDEN = 0.6180339887  # multiples of it spread evenly over 0…1
@@ -114,7 +145,7 @@ def _slice(ax: Axes, study: Study, quantity: Quantity, dimension: Dimension) -> 
         ax.set_xticks(range(len(labels)), labels, **slanted)
         ax.set_xlim(-0.6, len(labels) - 0.4)
     ax.set_xlabel(textwrap.fill(dimension.label, LONGEST_LABEL))
-    ax.set_ylim(_ends(study, quantity))
+    _Scale(quantity, *_ends(study, quantity)).apply(ax)
 
 
 def _logarithmic(ax: Axes) -> None:
@@ -126,38 +157,40 @@ def _logarithmic(ax: Axes) -> None:
 def parallel_figure(study: Study, path: Path) -> Figure:
     """A vertical axis a parameter and one for the value, a line a trial, coloured by its value.
 
-    Those that were pruned or diverged are grey.
+    Those that were pruned or diverged are grey, up to what they had reached.
     """
     quantity = quantities(study)[0]
     axes = [dimension for dimension in keys(study) if not dimension.single]
     trials = study.ranked[:MOST_LINES]
-    low, high = _ends(study, quantity)
-    scale = Normalize(low, high, clip=True)
+    scale = _Scale(quantity, *_ends(study, quantity))
     colours = matplotlib.colormaps["viridis" if quantity.up else "viridis_r"]
+    ended = [trial for trial in study.places if trial.state == "PRUNED"][:MOST_LINES]
     with page(path, (max(7.0, 1.7 * (len(axes) + 1)), 4.6)) as figure:
         ax = figure.add_subplot()
-        ended = [trial for trial in study.places if trial.state == "PRUNED"]
-        for trial in ended[:MOST_LINES]:
-            ax.plot(range(len(axes)), _heights(axes, trial), color="#CCCCCC", linewidth=0.7, zorder=1)
+        for trial in ended:
+            heights = _heights(axes, trial, scale.fraction(_value(study, trial)))
+            ax.plot(range(len(heights)), heights, color="#CCCCCC", linewidth=0.7, zorder=1)
         for rank, trial in reversed(list(enumerate(trials))):
-            heights = [*_heights(axes, trial), float(scale(_value(study, trial)))]
+            value = scale.fraction(_value(study, trial))
             style: dict[str, Any] = {"linewidth": 3.0, "zorder": 3} if rank == 0 else {"linewidth": 1.1, "alpha": 0.75}
-            ax.plot(range(len(axes) + 1), heights, color=colours(scale(_value(study, trial))), **style)
+            ax.plot(range(len(axes) + 1), _heights(axes, trial, value), color=colours(value), **style)
+        partial = [place for place, one in enumerate(axes) if not all(map(one.within, [*trials, *ended]))]
         for place, dimension in enumerate(axes):
-            _upright(ax, place, _ticks(dimension))
-        ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
-        _upright(ax, len(axes), [(float(scale(tick)), f"{tick:.4g}") for tick in ticks], right=True)
-        _parallel_frame(ax, [*(dimension.short for dimension in axes), quantity.axis])
+            absent = [(ABSENT, "not sampled")] if place in partial else []
+            _upright(ax, place, _ticks(dimension) + absent)
+        _upright(ax, len(axes), [(scale.fraction(tick), f"{tick:.4g}") for tick in scale.ticks()], right=True)
+        _parallel_frame(ax, [*(dimension.short for dimension in axes), quantity.axis], ABSENT if partial else 0.0)
     return figure
 
 
-def _heights(axes: Sequence[Dimension], trial: Trial) -> list[float]:
-    """Where the trial's line crosses each axis, 0…1; NaN, a gap, where it lacks the parameter."""
+def _heights(axes: Sequence[Dimension], trial: Trial, value: float) -> list[float]:
+    """Where the trial's line crosses each axis, 0…1, ABSENT where it lacks the parameter, and last its value's height,
+    left out where it has none (NaN)."""
     heights = []
     for dimension in axes:
-        height = dimension.fraction(dimension.number(trial)) if dimension.within(trial) else np.nan
-        heights.append(height if dimension.choices is None else height + _jitter(trial))
-    return heights
+        height = dimension.fraction(dimension.number(trial)) if dimension.within(trial) else ABSENT
+        heights.append(height if dimension.choices is None and height >= 0 else height + _jitter(trial))
+    return heights if np.isnan(value) else [*heights, value]
 
 
 def _jitter(trial: Trial) -> float:
@@ -188,11 +221,11 @@ def _upright(ax: Axes, place: int, ticks: Sequence[tuple[float, str]], right: bo
         ax.text(at, height, label, ha=side, va="center", fontsize=9, bbox=box, zorder=5)
 
 
-def _parallel_frame(ax: Axes, names: Sequence[str]) -> None:
+def _parallel_frame(ax: Axes, names: Sequence[str], lowest: float) -> None:
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks([])
     ax.set_xlim(-0.5, len(names) - 0.5)
-    ax.set_ylim(-0.06, 1.06)
+    ax.set_ylim(lowest - 0.06, 1.06)
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -222,7 +255,7 @@ def curves_figure(study: Study, path: Path) -> Figure:
         ax.set_xlabel("epoch")
         ax.set_ylabel(quantity.axis)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_ylim(_limits(quantity, [value for trial in named for value in _curve(quantity, trial)[1]]))
+        _Scale(quantity, *_limits(quantity, [value for one in named for value in _curve(quantity, one)[1]])).apply(ax)
         figure.legend(loc="outside lower center", ncols=3)
     return figure
 
@@ -282,6 +315,8 @@ def _seen(study: Study, quantity: Quantity, trial: Trial) -> float:
 
 def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
     """Ends of the value axis; the published setting is on it, unless that would shrink the rest to less than half."""
+    if quantity.is_accuracy:
+        return _limits(quantity, [_value(study, trial) for group in _groups(study) for trial in group])
     low, high = _limits(quantity, [_value(study, trial) for trial in study.ranked])
     height, published = high - low, study.published
     if published is not None and published.value is not None:
@@ -291,6 +326,51 @@ def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
         elif high < value < high + height:
             high = value + 0.03 * height
     return low, high
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """The value axis from `low` to `high`, in its unit; that of accuracies as (1) has it."""
+
+    quantity: Quantity
+    low: float
+    high: float
+
+    def fraction(self, value: float) -> float:
+        """Where a value lies between the ends, 0…1, those beyond at an end; NaN where it is NaN."""
+        low, high, at = (self._height(one) for one in (self.low, self.high, value))
+        return float(np.clip((at - low) / (high - low), 0, 1))
+
+    def ticks(self) -> list[float]:
+        """The marks of the axis."""
+        marks = [float(one) for one in MaxNLocator(5).tick_values(self.low, self.high)]
+        if self.quantity.is_accuracy:
+            round_ones = [float(one) for one in reversed(TICKS) if self.low <= one <= self.high]
+            apart = list[float]()
+            for one in round_ones:
+                if not apart or self.fraction(apart[-1]) - self.fraction(one) > 1 / MOST_TICKS:
+                    apart.append(one)
+            marks = apart if len(apart) >= FEWEST_TICKS else marks
+        return [one for one in marks if self.low <= one <= self.high]
+
+    def apply(self, ax: Axes) -> None:
+        """Makes it the y axis."""
+        if self.quantity.is_accuracy:
+            ax.set_yscale("function", functions=(_stretched, _unstretched))
+            ax.yaxis.set_major_locator(FixedLocator(self.ticks()))
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.set_ylim(self.low, self.high)
+
+    def _height(self, value: float) -> float:
+        return float(_stretched(value)) if self.quantity.is_accuracy else value
+
+
+def _stretched(accuracy: Any) -> Any:
+    return -np.log10(np.maximum(100 - np.asarray(accuracy, dtype=float), FLOOR))
+
+
+def _unstretched(height: Any) -> Any:
+    return 100 - 10.0 ** -np.asarray(height, dtype=float)
 
 
 def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequence[Trial]], at: Any) -> None:
@@ -307,14 +387,18 @@ def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequen
 
 
 def _limits(quantity: Quantity, values: Sequence[float]) -> tuple[float, float]:
-    """Ends of the value axis: the best values, and of the others what lies within REACH."""
+    """Ends of the value axis: of accuracies all, of others the best values and what lies within REACH of them."""
     if not values:
         return 0.0, 1.0
+    if quantity.is_accuracy:  # all of them
+        low, high = _stretched(min(values)), _stretched(max(values))
+        room = max(0.05 * (high - low), 0.01)
+        return float(_unstretched(low - room)), float(min(100.0, _unstretched(high + room)))
     signed = np.sort(np.array(values) if quantity.up else -np.array(values))
     best, worst = signed[-1], signed[0]
     reach = REACH * (best - np.median(signed))
     if reach > 0:
-        worst = max(worst, best - reach)
+        worst = max(worst, min(best - reach, np.quantile(signed, BEYOND, method="higher")))
     room = max(0.06 * (best - worst), 1e-3 * abs(best), 1e-9)
     ends = (worst - room, best + room)
     return ends if quantity.up else (-ends[1], -ends[0])
@@ -322,7 +406,7 @@ def _limits(quantity: Quantity, values: Sequence[float]) -> tuple[float, float]:
 
 def _value_axis(ax: Axes, study: Study, quantity: Quantity) -> None:
     """The axis of the first objective, with a note on how many trials would lie beyond it."""
-    ax.set_ylim(_ends(study, quantity))
+    _Scale(quantity, *_ends(study, quantity)).apply(ax)
     ax.set_ylabel(quantity.axis)
     _note_worse(ax, study, quantity)
 

@@ -9,6 +9,7 @@ estimated and said.
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from src.results.study_statistics import busy_seconds, luck, saved
 from src.words import number_of
 
 LEADERS = 10
-WIDEST = 7  # parameters with a column of their own
+WIDEST = 4  # parameters with a column of their own; more are wider than a page
 NAMED = 10  # trials named in a sentence
 POOR_FIT = 0.2  # share of the variation explained, below which a forest's shares are hardly more than noise
 REASON_LINES = 12  # of an error's traceback, its last ones
@@ -65,7 +66,7 @@ def report(study: Study, folder: Path) -> Document:
 def _answer(study: Study) -> list[Block]:
     """The best trial or the Pareto front, and how far the study has come."""
     if study.best is None:
-        words = "**No trial is complete yet**, so there is no best one."
+        words = _no_best(study)
     elif len(study.maximised) > 1:
         aims = " and ".join(f"{'higher' if one.up else 'lower'} {one.words}" for one in quantities(study))
         front = study.front()
@@ -75,6 +76,22 @@ def _answer(study: Study) -> list[Block]:
     else:
         words = f"**Best: trial {study.best.place}**, {_accuracies(study, study.best)}: `{settings(study.best)}`."
     return [Paragraph(words), Paragraph(_progress(study))]
+
+
+def _no_best(study: Study) -> str:
+    """Why there is no best trial."""
+    complete = [trial for trial in study.places if trial.state == "COMPLETE"]
+    if not complete:
+        yet = " yet" if study.left or study.count()["RUNNING"] else ""
+        return f"**No trial is complete{yet}**, so there is no best one."
+    broken = Counter(rule for trial in complete for rule in study.broken(trial))
+    if not broken:
+        return f"**No complete trial has a finite value** ({_named(complete)}), so there is no best one."
+    rules = ", ".join(f"`{rule}` by {number_of(count, 'trial')}" for rule, count in broken.items())
+    words = (
+        f"**No trial keeps all constraints**, so there is no best one. {number_of(len(complete), 'trial')} complete; "
+    )
+    return f"{words}broken: {rules}."
 
 
 def _accuracies(study: Study, trial: Trial) -> str:
@@ -243,7 +260,10 @@ def _pictures(study: Study, figures: Path) -> list[Block]:
     blocks += [Heading("History"), Picture(figures / "history.png", caption)]
     if varied:
         draw.parallel_figure(study, figures / "parallel.png")
-        caption = "A line a complete trial, coloured by its value, the best one thick; pruned and diverged ones in grey"
+        caption = (
+            "A line a complete trial, coloured by its value, the best one thick; pruned and diverged ones in grey, "
+        )
+        caption += "to where they stood"
         blocks += [Heading("Parallel coordinates"), Picture(figures / "parallel.png", caption)]
         draw.slices_figure(study, figures / "slices.png")
         caption = "The value against each parameter, all others as they happened to be"

@@ -13,11 +13,13 @@ import functools
 import getpass
 import json
 import math
+import re
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +28,8 @@ from src.address import absolute
 from src.config import RunConfig
 from src.result import Result, Row, Status, dotted
 from src.results.journal import PENDING, Journal, log_pending, milliseconds
+from src.results.log_error import DATA_TAG, validation_data, with_log_error
+from src.results.view import members_view
 from src.results.writer import UID_TAG
 
 GIT_SECONDS = 5.0
@@ -123,6 +127,7 @@ class MlflowTracker:
             self._start(uid, None if uid == self._trial else self._trial, labels.member(name), own)
         if not members:
             journal.add({"do": "text", "run": self._trial, "name": "config.yaml", "text": config_text(config)})
+        journal.add({"do": "view", "run": self._trial, **asdict(members_view(labels.dataset))})
         journal.flush()
 
     def _start(
@@ -192,9 +197,11 @@ class _Labels:
 
     def __init__(self, config: RunConfig, dataset: str, device: str, label: str, more: dict[str, str]):
         self._config = config
-        self._dataset = dataset
-        self._name = [config.name, *([dataset] if dataset != "mnist" else []), *([label] if label else [])]
-        self._tags = {"exp": config.name, "dataset": dataset, "device": device, **provenance(), **more}
+        self.dataset = dataset
+        self._label = [short_label(label)] if label else []
+        self._last = [dataset] if dataset != "mnist" else []
+        self._tags = {"exp": config.name, "dataset": dataset, DATA_TAG: validation_data(dataset)}
+        self._tags |= {"device": device, **provenance(), **more}
 
     def trial(self) -> tuple[str, dict[str, str]]:
         """Run name and tags of the run above the members."""
@@ -202,11 +209,15 @@ class _Labels:
         count = f"{repeats} repeats"
         if ensemble > 1:
             count = f"ensemble of {ensemble}" if repeats == 1 else f"{repeats} ensembles of {ensemble}"
-        return " · ".join([*self._name, count]), {**self._tags, "kind": "ensemble" if ensemble > 1 else "repeats"}
+        return self._name(count), {**self._tags, "kind": "ensemble" if ensemble > 1 else "repeats"}
 
     def member(self, shown: str) -> tuple[str, dict[str, str]]:
         """Run name and tags of a member."""
-        return " · ".join([*self._name, shown]), {**self._tags, "kind": "member"}
+        return self._name(shown), {**self._tags, "kind": "member"}
+
+    def _name(self, shown: str) -> str:
+        """A run's name, what tells it from its neighbours first: the UI's column shows some twenty letters."""
+        return " · ".join([self._config.name, shown, *self._label, *self._last])
 
     def seed_name(self, index: int, seed: int) -> str:
         """What tells a member from its neighbours."""
@@ -218,7 +229,23 @@ class _Labels:
     def params(self, config: RunConfig, seed: int) -> dict[str, str]:
         """The flattened configuration of a member, and what log-scaled axes need."""
         content = {**config.shown(), "seed": seed}
-        return {**flatten(content), **logarithms(dotted(content), LOG_KEYS), "dataset": self._dataset}
+        return {**flatten(content), **logarithms(dotted(content), LOG_KEYS), "dataset": self.dataset}
+
+
+def short_label(label: str) -> str:
+    """Settings as a run's name shows them: "optim.eta=0.2939 model.activation=tanh" is "eta=0.294 tanh"."""
+    return " ".join(map(_short, label.split()))
+
+
+def _short(setting: str) -> str:
+    key, is_setting, value = setting.partition("=")
+    if not is_setting:
+        return setting
+    if value.lower() not in ("true", "false", "none", "null") and (value.isidentifier() or value.startswith("[")):
+        return value
+    if re.fullmatch(r"\d*\.\d+(e[+-]?\d+)?", value):
+        value = f"{float(value):.3g}"
+    return f"{key.split('.')[-1]}={value}"
 
 
 def flatten(content: dict[str, Any]) -> dict[str, str]:
@@ -261,7 +288,7 @@ def last_values(result: Result) -> Row:
         "test/error": None if result.test_accuracy is None else 1 - result.test_accuracy,
         "seconds": result.seconds,
     }
-    return finite_values({key: float(value) for key, value in values.items() if value is not None})
+    return with_log_error(finite_values({key: float(value) for key, value in values.items() if value is not None}))
 
 
 def member_tags(result: Result) -> dict[str, str]:

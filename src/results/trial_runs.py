@@ -15,6 +15,7 @@ from typing import Protocol
 from src.config import RunConfig
 from src.result import Result, Row, Status, dotted
 from src.results.journal import Journal, milliseconds
+from src.results.log_error import DATA_TAG, validation_data, with_log_error
 from src.results.summary import summarise
 from src.results.tracking import (
     FIGURES,
@@ -25,6 +26,7 @@ from src.results.tracking import (
     logarithms,
     member_tags,
     provenance,
+    short_label,
     trial_status,
 )
 from src.results.writer import UID_TAG
@@ -52,9 +54,9 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """The run's name."""
-        again = [f"attempt {self.attempt + 1}"] if self.attempt else []
-        return " · ".join([f"trial {self.place}", *([self.label] if self.label else []), *again])
+        """The run's name, such as "#3 tanh eta=0.294": some twenty letters are all that the column of the UI shows."""
+        again = [f"· attempt {self.attempt + 1}"] if self.attempt else []
+        return " ".join([f"#{self.place}", *([short_label(self.label)] if self.label else []), *again])
 
 
 class TrialTracker(Protocol):
@@ -88,6 +90,7 @@ class TrialRuns:
             **provenance(),
             "exp": trial.config.name,
             "dataset": trial.dataset,
+            DATA_TAG: validation_data(trial.dataset),
             "device": trial.device,
             "study": study,
             STUDY_TAG: uid,
@@ -267,4 +270,4 @@ def _mean_values(results: Sequence[Result]) -> Row:
             own | NOTHING_RIGHT if result.status == "FAILED" else own
             for own, result in zip(values, results, strict=True)
         ]
-    return _means(values, len(results))
+    return with_log_error(_means(values, len(results)))  # that of the mean, not the mean of theirs

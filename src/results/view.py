@@ -1,6 +1,9 @@
 """The saved views of an experiment in MLflow's UI: which runs, which columns, which order, which charts.
 
-One shows the members of all runs, and each study has one of its own, of its trials alone.
+One shows the networks of all runs on the data set of the latest one, and each study has one of its own, of its trials
+alone. What is chosen from is sorted and drawn by validation: a study's view holds no test accuracy, as its trials are
+there to be chosen from; that of runs has it in a column, as they are ends in themselves. Charts draw log10 of the error
+(src/results/log_error.py), so that one trial that diverged does not flatten them.
 
 MLflow keeps a shared view in the experiment's tag `mlflow.sharedViewState.KEY`, as JSON {name, createdAt, updatedAt,
 state} with state = "deflate;" + base64(zlib(JSON)). Undocumented; fields read from the UI of MLflow 3.17.2, which is
@@ -16,21 +19,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from src.results.log_error import DATA_TAG, LOG_ERROR, validation_data
+
 KEY = "sweepstack"
 TAGS = "mlflow.sharedViewState."  # followed by a view's key
 TAG = f"{TAGS}{KEY}"
 STUDY_KEY = "study-"  # begins the key of a study's view
-NAME = "sweepstack: members, best first"
 KEPT_VIEWS = 100  # of studies, in an experiment: the UI loads all of them with every page
 RUNS_IN_CHARTS = 100
 CARD_HEIGHT = 400  # pixels
+ERROR_WORDS = "log10 error: -2 is 99 %"  # the title of a section
 CURVES = 50  # runs in a chart of curves; more cannot be told apart
 
 # Column -> width in pixels, in the order in which the table shows them.
 COLUMNS = {
-    "metrics.`test/accuracy`": 110,
     "metrics.`best/validation_accuracy`": 170,
     "metrics.`best/epoch`": 90,
+    "metrics.`test/accuracy`": 110,
     "params.`optim.eta`": 100,
     "params.`optim.lambda_`": 110,
     "params.`model.dropout`": 110,
@@ -38,6 +43,8 @@ COLUMNS = {
     "tags.`dataset`": 110,
     "tags.`status`": 100,
 }
+# What src/results/tracking.py and src/results/summary.py log of the test images.
+TESTED = ("accuracy", "error", "chapter_rule", "mean", "sd", "low", "high", "n", "left_out")
 # The columns that every table has, under the names that the UI gives them.
 FIXED_COLUMNS = {"attributes.`Run Name`": 260, "runDateAndNestInfo": 140, "duration": 80}
 
@@ -51,9 +58,9 @@ class View:
     state: dict[str, Any]
 
 
-def members_view() -> View:
-    """The members of all runs, by their test accuracy."""
-    return View(KEY, NAME, view_state())
+def members_view(dataset: str) -> View:
+    """The networks of all runs on the images of `dataset`, by their best validation accuracy; of studies none."""
+    return View(KEY, f"sweepstack: networks on {validation_data(dataset)}, best first", view_state(dataset))
 
 
 def study_view(study: str, uid: str, keys: Sequence[str] = (), axes: Sequence[str] = ()) -> View:
@@ -63,16 +70,17 @@ def study_view(study: str, uid: str, keys: Sequence[str] = (), axes: Sequence[st
     """
     best = "best/validation_accuracy"
     layout = {
-        "study": [_parallel([*axes], [best])],
-        "parameters": [_scatter(axis, best) for axis in ("trial", *axes)],
-        "validation": [_curves("validation/accuracy"), _curves("validation/error", "log")],
-        "train": [_curves("train/cost"), _curves("train/accuracy")],
+        ERROR_WORDS: [_parallel([*axes], [LOG_ERROR])],
+        "parameters": [_scatter(axis, LOG_ERROR) for axis in ("trial", *axes)],
+        "validation": [_curves("validation/error", "log"), _curves("validation/cost", "log")],
+        "train": [_curves("train/cost", "log"), _curves("train/accuracy")],
+        "test": [_left_out(f"test/{name}") for name in TESTED],
     }
-    columns = {f"metrics.`{best}`": 170, "metrics.`test/accuracy`": 110, "metrics.`best/epoch`": 90}
+    columns = {f"metrics.`{best}`": 170, "metrics.`best/epoch`": 90}
     columns |= {f"params.`{key}`": 120 for key in keys}
     columns |= {"metrics.`seconds`": 90, "tags.`status`": 100, "tags.`trial`": 70}
     wanted = f"tags.`study.uid` = '{uid}' and tags.kind = 'trial' and tags.status != 'KILLED'"
-    state = _state(wanted, f"metrics.`{best}`", columns, layout, {"study": 1})
+    state = _state(wanted, f"metrics.`{best}`", columns, layout, {ERROR_WORDS: 1})
     return View(study_key(uid), f"study {study}", state)
 
 
@@ -81,20 +89,27 @@ def study_key(uid: str) -> str:
     return STUDY_KEY + hashlib.sha256(uid.encode()).hexdigest()[:12]
 
 
-def view_state() -> dict[str, Any]:
-    """The fields of the members' view as MLflow's UI keeps them."""
+def view_state(dataset: str) -> dict[str, Any]:
+    """The fields of the view of runs as MLflow's UI keeps them."""
     layout: dict[str, list[dict[str, Any]]] = {
-        "results": [
-            _curves("validation/accuracy"),
-            _curves("validation/error", "log"),  # tells 0.99 from 0.995 even beside a diverged member
-            _parallel(["log10.optim.eta", "optim.lambda_", "model.dropout"], ["best/validation_accuracy"]),
-            _scatter("log10.optim.eta", "best/validation_accuracy"),
+        ERROR_WORDS: [
+            _curves("validation/error", "log"),
+            _parallel(["log10.optim.eta", "optim.lambda_", "model.dropout"], [LOG_ERROR]),
+            _scatter("log10.optim.eta", LOG_ERROR),
             _bars("test/error"),  # bars start at 0: those of accuracies all look alike
         ],
-        "validation": [_curves("validation/cost")],
-        "train": [_curves("train/cost"), _curves("train/accuracy")],
+        "validation": [_curves("validation/cost", "log")],
+        "train": [_curves("train/cost", "log"), _curves("train/accuracy")],
     }
-    return _state("tags.kind = 'member'", "metrics.`test/accuracy`", COLUMNS, layout)
+    wanted = (
+        f"tags.kind = 'member' and tags.{DATA_TAG} = {_quoted(validation_data(dataset))} and tags.`study.uid` IS NULL"
+    )
+    return _state(wanted, "metrics.`best/validation_accuracy`", COLUMNS, layout)
+
+
+def _quoted(text: str) -> str:
+    """A text in a filter of MLflow's, which knows no escapes: one with both quotes is cut at the double one."""
+    return f"'{text}'" if "'" not in text else '"' + text.split('"')[0] + '"'
 
 
 def _state(
@@ -129,7 +144,7 @@ def _charts(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The charts and the sections that hold them, in order. Other metrics get sections of the UI's own."""
     charts = [
-        {**chart, "uuid": f"{section}-{index}", "metricSectionId": section, "deleted": False, "isGenerated": False}
+        {"deleted": False, "isGenerated": False, **chart, "uuid": f"{section}-{index}", "metricSectionId": section}
         for section, members in layout.items()
         for index, chart in enumerate(members)
     ]
@@ -141,6 +156,11 @@ def _charts(
 def _curves(metric: str, scale: str = "linear") -> dict[str, Any]:
     chart = {"type": "LINE", "metricKey": metric, "selectedMetricKeys": [metric], "runsCountToCompare": CURVES}
     return {**chart, "xAxisKey": "step", "scaleType": scale, "lineSmoothness": 0, "displayPoints": False}
+
+
+def _left_out(metric: str) -> dict[str, Any]:
+    """A chart that the UI would make by itself, as one that the user has deleted."""
+    return {**_bars(metric), "deleted": True, "isGenerated": True}
 
 
 def _bars(metric: str) -> dict[str, Any]:
@@ -162,12 +182,11 @@ def encode(state: dict[str, Any]) -> str:
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
 
 
-def write_view(client: Any, experiment_id: str, view: View | None = None) -> str:
-    """Saves a view in the experiment, by default the members'; returns its key. Raises what the client raises.
+def write_view(client: Any, experiment_id: str, view: View) -> str:
+    """Saves a view in the experiment; returns its key. Raises what the client raises.
 
-    One that is there is not written again; that of a study is, so that `updatedAt` tells the latest ones.
+    That of runs is not written again where it is the same; that of a study is, so that `updatedAt` tells the latest.
     """
-    view = view or members_view()
     tags = client.get_experiment(experiment_id).tags
     old, state = tags.get(TAGS + view.key), encode(view.state)
     if old is not None and view.key == KEY and json.loads(old).get("state") == state:

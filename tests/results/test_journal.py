@@ -15,7 +15,7 @@ import pytest
 
 from src.address import sqlite_path
 from src.error import StoreError
-from src.results import journal
+from src.results import journal, log_error
 from src.results.journal import Journal, log_pending
 from src.results.tracking import main
 from tests.results.test_tracking import artifacts, config, empty_store, history, opened, raced, result, row, runs
@@ -342,14 +342,11 @@ def test_an_experiment_that_another_process_creates_meanwhile_is_used() -> None:
             return self.found
 
         def create_experiment(self, name: str, artifacts: str | None) -> None:
-            self.found = SimpleNamespace(experiment_id="5", lifecycle_stage="active", tags={})
+            self.found = SimpleNamespace(experiment_id="5", lifecycle_stage="active", tags={log_error.DONE_TAG: "1"})
             raise RuntimeError("exists already")
 
         def get_experiment(self, experiment_id: str) -> Any:
             return self.found
-
-        def set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
-            self.found.tags[key] = value
 
     assert journal._experiment_id(Racing(), "sweepstack", None, print) == "5"
 

@@ -41,24 +41,28 @@ def test_history_shows_every_trial_and_the_best_so_far(study: Study, tmp_path: P
     assert (tmp_path / "h.png").stat().st_size > 1000
 
 
-def test_trials_far_worse_lie_on_the_edge_and_are_counted(tmp_path: Path) -> None:
-    accuracies = [0.97, 0.975, 0.98, 0.96, 0.1, 0.097]
-    study = made([trial(place, {}, [value]) for place, value in enumerate(accuracies)], settings={})
+def test_of_accuracies_all_are_shown_and_the_best_ones_apart(tmp_path: Path) -> None:
+    accuracies = [0.988, 0.991, 0.98, 0.96, 0.1, 0.097]
+    study = made([trial(place, {}, [value]) for place, value in enumerate(accuracies)], settings={"first": [{}]})
     (ax,) = figures.history_figure(study, tmp_path / "h.png").axes
-    low, high = ax.get_ylim()
-    assert 90 < low < 96
-    assert high > 98
-    assert list(line(ax, "complete").get_ydata())[4:] == [low, low]
-    assert ax.get_title(loc="right") == "2 worse ones lie on the edge"
+    assert list(line(ax, "complete").get_ydata()) == pytest.approx(
+        sorted((100 * one for one in accuracies), reverse=True)
+    )
+    to_axes = ax.transLimits.transform  # after the scale
+    heights = [to_axes((0, figures._stretched(100 * value)))[1] for value in accuracies]
+    assert 0 < min(heights) < max(heights) < 1
+    assert heights[1] - heights[0] > 0.05  # of the axis's height; without the scale 0.003
+    assert 3 <= len(ax.get_yticks()) <= 9
+    assert ax.get_title(loc="right") == ""
 
 
-def test_the_published_setting_is_on_the_axis_where_that_leaves_room_for_the_rest(tmp_path: Path) -> None:
-    for published, shown in ((0.90, True), (0.10, False)):
-        values = [published, 0.97, 0.975, 0.98, 0.965]
-        study = made([trial(place, {}, [value]) for place, value in enumerate(values)], settings={"first": [{}]})
-        (ax,) = figures.history_figure(study, tmp_path / "h.png").axes
-        assert (ax.get_ylim()[0] < 100 * published) == shown
-        assert ax.get_title(loc="right") == ("" if shown else "1 worse one lies on the edge")
+def test_of_other_values_those_far_worse_lie_on_the_edge_and_are_counted_but_never_many(tmp_path: Path) -> None:
+    for worse, beyond in ((2, 2), (5, 0)):  # of 12 and of 15
+        values = [1 + place / 100 for place in range(10)] + [100.0 + place for place in range(worse)]
+        trials = [trial(place, {}, [], values=[value]) for place, value in enumerate(values)]
+        (ax,) = figures.history_figure(made(trials, maximised=[False]), tmp_path / "h.png").axes
+        assert ax.get_title(loc="right").startswith(f"{beyond} worse ones lie" if beyond else "")
+        assert (ax.get_ylim()[1] > 100) == (not beyond)
 
 
 def smallest_first() -> Study:
@@ -111,7 +115,7 @@ def test_parallel_coordinates_have_a_line_a_trial_the_best_one_thickest(study: S
     names = [label.get_text() for label in ax.get_xticklabels()]
     assert names == ["eta", "activation", "dropout", "batch_size", "validation accuracy (%)"]
     whole = [one for one in ax.lines if len(one.get_xdata()) == 5]
-    assert len(whole) == 20
+    assert len(whole) == 30  # the pruned ones, too
     thickest = max(whole, key=lambda one: one.get_linewidth())
     assert study.best is not None
     assert thickest.get_ydata()[2] == pytest.approx(study.best.params["model.dropout"] / 0.5, abs=0.03)
@@ -166,13 +170,16 @@ def test_the_smallest_studies_can_be_drawn(name: str, trials: list, tmp_path: Pa
     assert (tmp_path / "a.png").exists()
 
 
-def test_a_trial_without_a_parameter_leaves_a_gap(tmp_path: Path) -> None:
+def test_a_trial_without_a_parameter_reaches_the_value_all_the_same(tmp_path: Path) -> None:
     space = {"a": FloatDistribution(0, 1), "b": FloatDistribution(0, 1)}
     trials = [
         trial(0, {"a": 0.2, "b": 0.4}, [0.9], space=space),
         trial(1, {"a": 0.3}, [0.8], space={"a": space["a"]}),
     ]
+    trials.append(trial(2, {"a": 0.5}, [0.7], space={"a": space["a"]}, state=TrialState.PRUNED, curve={1: 0.7}))
     (ax,) = figures.parallel_figure(made(trials, settings={}), tmp_path / "p.png").axes
-    heights = {tuple(one.get_ydata())[:2] for one in ax.lines if len(one.get_xdata()) == 3}
-    assert (0.2, 0.4) in heights
-    assert any(a == 0.3 and b != b for a, b in heights)
+    lines = sorted(tuple(one.get_ydata()) for one in ax.lines if len(one.get_xdata()) == 3)
+    assert [line[0] for line in lines] == [0.2, 0.3, 0.5]
+    assert [line[1] == pytest.approx(figures.ABSENT, abs=figures.JITTER) for line in lines] == [False, True, True]
+    assert all(0 <= line[2] <= 1 for line in lines)
+    assert [text.get_text() for text in ax.texts].count("not sampled") == 1

@@ -214,8 +214,17 @@ class TestText:
         study = made([trial(0), trial(1, {}, [0.99])], settings={"constraints": ["parameters <= 1000"]})
         assert "Left out, as they break a constraint: trial 1." in section(study, tmp_path, "Leaderboard")
 
+    def test_why_there_is_no_best_trial_is_said(self, tmp_path: Path) -> None:
+        rules = {"constraints": ["parameters <= 10", "seconds <= 1"]}
+        shown = text(made([trial(0), trial(1, seconds=0.5)], settings=rules), tmp_path)
+        assert "**No trial keeps all constraints**, so there is no best one. 2 trials complete; " in shown
+        assert "broken: `parameters <= 10` by 2 trials, `seconds <= 1` by 1 trial." in shown
+        pruned = trial(0, state=TrialState.PRUNED)
+        assert "**No trial is complete**" in text(made([pruned], settings={}), tmp_path)
+        assert "**No trial is complete yet**" in text(made([pruned], settings={"n_trials": 2}), tmp_path)
+
     def test_many_parameters_stand_in_one_column(self, tmp_path: Path) -> None:
-        space = {f"a.p{n}": CategoricalDistribution([1, 2]) for n in range(9)}
+        space = {f"a.p{n}": CategoricalDistribution([1, 2]) for n in range(5)}
         study = made([trial(0, dict.fromkeys(space, 1), [0.9], space=dict(space))], settings={})
         assert "| `a.p0=1 a.p1=1 " in section(study, tmp_path, "Leaderboard")
 

@@ -78,8 +78,8 @@ def test_a_trial_is_a_child_of_its_study(uri: str, tmp_path: Path) -> None:
     begin(tracker, uri, tmp_path, 3).finish([result()])
     tracker.finish("FINISHED")
     found = by_name(uri)
-    assert set(found) == {"rates", "trial 3 · eta=0.04"}
-    parent, child = found["rates"], found["trial 3 · eta=0.04"]
+    assert set(found) == {"rates", "#3 eta=0.04"}
+    parent, child = found["rates"], found["#3 eta=0.04"]
     assert (parent.data.tags["kind"], child.data.tags["kind"]) == ("study", "trial")
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert {child.data.tags[key] for key in ("study", "trial", "number", "attempt")} == {"rates", "3", "1"}
@@ -94,7 +94,7 @@ def test_members_are_children_of_their_trial_which_carries_their_means(uri: str,
     trial.finish([result(7, validation_accuracy=0.25), result(8, validation_accuracy=0.75)], {"test/mean": 0.5})
     tracker.finish("FINISHED")
     found = by_name(uri)
-    name = "trial 5 · eta=0.01 · attempt 2"
+    name = "#5 eta=0.01 · attempt 2"
     assert set(found) == {"rates", name, f"{name} · member 0 · seed 7", f"{name} · member 1 · seed 8"}
     members = [run for run in found.values() if run.data.tags["kind"] == "member"]
     assert {run.data.tags["mlflow.parentRunId"] for run in members} == {found[name].info.run_id}
@@ -120,11 +120,11 @@ def test_the_curve_of_members_that_follow_one_another_is_their_mean(
     pruned.finish([result(0)], status="PRUNED")
     tracker.finish("FINISHED")
     found = by_name(uri)
-    curve = history(uri, found["trial 0 · eta=0.01"], "validation/accuracy")
+    curve = history(uri, found["#0 eta=0.01"], "validation/accuracy")
     assert [(step, round(value, 6)) for step, value in curve] == [(1, 0.55), (2, 0.75), (3, 0.85)]
-    first = found["trial 0 · eta=0.01 · member 0 · seed 0"]
+    first = found["#0 eta=0.01 · member 0 · seed 0"]
     assert history(uri, first, "validation/accuracy") == [(1, 0.5), (2, 0.7), (3, 0.9)]
-    assert history(uri, found["trial 1 · eta=0.02"], "validation/accuracy") == [(1, 0.25)]
+    assert history(uri, found["#1 eta=0.02"], "validation/accuracy") == [(1, 0.25)]
 
 
 def test_a_member_that_diverged_counts_as_nothing_right(uri: str, tmp_path: Path) -> None:
@@ -132,8 +132,9 @@ def test_a_member_that_diverged_counts_as_nothing_right(uri: str, tmp_path: Path
     diverged = {"best_epoch": None, "validation_accuracy": None, "test_accuracy": None}
     begin(tracker, uri, tmp_path, 0, seeds=[0, 1]).finish([result(0), result(1, "FAILED", **diverged)])
     tracker.finish("FINISHED")
-    trial = by_name(uri)["trial 0 · eta=0.01"]
+    trial = by_name(uri)["#0 eta=0.01"]
     means = {"best/validation_accuracy": 0.49, "test/accuracy": 0.485, "test/error": 0.515}  # with 0, as in the study
+    means |= {"best/log10_error": math.log10(0.51)}  # that of the mean
     assert trial.data.metrics == pytest.approx({"seconds": 1.5} | means)
     assert trial.data.tags["status"] == "FINISHED"
 
@@ -143,7 +144,7 @@ def test_a_member_that_never_began_ends_with_its_trial(uri: str, tmp_path: Path)
     begin(tracker, uri, tmp_path, 0, seeds=[4, 5]).finish([result(5, "KILLED")], status="KILLED")
     tracker.finish("KILLED")
     found = by_name(uri)
-    members = [found[f"trial 0 · eta=0.01 · member {index} · seed {index + 4}"] for index in range(2)]
+    members = [found[f"#0 eta=0.01 · member {index} · seed {index + 4}"] for index in range(2)]
     assert [run.data.tags["status"] for run in members] == ["KILLED", "KILLED"]
     assert ["test/accuracy" in run.data.metrics for run in members] == [False, True]
 
@@ -166,7 +167,7 @@ def test_a_trial_that_failed_carries_its_traceback(uri: str, tmp_path: Path) -> 
     text = "Traceback (most recent call last):\n  File ...\nValueError: " + "no room " * 100
     begin(tracker, uri, tmp_path, 0).abort("FAILED", text)
     tracker.finish("FINISHED")
-    run = by_name(uri)["trial 0 · eta=0.01"]
+    run = by_name(uri)["#0 eta=0.01"]
     assert run.data.tags["reason"].startswith("ValueError: no room")
     assert len(run.data.tags["reason"]) == 500
     client, _ = journal.connect(uri, "sweepstack")
@@ -179,7 +180,7 @@ def test_an_abort_after_the_end_changes_nothing(uri: str, tmp_path: Path) -> Non
     trial.finish([result()])
     trial.abort("KILLED", "Ctrl-C")
     tracker.finish("KILLED")
-    assert by_name(uri)["trial 0 · eta=0.01"].info.status == "FINISHED"
+    assert by_name(uri)["#0 eta=0.01"].info.status == "FINISHED"
     assert by_name(uri)["rates"].info.status == "KILLED"
 
 
@@ -190,7 +191,7 @@ def test_log_scaled_keys_have_logarithms_whatever_they_are(uri: str, tmp_path: P
     tracker = study(uri, tmp_path, log_keys={"batch_size", "optim.momentum", "model.activation"})
     begin(tracker, uri, tmp_path, 0)
     tracker.finish("FINISHED")
-    params = by_name(uri)["trial 0 · eta=0.01"].data.params
+    params = by_name(uri)["#0 eta=0.01"].data.params
     logs = {key: float(value) for key, value in params.items() if key.startswith("log10.")}
     assert logs == {"log10.optim.eta": -2, "log10.optim.lambda_": -0.301, "log10.batch_size": 1}
     assert (params["optim.eta"], params["trial"], params["dataset"]) == ("0.01", "0", "mnist")
@@ -245,8 +246,8 @@ def test_values_that_are_not_finite_are_left_out_and_named(uri: str, tmp_path: P
     tracker.progress({"done": 1, "best": math.nan})
     tracker.finish("KILLED")
     found = by_name(uri)
-    assert found["trial 0 · eta=0.01"].data.metrics["train/cost"] == 0.5
-    assert found["trial 0 · eta=0.01 · member 0 · seed 0"].data.tags["not_finite"] == "train/cost from epoch 1"
+    assert found["#0 eta=0.01"].data.metrics["train/cost"] == 0.5
+    assert found["#0 eta=0.01 · member 0 · seed 0"].data.tags["not_finite"] == "train/cost from epoch 1"
     assert found["rates"].data.metrics == {"study/done": 1}
 
 
@@ -514,7 +515,7 @@ def test_of_two_runs_of_one_study_the_older_one_stays(
     begin(second, uri, tmp_path, 1)
     second.finish("FINISHED")
     assert asked == ["u1", "u1"]
-    assert sorted(run.info.run_name for run in runs(uri)) == ["rates", "trial 0 · eta=0.01", "trial 1 · eta=0.02"]
+    assert sorted(run.info.run_name for run in runs(uri)) == ["#0 eta=0.01", "#1 eta=0.02", "rates"]
     assert len({run.data.tags.get("mlflow.parentRunId") for run in runs(uri)}) == 2  # None, and the study's
 
 
@@ -550,8 +551,8 @@ def test_params_that_have_changed_meanwhile_stay_as_they_were(uri: str, tmp_path
     second.finish("FINISHED")
     assert said == []
     found = by_name(uri)
-    assert found["trial 0 · eta=0.01"].data.params["dataset"] == "mnist"
-    assert found["trial 0 · eta=0.01"].info.status == "KILLED"
+    assert found["#0 eta=0.01"].data.params["dataset"] == "mnist"
+    assert found["#0 eta=0.01"].info.status == "KILLED"
     assert found["rates"].data.params["optim.eta"] == "interval(0.001, 1)"
 
 
@@ -571,7 +572,7 @@ def test_trials_of_processes_that_live_are_left_alone(uri: str, tmp_path: Path) 
     assert by_name(uri)["rates"].info.status == "RUNNING"
     trial.finish([result()])
     first.finish("FINISHED")
-    assert by_name(uri)["trial 0 · eta=0.01"].info.status == "FINISHED"
+    assert by_name(uri)["#0 eta=0.01"].info.status == "FINISHED"
     assert len(runs(uri)) == 2
 
 
@@ -632,13 +633,13 @@ def test_a_deleted_run_holds_up_no_other(uri: str, tmp_path: Path) -> None:
     doomed, other = begin(first, uri, tmp_path, 0), begin(first, uri, tmp_path, 1)
     written(first)
     client, _ = journal.connect(uri, "sweepstack")
-    client.delete_run(by_name(uri)["trial 0 · eta=0.01"].info.run_id)  # as a user does in the UI
+    client.delete_run(by_name(uri)["#0 eta=0.01"].info.run_id)  # as a user does in the UI
     for trial in (doomed, other):
         trial.epoch([row(1)])
         trial.finish([result()])
     first.finish("FINISHED")
-    assert by_name(uri)["trial 1 · eta=0.02"].data.metrics["validation/accuracy"] == 0.9
-    assert by_name(uri)["trial 1 · eta=0.02"].info.status == "FINISHED"
+    assert by_name(uri)["#1 eta=0.02"].data.metrics["validation/accuracy"] == 0.9
+    assert by_name(uri)["#1 eta=0.02"].info.status == "FINISHED"
     assert "refuses" in said[0]
 
 

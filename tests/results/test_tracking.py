@@ -14,7 +14,7 @@ import torch
 
 from src.config import RunConfig
 from src.result import Result
-from src.results import journal, tracking
+from src.results import journal, log_error, tracking
 from src.results.tracking import NullTracker, main, open_tracker
 
 # MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.
@@ -133,7 +133,7 @@ print(type(tracker).__name__, [name for name in ("mlflow", "torch", "sqlalchemy"
 def test_a_trial_of_one_member_is_one_run(uri: str, tmp_path: Path) -> None:
     opened(config(uri, seed=4), tmp_path, label="eta=0.1", tags={"sweep": "rates"})
     (run,) = runs(uri)
-    assert run.info.run_name == "shallow · eta=0.1 · seed 4"
+    assert run.info.run_name == "shallow · seed 4 · eta=0.1"
     tags = run.data.tags
     assert {key: tags[key] for key in ("kind", "exp", "dataset", "device", "sweep")} == {
         "kind": "member",
@@ -163,9 +163,9 @@ def test_params_are_the_flat_configuration_with_logarithms_of_what_is_positive(u
 def test_repeats_are_children_of_one_run_and_differ_in_their_seed(uri: str, tmp_path: Path) -> None:
     opened(config(uri, repeats=3, seed=7), tmp_path, dataset="digits")
     parent, *children = runs(uri)
-    assert (parent.info.run_name, parent.data.tags["kind"]) == ("shallow · digits · 3 repeats", "repeats")
+    assert (parent.info.run_name, parent.data.tags["kind"]) == ("shallow · 3 repeats · digits", "repeats")
     assert sorted(child.info.run_name for child in children) == [
-        f"shallow · digits · seed {seed}" for seed in (7, 8, 9)
+        f"shallow · seed {seed} · digits" for seed in (7, 8, 9)
     ]
     assert {child.data.params["seed"] for child in children} == {"7", "8", "9"}
     for child in children:
@@ -233,6 +233,7 @@ def test_results_weights_and_figures_are_kept_and_runs_end(uri: str, tmp_path: P
     first, second = sorted(members, key=lambda run: run.data.params["seed"])
     assert first.data.metrics == pytest.approx(
         {"best/epoch": 2, "best/validation_accuracy": 0.98, "test/accuracy": 0.97, "test/error": 0.03, "seconds": 1.5}
+        | {"best/log10_error": math.log10(0.02)}
     )
     assert second.data.metrics == {"seconds": 1.5}
     assert parent.data.metrics == {"test/mean": 0.97}
@@ -279,6 +280,20 @@ def test_a_result_that_was_said_before_another_one_counts_again(uri: str, tmp_pa
     assert not (tmp_path / journal.PENDING).exists()
     assert run.data.metrics["test/accuracy"] == 0.5
     assert history(uri, run, "test/accuracy") == [(0, 0.5), (0, 0.4), (0, 0.5)]
+
+
+def test_runs_of_an_earlier_version_get_what_the_views_need_once(uri: str) -> None:
+    client, experiment = journal.connect(uri, "sweepstack")
+    old = client.create_run(experiment, tags={"dataset": "mnist-expanded"}).info.run_id
+    client.log_metric(old, log_error.ACCURACY, 0.98)
+    client.delete_experiment_tag(experiment, log_error.DONE_TAG)
+    said: list[str] = []
+    for _ in range(2):
+        journal.connect(uri, "sweepstack", said.append)
+    (run,) = runs(uri)
+    assert run.data.tags[log_error.DATA_TAG] == "mnist"
+    assert run.data.metrics[log_error.LOG_ERROR] == pytest.approx(math.log10(0.02))
+    assert said == ["tracking: 1 earlier run got best/log10_error, which the views in MLflow draw"]
 
 
 def test_single_values_are_drawn_as_bars(uri: str, tmp_path: Path) -> None:
@@ -375,3 +390,15 @@ def test_an_unknown_user_and_an_uninstalled_package_stop_nothing(monkeypatch: py
     monkeypatch.setattr(tracking.getpass, "getuser", nobody)
     assert tracking._user() == "unknown"
     assert tracking._version("surely-not-installed") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("eta=0.2939 activation=relu hidden=[100]", "eta=0.294 relu [100]"),
+        ("optim.eta=1e-05 data.expand=true max_epochs=20", "eta=1e-05 expand=true max_epochs=20"),
+        ("model.layers=[{conv: 20, field: 5}] note", "[{conv: 20, field: 5}] note"),
+    ],
+)
+def test_a_runs_name_has_the_fewest_letters_that_tell_it_from_others(label: str, name: str) -> None:
+    assert tracking.short_label(label) == name

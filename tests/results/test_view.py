@@ -11,6 +11,7 @@ import pytest
 
 from src.results import view
 
+MEMBERS = view.members_view("mnist")
 EXPERIMENT_TAG_LENGTH = 5000  # characters, MLflow's limit in the database column of older schemas
 
 
@@ -42,34 +43,34 @@ def state_in(client: Experiments) -> dict[str, Any]:
 
 def test_the_tag_holds_what_the_ui_unpacks() -> None:
     client = Experiments()
-    assert view.write_view(client, "7") == "sweepstack"
-    assert state_in(client) == view.view_state()
+    assert view.write_view(client, "7", MEMBERS) == "sweepstack"
+    assert state_in(client) == view.view_state("mnist")
     assert set(json.loads(client.tags[view.TAG])) == {"name", "createdAt", "updatedAt", "state"}
     assert len(client.tags[view.TAG]) < EXPERIMENT_TAG_LENGTH
 
 
 def test_the_view_is_written_again_only_when_it_changed() -> None:
     client = Experiments()
-    view.write_view(client, "7")
-    view.write_view(client, "7")
+    view.write_view(client, "7", MEMBERS)
+    view.write_view(client, "7", MEMBERS)
     assert client.writes == 1
     client.tags[view.TAG] = json.dumps({"name": "old", "state": "deflate;old"})
-    view.write_view(client, "7")
+    view.write_view(client, "7", MEMBERS)
     assert client.writes == 2
-    assert state_in(client) == view.view_state()
+    assert state_in(client) == view.view_state("mnist")
 
 
 def test_the_table_shows_and_sorts_what_is_compared() -> None:
-    state = view.view_state()
+    state = view.view_state("mnist")
     shown = {column.split("`")[1] for column in state["selectedColumns"]}
     compared = {"test/accuracy", "best/validation_accuracy", "optim.eta", "optim.lambda_", "dataset", "exp"}
     assert compared <= shown
-    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`test/accuracy`", False)
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`best/validation_accuracy`", False)
     assert state["runsHiddenMode"] == "SHOW_ALL"
 
 
 def test_every_chart_lies_in_a_section_under_an_id_of_its_own() -> None:
-    state = view.view_state()
+    state = view.view_state("mnist")
     charts = state["compareRunCharts"]
     assert {chart["metricSectionId"] for chart in charts} == {item["uuid"] for item in state["compareRunSections"]}
     assert len({chart["uuid"] for chart in charts}) == len(charts)
@@ -78,7 +79,7 @@ def test_every_chart_lies_in_a_section_under_an_id_of_its_own() -> None:
 
 def test_parallel_coordinates_leave_no_member_out() -> None:
     # The UI drops a run that lacks one of the axes, and log10 of lambda_ = 0 does not exist.
-    chart = next(chart for chart in view.view_state()["compareRunCharts"] if chart["type"] == "PARALLEL")
+    chart = next(chart for chart in view.view_state("mnist")["compareRunCharts"] if chart["type"] == "PARALLEL")
     assert chart["selectedParams"] == ["log10.optim.eta", "optim.lambda_", "model.dropout"]
     assert chart["showAllRuns"]
 
@@ -102,14 +103,29 @@ def test_a_studys_charts_are_drawn_on_the_axes_that_are_searched() -> None:
     charts = searched()["compareRunCharts"]
     (parallel,) = [chart for chart in charts if chart["type"] == "PARALLEL"]
     assert parallel["selectedParams"] == ["log10.optim.eta", "model.activation"]
-    assert parallel["selectedMetrics"] == ["best/validation_accuracy"]
+    assert parallel["selectedMetrics"] == ["best/log10_error"]
     scatters = [(chart["xaxis"], chart["yaxis"]["key"]) for chart in charts if chart["type"] == "SCATTER"]
     assert scatters == [
-        ({"key": key, "type": "PARAM"}, "best/validation_accuracy")
-        for key in ("trial", "log10.optim.eta", "model.activation")
+        ({"key": key, "type": "PARAM"}, "best/log10_error") for key in ("trial", "log10.optim.eta", "model.activation")
     ]
-    assert "validation/accuracy" in [chart.get("metricKey") for chart in charts]
+    assert "validation/error" in [chart.get("metricKey") for chart in charts]
     assert "params.`optim.eta`" in searched()["selectedColumns"]
+
+
+def test_a_studys_view_shows_no_test_accuracy() -> None:
+    state = searched()
+    assert not [column for column in state["selectedColumns"] if "test/" in column]
+    tested = [chart for chart in state["compareRunCharts"] if chart.get("metricKey", "").startswith("test/")]
+    assert {"test/accuracy", "test/error", "test/mean"} <= {chart["metricKey"] for chart in tested}
+    assert all(chart["deleted"] for chart in tested)  # the UI makes no other one of them
+
+
+@pytest.mark.parametrize(
+    ("dataset", "wanted"), [("mnist", "'mnist'"), ("mnist-expanded", "'mnist'"), ("Ann's", '"Ann\'s"')]
+)
+def test_the_view_of_runs_shows_one_data_set_at_a_time_and_no_trials(dataset: str, wanted: str) -> None:
+    own = f"tags.kind = 'member' and tags.validation_data = {wanted} and tags.`study.uid` IS NULL"
+    assert view.members_view(dataset).state["searchFilter"] == own
 
 
 def test_each_study_has_a_view_under_a_key_of_its_own() -> None:
@@ -140,7 +156,7 @@ def test_the_oldest_views_of_studies_make_room_and_no_other(monkeypatch: pytest.
     client, now = Experiments(), iter(range(100))
     monkeypatch.setattr(view.time, "time", lambda: float(next(now)))
     monkeypatch.setattr(view, "KEPT_VIEWS", 3)
-    view.write_view(client, "7")
+    view.write_view(client, "7", MEMBERS)
     for uid in ("u1", "u2", "u3", "u1", "u4"):
         view.write_view(client, "7", view.study_view(uid, uid))
     assert [name for _, name in view.study_views(client.tags)] == ["study u4", "study u1", "study u3"]
