@@ -11,6 +11,7 @@ Interleaved rounds, medians with smallest and largest; three tables and a figure
 """
 
 import argparse
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,7 +34,9 @@ MEMBERS = (1, 2, 4, 8, 16, 32, 64)
 WIDTHS = (100, 200, 300, 500, 1000)
 IMAGES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 WIDTH_MEMBERS, EPOCH_MEMBERS = 16, 4  # members of the stacks whose width and images vary
-NET_COLOURS = dict(zip(nets.TITLES, COLOURS, strict=False))
+WIDTH_TITLE = nets.TITLES["c"].replace("FC 100", "FC …")
+NET_COLOURS = {**dict(zip(nets.TITLES.values(), COLOURS, strict=False)), WIDTH_TITLE: COLOURS[2]}
+LEGEND_LETTERS = 34  # of a line
 
 Lines = dict[str, dict[int, Sample]]  # what varies -> cost, a line a name
 
@@ -45,14 +48,14 @@ def main() -> None:
     data = images.dataset()
     split = images.filled(data.train, images.TRAINING)
     report.say(f"Images: {images.words(data)}. {options.rounds} interleaved rounds of about {options.seconds:g} s.")
-    members = {f"net {net}": _members(net, split, options) for net in options.nets}
+    members = {nets.TITLES[net]: _members(net, split, options) for net in options.nets}
     report.say("µs a step and member against the members K of the stack:")
     _table("K", members, report)
-    width_name = f"net c, K = {options.width_members}"
+    width_name = f"{WIDTH_TITLE}, K = {options.width_members}"
     widths = {width_name: _widths(split, options)}
     report.say("µs a step and member against the units of the fully connected layer:")
     _table("units", widths, report)
-    epochs = {f"net {net}, K = {EPOCH_MEMBERS}": _epochs(net, split, options) for net in options.epoch_nets}
+    epochs = {f"{nets.TITLES[net]}, K = {EPOCH_MEMBERS}": _epochs(net, split, options) for net in options.epoch_nets}
     report.say("ms an epoch of training and member against the training images:")
     _table("images", epochs, report)
     draw(members, widths, epochs, options.figure)
@@ -135,11 +138,11 @@ def draw(members: Lines, widths: Lines, epochs: Lines, path: Path) -> None:
 
 def _panel(ax: Axes, lines: Lines, x: str, y: str, log: bool) -> None:
     for name, line in lines.items():
-        values, colour = list(line), NET_COLOURS[name.removeprefix("net ")[0]]
+        values, colour = list(line), NET_COLOURS[name.split(", K = ")[0]]
         low, high = zip(*(sample.spread for sample in line.values()), strict=True)
         ax.fill_between(values, low, high, color=colour, alpha=0.2, linewidth=0)
         medians = [sample.median for sample in line.values()]
-        ax.plot(values, medians, "o-", markersize=4, color=colour, label=name)
+        ax.plot(values, medians, "o-", markersize=4, color=colour, label=textwrap.fill(name, LEGEND_LETTERS))
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     if log:

@@ -28,6 +28,8 @@ DEFAULT_OUTPUT = Path("mlruns/comparison.png")
 # Differences in these say nothing about what was trained.
 LABELS = ("name", "published", "figures", "tracking.")
 
+LONGEST_LABEL = 70  # characters of a line in a legend
+
 Runs = dict[str, list[Result]]  # what the table calls a run -> its members
 
 
@@ -56,11 +58,12 @@ def _compare(folders: list[Path], output: Path) -> int:
     from src.results.figures import compare_figure
 
     datasets = _datasets(runs)
-    names = " and ".join(runs) if len(runs) <= 3 else f"{len(runs)} runs"
+    drawn = dict(zip(legend(runs), runs.values(), strict=True))
+    names = " and ".join(drawn) if len(drawn) <= 3 else f"{len(drawn)} runs"
     different = len({validation_data(name) for name in datasets}) > 1
     warning = " – different data" if different else ""
     try:
-        compare_figure(runs, output, f"{names} on {', '.join(datasets)}: validation accuracy by epoch{warning}")
+        compare_figure(drawn, output, f"{names} on {', '.join(datasets)}: validation accuracy by epoch{warning}")
     except OSError as error:
         raise UserError(f"-o {output}: the figure cannot be written there ({error.strerror or error}).") from None
 
@@ -183,6 +186,21 @@ def _exact(value: Any) -> str:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else _exact(value)
+
+
+def legend(runs: Runs) -> list[str]:
+    """What the figure calls each run: the experiment and, where several have it, what differs.
+
+    The run's name, as the table has it, where that tells too little or is too long."""
+    experiments = [str(members[0].config.get("name", "custom")) for members in runs.values()]
+    if len(set(experiments)) == len(experiments):
+        return experiments
+    settings = [
+        ", ".join(f"{key.rsplit('.', 1)[-1]}={text}" for key, text in own.items()) for own in differences(runs).values()
+    ]
+    labels = [f"{name}: {words}" for name, words in zip(experiments, settings, strict=True)]
+    told_apart = len(set(labels)) == len(labels) and max(map(len, labels)) <= LONGEST_LABEL
+    return labels if told_apart else list(runs)
 
 
 def table(runs: Runs) -> "Table":

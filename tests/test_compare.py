@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib.image
 import pytest
 
-from src.compare import differences, main, read_run, read_runs
+from src.compare import differences, legend, main, read_run, read_runs
 from src.result import write_json
 
 
@@ -94,6 +94,13 @@ def test_runs_of_one_experiment_are_told_apart_by_their_folders(tmp_path: Path) 
     a, b, c = (Path(run_folder(tmp_path / place, member())) for place in ("x/1", "x/2", "y/1"))
     assert list(read_runs([a, b])) == ["conv2 (1)", "conv2 (2)"]
     assert list(read_runs([a, c])) == ["conv2 (x/1)", "conv2 (y/1)"]
+
+
+def test_the_legend_shows_what_differs_where_the_experiment_is_the_same(tmp_path: Path) -> None:
+    one, other = member(), member(activation="tanh")
+    folders = [Path(run_folder(tmp_path / name, own)) for name, own in (("1", one), ("2", other), ("3", one))]
+    assert legend(read_runs(folders[:2])) == ["conv2: activation=sigmoid", "conv2: activation=tanh"]
+    assert legend(read_runs([folders[0], folders[2]])) == ["conv2 (1)", "conv2 (3)"]  # nothing differs
 
 
 def test_a_folders_name_repeats_nothing(tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
         axes[1, 0].axhline(0, color=GREY, linewidth=1)
         axes[1, 0].plot(epochs, gap, color=VERMILLION, label="train − validation", **_dots(gap))
         _panel(axes[1, 0], "Gap: above 0, training data is known better", "accuracy gap (percentage points)")
+        _zoom_gap(axes[1, 0], gap)
 
         norms = dict.fromkeys(key for result in results for row in result.history for key in row if "norm/" in key)
         for place, key in enumerate(norms):
@@ -337,6 +338,22 @@ def _zoom(ax: Axes) -> None:
         low = cut
     room = max(0.08 * (top - low), 0.05)
     ax.set_ylim(low - room, top + room)
+
+
+def _zoom_gap(ax: Axes, gap: np.ndarray) -> None:
+    """The axis of a gap by epoch (E,), with 0: where a tenth of the epochs, the first ones as a rule, would flatten the
+    others, it leaves them out and a note says so."""
+    gap = gap[np.isfinite(gap)]
+    if gap.size < 3:
+        return
+    usual = gap[np.argsort(np.abs(gap))][: gap.size - max(1, gap.size // 10)]
+    low, top = min(0.0, usual.min()), max(0.0, usual.max())
+    if max(0.0, gap.max()) - min(0.0, gap.min()) > CUT_GAIN * (top - low) > 0:
+        room = 0.08 * (top - low)
+        ax.set_ylim(low - room, top + room)
+        words = f"{number_of(gap.size - usual.size, 'epoch')} off this axis, down to {gap.min():.1f}"
+        words = words if gap.min() < low else words.replace(f"down to {gap.min():.1f}", f"up to {gap.max():.1f}")
+        ax.text(0.98, 0.03, words, transform=ax.transAxes, ha="right", fontsize=9, color=GREY)
 
 
 def _bare(ax: Axes) -> None:

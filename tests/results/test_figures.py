@@ -171,6 +171,15 @@ def test_overfitting_shows_both_splits_their_gap_and_every_norm(tmp_path: Path) 
     assert_picture(tmp_path / "o.png")
 
 
+def test_the_first_epoch_does_not_rule_the_gap(tmp_path: Path) -> None:
+    one = result([0.9] * 20)
+    for row, gap in zip(one.history, [-0.3, *[0.001] * 18, 0.01], strict=True):
+        row["train/accuracy"] = 0.9 + gap
+    (_, _, ax, _) = figures.overfitting_figure([one], tmp_path / "o.png").axes
+    assert -1 < ax.get_ylim()[0] < 0 < 0.1 < ax.get_ylim()[1] < 2
+    assert [text.get_text() for text in ax.texts] == ["2 epochs off this axis, down to -30.0"]
+
+
 @pytest.mark.parametrize(("maps", "columns", "rows"), [(20, 5, 4), (40, 8, 5), (1, 1, 1), (7, 3, 3), (2, 2, 1)])
 def test_filters_stand_in_a_grid_of_the_chapters_proportions(
     tmp_path: Path, maps: int, columns: int, rows: int
