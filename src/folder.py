@@ -6,7 +6,7 @@ no results are overwritten: a run that goes on is still the owner, and so is the
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePath
 from re import sub
@@ -81,9 +81,17 @@ _ONE_EACH = (
 
 def owner(folder: Path) -> str | None:
     """Whose folder it is; "an earlier run" where it holds results but no name, None where it is free."""
-    with suppress(OSError):
-        return (folder / OWNER).read_text(encoding="utf-8")
+    if name := named_owner(folder):
+        return name
     return "an earlier run" if any((folder / name).exists() for name in LEFT) else None
+
+
+def named_owner(folder: Path) -> str | None:
+    """Who has claimed the folder; None for nobody, and where it is gone."""
+    try:
+        return (folder / OWNER).read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def refuse_taken(folders: Iterable[Path], mine: Sequence[str]) -> None:

@@ -133,6 +133,8 @@ def removed_at_the_end(monkeypatch, folder):
 
     def conclude(self, dataset):
         shutil.rmtree(folder / "mlruns", ignore_errors=True)
+        self.folder.mkdir(parents=True)  # as it is when results are kept on the way
+        (self.folder / "result.json").touch()
         return original(self, dataset)
 
     monkeypatch.setattr(record.Record, "conclude", conclude)

@@ -9,7 +9,7 @@ import torch
 
 from src.config import RunConfig
 from src.data.dataset import Dataset
-from src.folder import owner
+from src.folder import named_owner
 from src.result import Result, Row, Status, write_json
 from src.results.checkpoint import Saved
 from src.results.keep import RESULTS, Keeper, keep_weights
@@ -36,7 +36,7 @@ class Record:
 
     def __init__(self, config: RunConfig, folder: Path, tracker: Tracker | TrialTracker) -> None:
         self.config, self.folder, self.tracker = config, folder, tracker
-        self.keeper, self._owner = Keeper(folder), owner(folder)
+        self.keeper, self._owner = Keeper(folder), named_owner(folder)
         self.results: dict[int, Result] = {}  # of members that have ended
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
@@ -70,8 +70,8 @@ class Record:
 
     def _keep(self, results: list[Result], votes: list[Vote]) -> str:
         """Writes the files, small ones first; what is lost, and why."""
-        now = owner(self.folder)
-        if now != self._owner and now is not None:
+        now = named_owner(self.folder)
+        if now and self._owner and now != self._owner:
             return f"{self.folder}: was replaced while the run trained, by what {now} left; nothing was written there"
         try:
             write_json(self.folder / RESULTS, [result.as_json() for result in results])
