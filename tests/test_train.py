@@ -208,7 +208,7 @@ def test_figures_that_cannot_be_drawn_lose_nothing(tmp_path, monkeypatch, shown)
 
 def test_results_that_cannot_be_written_end_the_tracked_run_as_failed(tmp_path, monkeypatch, shown):
     tracker = with_tracker(monkeypatch, FakeTracker())
-    monkeypatch.setattr(record, "keep", lambda *_: 1 / 0)
+    monkeypatch.setattr(record, "keep_weights", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train.train(digits(), tmp_path)
     assert tracker.told[0][0] == "FAILED"
