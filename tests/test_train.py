@@ -86,6 +86,33 @@ def test_a_run_leaves_results_weights_figures_and_says_where(tmp_path, shown):
     assert "97.8" not in text  # the chapter's figure stands beside MNIST only
 
 
+@pytest.mark.parametrize("convention", ["chapter", "inverted"])
+def test_ordinary_layers_give_the_networks_outputs_from_the_file_for_them(convention, tmp_path, shown):
+    from torch import nn
+
+    from src.data.load import load
+
+    model = {"maps": [3], "hidden": [12], "field": 5, "dropout": 0.3, "dropout_convention": convention}
+    config = digits(model=model)
+    (result,) = train.train(config, tmp_path)
+    plain = tmp_path / "member-00" / "plain_weights.pt"
+    assert plain.exists() == (convention == "chapter")
+    weights = torch.load(plain if plain.exists() else plain.with_name("weights.pt"), weights_only=True)
+    layers = nn.Sequential(
+        nn.Conv2d(1, 3, 5),
+        nn.MaxPool2d(2),
+        nn.Sigmoid(),
+        nn.Flatten(),
+        nn.Linear(432, 12),
+        nn.Sigmoid(),
+        nn.Linear(12, 10),
+    )
+    layers.load_state_dict(dict(zip(layers.state_dict(), weights.values(), strict=True)))
+    with torch.no_grad():
+        outputs = layers(load(config.data).test.images.float() / 255).softmax(1)
+    torch.testing.assert_close(outputs, result.probabilities, atol=1e-5, rtol=1e-4)
+
+
 def test_the_published_accuracy_stands_beside_mnist(shown):
     dataset = example.dataset()
     mnist = type(dataset)("mnist", "made up", dataset.train, dataset.validation, dataset.test, 4)

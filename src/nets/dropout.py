@@ -32,3 +32,13 @@ def drop(x: Tensor, p: Tensor, key: Tensor, layer: int, inverted: bool) -> Tenso
     uniform = (bits >> 8).to(torch.float32) * 2.0**-24
     kept = torch.where(uniform < p, torch.zeros_like(x), x)
     return kept / (1 - p) if inverted else kept
+
+
+def scaled_down(weights: dict[str, Tensor], dropouts: list[float]) -> dict[str, Tensor]:
+    """A network's state dict with the weights of each dense layer multiplied by 1 − p, p of its inputs in `dropouts`.
+
+    With it layers without dropout give what the chapter's convention evaluates.
+    """
+    dense = [name for name, value in weights.items() if value.dim() == 2]  # (outputs, inputs), in order
+    kept = {name: 1 - p for name, p in zip(dense, dropouts, strict=True)}
+    return {name: value * kept[name] if name in kept else value for name, value in weights.items()}

@@ -2,6 +2,7 @@
 
 FOLDER/result.json             a list, one object a member
 FOLDER/member-00/weights.pt    a plain state_dict: torch.load(path, weights_only=True)
+FOLDER/member-00/plain_weights.pt    the same for ordinary layers, where those would not do with weights.pt
 FOLDER/votes.json              one object a repeat of an ensemble
 """
 
@@ -15,8 +16,10 @@ from typing import Any
 
 import torch
 
+from src.config import ModelConfig
 from src.error import UserError
 from src.folder import whole
+from src.nets.dropout import scaled_down
 from src.result import RUNNING, Result, write_json
 
 # While training, results are written at the ends of epochs, at most this often.
@@ -37,12 +40,28 @@ def keep(results: list[Result], folder: Path) -> Path:
 def keep_weights(results: list[Result], folder: Path) -> None:
     """Writes the weights alone. Raises OSError."""
     for number, result in enumerate(results):
-        path = folder / f"member-{number:02d}" / "weights.pt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()  # for torch.save's own error does not say that the disk is full
-        torch.save(result.weights, content)
-        with whole(path) as draft:
-            draft.write_bytes(content.getbuffer())
+        _save(result.weights, folder / f"member-{number:02d}" / "weights.pt")
+
+
+def keep_plain_weights(results: list[Result], folder: Path) -> None:
+    """Writes plain_weights.pt of every member that drops inputs by the chapter's convention. Raises OSError.
+
+    In evaluation such a network multiplies what goes into a dense layer by 1 - p, which ordinary layers do not; so here
+    the layer's weights are multiplied instead. Of all other networks weights.pt does as it is.
+    """
+    for number, result in enumerate(results):
+        model = ModelConfig.model_validate(result.config["model"])
+        if model.dropout_convention == "chapter" and any(model.dropouts()):
+            plain = scaled_down(result.weights, model.dropouts())
+            _save(plain, folder / f"member-{number:02d}" / "plain_weights.pt")
+
+
+def _save(weights: dict[str, torch.Tensor], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()  # for torch.save's own error does not say that the disk is full
+    torch.save(weights, content)
+    with whole(path) as draft:
+        draft.write_bytes(content.getbuffer())
 
 
 def results_in(folder: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from src.data.dataset import Dataset
 from src.folder import named_owner
 from src.result import Result, Row, Status, write_json
 from src.results.checkpoint import Saved
-from src.results.keep import RESULTS, Keeper, keep_weights
+from src.results.keep import RESULTS, Keeper, keep_plain_weights, keep_weights
 from src.results.summary import Summary, summarise
 from src.results.sweep_tracking import TrialTracker
 from src.results.tracking import Tracker
@@ -78,6 +78,7 @@ class Record:
             if votes:
                 write_json(self.folder / "votes.json", [one.as_json() for one in votes])
             keep_weights(results, self.folder)
+            keep_plain_weights(results, self.folder)
         except OSError as error:
             names = [RESULTS, *(["votes.json"] if votes else [])]
             kept = " and ".join(name for name in names if (self.folder / name).is_file()) or "nothing"

@@ -54,10 +54,11 @@ def test_without_a_table_of_processes_the_system_is_asked(monkeypatch):
 
 
 def test_a_pulse_beats_until_it_is_closed():
+    before = set(threading.enumerate())  # another test may have left a pulse
     beaten = threading.Event()
     pulse = Pulse(beaten.set, 0.001)
     assert beaten.wait(60)
     pulse.close()
     beaten.clear()
-    assert not any(thread.name == "pulse" for thread in threading.enumerate())
+    assert not any(thread.name == "pulse" for thread in set(threading.enumerate()) - before)
     assert not beaten.is_set()

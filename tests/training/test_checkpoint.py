@@ -11,7 +11,8 @@ from src.training.module import Everyone
 from src.training.stack import members_of
 from tests import example
 
-ENGINES = {"torch": {"engine": "torch"}, "cpu": {"engine": "cpu", "threads": 2}}
+# Chunks are cut by time unless that is set, and costs are summed a chunk at a time: the cut shows in the last digit.
+ENGINES = {"torch": {"engine": "torch", "chunk": 5}, "cpu": {"engine": "cpu", "threads": 2, "chunk": 5}}
 
 
 def trained(config, checkpoints=None):
