@@ -25,7 +25,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from src.address import DATABASES, RUNS, absolute
-from src.shapes import ConvPool, LayerShape, parameter_count
+from src.shapes import ConvPool, Dense, LayerShape, parameter_count
 from src.words import command, number_of
 
 if TYPE_CHECKING:  # so that what is said while the libraries load does not wait for them
@@ -71,8 +71,8 @@ def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 
         warn(data.warning)
     rows = {
         "experiment": f"{config.name}: {who(config)}",
-        "network": f"{' · '.join(layer_words(layer) for layer in prepared.layers)}"
-        f" ({parameter_count(prepared.layers):,} parameters{' each' if config.members > 1 else ''})",
+        "network": network_words(config, prepared.layers)
+        + f" ({parameter_count(prepared.layers):,} parameters{' each' if config.members > 1 else ''})",
         "data": data_words(data),
         "training": training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
@@ -112,11 +112,26 @@ def who(config: "RunConfig") -> str:
     return f"{members}, which vote" if config.ensemble > 1 else f"{members}: {config.repeats} repeats"
 
 
+def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:
+    """The layers, with dropout where not all have the same, and how weights begin where not as in the chapter."""
+    dropouts = iter(config.model.dropouts())
+    own = [next(dropouts) if isinstance(layer, Dense) else 0.0 for layer in layers]
+    differ = len(set(config.model.dropouts())) > 1
+    words = [
+        layer_words(layer) + (f" (dropout {p:g})" if differ and p else "") for layer, p in zip(layers, own, strict=True)
+    ]
+    init = "" if config.model.init == "chapter" else f"; init {config.model.init}"
+    return " · ".join(words) + init
+
+
 def layer_words(layer: LayerShape) -> str:
     """A layer in a few characters, such as conv 20 (5x5, max 2x2) relu."""
     if isinstance(layer, ConvPool):
-        pool = "" if layer.pool == "none" else f", {layer.pool} {layer.pool_size}x{layer.pool_size}"
-        return f"conv {layer.maps} ({layer.field}x{layer.field}{pool}) {layer.activation}"
+        stride = f" stride {layer.stride}" if layer.stride > 1 else ""
+        pool = ", no pooling" if layer.pool == "none" else f", {layer.pool} {layer.pool_size}x{layer.pool_size}"
+        if layer.pool_stride != layer.pool_size:
+            pool += f" stride {layer.pool_stride}"
+        return f"conv {layer.maps} ({layer.field}x{layer.field}{stride}{pool}) {layer.activation}"
     if layer.activation == "none":
         return f"softmax {layer.outputs}"
     return f"FC {layer.outputs} {layer.activation}"
@@ -128,14 +143,35 @@ def training_words(config: "RunConfig") -> str:
     words = [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
     words += [f"L1 {optim.l1:g}"] if optim.l1 else []
     words += [f"momentum {optim.momentum:g}"] if optim.momentum else []
-    words += [f"dropout {config.model.dropout:g} ({config.model.dropout_convention})"] if config.model.dropout else []
-    words += [f"schedule {optim.schedule}"] if optim.schedule != "constant" else []
+    dropouts = config.model.dropouts()
+    if any(dropouts):
+        amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else each layer says its own
+        words.append(f"dropout{amounts} ({config.model.dropout_convention})")
+    words += [schedule_words(config)] if optim.schedule != "constant" else []
+    orders = {"once": "permuted once", "epoch": "reshuffled every epoch"}
+    words += [f"images {orders[config.data.order]}"] if config.data.order != "fixed" else []
+    words += [f"precision {config.trainer.precision}"] if config.trainer.precision != 32 else []
     words += [f"mini-batch {config.batch_size}", f"at most {number_of(config.max_epochs, 'epoch')}"]
     if config.stop.rule == "patience_epochs":
         words.append(f"stops after {config.stop.patience_epochs} epochs without a better validation accuracy")
     if config.stop.rule == "patience_batches":
         words.append(f"stops by the tutorial's patience of {config.stop.patience_batches} mini-batches")
+        if config.stop.patience_increase != 2:
+            words.append(f"times {config.stop.patience_increase:g} at an improvement")
+        if config.stop.improvement_threshold != 0.995:
+            words.append(f"an improvement is an error below {config.stop.improvement_threshold:g} of the best")
     return ", ".join(words)
+
+
+def schedule_words(config: "RunConfig") -> str:
+    """How eta changes."""
+    optim = config.optim
+    if optim.schedule == "inverse":
+        return f"eta inverse with decay {optim.decay:g}"
+    if optim.schedule == "exponential":
+        return f"eta exponential to {optim.eta_end:g}"
+    plateau = number_of(optim.plateau_epochs, "epoch")
+    return f"eta halves after {plateau} without a better accuracy, down to {optim.min_eta_factor:.3g} of it"
 
 
 def duration(seconds: float) -> str:

@@ -138,6 +138,36 @@ def test_a_run_that_diverged_has_no_best_validation_accuracy(shown):
     assert shown().splitlines()[-1] == "epoch 1/3  best validation 50.00 %, mean 50.00 %; 2 of 2 training"
 
 
+CONVOLUTION = "model.layers=[{conv: 8, field: 5}, {fc: 50}]"
+HALVE, BATCHES = "optim.schedule=halve", "stop=patience_batches"
+
+
+@pytest.mark.parametrize(
+    ("of", "change"),
+    [
+        ([CONVOLUTION], "model.layers=[{conv: 8, field: 5, stride: 2}, {fc: 50}]"),
+        ([CONVOLUTION], "model.layers=[{conv: 8, field: 5, pool: none}, {fc: 50}]"),
+        ([CONVOLUTION], "model.layers=[{conv: 8, field: 5, pool_stride: 1}, {fc: 50}]"),
+        ([CONVOLUTION], "model.layers=[{conv: 8, field: 5}, {fc: 50, dropout: 0.5}]"),
+        *(([CONVOLUTION], f"model.{one}") for one in ("pool=l2", "pool_size=3", "init=he", "dropout=0.1")),
+        (["model.dropout=0.1"], "model.dropout_convention=inverted"),
+        *(([], f"optim.{one}") for one in ("eta=0.2", "lambda_=0.1", "l1=0.1", "momentum=0.5", "schedule=inverse")),
+        (["optim.schedule=inverse"], "optim.decay=0.5"),
+        (["optim.schedule=exponential", "optim.eta_end=0.01"], "optim.eta_end=0.02"),
+        *(([HALVE], f"optim.{one}") for one in ("plateau_epochs=3", "min_eta_factor=0.5")),
+        *(([BATCHES], f"stop.{one}") for one in ("patience_increase=3", "improvement_threshold=0.9")),
+        ([], "data.order=epoch"),
+        ([], "batch_size=20"),
+    ],
+)
+def test_the_header_shows_every_setting_that_changes_what_is_trained(of, change):
+    def words(*overrides):
+        config = parse(command_line.composed(list({one.split("=")[0]: one for one in overrides}.values())))
+        return terminal.network_words(config, config.shapes()) + terminal.training_words(config)
+
+    assert words(*of) != words(*of, change)
+
+
 def test_digits_that_stand_in_for_mnist_are_announced_in_a_box(shown):
     from dataclasses import replace
 

@@ -42,7 +42,7 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
         total += seconds
         about = "~" if share != 1 else ""
         table.add_row(
-            Text(" · ".join(terminal.layer_words(layer) for layer in prepared.layers)),
+            Text(terminal.network_words(group[0], prepared.layers)),
             f"{about}{round(share * len(group))}",
             f"{about}{round(share * len(members))}",
             str(len(together)),
