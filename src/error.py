@@ -9,5 +9,9 @@ class TrialFailed(UserError):  # noqa: N818  (what it says of a trial, not of th
     """Trials of a sweep have no results; the others do."""
 
 
-class StoreError(UserError):
+class SurroundingsError(UserError):
+    """No trial is to blame: a sweep stops, and what was under way is asked again by the next start."""
+
+
+class StoreError(SurroundingsError):
     """A study's store does not answer; what is in it is safe, and the same command goes on."""

@@ -15,6 +15,7 @@ from src.error import StoreError
 from src.sweep import screen
 from src.sweep.store import Store
 from src.sweep.study import Study
+from src.training import fit
 from src.training.cpu import CpuEngine
 from tests.results.test_tracking import empty_store
 from tests.sweeping import (
@@ -635,21 +636,41 @@ class AcceleratorError(RuntimeError):
     """As torch calls an error of a GPU behind which no call succeeds."""
 
 
-def test_a_device_that_breaks_down_fails_no_trial_and_the_same_command_goes_on(tmp_path, monkeypatch, capsys):
+def broken_down(*_, **__):
+    raise AcceleratorError("an illegal memory access")
+
+
+def unset(*_, **__):
+    raise RuntimeError("the cluster's variables contradict each other")
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ((CpuEngine, "evaluate", broken_down), "the device broke down (an illegal memory access); start the same"),
+        ((fit, "Trainer", unset), "the surroundings are: RuntimeError: the cluster's variables contradict each other"),
+    ],
+)
+def test_what_the_surroundings_break_fails_no_trial_and_the_same_command_goes_on(
+    broken, words, tmp_path, monkeypatch, capsys
+):
     arguments = [RATES[0], "hydra.sweeper.n_trials=4", "hydra.launcher.max_members=4"]
-
-    def broken_down(*_):
-        raise AcceleratorError("an illegal memory access")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(CpuEngine, "evaluate", broken_down)
+    with monkeypatch.context() as patched:
+        patched.setattr(*broken)
         assert study(monkeypatch, tmp_path, *arguments) == 2
     assert one_paragraph(error := capsys.readouterr().err)
-    assert "the device broke down (an illegal memory access); start the same command again" in error
+    assert words in error
     assert {status(trial) for trial in stored(tmp_path, "small")} == {"KILLED"}
     assert study(monkeypatch, tmp_path, *arguments) == 0
     done = [trial.user_attrs["place"] for trial in stored(tmp_path, "small") if status(trial) == "FINISHED"]
     assert sorted(done) == [0, 1, 2, 3]
+
+
+def test_a_study_without_a_value_is_no_success_however_often_it_is_started(tmp_path, monkeypatch, capsys):
+    arguments = ["hydra.sweeper.sampler=grid", "optim.eta=1e30,1e31"]
+    for _ in range(2):
+        assert study(monkeypatch, tmp_path, *arguments) == 1
+        assert "no trial has a value (2 pruned or diverged); all 2 trials are done" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sweep", [["optim.eta=0.1,0.2"], ["hydra/sweeper=optuna", "optim.eta=interval(0.1, 1)"]])

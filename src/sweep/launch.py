@@ -244,11 +244,13 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
 
     from src import terminal
     from src.data.load import load
+    from src.sweep import fault
     from src.sweep.study import open_study
 
+    dataset = load(base.data)
     at_once = int(OmegaConf.select(composer.config, "hydra.launcher.n_jobs") or 1)
     failed = 0
-    shared = identity(composer, base, sweep, load(base.data).name)
+    shared = identity(composer, base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         while asks := study.ask(max(1, at_once)):
             jobs = [[*sweep.fixed, *ask.overrides] for ask in asks]
@@ -256,6 +258,8 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
                 try:
                     result = _left_by(returned, ask.place)
                 except Exception as error:
+                    if fault.is_of_surroundings(error, lambda: fault.train_plainly(base, dataset)):
+                        raise fault.stopped(error, goes_on=True) from error
                     failed += 1
                     study.tell(ask, "FAIL", None, {"overrides": overrides, "reason": repr(error)})
                     continue
@@ -265,6 +269,8 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
                 else:  # it diverged
                     study.tell(ask, "PRUNED", None, attrs)
         terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
+        if nothing := study.without_value():
+            raise TrialFailed(nothing)
     if failed:
         raise TrialFailed(
             f"{number_of(failed, 'trial')} of study {sweep.settings.study_name} failed; src.report shows why"

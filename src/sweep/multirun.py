@@ -88,7 +88,7 @@ class Multirun:
             record.abort(status, reason)
         elif job in self._trackers:  # its stack broke, and it could not begin again
             self._trackers[job].abort(status, reason)
-        with suppress(OSError):
+        with suppress(OSError):  # the first error is the one to tell
             write_text(job.folder / "traceback.txt", reason)
         own = error if isinstance(error, UserError) else TrialFailed(_sentence(job, error))
         job.returned.status, job.returned.return_value = JobStatus.FAILED, own

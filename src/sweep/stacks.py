@@ -1,8 +1,9 @@
 """Trains trials as stacks: those of one structure together, in the order in which they come.
 
 A stack takes at most `limit` members. Trials that end early give their places to new ones of the same structure; those
-of another wait for a stack of their own. A stack that cannot be held in memory, or that breaks, is halved and goes on,
-so that one trial never takes others with it.
+of another wait for a stack of their own. A stack that cannot be held in memory, or that breaks by one of its trials, is
+halved and goes on, so that one trial never takes others with it. Where the surroundings broke it (src/sweep/fault.py),
+all stops.
 """
 
 import gc
@@ -14,12 +15,14 @@ from typing import Any, Protocol
 
 from src.config import RunConfig, structure_key
 from src.data.dataset import Dataset
+from src.data.error import DataError
 from src.data.load import load
-from src.error import StoreError, UserError
+from src.error import UserError
 from src.interrupt import Interrupt
 from src.results.checkpoint import Saved
 from src.results.record import Record
 from src.results.tracking import Tracker
+from src.sweep import fault
 from src.sweep.checkpoints import TrialCheckpoints
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome
@@ -122,7 +125,8 @@ class Stacks:
         self._key = ""
         self._prepared: Prepared | None = None
         self._refusal: Exception | None = None  # what asking for more trials raised
-        self._data = (str(loaded[0].data), loaded[1]) if loaded else None
+        self._data = loaded
+        self._held: dict[str, int] = {}  # structure -> members of the largest trial that has ended
 
     def train(self) -> None:
         """Until the source has no more, or the user stops it. Raises what asking the source for more raised."""
@@ -132,6 +136,8 @@ class Stacks:
                 break
             self._train(group)
         if self._refusal and not self.interrupted():
+            if fault.is_of_surroundings(self._refusal):
+                raise fault.stopped(self._refusal, self.source.resumable) from self._refusal
             raise self._refusal
 
     def _more(self, room: int) -> list[Job]:
@@ -168,17 +174,18 @@ class Stacks:
             if isinstance(error, KeyboardInterrupt | SystemExit) or self.interrupted():
                 self._fail(left, "KILLED", error)
                 raise KeyboardInterrupt from error  # Lightning turns a second Ctrl-C into an exit of its own
-            if not isinstance(error, Exception) or isinstance(error, StoreError):
+            if not isinstance(error, Exception):
                 raise
-            if type(error).__name__ == "AcceleratorError":  # torch's own: nothing runs there any more in this process
+            if self._is_of_surroundings(error, left):
                 self._fail(left, "KILLED", error)
-                raise UserError(f"the device broke down ({_line(error)}); start the same command again") from error
+                raise fault.stopped(error, self.source.resumable) from error
             if len(left) > 1 and (isinstance(error, TooLargeError) or not isinstance(error, UserError)):
                 middle = len(left) // 2
-                if _out_of_memory(error):  # the halves must not grow to what was too large
+                if fault.is_of_memory(error):  # the halves must not grow to what was too large
                     self.limit = max(1, sum(map(self.size, left)) // 2)
                 self.halves.extendleft([left[middle:], left[:middle]])
-                self.screen.say(f"A stack of {len(left)} trials broke ({_line(error)}); each half goes on alone.")
+                line = fault.first_line(error)
+                self.screen.say(f"A stack of {len(left)} trials broke ({line}); each half goes on alone.")
             else:
                 self._fail(left, "FAILED", error)
         finally:
@@ -186,6 +193,24 @@ class Stacks:
             self._saved.clear()
             self._prepared = None
             gc.collect()  # Lightning's objects know each other: the engine's memory must be free for the next stack
+
+    def _is_of_surroundings(self, error: Exception, left: list[Job]) -> bool:
+        """Whether they broke the stack whose trials in `left` have not ended, instead of one of these."""
+        if fault.is_of_memory(error):
+            if len(left) > 1:
+                return False  # each half shows it
+            if left and self.size(left[0]) <= self._held.get(self._key, 0):
+                return True
+        self._prepared = None
+        gc.collect()  # the memory of the stack must be free for the probe
+
+        def probe() -> None:
+            if isinstance(error, DataError):
+                fault.read_again(self._data[0] if self._data else None)
+            elif self._data and left:
+                fault.train_plainly(left[0].config, self._data[1])
+
+        return fault.is_of_surroundings(error, probe)
 
     def _fail(self, jobs: list[Job], status: str, error: BaseException) -> None:
         reason = str(error) if isinstance(error, UserError) else "".join(traceback.format_exception(error))
@@ -196,9 +221,9 @@ class Stacks:
 
     def _train_together(self, group: list[Job]) -> None:
         self.source.begin(group)
-        dataset = self._dataset(group[0].config)
         self._over.clear()
         self._key = structure_key(group[0].config)
+        dataset = self._dataset(group[0].config)
         self._saved = saved = {job: self._checkpoints.saved(job, dataset) for job in group}
         self._prepared = prepare(
             [job.config for job in group],
@@ -213,9 +238,8 @@ class Stacks:
 
     def _dataset(self, config: RunConfig) -> Dataset:
         """Loaded once for all stacks that see the same images."""
-        key = str(config.data)
-        if self._data is None or self._data[0] != key:
-            self._data = key, load(config.data)
+        if self._data is None or self._data[0].data != config.data:
+            self._data = config, load(config.data)
         return self._data[1]
 
     # What the seats ask.
@@ -268,14 +292,6 @@ class Stacks:
         assert self._prepared is not None
         if self.source.ended(job, record, pruned, self._prepared.dataset):
             self._checkpoints.remove(job)
+        self._held[self._key] = max(self._held.get(self._key, 0), self.size(job))
         self._over.add(job)
         del self._training[job]
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether fewer members would help; torch's own error on a GPU is known by its name, without importing it."""
-    return isinstance(error, TooLargeError | MemoryError) or type(error).__name__ == "OutOfMemoryError"
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

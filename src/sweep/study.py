@@ -361,6 +361,17 @@ class Study:
             return None
         return f"the last {self.counts().running} of {self.total} trials run in another process"
 
+    def without_value(self) -> str | None:
+        """What to tell the user where no trial of the study has a value; None where one has."""
+        counts = self.counts()
+        if counts.complete:
+            return None
+        kinds = {"pruned or diverged": counts.pruned, "failed": counts.failed, "killed": counts.killed}
+        kinds["running in another process"] = counts.running
+        found = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number) or "none has begun"
+        again = "the same command goes on" if counts.places_left else "another hydra.sweeper.study_name begins anew"
+        return f"study {self.settings.study_name}: no trial has a value ({found}); {self.reason_to_stop()}; {again}"
+
     def _budget_spent(self) -> str | None:
         settings = self.settings
         if self._places.done(self.total) == self.total:

@@ -20,6 +20,7 @@ from src.results.record import Record
 from src.results.study_record import command
 from src.results.sweep_tracking import LIVES, open_study
 from src.results.trial_runs import Trial, TrialTracker
+from src.sweep import fault
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
 from src.sweep.screen import SweepScreen
@@ -60,7 +61,8 @@ class Trials:
         self._show_best()
 
     def jobs(self, room: int) -> list[Job]:
-        """See Source; a trial whose configuration cannot run has failed, and the next one is asked for."""
+        """See Source; a trial whose configuration cannot run has failed, and the next one is asked for. Raises what is
+        none of a trial's fault."""
         size = 1 if self.one_by_one else self.base.members
         while asks := self.study.ask(max(1, room // size), waits=True):
             jobs = [job for ask in asks if (job := self._job(ask))]
@@ -73,6 +75,8 @@ class Trials:
         try:
             job = self.compose(ask.overrides, ask.place, label)
         except Exception as error:
+            if fault.is_of_surroundings(error):
+                raise
             job = Job(self.base, Path(), ask.overrides, ask.place, label)
             self._asks[job] = ask
             reason = str(error) if isinstance(error, UserError) else "".join(traceback.format_exception(error))
@@ -145,7 +149,8 @@ class Trials:
         """See Source."""
         ask = self._asks[job]
         attrs: dict[str, Any] = {"label": job.label, "reason": reason, "overrides": job.overrides}
-        attrs |= {"stopped": True} if isinstance(error, KeyboardInterrupt | SystemExit) else {}
+        # A device may break down by what a trial does there, again and again; of all else it is not to blame.
+        attrs |= {"stopped": True} if status == "KILLED" and not fault.is_of_device(error) else {}
         self.study.tell(ask, "KILLED" if status == "KILLED" else "FAIL", None, attrs)
         if record:
             record.abort(status, reason)
@@ -253,7 +258,7 @@ def _shown(value: Any) -> str:
 
 
 def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, limit: int, dataset: Dataset) -> None:
-    """Trains the study's trials until its budget is used up. Raises TrialFailed at the end where some raised."""
+    """Trains the study's trials until the budget is used up. Raises TrialFailed where one failed or none has value."""
     counts = study.counts()
     screen = SweepScreen(study.total, folder, done=counts.places_done)
     source = Trials(study, compose, base, folder, screen)
@@ -269,18 +274,25 @@ def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, l
         places = ", ".join(str(place) for place, _, _ in study.front())
         terminal.say(f"Pareto front of {' and '.join(objectives)}: trials {places or 'none yet'}")
     screen.next_commands(_next_commands(study), source.tracking.address, base.tracking.uri)
-    failed = [one for one in source.outcomes if one.status == "FAILED"]
-    counts = study.counts()
-    if not source.outcomes and counts.places_left and counts.failed >= max(study.settings.max_failures, 1):
-        raise TrialFailed(
-            f"study {study.settings.study_name}: {study.reason_to_stop()}; nothing was trained. A larger max_failures "
-            f"goes on; what failed: {command('report', study.settings.study_name, study.settings.storage)}"
-        )
+    _raise_what_failed(study, source.outcomes)
+
+
+def _raise_what_failed(study: Study, outcomes: list[Outcome]) -> None:
+    """Raises TrialFailed where trials of this command raised, or no trial of the study has a value."""
+    failed = [one for one in outcomes if one.status == "FAILED"]
+    name, counts, problems = study.settings.study_name, study.counts(), list[str]()
     if failed:
         first = failed[0]
-        words = number_of(len(failed), "trial")
         reason = first.reason.strip().splitlines()[-1].strip()  # of a traceback, what was raised
-        raise TrialFailed(f"{words} failed; trial {first.job.number} ({first.job.label}): {reason}")
+        words = number_of(len(failed), "trial")
+        problems.append(f"{words} failed; trial {first.job.number} ({first.job.label}): {reason}")
+    if not outcomes and counts.places_left and counts.failed >= max(study.settings.max_failures, 1):
+        why = f"study {name}: {study.reason_to_stop()}; nothing was trained. A larger max_failures goes on"
+        problems.append(f"{why}; what failed: {command('report', name, study.settings.storage)}")
+    elif nothing := study.without_value():
+        problems.append(nothing)
+    if problems:
+        raise TrialFailed("\n".join(problems))
 
 
 def _next_commands(study: Study) -> list[tuple[str, str]]:

@@ -1,0 +1,105 @@
+"""Whose fault it is that a trial broke: its own settings', or the surroundings'.
+
+A trial whose own settings are at fault has FAILED, which `max_failures` counts, and the others go on. Where the
+surroundings are (a disk, a store, a device, memory that others have taken, images that are gone, a broken
+installation), no trial is to blame: the sweep stops, and each trial under way is asked again by the next start.
+
+1. An error that only the surroundings raise tells by its kind.
+2. A refused configuration is the trial's.
+3. Images that cannot be read are the surroundings' where those that were read before cannot be read any more either.
+4. Lack of memory is the surroundings' where a trial of this structure, no smaller, has ended well before.
+5. For all else a probe decides: the trial's network with a single map or unit a layer trains on a few images, as the
+   trial would. An error of the trial's sizes, rates or seed stays away then; one of the surroundings comes again.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from src.config import ConfigError, ConvLayer, RunConfig
+from src.data.dataset import Dataset, Split
+from src.data.error import DataError
+from src.data.load import load
+from src.error import SurroundingsError
+from src.training.fit import TooLargeError, prepare, run
+from src.training.stack import members_of
+
+# Roots of the modules whose errors no setting of a trial causes: databases, and the compilers of the kernels.
+_LIBRARIES = ("sqlite3", "sqlalchemy", "optuna", "mlflow", "numba", "llvmlite")
+
+PROBE_SEED = 2**32 - 1  # one that hardly any trial has
+PROBE_STEPS = 2  # mini-batches
+
+Probe = Callable[[], object]  # raises where the surroundings are at fault
+
+
+def is_of_surroundings(error: Exception, probe: Probe = lambda: None) -> bool:
+    """Whether the surroundings are at fault, not the trial that raised `error`; `probe` is asked where it takes one."""
+    if isinstance(error, SurroundingsError | OSError | ImportError) or is_of_device(error):
+        return True
+    if type(error).__module__.partition(".")[0] in _LIBRARIES:
+        return True
+    if isinstance(error, ConfigError) and not isinstance(error, TooLargeError):
+        return False
+    try:
+        probe()
+    except Exception:
+        return True
+    return False
+
+
+def is_of_device(error: BaseException) -> bool:
+    """Whether a GPU broke down: nothing runs there any more in this process. By torch's own name for such errors."""
+    return type(error).__name__ == "AcceleratorError"
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Whether fewer members would help. torch names its error on a GPU; on a CPU it is a RuntimeError in words."""
+    named = isinstance(error, TooLargeError | MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+
+
+def read_again(config: RunConfig | None) -> None:
+    """The probe for images that cannot be read: `config` is the last one whose images could be. Raises DataError."""
+    if config is not None:
+        load(config.data)
+
+
+def train_plainly(config: RunConfig, dataset: Dataset) -> None:
+    """The probe for all else: trains what `config` would, but tiny. Raises what that raises."""
+    layers = [
+        layer.model_copy(update={"conv": 1} if isinstance(layer, ConvLayer) else {"fc": 1, "dropout": None})
+        for layer in config.model.all_layers()
+    ]
+    batch_size = min(10, len(dataset.train))
+    few = Split(*(part[: PROBE_STEPS * batch_size] for part in (dataset.train.images, dataset.train.labels)))
+    plain = {
+        "model": config.model.model_copy(update={"layers": layers, "dropout": 0.0}),
+        "optim": config.optim.model_copy(update={"eta": 0.01, "lambda_": 0.0, "l1": 0.0, "momentum": 0.0}),
+        "batch_size": batch_size,
+        "max_epochs": 1,
+        "repeats": 1,
+        "ensemble": 1,
+        "seed": PROBE_SEED,
+    }
+    tiny = config.model_copy(update=plain)
+    prepared = prepare([tiny], replace(dataset, train=few), lambda _: None, members_of([tiny]))
+    run(prepared, [])
+
+
+def stopped(error: Exception, goes_on: bool) -> SurroundingsError:
+    """What the user is told when `error` stops a sweep. goes_on: whether the same command takes it up again."""
+    if isinstance(error, SurroundingsError):
+        return error
+    line = first_line(error)
+    if is_of_device(error):
+        line = f"the device broke down ({line})"
+    elif not isinstance(error, DataError):
+        kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+        line = f"no trial is to blame, the surroundings are: {kind}{line}"
+    after = "start the same command again, it goes on" if goes_on else "what has ended is kept; start it again"
+    return SurroundingsError(f"{line}; {after}")
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's text, at most 160 characters; its kind where it has no text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
