@@ -11,7 +11,6 @@ Nor does Lightning look here for a cluster or for arguments in the environment (
 PL_TRAINER_MAX_STEPS, …): a run is one process on one device, and all that it computes stands in its configuration.
 """
 
-import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -77,10 +76,9 @@ with _unset("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"):  # who 
 class Trainer(LightningTrainer):
     """Lightning's trainer as its arguments say, whatever stands in the environment."""
 
+    # Lightning takes defaults from PL_TRAINER_NAME for the NAMEs of this signature; here there are none.
     def __init__(self, **arguments: Any) -> None:
-        # Lightning's own constructor is wrapped in one that takes each argument's default from PL_TRAINER_NAME.
-        construct = inspect.unwrap(LightningTrainer.__init__)
-        construct(self, plugins=[LightningEnvironment()], **arguments)
+        super().__init__(plugins=[LightningEnvironment()], **arguments)
 
 
 __all__ = ["LightningModule", "Trainer"]
