@@ -20,6 +20,8 @@ h2 { font-size: 1.25rem; margin-top: 2.4rem; border-bottom: 1px solid #ddd }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #e4e4e4; text-align: left; vertical-align: top }
 th { border-bottom: 2px solid #999; font-weight: 600 } .right { text-align: right; white-space: nowrap }
+th.right { white-space: normal }
+@media (max-width: 60rem) { table { font-size: .85rem } th, td { padding: .25rem .4rem } }
 tbody tr:first-child.best td { background: #eef5fb } code, pre { font: .88em/1.45 ui-monospace, monospace }
 code { background: #f3f3f3; padding: .08em .3em; border-radius: 3px; overflow-wrap: anywhere }
 td:first-child code { white-space: nowrap }
