@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from src import command_line, command_problems
@@ -79,6 +80,7 @@ def _task(composed: Any) -> float | None:
     """One job; its value is the mean validation accuracy. What ends the whole command leaves from here, so that Hydra
     adds nothing to the message."""
     try:
+        _refuse_unswept(HydraConfig.get())
         job = _as_job(composed)
         if job.config.from_study and job.config.plan:
             raise UserError("plan=true: from_study trains nothing, so there is nothing to plan.")
@@ -94,6 +96,16 @@ def _task(composed: Any) -> float | None:
         sys.exit(INTERRUPTED)
     _statuses.append(told_status(results))
     return fmean(result.validation_accuracy or 0.0 for result in results) if results else None
+
+
+def _refuse_unswept(own: Any) -> None:
+    """Raises UserError for a single run whose configuration, `own` being Hydra's part of it, asks for a sweep."""
+    is_grid = str(own.sweeper._target_).endswith(".GridSweeper")
+    if own.mode == RunMode.RUN and (not is_grid or own.sweeper.params):
+        raise UserError(
+            "hydra.sweeper is set, but hydra.mode is not MULTIRUN, so one network would be trained and nothing swept. "
+            "Accepted: -m in the command, or in the sweep's file\n  hydra:\n    mode: MULTIRUN"
+        )
 
 
 def _as_job(composed: Any) -> "Job":

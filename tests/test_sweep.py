@@ -689,3 +689,9 @@ def test_a_rerun_that_is_stopped_does_not_say_that_it_agrees(study_copy, monkeyp
 def test_a_rerun_answers_what_it_cannot_read(study_copy, capsys):
     assert rerun.main(["study=small", "trial=0", "model.hidden=[30"]) == 2
     assert one_paragraph(capsys.readouterr().err)
+
+
+def test_a_sweep_without_its_mode_is_refused_instead_of_training_one_network(tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, tmp_path, *SMALL, "tracking=none", "hydra/sweeper=optuna") == 2
+    assert "mode: MULTIRUN" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("result.json"))
