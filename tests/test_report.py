@@ -71,7 +71,7 @@ def test_a_report_lies_in_a_folder_of_its_own_by_default(capsys: pytest.CaptureF
     said = capsys.readouterr().out
     assert "Best: trial 1, validation accuracy 97.00 ± 12.71 % (n = 2): optim.eta=0.1" in said  # 12.706 · 0.01
     assert f"Report: {folder}/report.html" in said
-    assert "MLflow: not logged, there is no store at mlruns/mlflow.db" in said
+    assert f"MLflow: not logged, there is no store at {Path.cwd()}/mlruns/mlflow.db" in said
 
 
 @pytest.mark.usefixtures("url")
@@ -165,7 +165,7 @@ def test_without_a_run_of_the_study_nothing_is_logged_and_a_line_says_so(
 ) -> None:
     empty_store(tmp_path / "mlruns", tmp_path_factory)
     assert report.main(["study=activation", f"storage={url}"]) == 0
-    assert "MLflow: not logged, sqlite:///mlruns/mlflow.db has no run of this study" in capsys.readouterr().out
+    assert f"MLflow: not logged, sqlite:///{tmp_path}/mlruns/mlflow.db has no run of this study" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("unwritten")
