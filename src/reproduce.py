@@ -216,9 +216,6 @@ def rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row
     """The chapter's table, in its order, and `conv2_relu` in two orders of its mini-batches."""
     for run in TABLE:
         yield _row(run, kept, configs)
-    for run in ORDERS:
-        if run in configs:
-            yield _row(run, kept, configs, ORDER_NOTES[run])
     ensembles = [kept[run] for run in ENSEMBLES if run in kept]
     networks = [member for ensemble in ensembles for member in ensemble.members]
     yield Row(
@@ -238,13 +235,16 @@ def rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row
         ensembles,
         "five networks each, plurality; ranked by their mean validation accuracy",
     )
+    for run in ORDERS:
+        if run in configs:
+            yield _row(run, kept, configs, ORDER_NOTES[run])
 
 
 def _row(run: str, kept: dict[str, Kept], configs: "dict[str, RunConfig]", note: str = "") -> Row:
     members = kept[run].members if run in kept else []
     return Row(
         run,
-        configs[run].published if run not in ORDERS else None,
+        configs[run].published,
         [member.test_accuracy for member in members],
         [member.validation_accuracy for member in members],
         [kept[run]] if run in kept else [],
