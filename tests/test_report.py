@@ -165,7 +165,9 @@ def test_without_a_run_of_the_study_nothing_is_logged_and_a_line_says_so(
 ) -> None:
     empty_store(tmp_path / "mlruns", tmp_path_factory)
     assert report.main(["study=activation", f"storage={url}"]) == 0
-    assert f"MLflow: not logged, sqlite:///{tmp_path}/mlruns/mlflow.db has no run of this study" in capsys.readouterr().out
+    assert (
+        f"MLflow: not logged, sqlite:///{tmp_path}/mlruns/mlflow.db has no run of this study" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.usefixtures("unwritten")
