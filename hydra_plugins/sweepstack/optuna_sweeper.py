@@ -53,11 +53,14 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: Sequence[str]) -> Any:
         """Runs the study until its budget is used up."""
+        from src import terminal
         from src.sweep import settings
         from src.sweep.launch import Composer, study_in_batches
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)
         sweep = settings.parse(raw, arguments)
+        if sweep.left_out:
+            terminal.say(f"left out of the search space, as the command rules it out: {', '.join(sweep.left_out)}")
         if hasattr(self.starts, "study"):
             return self.starts.study(sweep)
         with Composer(*self.multirun) as composer:

@@ -10,6 +10,7 @@ from typing import Any
 
 from src.command_line import CONF
 from src.config import ConfigError, all_keys, unknown_key
+from src.sweep import override
 from src.sweep.domain import Domain, Interval, Scalar, read_domain
 
 # Keys with the values, as Optuna stores them, that a condition accepts; it has to hold for every key.
@@ -48,10 +49,13 @@ class _Draft:
         return self.key if self.alternatives == 1 else f"{self.key} when {condition or 'always'}"
 
 
-def read_dimensions(params: dict[str, Any], fixed: Iterable[str], problems: list[str]) -> list[Dimension]:
+def read_dimensions(
+    params: dict[str, Any], fixed: Iterable[str], problems: list[str], left_out: list[str] | None = None
+) -> list[Dimension]:
     """The dimensions in the order of sampling, each after those that its condition names.
 
-    `fixed` are the overrides that all trials share. What is wrong is added to `problems`.
+    `fixed` are the overrides that all trials share. What is wrong is added to `problems`. A dimension whose condition
+    cannot hold is one of them; with a list `left_out` it is no problem, but left out and named there.
     """
     given = flat(params)
     drafts = [draft for key, value in given.items() for draft in _drafts(key, value, problems)]
@@ -61,12 +65,19 @@ def read_dimensions(params: dict[str, Any], fixed: Iterable[str], problems: list
         )
     found = []
     for draft in drafts:
-        when, condition = _condition(draft, drafts, set(given), problems)
+        when, condition = _condition(draft, drafts, set(given), problems, lenient=left_out is not None)
         found.append(Dimension(draft.name(condition), draft.key, draft.domain, when, condition))
     ordered = _ordered(found, problems)
-    if len(ordered) == len(found):
-        _exclude(ordered, problems)
-    return ordered
+    if len(ordered) < len(found):
+        return ordered
+    possible = [one for one in ordered if all(required(one, ordered).values())]
+    for one in [one for one in ordered if one not in possible]:
+        if left_out is None:
+            _refuse_impossible(one, ordered, problems)
+        else:
+            left_out.append(f"{one.key} when {one.condition}")
+    _exclude(possible, problems)
+    return possible
 
 
 def flat(section: dict[str, Any] | None, prefix: str = "") -> dict[str, Any]:
@@ -131,8 +142,10 @@ def _drafts(key: str, value: Any, problems: list[str]) -> list[_Draft]:
     return found
 
 
-def _condition(draft: _Draft, drafts: list[_Draft], given: set[str], problems: list[str]) -> tuple[Condition, str]:
-    """The condition of `draft`, and its text."""
+def _condition(
+    draft: _Draft, drafts: list[_Draft], given: set[str], problems: list[str], lenient: bool
+) -> tuple[Condition, str]:
+    """The condition of `draft`, and its text; lenient: values that its keys do not take are passed over."""
     when: Condition = {}
     texts = []
     if draft.when is not None and not (isinstance(draft.when, dict) and draft.when):
@@ -153,13 +166,25 @@ def _condition(draft: _Draft, drafts: list[_Draft], given: set[str], problems: l
         elif parents:
             domain = parents[0].domain
             try:
-                when[key] = tuple(dict.fromkeys(domain.encode(value) for value in _values(wanted, domain)))
+                when[key] = _accepted(_values(wanted, domain), domain, lenient)
             except ValueError as error:
                 problems.append(f"{label}: {error}")
                 continue
-            written = [domain.written(value) for value in when[key]]
+            written = [domain.written(value) for value in when[key]] or [override.written(wanted)]
             texts.append(f"{key}={written[0]}" if len(written) == 1 else f"{key} in [{','.join(written)}]")
     return when, " and ".join(texts)
+
+
+def _accepted(values: list[Any], domain: Domain, lenient: bool) -> tuple[Scalar, ...]:
+    """What Optuna stores for `values`, each once. Raises ValueError for one that cannot occur, unless lenient."""
+    found = []
+    for value in values:
+        try:
+            found.append(domain.encode(value))
+        except ValueError:
+            if not lenient:
+                raise
+    return tuple(dict.fromkeys(found))
 
 
 def _values(wanted: Any, domain: Domain) -> list[Any]:
@@ -191,13 +216,17 @@ def _ordered(found: list[Dimension], problems: list[str]) -> list[Dimension]:
     return ordered
 
 
+def _refuse_impossible(one: Dimension, dimensions: list[Dimension], problems: list[str]) -> None:
+    """The problem of a condition that never holds."""
+    for key, values in required(one, dimensions).items():
+        if not values:
+            problems.append(f"{one.key}: when {one.condition}: never holds, what it needs of {key} excludes itself")
+
+
 def _exclude(dimensions: list[Dimension], problems: list[str]) -> None:
-    """Conditions that never hold, and domains of one key whose conditions may hold together, are problems."""
+    """Domains of one key whose conditions may hold together are problems."""
     needed = {id(one): required(one, dimensions) for one in dimensions}
     for index, one in enumerate(dimensions):
-        for key, values in needed[id(one)].items():
-            if not values:
-                problems.append(f"{one.key}: when {one.condition}: never holds, what it needs of {key} excludes itself")
         for other in dimensions[:index]:
             both = needed[id(one)], needed[id(other)]
             apart = any(not set(both[0][key]) & set(both[1][key]) for key in both[0].keys() & both[1].keys())

@@ -5,7 +5,7 @@ in one go. Nothing heavy is imported (no optuna), so a wrong command is refused 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from src.address import RULE, STUDIES, is_database, lower_scheme
 from src.config import RULES, Section, masked, unknown_key, written
 from src.limit import Limit
+from src.sweep.dimension import flat
 from src.sweep.domain import Choice
 from src.sweep.options import PRUNERS, SAMPLERS
 from src.sweep.space import Hook, Space, from_overrides, merged, refuse
@@ -103,6 +104,7 @@ class Sweep:
     settings: StudySettings
     space: Space
     fixed: list[str]
+    left_out: list[str] = field(default_factory=list)  # of the file, in words: what the command line makes impossible
 
 
 def parse(raw: dict[str, Any], overrides: Iterable[str] = ()) -> Sweep:
@@ -115,16 +117,39 @@ def parse(raw: dict[str, Any], overrides: Iterable[str] = ()) -> Sweep:
     problems: list[str] = []
     settings = _settings(content, problems)
     hook = _hook(settings, problems)
-    fixed, swept = from_overrides(overrides)
     params = content.get("params")
-    space = Space.read(merged(params if isinstance(params, dict) else {}, swept), problems, fixed=fixed, hook=hook)
+    own = flat(params) if isinstance(params, dict) else {}
+    fixed, swept = from_overrides(overrides, own)
+    whole = Space.read(own, [], hook=hook) if swept.keys() & own.keys() else None  # before the command narrows it
+    left_out: list[str] = []
+    space = Space.read(
+        merged(own, swept), problems, fixed=fixed, hook=hook, left_out=None if whole is None else left_out
+    )
     if settings is not None and space is not None:
         problems += _sampler_problems(settings, space)
-        space.read_first(settings.first, problems)
+        settings = _with_first(settings, space, whole, problems, left_out)
     refuse(problems)
     assert settings is not None
     assert space is not None
-    return Sweep(settings, space, fixed)
+    return Sweep(settings, space, fixed, left_out)
+
+
+def _with_first(
+    settings: StudySettings, space: Space, whole: Space | None, problems: list[str], left_out: list[str]
+) -> StudySettings:
+    """The settings without the first trials that `whole`, the space before it was narrowed, alone can hold."""
+    wrong: list[list[str]] = [[] for _ in settings.first]
+    for number, entry in enumerate(settings.first):
+        space.read_entry(number, entry, wrong[number])
+        if wrong[number] and whole is not None:
+            before: list[str] = []
+            whole.read_entry(number, entry, before)
+            if not before:
+                left_out.append(f"first[{number}]")
+                continue
+        problems += wrong[number]
+    kept = [entry for number, entry in enumerate(settings.first) if f"first[{number}]" not in left_out]
+    return settings.model_copy(update={"first": kept})
 
 
 def explain(item: Any, schema: type[BaseModel], prefix: str) -> str:

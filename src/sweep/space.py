@@ -56,11 +56,20 @@ class Space:
 
     @classmethod
     def read(
-        cls, params: dict[str, Any], problems: list[str], *, fixed: Iterable[str] = (), hook: Hook | None = None
+        cls,
+        params: dict[str, Any],
+        problems: list[str],
+        *,
+        fixed: Iterable[str] = (),
+        hook: Hook | None = None,
+        left_out: list[str] | None = None,
     ) -> "Space | None":
-        """As `parse`, but what is wrong is added to `problems`; None where something is."""
+        """As `parse`, but what is wrong is added to `problems`; None where something is.
+
+        With a list `left_out`, domains whose conditions cannot hold are left out and named there.
+        """
         before = len(problems)
-        space = cls(tuple(read_dimensions(params, fixed, problems)), hook)
+        space = cls(tuple(read_dimensions(params, fixed, problems, left_out)), hook)
         if not params and hook is None:
             problems.append(
                 "hydra.sweeper.params: nothing is swept; accepted: KEY: DOMAIN here, or KEY=DOMAIN in the command, "
@@ -146,15 +155,13 @@ class Space:
         Raises ConfigError with every value that cannot occur. A key left out is sampled.
         """
         problems: list[str] = []
-        found = self.read_first(entries, problems)
+        found = [self.read_entry(number, entry, problems) for number, entry in enumerate(entries)]
         refuse(problems)
         return found
 
-    def read_first(self, entries: list[dict[str, Any]], problems: list[str]) -> list[dict[str, Any]]:
-        """As `first`, but what is wrong is added to `problems`."""
-        return [self._entry(entry, f"hydra.sweeper.first[{number}].", problems) for number, entry in enumerate(entries)]
-
-    def _entry(self, entry: dict[str, Any], label: str, problems: list[str]) -> dict[str, Any]:
+    def read_entry(self, number: int, entry: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+        """One of `first`, of that number; what is wrong is added to `problems`."""
+        label = f"hydra.sweeper.first[{number}]."
         given = flat(entry)
         params: dict[str, Any] = {}
         refused = set()
@@ -246,22 +253,26 @@ class Space:
         return dict(sorted(found.items()))
 
 
-def from_overrides(overrides: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
+def from_overrides(overrides: Iterable[str], swept_keys: Iterable[str] = ()) -> tuple[list[str], dict[str, Any]]:
     """A command line's overrides as those that all trials share, and those that are swept: key -> domain.
 
+    One value for a key of `swept_keys`, which are swept anyway, is a domain of that value alone; null is in no choice.
     Raises ConfigError for a key that is swept twice.
     """
+    known = set(swept_keys)
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     fixed, swept, problems = list[str](), dict[str, Any](), list[str]()
     for text in overrides:
         one = OverridesParser.create().parse_override(text)
-        if not one.is_sweep_override():
+        holds = one.key_or_group in known and not one.is_delete() and one.value() is not None
+        if not one.is_sweep_override() and not holds:
             fixed.append(text)
         elif one.key_or_group in swept:
             problems.append(f"{one.key_or_group}: is swept twice on the command line")
         else:
-            swept[one.key_or_group] = one.get_value_string()
+            value = one.get_value_string()
+            swept[one.key_or_group] = value if one.is_sweep_override() else f"choice({value})"
     refuse(problems)
     return fixed, swept
 

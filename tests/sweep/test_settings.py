@@ -102,6 +102,61 @@ def test_the_problems_of_settings_space_and_first_trials_come_together():
     ]
 
 
+CHAIN = {
+    "params": {
+        "model.activation": "choice(sigmoid, tanh, relu)",
+        "repeats": "range(1, 4)",
+        "optim.eta": [
+            {"space": "interval(0.1, 1)", "when": {"model.activation": ["sigmoid", "tanh"]}},
+            {"space": "interval(0.01, 0.1)", "when": {"model.activation": "relu"}},
+        ],
+        "optim.l1": {"space": "0,0.1", "when": {"model.activation": ["relu", "sigmoid"]}},
+        "optim.momentum": {"space": "0,0.9", "when": {"optim.l1": 0.1, "model.activation": ["relu", "tanh"]}},
+        "optim.lambda_": {"space": "0,1", "when": {"repeats": [2, 3]}},
+    },
+    "first": [{"model.activation": "sigmoid", "optim.eta": 0.5}, {"repeats": 2}],
+}
+
+
+@pytest.mark.parametrize(
+    ("typed", "gone", "first"),
+    [
+        ("model.activation=relu", ["optim.eta when model.activation=[sigmoid,tanh]", "first[0]"], [1]),
+        ("model.activation=choice(relu)", ["optim.eta when model.activation=[sigmoid,tanh]", "first[0]"], [1]),
+        (
+            "model.activation=choice(sigmoid,tanh)",
+            ["optim.eta when model.activation=relu", "optim.momentum when optim.l1=0.1 and model.activation=tanh"],
+            [0, 1],
+        ),
+        (
+            "model.activation=tanh",
+            [
+                "optim.eta when model.activation=relu",
+                "optim.l1 when model.activation=[relu,sigmoid]",
+                "optim.momentum when optim.l1=0.1 and model.activation=tanh",
+                "first[0]",
+            ],
+            [1],
+        ),
+        ("repeats=range(1,2)", ["optim.lambda_ when repeats=[2,3]", "first[1]"], [0]),
+        ("optim.l1=0", ["optim.momentum when optim.l1=0.1 and model.activation in [relu,tanh]"], [0, 1]),
+        ("optim.eta=0.3", [], [1]),
+    ],
+)
+def test_what_the_command_makes_impossible_is_left_out_and_named(typed, gone, first):
+    sweep = parse({**GOOD, **CHAIN}, [typed])
+    assert set(sweep.left_out) - {"first[0]"} == set(gone) - {"first[0]"}
+    assert sweep.settings.first == [CHAIN["first"][number] for number in first]
+
+
+def test_a_condition_that_a_file_itself_can_never_meet_stays_an_error():
+    params = {**CHAIN["params"], "seed": {"space": "1,2", "when": {"model.activation": "elu"}}}
+    lines = problems(["model.activation=relu"], params=params)
+    assert any(line.startswith("seed: when model.activation = 'elu': must be one of relu") for line in lines)
+    (line,) = problems(["model.activation=relu"], **{**CHAIN, "first": [{"model.activation": "elu"}]})
+    assert line.startswith("hydra.sweeper.first[0].model.activation = 'elu': must be one of relu")
+
+
 def test_defaults_are_sound_and_the_target_class_is_no_setting():
     sweep = parse({"_target_": "hydra_plugins.optuna.Sweeper", **GOOD}, ["+exp=conv", "seed=1,2"])
     assert sweep.settings.storage == "sqlite:///mlruns/studies.db"

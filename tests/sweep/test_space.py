@@ -394,3 +394,8 @@ def test_the_command_line_replaces_a_domain_and_keeps_its_condition():
     assert dropout.domain.values() == [0.1, 0.3]
     assert dropout.when == {"model.hidden": ("[100,100]",)}
     assert "optim.lambda_" in space.keys
+
+
+def test_one_value_holds_a_key_that_a_file_sweeps():
+    fixed, swept = from_overrides(["optim.eta=0.1", "model.hidden=[30,30]", "~optim.l1"], ["model.hidden", "optim.l1"])
+    assert (fixed, swept) == (["optim.eta=0.1", "~optim.l1"], {"model.hidden": "choice([30,30])"})
