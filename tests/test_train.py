@@ -350,6 +350,7 @@ def test_ctrl_c_keeps_what_is_there_as_killed(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "src.train", *arguments],
         cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # where the tests themselves ignore it
     )  # fmt: skip
     for line in process.stdout:
         if line.startswith("epoch 2/"):
