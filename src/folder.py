@@ -12,9 +12,12 @@ from pathlib import Path, PurePath
 from re import sub
 
 from src.error import UserError
+from src.words import command
 
 OWNER = ".owner"
-LEFT = ("result.json", "checkpoint.pt")  # what a run leaves, also one of a version that named no owner
+RUN = "run "  # begins the name of an owner that is a run, not a trial
+CHECKPOINT = "checkpoint.pt"
+LEFT = ("result.json", CHECKPOINT)  # what a run leaves, also one of a version that named no owner
 NAME_BYTES = 200  # of a name that becomes part of a file's; file systems take 255 for the whole
 
 
@@ -99,9 +102,11 @@ def refuse_taken(folders: Iterable[Path], mine: Sequence[str]) -> None:
     for folder, name in zip(folders, mine, strict=True):
         theirs = owner(folder)
         if theirs not in (None, name):
+            run = theirs.startswith(RUN) and (folder / CHECKPOINT).exists()
+            held = f"a run that can go on: {command('resume', folder)}" if run else f"what {theirs} left"
             raise UserError(
-                f"{folder}: holds what {theirs} left, which would be overwritten; accepted: another folder, by "
-                "hydra.run.dir or hydra.sweep.dir, or none, for a fresh one"
+                f"{folder}: holds {held}; accepted: another folder, by hydra.run.dir or hydra.sweep.dir, or none, for "
+                "a fresh one; nothing is overwritten"
             )
 
 

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 
 from src import command_line, command_problems
 from src.error import StoreError, TrialFailed, UserError
-from src.folder import claim
+from src.folder import RUN, claim
 from src.interrupt import begun
 from src.key_values import at_home
 
@@ -167,7 +167,7 @@ def train(
     with Checkpoints(folder, saved, terminal.say, goes_on) as checkpoints:
         if not config.plan:
             refuse_unusable_store(config)
-            claim(folder, f"run {saved.run}", goes_on=checkpoints.there)
+            claim(folder, f"{RUN}{saved.run}", goes_on=checkpoints.there)
         dataset = load(config.data)
         checkpoints.compare(dataset)
         with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):

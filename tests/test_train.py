@@ -425,11 +425,11 @@ def test_a_mistake_gets_one_clear_paragraph_and_a_status(arguments, words, tmp_p
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(shown):
     from src.training.fit import prepare, run
 
-    config, data = example.config(name='"[/b]'), example.dataset()
+    config, data = example.config(name='"[b]'), example.dataset()
     prepared = prepare([config], data)
     terminal.header(prepared, config, Path("[x]"))
     terminal.table(run(prepared, []), config, data)
-    assert shown().count('"[/b]') == 2
+    assert shown().count('"[b]') == 2
     assert "[x]" in shown()
 
 

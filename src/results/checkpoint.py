@@ -19,12 +19,13 @@ from src.address import absolute
 from src.config import RunConfig, TrainerConfig, masked
 from src.data.dataset import Dataset
 from src.error import UserError
+from src.folder import CHECKPOINT
 from src.result import Result, Row
 from src.results.keep import KEEP_SECONDS
 from src.training.checkpoint import Checkpoint
 from src.words import command as type_again
 
-FILE = "checkpoint.pt"
+FILE = CHECKPOINT
 FORMAT = 2
 # Writing takes no more than this part of a run's time.
 SHARE = 0.02

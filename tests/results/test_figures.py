@@ -1,6 +1,7 @@
 """What the figures show, by their artists' data and by the pixels of the files."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,7 @@ def result(accuracies: list[float | None], seed: int = 0, **changes: Any) -> Res
         dataset="mnist",
         device="cpu",
     )
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made
+    return replace(made, **changes)
 
 
 def a_vote(wrong: int, images: int = 50, classes: int = 10) -> tuple[torch.Tensor, torch.Tensor, Vote]:

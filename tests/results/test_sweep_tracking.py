@@ -287,9 +287,9 @@ def test_what_the_last_process_says_of_a_study_stays_whoever_writes_last(uri: st
 
 def test_without_tracking_nothing_is_recorded(tmp_path: Path) -> None:
     about = {"study": "rates", "uid": "u1"}
-    tracker = open_study(config("nowhere", tracking={"kind": "none"}), tmp_path, **about)
+    tracker = open_study(config("sqlite:///nowhere.db", tracking={"kind": "none"}), tmp_path, **about)
     assert isinstance(tracker, NullStudyTracker)
-    trial = tracker.trial(config("nowhere"), tmp_path, number=0)
+    trial = tracker.trial(config("sqlite:///nowhere.db"), tmp_path, number=0)
     trial.epoch([row(1)])
     trial.finish([result()], status="PRUNED")
     trial.abort("KILLED", "Ctrl-C")

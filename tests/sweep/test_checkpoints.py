@@ -154,7 +154,7 @@ def test_after_kill_9_trials_come_to_what_they_would_have_come_to(
     rows = trained_rows(monkeypatch)
     assert command(monkeypatch, tmp_path, *tracked) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "stack 1: 2 trials, 4 members, 2 trials go on after epoch 5, " in said
+    assert "stack 1: 2 trials, 4 networks, 2 trials go on after epoch 5, " in said
     assert left(tmp_path) == whole
     assert sorted(rows) == sorted([*range(1, EPOCHS + 1)] * 4 + [6] * 4)
     assert not checkpoints(tmp_path)
@@ -262,7 +262,7 @@ def test_what_cannot_go_on_begins_anew_and_says_so(
     said = " ".join(capsys.readouterr().out.split())
     assert "trial 0 (eta=0.1) begins anew: mlruns/hydra/" in said
     assert "trial 1 (eta=0.3) begins anew: data changed since it was killed" in said
-    assert "stack 1: 2 trials, 4 members, about" in said
+    assert "stack 1: 2 trials, 4 networks, about" in said
     assert left(tmp_path) == whole
     assert not checkpoints(tmp_path)
 

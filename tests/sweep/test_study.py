@@ -383,7 +383,9 @@ def test_a_result_that_the_store_did_not_take_can_be_told_again(tmp_path, monkey
         train(study, one)
         study.report(two, 1, 0.5)
         left = _failing(study, monkeypatch, 3, statement)
-        with pytest.raises(UserError, match=r"store sqlite:.* does not answer \(database is locked\); start the same"):
+        with pytest.raises(
+            UserError, match=r"store sqlite:.* does not answer \(database is locked.*\); start the same"
+        ):
             study.tell(two, "COMPLETE", [0.5], {"epochs": 3})
         assert left == [0]
         assert study.states()[two.number] == "RUNNING"
