@@ -15,6 +15,7 @@ from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first, outcome
 from src.sweep.screen import SweepScreen
 from src.sweep.stacks import train_all
+from src.sweep.trial_row import TrialRow, rows_of
 
 
 class Multirun:
@@ -100,6 +101,10 @@ class Multirun:
             self.best = result
             self.screen.best = f"{terminal.percent(result.validation_accuracy)} % ({result.job.label})"
         self.screen.trial_ended(result)
+
+    def rows(self) -> list[TrialRow]:
+        """See Source."""
+        return rows_of(self.outcomes)
 
     def finish(self, status: str) -> None:
         """Ends the parent run, which alone carries the best trial, and what is open below it."""

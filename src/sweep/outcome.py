@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from src.result import Result, Status
 from src.shapes import parameter_count
@@ -73,10 +73,21 @@ def _member(result: Result) -> dict[str, Any]:
     return {**shown, **accuracies, "epochs": len(result.history)}
 
 
-def better_first(outcomes: list[Outcome]) -> list[Outcome]:
+class Judged(Protocol):
+    """What has a validation accuracy, or none."""
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """In 0…1."""
+
+
+J = TypeVar("J", bound=Judged)
+
+
+def better_first(judged: Sequence[J]) -> list[J]:
     """By validation accuracy; those without one last, each kind in its order."""
 
-    def value(one: Outcome) -> float:
+    def value(one: J) -> float:
         return -math.inf if one.validation_accuracy is None else one.validation_accuracy
 
-    return sorted(outcomes, key=value, reverse=True)
+    return sorted(judged, key=value, reverse=True)

@@ -65,6 +65,11 @@ class Places:
             return Spot(min(killed), attempt, left=left)
         return Spot(self._fresh) if self._fresh < total else None
 
+    @property
+    def over(self) -> int:
+        """How many places are over, those beyond a total included."""
+        return len(self._over)
+
     def done(self, total: int) -> int:
         """How many of `total` places are over."""
         if self._fresh <= total:

@@ -15,9 +15,10 @@ from src import terminal
 from src.result import Result, Row
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first
+from src.sweep.trial_row import TrialRow
 from src.training.fit import Prepared
 from src.training.stack import Member
-from src.words import ending, number_of
+from src.words import number_of
 
 SHOWN = 20  # trials in the table at the end
 PREPARING = "preparing the first stack; a first run also compiles its kernels"
@@ -31,7 +32,8 @@ class SweepScreen:
         self.trials, self.folder, self.before, self.clock = trials, folder, done, clock
         self._stacks = self._max_epochs = self._whole = self._longest = 0
         self.counts = dict.fromkeys(("FINISHED", "PRUNED", "FAILED", "KILLED"), 0)
-        self.best = ""  # in words; whoever knows the trials sets it
+        self.totals: dict[str, int] = {}  # those of earlier commands included; whoever knows them sets it
+        self.best = ""  # in words; the same
         self._epochs: list[int] = []  # of each trial that has ended
         self._now = 0  # member-epochs trained in this command
         self._before = 0  # and before, by earlier attempts of its trials
@@ -117,7 +119,8 @@ class SweepScreen:
     def words(self) -> str:
         """Counts, and the best so far with its parameters."""
         names = {"FINISHED": "done", "PRUNED": "pruned", "FAILED": "failed", "KILLED": "killed"}
-        counts = [f"{count} {names[status]}" for status, count in self.counts.items() if count or status == "FINISHED"]
+        shown = (self.counts | self.totals).items()
+        counts = [f"{count} {names[status]}" for status, count in shown if count or status == "FINISHED"]
         words = [", ".join(counts)]
         if self.best:
             words.append(f"best {self.best}")
@@ -140,27 +143,35 @@ class SweepScreen:
         # Those that have outlived the mean train to their end, however few they are.
         return max(self._longest, left - under_way) * (self.clock() - self._start) / self._now
 
-    def table(self, outcomes: list[Outcome]) -> None:
-        """The trials, best first; nothing where there are none."""
-        if not outcomes:
+    def table(self, rows: list[TrialRow]) -> None:
+        """The trials, best first, and the test accuracy of the best one alone; nothing where there are none."""
+        if not rows:
             return
-        shown = Table(box=SIMPLE_HEAD, title=Text("Trials, best validation accuracy first"), title_style="bold")
-        widths = {"trial": 5, "what differs": 10, "validation %": 10, "test %": 6, "epochs": 6, "status": 8}
-        for column, width in widths.items():  # no number is broken, however narrow the terminal
+        figures = list(dict.fromkeys(name for one in rows for name in one.figures))
+        marked = len({one.here for one in rows}) > 1
+        title = Text("Trials, best validation accuracy first")
+        shown = Table(box=SIMPLE_HEAD, title=title, title_style="bold")
+        widths = {"trial": 5, "what differs": 10, "validation %": 10, **dict.fromkeys(figures, 9)}
+        for column, width in (widths | {"epochs": 6, "status": 8}).items():  # no number is broken, however narrow
             justify: Literal["left", "right"] = "left" if column == "what differs" else "right"
             shown.add_column(column, justify=justify, min_width=width, overflow="fold")
-        for one in better_first(outcomes)[:SHOWN]:
-            figures = [terminal.percent(one.validation_accuracy), terminal.percent(one.test_accuracy)]
-            shown.add_row(
-                str(one.job.number),
-                Text(one.job.label),
-                *figures,
-                f"{one.epochs / one.job.config.members:.3g}",
-                ending(one.status, one.reason),
-            )
+        ordered = sorted(better_first(rows), key=lambda one: one.status == "INFEASIBLE")
+        for one in ordered[:SHOWN]:
+            number = f"{one.number}{'*' if marked and one.here else ''}"
+            values = [terminal.percent(one.validation_accuracy), *(_plain(one.figures.get(name)) for name in figures)]
+            shown.add_row(number, Text(one.label), *values, _plain(one.epochs), one.status)
         terminal.console.print(shown, crop=False)
-        if len(outcomes) > SHOWN:
-            self.say(f"and {len(outcomes) - SHOWN} more")
+        if len(rows) > SHOWN:
+            self.say(f"and {len(rows) - SHOWN} more")
+        if marked:
+            self.say("* trained by this command")
+        if any(one.status == "INFEASIBLE" for one in rows):
+            self.say("INFEASIBLE: breaks a constraint; comes last, and is never the best")
+        for one in rows:
+            if one.best:
+                tested = "" if one.test_accuracy is None else f", test {terminal.percent(one.test_accuracy)} %"
+                validation = terminal.percent(one.validation_accuracy)
+                self.say(f"Best: trial {one.number} ({one.label}): validation {validation} %{tested}")
 
     def next_commands(self, commands: list[tuple[str, str]], address: str | None, uri: str) -> None:
         """What one would type now and what for; `address`: of the view in MLflow, its path where it has no server.
@@ -171,6 +182,11 @@ class SweepScreen:
         terminal.next_commands([*commands, *in_mlflow])
         if address:
             self.say(f"View: {address if address.startswith('http') else f'http://127.0.0.1:5000{address}'}")
+
+
+def _plain(number: float | None) -> str:
+    """4,000 or 12.5; "–" for None."""
+    return "–" if number is None else f"{number:,.1f}".removesuffix(".0")
 
 
 def _going_on(members: list[Member]) -> str:

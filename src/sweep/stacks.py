@@ -25,8 +25,8 @@ from src.results.tracking import Tracker
 from src.sweep import fault
 from src.sweep.checkpoints import TrialCheckpoints
 from src.sweep.job import Job
-from src.sweep.outcome import Outcome
 from src.sweep.seats import Seats, Training, seated
+from src.sweep.trial_row import TrialRow
 from src.training.fit import Prepared, TooLargeError, prepare, run_roster
 from src.training.module import Observer
 from src.training.stack import members_of
@@ -37,7 +37,6 @@ class Source(Protocol):
 
     one_by_one: bool  # the repeats of a trial follow one another
     resumable: bool  # a trial that is killed comes again, and goes on
-    outcomes: list[Outcome]  # of the trials that have ended
 
     def jobs(self, room: int) -> list[Job]:
         """New trials of together at most `room` members, or one that is larger; [] when there is none now."""
@@ -63,6 +62,9 @@ class Source(Protocol):
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
         """The trial will have no results; `status` FAILED or KILLED, `reason` is the error in full."""
 
+    def rows(self) -> list[TrialRow]:
+        """What became of the trials, for the table at the end."""
+
     def finish(self, status: str) -> None:
         """No more trials are trained: FINISHED, KILLED by the user, or FAILED, however that came."""
 
@@ -79,7 +81,7 @@ class Screen(AbstractContextManager[Any], Protocol):
     def say(self, line: str) -> None:
         """One line."""
 
-    def table(self, outcomes: list[Outcome]) -> None:
+    def table(self, rows: list[TrialRow]) -> None:
         """What became of the trials."""
 
 
@@ -97,7 +99,7 @@ def train_all(source: Source, screen: Screen, limit: int, loaded: tuple[RunConfi
             try:
                 source.finish("KILLED" if stopped else status)
             finally:
-                screen.table(source.outcomes)
+                screen.table(source.rows())
     if stopped:
         raise KeyboardInterrupt
 

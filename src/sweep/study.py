@@ -67,6 +67,17 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Latest:
+    """The latest trial of a place, with all that the study keeps about it."""
+
+    place: int
+    kind: Kind
+    params: dict[str, Any]  # key -> value as Optuna stores it
+    attrs: dict[str, Any]
+    feasible: bool  # whether it keeps the constraints, as far as they are known
+
+
+@dataclass(frozen=True)
 class Counts:
     """Trials by how they ended, and places."""
 
@@ -141,9 +152,14 @@ class Study:
         self._pulse = Pulse(self._beat, REFRESH_SECONDS)
 
     def _welcome(self) -> str:
-        counts = self.counts()
         again = f", {len(self.reaped)} that were left running are asked again" if self.reaped else ""
-        return f"study {self.settings.study_name} goes on: {counts.places_done} of {self.total} trials are done{again}"
+        return f"study {self.settings.study_name} goes on: {self._done()} are done{again}"
+
+    def _done(self) -> str:
+        """12 of 20 trials; 44 trials, more than n_trials=10."""
+        over, total = self._places.over, self.total
+        done = f"{self._places.done(total)} of {total} trials"
+        return done if over <= total else f"{number_of(over, 'trial')}, more than n_trials={total},"
 
     # --- a trial's beginning ------------------------------------------------------------------------------------------
 
@@ -337,6 +353,20 @@ class Study:
         """The user attributes of a trial, from the store."""
         return self._store.trial_attrs(self._identifiers[number])
 
+    def latest(self) -> list[Latest]:
+        """The latest trial of every place that was begun, in their order. Raises StoreError."""
+        attrs, ordered = self._store.attrs(), sorted(self._places.latest.items())
+        return [
+            Latest(
+                place=place,
+                kind=self._kinds[trial.number],
+                params=self.space.params(trial.params),
+                attrs=attrs.get(trial.number, {}),
+                feasible=_is_feasible(trial),
+            )
+            for place, trial in ordered
+        ]
+
     def ended_with_checkpoint(self) -> list[str]:
         """The folders of the trials that have ended for good and had a checkpoint before."""
         ended = [trial for trial in self._mirror.all() if trial.state.is_finished() and not is_killed(trial)]
@@ -375,6 +405,8 @@ class Study:
     def _budget_spent(self) -> str | None:
         settings = self.settings
         if self._places.done(self.total) == self.total:
+            if self._places.over > self.total:
+                return f"{self._done()} are done"
             return f"all {self.total} trials are done" if self.total > 1 else "its one trial is done"
         if settings.target is not None and self._best is not None and self._reaches(settings.target, self._best):
             return f"target {settings.target:g} reached"
@@ -486,4 +518,8 @@ def _kind(trial: FrozenTrial) -> Kind:
 
 
 def _may_be_best(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE and all(violation <= 0 for violation in trial.constraints.values())
+    return trial.state == TrialState.COMPLETE and _is_feasible(trial)
+
+
+def _is_feasible(trial: FrozenTrial) -> bool:
+    return all(violation <= 0 for violation in trial.constraints.values())

@@ -25,9 +25,10 @@ from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
 from src.sweep.screen import SweepScreen
 from src.sweep.stacks import train_all
-from src.sweep.study import Ask, Entry, State, Study
+from src.sweep.study import Ask, Entry, Latest, State, Study
+from src.sweep.trial_row import TrialRow, rows_of
 from src.sweep.worker import lives
-from src.words import number_of
+from src.words import ending, number_of
 
 Compose = Callable[[list[str], int, str], Job]  # overrides, place, label -> a checked trial; raises what is wrong
 
@@ -59,6 +60,7 @@ class Trials:
         self._kept = set[Job]()  # those that have a checkpoint of their own, as the study knows
         self._trackers: dict[Job, TrialTracker] = {}
         self._show_best()
+        self._show_totals()
 
     def jobs(self, room: int) -> list[Job]:
         """See Source; a trial whose configuration cannot run has failed, and the next one is asked for. Raises what is
@@ -178,6 +180,7 @@ class Trials:
     def _note(self, result: Outcome) -> None:
         self.outcomes.append(result)
         best = self._show_best()
+        self._show_totals()
         self.screen.trial_ended(result)
         self._asks.pop(result.job)
         self._trackers.pop(result.job, None)
@@ -186,6 +189,37 @@ class Trials:
         self.screen.before = counts.places_done - sum(self.screen.counts.values()) + self.screen.counts["KILLED"]
         figures = {"done": counts.places_done, "pruned": counts.pruned, "failed": counts.failed}
         self.tracking.progress(figures | ({"best": best[1][0]} if best else {}))
+
+    def _show_totals(self) -> None:
+        counts = self.study.counts()
+        self.screen.totals = {"FINISHED": counts.complete, "PRUNED": counts.pruned, "FAILED": counts.failed}
+
+    def rows(self) -> list[TrialRow]:
+        """See Source: of the whole study; where its store does not answer, of this command's trials."""
+        try:
+            trials, best = self.study.latest(), self.study.best()
+        except StoreError:
+            return rows_of(self.outcomes)
+        here = {one.job.number for one in self.outcomes}
+        return [self._row(one, one.place in here, best is not None and best[0] == one.place) for one in trials]
+
+    def _row(self, one: Latest, here: bool, best: bool) -> TrialRow:
+        judged: set[str] = {*self.settings.objectives, *(limit.name for limit in self.settings.limits)}
+        shown = judged & one.attrs.keys() - {"validation_accuracy"}
+        figures = {name: one.attrs[name] for name in sorted(shown)}
+        status = {"COMPLETE": "FINISHED" if one.feasible else "INFEASIBLE", "FAIL": "FAILED"}.get(one.kind, one.kind)
+        epochs = one.attrs["epochs"] / one.attrs["max_networks"] if "epochs" in one.attrs else None
+        return TrialRow(
+            one.place,
+            _label(one.params),
+            ending(status, one.attrs.get("reason", "")),
+            one.attrs.get("validation_accuracy"),
+            one.attrs.get("test_accuracy"),
+            epochs,
+            figures,
+            here,
+            best,
+        )
 
     def _show_best(self) -> Entry | None:
         best = self.study.best()

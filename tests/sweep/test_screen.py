@@ -12,6 +12,7 @@ from src.results.checkpoint import Saved
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome
 from src.sweep.screen import SweepScreen
+from src.sweep.trial_row import TrialRow, rows_of
 from src.training.stack import members_of
 
 SECTIONS = {"data": {"name": "digits"}, "model": {}, "optim": {"eta": 0.1}, "stop": {}, "trainer": {}}
@@ -50,12 +51,38 @@ def sweep(monkeypatch, capsys):
 
 def test_no_number_is_broken_on_a_narrow_terminal(monkeypatch, capsys):
     monkeypatch.setattr(terminal, "console", Console(width=40))
-    job = Job(CONFIG, Path(), [], 1, "activation=relu eta=0.0123")
-    shown = SweepScreen(1, Path("here"))
-    shown.table([Outcome(job, "FINISHED", validation_accuracy=0.8433, test_accuracy=1.0, epochs=10)])
+    row = TrialRow(1, "activation=relu eta=0.0123", "FINISHED", 0.8433, 1.0, 4000, {"parameters": 178_110})
+    SweepScreen(1, Path("here")).table([row])
     said = capsys.readouterr().out
-    for words in ("validation", "84.33", "100.00", "FINISHED"):
+    for words in ("validation", "84.33", "4,000", "178,110", "FINISHED"):
         assert words in said
+    assert "100.00" not in said
+
+
+def ended(number, validation, test, status="FINISHED"):
+    job = Job(CONFIG, Path(), [], number, f"eta={number}")
+    return Outcome(job, status, validation_accuracy=validation, test_accuracy=test, epochs=10)
+
+
+def test_the_best_is_chosen_by_validation_and_its_test_accuracy_alone_is_shown(capsys):
+    rows = rows_of([ended(0, 0.91, 0.99), ended(1, 0.93, 0.95), ended(2, 0.92, 0.97), ended(3, 0.94, 0.9, "PRUNED")])
+    assert [one.number for one in rows if one.best] == [1]
+    SweepScreen(4, Path("here")).table(rows)
+    said = capsys.readouterr().out
+    places = [said.index(number) for number in ("94.00", "93.00", "92.00", "91.00")]
+    assert places == sorted(places)
+    assert "Best: trial 1 (eta=1): validation 93.00 %, test 95.00 %" in said
+    assert not any(number in said for number in ("99.00", "97.00", "90.00"))
+
+
+def test_a_trial_that_breaks_a_constraint_comes_last_and_is_marked(capsys):
+    rows = [TrialRow(0, "a", "INFEASIBLE", 0.99), TrialRow(1, "b", "FINISHED", 0.9, here=False, best=True)]
+    SweepScreen(2, Path("here")).table(rows)
+    table, best = capsys.readouterr().out.split("* trained by this command\nINFEASIBLE: breaks a constraint")
+    assert table.index("90.00") < table.index("99.00")
+    assert " 0* " in table
+    assert " 1 " in table
+    assert "Best: trial 1 (b): validation 90.00 %\n" in best
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
