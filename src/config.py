@@ -309,8 +309,27 @@ def structure_key(config: RunConfig) -> str:
     return str(fields)
 
 
+_PARALLEL = "trials train together as it is; hydra.launcher.max_members=N limits the networks at once"
+_DIRECTION = (
+    "it follows from hydra.sweeper.objectives: [validation_accuracy] is maximised, [parameters] and [seconds] minimised"
+)
+_SPACE = "the search space is hydra.sweeper.params in a file, KEY='interval(LOW, HIGH)' or the like in the command"
+
+# Words of other tools, with what stands here in their place.
+ELSEWHERE = {
+    **dict.fromkeys(("n_jobs", "n_parallel", "max_concurrent"), _PARALLEL),
+    **dict.fromkeys(("direction", "directions"), _DIRECTION),
+    **dict.fromkeys(("param", "search_space"), _SPACE),
+    **dict.fromkeys(("lr", "learning_rate"), "did you mean optim.eta?"),
+    "weight_decay": "did you mean optim.lambda_?",
+}
+
+
 def unknown_key(key: str, known: list[str]) -> str:
-    """The line for a key that does not exist, with the nearest ones that do."""
+    """The line for a key that does not exist, with what stands in its place here, or the nearest ones that do."""
+    for word in key.lstrip("+~").split("."):
+        if word in ELSEWHERE:
+            return f"{key}: no such key; {ELSEWHERE[word]}"
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
     section = key.rsplit(".", 1)[0] + "." if "." in key else ""
     near = near or [name for name in known if section and name.startswith(section)]

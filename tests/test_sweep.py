@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.kills import client, disagreements, status, stored, tracked
 from src import rerun
+from src.command_line import CONF
 from src.error import StoreError
 from src.sweep import screen
 from src.sweep.store import Store
@@ -152,7 +153,12 @@ def test_a_study_goes_on_to_a_larger_total(study_copy, monkeypatch, capsys):
 def test_a_study_that_is_done_trains_nothing_more(study_copy, monkeypatch, capsys):
     assert tracked_study(monkeypatch, study_copy, f"hydra.sweeper.n_trials={TRIALS}") == 0
     assert len(stored(study_copy, "small")) == TRIALS
-    assert f"all {TRIALS} trials are done" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"all {TRIALS} trials are done" in said
+    assert len(re.findall("FINISHED|PRUNED|DIVERGED", said)) == TRIALS  # the table is the study's
+    assert "Best: trial " in said
+    assert tracked_study(monkeypatch, study_copy, "hydra.sweeper.n_trials=3") == 0
+    assert f"study small goes on: {TRIALS} trials, more than n_trials=3, are done" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -695,3 +701,23 @@ def test_a_sweep_without_its_mode_is_refused_instead_of_training_one_network(tmp
     assert command(monkeypatch, tmp_path, *SMALL, "tracking=none", "hydra/sweeper=optuna") == 2
     assert "mode: MULTIRUN" in capsys.readouterr().err
     assert not list(tmp_path.rglob("result.json"))
+
+
+def own_sweep(monkeypatch, folder, content, *arguments):
+    """The status of a sweep with a file of the user's own."""
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps" / "mine.yaml").write_text(content)
+    return command(monkeypatch, folder, "--config-dir", str(folder), "+sweeps=mine", *SMALL, "plan=true", *arguments)
+
+
+def test_the_whole_sweep_file_of_the_documents_runs(tmp_path, monkeypatch, capsys):
+    blocks = re.findall(r"```yaml\n(.*?)```", (CONF.parent / "docs" / "sweeps.md").read_text("utf-8"), re.DOTALL)
+    (whole,) = (block for block in blocks if block.startswith("# @package _global_"))
+    assert own_sweep(monkeypatch, tmp_path, whole, "tracking=none") == 0
+    assert "20 trials" in capsys.readouterr().out
+
+
+def test_an_interval_in_the_file_of_a_grid_is_refused_by_its_key(tmp_path, monkeypatch, capsys):
+    grid = "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {optim.eta: 'interval(0.1, 1)'}}}"
+    assert own_sweep(monkeypatch, tmp_path, grid, "tracking=none") == 2
+    assert capsys.readouterr().err.startswith("optim.eta: an interval has no end of values for a grid")

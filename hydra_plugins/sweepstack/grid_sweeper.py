@@ -38,17 +38,18 @@ class GridSweeper(BasicSweeper):
         from src.config import ConfigError
 
         overrides = OverridesParser.create().parse_overrides(list(arguments))
-        endless = [one.get_key_element() for one in overrides if one.is_interval_sweep()]
+        params = OverridesParser.create().parse_overrides(self._parse_config())
+        endless = [one.get_key_element() for one in (*params, *overrides) if one.is_interval_sweep()]
         if endless:
             keys = ", ".join(endless)
             raise ConfigError(
                 f"{keys}: an interval has no end of values for a grid; accepted: a list such as 0.1,0.3,1, "
                 "or an interval in a study, hydra/sweeper=optuna"
             )
-        self._check_folders(overrides)
+        self._check_folders(params, overrides)
         return super().sweep(arguments)
 
-    def _check_folders(self, typed: Sequence[Override]) -> None:
+    def _check_folders(self, params: Sequence[Override], typed: Sequence[Override]) -> None:
         """Before Hydra writes anything, of all batches; a fresh folder with the jobs' numbers in it needs no look."""
         from src.sweep.launch import refuse_folders
 
@@ -59,7 +60,6 @@ class GridSweeper(BasicSweeper):
         folder = Path(str(sweep.dir))  # read first: its time of day is then the jobs' as well
         if raw["subdir"] == NUMBERED and not folder.exists():
             return
-        params = OverridesParser.create().parse_overrides(self._parse_config())
         loader = self.hydra_context.config_loader
         jobs = [job for batch in self.split_arguments([*params, *typed], None) for job in batch]
         composed = [loader.load_sweep_config(self.config, list(job)) for job in jobs]

@@ -172,7 +172,7 @@ class StackModule(LightningModule):
         self._cost += cost
         self._correct += correct
         self._batches += chunk.order.shape[1]
-        rows = self._check(chunk, eta) if chunk.check else {}
+        rows = self._check(chunk) if chunk.check else {}
         for observer in self.observers:
             observer.progressed(chunk.epoch, self._batches, len(self._live()))
         if chunk.ends_epoch:
@@ -271,7 +271,7 @@ class StackModule(LightningModule):
         self._correct = torch.zeros(len(self.rows), dtype=torch.int64)
         self._batches, self._train_seconds = 0, 0.0
 
-    def _check(self, chunk: Chunk, eta: Tensor) -> dict[int, Row]:
+    def _check(self, chunk: Chunk) -> dict[int, Row]:
         """Looks at the validation set: best weights, early stopping and, at an epoch's end, the history."""
         validation = self.dataset.validation
         costs, accuracies = (value.tolist() for value in self.engine.evaluate(validation.images, validation.labels))
@@ -293,7 +293,7 @@ class StackModule(LightningModule):
             # A member that stops within an epoch leaves a row of it, one that should have stopped before does not.
             if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != epoch + 1):
                 continue
-            row = self._row(place, epoch, float(eta[place]), weights)
+            row = self._row(place, epoch, member.schedule.eta(epoch), weights)  # not rounded to the engine's float32
             row |= {"validation/cost": costs[place], "validation/accuracy": accuracies[place]}
             rows[number] = row
             member.history.append(row)

@@ -95,7 +95,7 @@ def test_the_test_set_is_judged_by_the_weights_of_the_best_epoch_not_the_last_on
 
 def test_the_rate_of_an_epoch_is_the_schedules_from_its_first_one_on():
     ((result,), _, _, _) = go([example.config(max_epochs=3, optim={"eta": 0.4, "schedule": "inverse", "decay": 1.0})])
-    assert [row["eta"] for row in result.history] == pytest.approx([0.4, 0.2, 0.4 / 3])
+    assert [row["eta"] for row in result.history] == [0.4, 0.2, 0.4 / 3]  # as configured, not as float32 rounds it
 
 
 def test_a_member_has_the_same_history_alone_and_among_others():
