@@ -1,5 +1,6 @@
 """hydra/launcher=stacked: Hydra's own rules for launchers, and what becomes of a grid's jobs that train together."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -237,7 +238,7 @@ def test_the_stacked_launcher_is_the_default(tmp_path, monkeypatch):
 def test_every_batch_names_what_the_command_sweeps(tmp_path, monkeypatch, capsys):
     batches = "hydra.sweeper.max_batch_size=3"  # the second one has a single job
     assert grid(monkeypatch, tmp_path, "optim.eta=0.1,0.2", "seed=5,6", batches) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "optim.eta=" in line and "seed=" in line]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if re.match(r" +\d.*optim.eta=.*seed=", line)]
     assert sorted((row[0], *row[1:3]) for row in rows) == [
         ("0", "optim.eta=0.1", "seed=5"),
         ("1", "optim.eta=0.1", "seed=6"),
