@@ -94,6 +94,11 @@ def test_patience_in_batches_is_the_tutorials(errors, patience, increase, thresh
     assert (looked, best_epoch) == twin_patience(config, errors, batches)
 
 
+def test_patience_ends_at_the_very_mini_batch_that_reaches_it():
+    stopping = Stopping(StopConfig(rule="patience_batches", patience_batches=5))
+    assert [stopping.checked(0.5, batches, False) for batches in (1, 5, 6)] == [False, False, True]
+
+
 def test_without_a_rule_nobody_stops():
     stopping = Stopping(StopConfig())
     assert not any(stopping.checked(0.0, batch, True) for batch in range(100))
