@@ -323,7 +323,7 @@ def _cost(study: Study) -> list[Block]:
     if ended:
         busy, added = busy_seconds(ended), sum(trial.seconds or 0 for trial in own)
         rows += [["by the clock, while at least one trial trained", _time(busy)]]
-        rows += [["added up over trials (those of one stack share their time)", _time(added)]]
+        rows += [["added up over trials (those of one stack, trained together, share their time)", _time(added)]]
         starts, ends = ([getattr(trial, name) for trial in ended] for name in ("started", "ended"))
         rows += [["from", f"{min(starts):%Y-%m-%d %H:%M}"], ["to", f"{max(ends):%Y-%m-%d %H:%M}"]]
     if killed:

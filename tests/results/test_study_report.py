@@ -156,7 +156,7 @@ class TestText:
         shown = section(made(trials, settings={}), tmp_path, "Cost")
         assert "| networks' epochs trained | 10 |" in shown
         assert "| by the clock, while at least one trial trained | 60.0 min |" in shown
-        assert "| added up over trials (those of one stack share their time) | 2.5 s |" in shown
+        assert "| added up over trials (those of one stack, trained together, share their time) | 2.5 s |" in shown
         assert "| to | 2026-01-01 13:00 |" in shown
         assert "| left out: killed, without a note of how long they trained | 1 trial |" in shown
         assert "left out" not in section(made(trials[1:], settings={}), tmp_path, "Cost")
