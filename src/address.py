@@ -75,7 +75,14 @@ def absolute(address: str) -> str:
         return address
     whole = path.resolve()
     shown = os.path.relpath(whole) if "?" in str(whole) else whole.as_posix()
-    return address.replace(str(path), shown, 1)
+    return with_path(address, shown)
+
+
+def with_path(address: str, path: str) -> str:
+    """An SQLite file's address with another path in it."""
+    match = _SQLITE.fullmatch(address)
+    assert match is not None
+    return address[: match.start("path")] + path + address[match.end("path") :]
 
 
 def file_now(address: str) -> tuple[int, int] | None:

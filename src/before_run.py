@@ -18,7 +18,7 @@ class BeforeRun(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """See Callback. An Exception from here would be no more than a warning to Hydra."""
+        """Ends the process where the run cannot begin. To Hydra an Exception from here is no more than a warning."""
         from src.config import parse
 
         try:
@@ -29,3 +29,5 @@ class BeforeRun(Callback):
         except UserError as error:
             print(error, file=sys.stderr)
             sys.exit(2)
+        except Exception:
+            return  # what else is wrong the run itself tells

@@ -96,4 +96,4 @@ def _composed(overrides: list[str], with_hydra: bool = False) -> DictConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return compose("config", overrides, return_hydra_config=with_hydra)
     finally:
-        running.hydra = before
+        GlobalHydra.instance().hydra = before  # what initialize_config_dir leaves is another instance

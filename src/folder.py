@@ -121,6 +121,17 @@ def whole(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+@contextmanager
+def owned(folder: Path, name: str, goes_on: bool = False) -> Iterator[None]:
+    """Claims the folder, and gives it back at the end where the run has left nothing in it."""
+    claim(folder, name, goes_on)
+    try:
+        yield
+    finally:
+        if not any((folder / left).exists() for left in LEFT):
+            (folder / OWNER).unlink(missing_ok=True)
+
+
 def claim(folder: Path, name: str, goes_on: bool = False) -> None:
     """Makes the folder, and it is `name`'s from now on. Raises UserError where another has it.
 

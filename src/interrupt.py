@@ -13,6 +13,7 @@ from types import FrameType, TracebackType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM")
 STOPPING = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # not all systems have all
+SHOW_CURSOR = "\x1b[?25h"
 # Shells and `timeout` send a signal to a process and to its group: both are one request.
 SAME_REQUEST_SECONDS = 1.0
 
@@ -22,6 +23,8 @@ def at_once(number: int, frame: FrameType | None) -> None:
     while frame:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             print("Stopped.", file=sys.stderr, flush=True)
+            if sys.stdout.isatty():
+                print(SHOW_CURSOR, end="", flush=True)  # whoever hid it will not come to show it again
             os._exit(130)
         frame = frame.f_back
     raise KeyboardInterrupt

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 
 from src import command_line, command_problems
 from src.error import StoreError, TrialFailed, UserError
-from src.folder import RUN, claim
+from src.folder import RUN, claim, owned
 from src.interrupt import begun
 from src.key_values import at_home
 
@@ -164,10 +164,10 @@ def train(
 
     label = shown_in_name(arguments or []) if label is None else label
     saved = saved.under(config) if saved else begins(config, arguments, label)
-    with Checkpoints(folder, saved, terminal.say, goes_on) as checkpoints:
-        if not config.plan:
-            refuse_unusable_store(config)
-            claim(folder, f"{RUN}{saved.run}", goes_on=checkpoints.there)
+    if not config.plan:
+        refuse_unusable_store(config)
+    checkpoints = Checkpoints(folder, saved, terminal.say, goes_on)
+    with checkpoints, nullcontext() if config.plan else owned(folder, f"{RUN}{saved.run}", checkpoints.there):
         dataset = load(config.data)
         checkpoints.compare(dataset)
         with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):

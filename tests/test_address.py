@@ -53,6 +53,7 @@ def test_an_address_is_known_by_its_scheme_however_it_is_written():
 def test_a_relative_store_is_found_from_everywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert absolute("sqlite:///mlruns/m.db?timeout=5") == f"sqlite:///{tmp_path}/mlruns/m.db?timeout=5"
+    assert absolute("sqlite:///lite") == f"sqlite:///{tmp_path}/lite"  # a name that its scheme holds too
     assert absolute("http://host:5000") == "http://host:5000"
 
 

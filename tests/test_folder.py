@@ -9,7 +9,7 @@ import pytest
 
 from src import rerun, terminal
 from src.error import UserError
-from src.folder import claim, file_name, is_name, refuse_shared, trial_folder
+from src.folder import claim, file_name, is_name, owned, refuse_shared, trial_folder
 from src.results import record
 from src.words import command as typed
 from tests.sweeping import SMALL, command, grid, members, one_paragraph, study
@@ -169,3 +169,12 @@ def test_the_ui_that_is_named_is_the_stores(tmp_path, monkeypatch):
     other = shlex.split(terminal.ui_command("sqlite:///my runs.db"))
     assert other == ["python", "-m", "src.ui", f"sqlite:///{tmp_path}/my runs.db"]
     assert terminal.ui_command("http://host:5000") == "open http://host:5000"
+
+
+def test_a_run_that_leaves_nothing_gives_its_folder_back(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no images"), owned(tmp_path, "run a"):
+        raise ValueError("no images")
+    with owned(tmp_path, "run b"):
+        (tmp_path / "result.json").write_text("[]")
+    with pytest.raises(UserError, match="holds what run b left"), owned(tmp_path, "run c"):
+        pass

@@ -435,7 +435,7 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(shown):
 
 def test_a_password_in_the_stores_address_is_in_no_file(tmp_path, shown, monkeypatch):
     with_tracker(monkeypatch, FakeTracker())
-    address = "postgresql://me:secret@somewhere/db"
+    address = "https://me:secret@somewhere"
     train.train(digits(tracking={"uri": address, "kind": "mlflow"}), tmp_path, [f"tracking.uri={address}"])
     assert "secret" not in (tmp_path / "result.json").read_text() + shown()
 

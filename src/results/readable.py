@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from src.address import sqlite_path
+from src.address import sqlite_path, with_path
 from src.error import UserError
 
 PARTS = ("", "-wal", "-journal")  # of a SQLite database: what was committed may still lie in the file beside it
@@ -34,7 +34,7 @@ def readable(uri: str) -> Iterator[str]:
                     shutil.copyfile(f"{path}{part}", f"{copy}{part}")
         except OSError as error:
             raise UserError(f"{uri}: can only be read, and cannot be copied to read it ({error}).") from None
-        yield uri.replace(str(path), copy.as_posix(), 1)
+        yield with_path(uri, copy.as_posix())
 
 
 def can_be_written(path: Path) -> bool:

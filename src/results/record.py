@@ -73,17 +73,16 @@ class Record:
         now = named_owner(self.folder)
         if now and self._owner and now != self._owner:
             return f"{self.folder}: was replaced while the run trained, by what {now} left; nothing was written there"
+        kept = list[str]()
         try:
-            write_json(self.folder / RESULTS, [result.as_json() for result in results])
+            kept.append(write_json(self.folder / RESULTS, [result.as_json() for result in results]).name)
             if votes:
-                write_json(self.folder / "votes.json", [one.as_json() for one in votes])
+                kept.append(write_json(self.folder / "votes.json", [one.as_json() for one in votes]).name)
             keep_weights(results, self.folder)
             keep_plain_weights(results, self.folder)
         except OSError as error:
-            names = [RESULTS, *(["votes.json"] if votes else [])]
-            kept = " and ".join(name for name in names if (self.folder / name).is_file()) or "nothing"
-            reason = error.strerror or error
-            return f"{self.folder}: not all could be written ({reason}); kept: {kept}; make room, and start it again"
+            reason, names = error.strerror or error, " and ".join(kept) or "nothing"
+            return f"{self.folder}: not all could be written ({reason}); kept: {names}; make room, and start it again"
         if now != self._owner:
             return (
                 f"{self.folder}: was removed while the run trained; what it came to at its end was written there anew"

@@ -30,7 +30,9 @@ def _difference(study: Study, trial: Trial, members: list[dict[str, Any]]) -> st
     if theirs and uid and theirs.startswith("trial ") and theirs != trial_owner(study.name, str(uid), trial.place):
         return f"it is {theirs}'s"
     config = dotted(members[0]["config"]) if members else {}
-    for key, value in trial.params.items():
+    # A function of the user's may set a key to something else than what it sampled under the key's name.
+    sampled = {} if study.settings.get("custom_search_space") else trial.params
+    for key, value in sampled.items():
         found = config.get(key, value)
         if found != value and any(isinstance(found, kind) and isinstance(value, kind) for kind in (int | float, str)):
             return f"{key} is {found} there, {value} in the study"

@@ -208,7 +208,8 @@ class Trials:
         shown = judged & one.attrs.keys() - {"validation_accuracy"}
         figures = {name: one.attrs[name] for name in sorted(shown)}
         status = {"COMPLETE": "FINISHED" if one.feasible else "INFEASIBLE", "FAIL": "FAILED"}.get(one.kind, one.kind)
-        epochs = one.attrs["epochs"] / one.attrs["max_networks"] if "epochs" in one.attrs else None
+        whole = {"epochs", "max_networks"} <= one.attrs.keys()  # the second is missing in older studies
+        epochs = one.attrs["epochs"] / one.attrs["max_networks"] if whole else None
         return TrialRow(
             one.place,
             _label(one.params),
