@@ -1,17 +1,24 @@
 """A kept configuration, and what a command's KEY=VALUE change in it."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from src.config import ConfigError, RunConfig, masked, parse
+from src.config import ConfigError, RunConfig, TrackingConfig, masked, parse
 from src.result import dotted
+
+# What a network does not depend on, or was trained with already: the rules for it may have changed since.
+_PLAIN: dict[str, Any] = {"name": "custom", "seed": 0, "tracking": {}}
 
 
 def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig:
-    """The kept `config` with KEY=VALUE `changes`, checked; `usage` of the command. Raises ConfigError."""
+    """The kept `config` with KEY=VALUE `changes`, checked; `usage` of the command. Raises ConfigError.
+
+    Its name and its seeds are not, where the changes leave them.
+    """
     wrong = [one for one in changes if "=" not in one]
     if wrong:
         raise ConfigError(f"{wrong[0]!r} is no KEY=VALUE. Usage: {usage}")
@@ -25,8 +32,13 @@ def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig
         raw = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(config), OmegaConf.from_dotlist(changes)))
     except (OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(f"{masked(' '.join(changes))}: cannot be read ({str(error).splitlines()[0]})") from None
+    assert isinstance(raw, dict)
+    decided_by = {"name": ("name",), "seed": ("seed", "repeats", "ensemble")}
+    unchecked = [
+        key for key, own in decided_by.items() if all(repr(raw.get(one)) == repr(config.get(one)) for one in own)
+    ]
     try:
-        parsed = parse(raw)
+        parsed = recalled(raw, unchecked)
     except ConfigError as error:
         raise ConfigError(str(error).replace(", nothing was started", "")) from None
     if parsed.tracking.kind != "none" and ":***@" in parsed.tracking.uri:
@@ -39,5 +51,14 @@ def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig
 
 def different(before: dict[str, Any], now: RunConfig) -> list[str]:
     """The keys, `section.key`, that have another value than in the kept configuration `before`."""
-    then = dotted(parse(before).shown())
+    then = dotted(recalled(before).shown())
     return [key for key, value in dotted(now.shown()).items() if value != then[key]]
+
+
+def recalled(config: Mapping[Any, Any], unchecked: Collection[str] = tuple(_PLAIN)) -> RunConfig:
+    """A kept configuration; what is `unchecked`, of name, seed and tracking, as it stands. Raises ConfigError."""
+    kept = {key: config[key] for key in unchecked if isinstance(config.get(key), type(_PLAIN[key]))}
+    parsed = parse({**config, **{key: _PLAIN[key] for key in kept}})
+    if "tracking" in kept:
+        kept["tracking"] = TrackingConfig.model_construct(**kept["tracking"])
+    return parsed.model_copy(update=kept)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from src.config import ConfigError, parse
+from src.changes import recalled
+from src.config import ConfigError
 from src.error import UserError
 from src.result import Result, finite, write_text
 from src.results.summary import COINCIDENCE, Summary, summarise
@@ -51,7 +52,7 @@ class Kept:
     def answers(self, config: dict[str, Any]) -> bool:
         """Whether it was trained as `config` says; keys that have come since count with their defaults."""
         try:
-            own = parse(self.config).shown()
+            own = recalled(self.config).shown()
         except ConfigError:
             return False
         return computed(own) == computed(config)

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.config import ConfigError, RunConfig, parse
+from src.changes import recalled
+from src.config import ConfigError, RunConfig
 from src.data.dataset import Dataset
 from src.data.load import load
 from src.error import UserError
@@ -62,7 +63,7 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
     voters = [
         Voter(
             replace(result, weights=torch.load(path, weights_only=True)),
-            parse(result.config),
+            recalled(result.config),
             " · ".join(filter(None, [f"trial {trial.place}", trial.label])),
         )
         for trial, result, path in found[: config.top]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from src.config import RunConfig
+from src.config import SEEDS, RunConfig
 from src.nets.init import initial_weights
 from src.training.checkpoint import Checkpoint
 from src.training.engine import Members
@@ -33,9 +33,12 @@ class Member:
 
 
 def members_of(configs: list[RunConfig]) -> list[Member]:
-    """All members of the trials, in order; a trial's seeds are consecutive from its own `seed`."""
+    """All members of the trials, in order; a trial's seeds are consecutive from its own `seed`.
+
+    Only one that was begun by an older version can come past the largest, and goes on with 0.
+    """
     return [
-        Member(config, config.seed + repeat * config.ensemble + vote, repeat, vote)
+        Member(config, (config.seed + repeat * config.ensemble + vote) % SEEDS, repeat, vote)
         for config in configs
         for repeat in range(config.repeats)
         for vote in range(config.ensemble)
