@@ -12,6 +12,7 @@ installation), no trial is to blame: the sweep stops, and each trial under way i
    trial would. An error of the trial's sizes, rates or seed stays away then; one of the surroundings comes again.
 """
 
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -84,6 +85,15 @@ def train_plainly(config: RunConfig, dataset: Dataset) -> None:
     tiny = config.model_copy(update=plain)
     prepared = prepare([tiny], replace(dataset, train=few), lambda _: None, members_of([tiny]))
     run(prepared, [])
+
+
+def let_go(error: BaseException) -> None:
+    """Frees what the functions that raised hold in their variables, such as a stack; the traceback's text stays."""
+    chain: list[BaseException | None] = [error]
+    for one in chain:
+        if one is not None:
+            traceback.clear_frames(one.__traceback__)
+            chain += [link for link in (one.__cause__, one.__context__) if link not in chain]
 
 
 def stopped(error: Exception, goes_on: bool) -> SurroundingsError:

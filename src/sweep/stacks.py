@@ -204,6 +204,7 @@ class Stacks:
             if left and self.size(left[0]) <= self._held.get(self._key, 0):
                 return True
         self._prepared = None
+        fault.let_go(error)
         gc.collect()  # the memory of the stack must be free for the probe
 
         def probe() -> None:

@@ -1,8 +1,12 @@
 """Whose fault an error is: by its kind, and by a probe."""
 
+import gc
+import traceback
 from sqlite3 import DatabaseError
+from weakref import ref
 
 import pytest
+import torch
 
 from src.config import ConfigError
 from src.data.error import DataError
@@ -39,6 +43,29 @@ def test_of_all_else_the_probe_decides(error):
 )
 def test_lack_of_memory_is_known_by_kind_and_words(error):
     assert fault.is_of_memory(error)
+
+
+def test_an_error_is_told_in_full_but_holds_nothing_that_the_probe_needs_room_for():
+    held = []
+
+    def stack():
+        module = torch.nn.Linear(1, 1)
+        held.append(ref(module))
+        raise MemoryError("no room")
+
+    def trained():
+        try:
+            stack()
+        except MemoryError as cause:
+            raise RuntimeError("it broke") from cause
+
+    with pytest.raises(RuntimeError) as caught:
+        trained()
+    before = traceback.format_exception(caught.value)
+    fault.let_go(caught.value)
+    gc.collect()
+    assert held[0]() is None
+    assert traceback.format_exception(caught.value) == before
 
 
 def test_the_probe_has_neither_sizes_nor_rates_nor_seed_of_the_trial(monkeypatch):
