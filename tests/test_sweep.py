@@ -13,7 +13,7 @@ from benchmarks.kills import client, disagreements, status, stored, tracked
 from src import rerun
 from src.command_line import CONF
 from src.error import StoreError
-from src.sweep import screen
+from src.sweep import fault, screen
 from src.sweep.store import Store
 from src.sweep.study import Study
 from src.training import fit
@@ -498,6 +498,19 @@ def test_with_another_launcher_a_trial_that_raises_has_failed_too(tmp_path, monk
     assert study(monkeypatch, tmp_path, *basic) == 1
     states = {trial.params["seed"]: status(trial) for trial in stored(tmp_path, "small")}
     assert states == {0: "FINISHED", 1: "FAILED", 2: "FINISHED"}
+
+
+def test_with_another_launcher_a_batch_that_the_surroundings_broke_keeps_what_ended(tmp_path, monkeypatch, capsys):
+    broken_seed(monkeypatch, 1)
+    monkeypatch.setattr(fault, "is_of_surroundings", lambda error, probe: True)
+    ask = Study.ask
+    monkeypatch.setattr(Study, "ask", lambda self, count: ask(self, 3))  # as with a launcher that runs three at once
+    basic = ["hydra/launcher=basic", "hydra.sweeper.sampler=grid", "seed=0,1,2"]
+    assert study(monkeypatch, tmp_path, *basic) != 0
+    assert "it goes on" in capsys.readouterr().err
+    trials = {trial.params["seed"]: trial for trial in stored(tmp_path, "small")}
+    assert {seed: status(trial) for seed, trial in trials.items()} == {0: "FINISHED", 1: "KILLED", 2: "FINISHED"}
+    assert trials[1].user_attrs["stopped"]
 
 
 # After, and before

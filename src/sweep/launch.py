@@ -249,7 +249,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
 
     dataset = load(base.data)
     at_once = int(OmegaConf.select(composer.config, "hydra.launcher.n_jobs") or 1)
-    failed = 0
+    failed, broke = 0, list[Exception]()  # broke: by the surroundings
     shared = identity(composer, base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         while asks := study.ask(max(1, at_once)):
@@ -258,16 +258,22 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
                 try:
                     result = _left_by(returned, ask.place)
                 except Exception as error:
+                    about = {"overrides": overrides, "reason": repr(error)}
                     if fault.is_of_surroundings(error, lambda: fault.train_plainly(base, dataset)):
-                        raise fault.stopped(error, goes_on=True) from error
-                    failed += 1
-                    study.tell(ask, "FAIL", None, {"overrides": overrides, "reason": repr(error)})
+                        broke.append(error)
+                        blameless = not fault.is_of_device(error)  # which what a trial does there may break
+                        study.tell(ask, "KILLED", None, about | {"stopped": blameless})
+                    else:
+                        failed += 1
+                        study.tell(ask, "FAIL", None, about)
                     continue
                 attrs = result.attributes() | {"overrides": overrides}
                 if result.status == "FINISHED":
                     study.tell(ask, "COMPLETE", [attrs[name] for name in sweep.settings.objectives], attrs)
                 else:  # it diverged
                     study.tell(ask, "PRUNED", None, attrs)
+            if broke:
+                raise fault.stopped(broke[0], goes_on=True) from broke[0]
         terminal.say(f"study {sweep.settings.study_name}: {study.reason_to_stop()}; best: {study.best()}")
         if nothing := study.without_value():
             raise TrialFailed(nothing)
