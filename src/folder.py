@@ -17,6 +17,7 @@ from src.words import command
 OWNER = ".owner"
 RUN = "run "  # begins the name of an owner that is a run, not a trial
 CHECKPOINT = "checkpoint.pt"
+EARLIER = "an earlier run"
 LEFT = ("result.json", CHECKPOINT)  # what a run leaves, also one of a version that named no owner
 NAME_BYTES = 200  # of a name that becomes part of a file's; file systems take 255 for the whole
 
@@ -83,10 +84,10 @@ _ONE_EACH = (
 
 
 def owner(folder: Path) -> str | None:
-    """Whose folder it is; "an earlier run" where it holds results but no name, None where it is free."""
+    """Whose folder it is; EARLIER where it holds results but no name, None where it is free."""
     if name := named_owner(folder):
         return name
-    return "an earlier run" if any((folder / name).exists() for name in LEFT) else None
+    return EARLIER if any((folder / name).exists() for name in LEFT) else None
 
 
 def named_owner(folder: Path) -> str | None:
@@ -97,11 +98,14 @@ def named_owner(folder: Path) -> str | None:
         return None
 
 
-def refuse_taken(folders: Iterable[Path], mine: Sequence[str]) -> None:
-    """Raises UserError where another than `mine`, one owner a folder, has one of them."""
+def refuse_taken(folders: Iterable[Path], mine: Sequence[str], goes_on: bool = False) -> None:
+    """Raises UserError where another than `mine`, one owner a folder, has one of them.
+
+    goes_on: it was there before, and may be of a version that named no owner.
+    """
     for folder, name in zip(folders, mine, strict=True):
         theirs = owner(folder)
-        if theirs not in (None, name):
+        if theirs not in (None, name) and not (goes_on and theirs == EARLIER):
             run = theirs.startswith(RUN) and (folder / CHECKPOINT).exists()
             held = f"a run that can go on: {command('resume', folder)}" if run else f"what {theirs} left"
             raise UserError(
@@ -137,8 +141,7 @@ def claim(folder: Path, name: str, goes_on: bool = False) -> None:
 
     goes_on: it was there before, and may be of a version that named no owner.
     """
-    if not (goes_on and owner(folder) == "an earlier run"):
-        refuse_taken([folder], [name])
+    refuse_taken([folder], [name], goes_on)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (folder / OWNER).open("xb", buffering=0) as file:

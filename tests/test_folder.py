@@ -3,6 +3,8 @@
 import errno
 import shlex
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,17 @@ def test_a_study_goes_on_in_its_folder_which_no_other_sweep_gets(monkeypatch, tm
     capsys.readouterr()
     assert rerun.main(["study=small", "trial=0"]) == 2
     assert "optim.eta is" in capsys.readouterr().err
+
+
+def test_a_study_of_a_version_that_named_no_owner_goes_on_in_its_folder(monkeypatch, tmp_path):
+    fixed = [*ONE_EPOCH, "hydra.sweep.dir=here", "seed=0,1", "hydra.sweeper.sampler=grid", "hydra.sweeper.n_trials=1"]
+    assert study(monkeypatch, tmp_path, *fixed) == 0
+    (tmp_path / "here" / "0" / ".owner").unlink()
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "studies.db")) as store, store:  # as if it had been killed
+        store.execute("update trials set state = 'FAIL'")
+        store.execute("insert into trial_user_attributes (trial_id, key, value_json) values (1, 'killed', 'true')")
+    assert study(monkeypatch, tmp_path, *fixed) == 0
+    assert "study small" in (tmp_path / "here" / "0" / ".owner").read_text()
 
 
 def test_paths_are_meant_from_where_the_command_was_typed(monkeypatch, tmp_path):

@@ -115,12 +115,13 @@ class Composer:
         own = [str(key) for key in config if key != "hydra"]
         return parse(OmegaConf.to_container(OmegaConf.masked_copy(config, own), resolve=True))
 
-    def job(self, config: DictConfig, number: int, label: str, owner: str) -> Job:
-        """The trial of a composed configuration, its folder claimed for `owner`.
+    def job(self, config: DictConfig, number: int, label: str, owner: str, known: Collection[Path] = ()) -> Job:
+        """The trial of a composed configuration, its folder claimed for `owner`, whose those in `known` are anyway.
 
         Raises UserError where another has the folder, and what the task function says of one that cannot run.
         """
-        claim(folder_of(config, number), owner)
+        folder = folder_of(config, number)
+        claim(folder, owner, goes_on=folder.resolve() in known)
         returned = self.run(config, number, self.task_function.job)  # type: ignore[attr-defined]
         job: Job = Returned(**vars(returned)).return_value  # raises what was raised in the job
         job.number, job.label, job.returned = number, label, returned
@@ -215,11 +216,14 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         owner = partial(trial_owner, study.settings.study_name, study.uid)
         one = composer.composed(sweep.fixed)
-        places = range(study.total if composer.was_there else 0)
-        refuse_taken([folder_of(one, place) for place in places], [owner(place) for place in places])
+        known = {place: study.folders(place) for place in range(study.total if composer.was_there else 0)}
+        for place, own in known.items():
+            folder = folder_of(one, place)
+            refuse_taken([folder], [owner(place)], goes_on=folder.resolve() in own)
 
         def job(overrides: list[str], place: int, label: str) -> Job:
-            return composer.job(composer.composed(sweep.fixed, overrides), place, label, owner(place))
+            config = composer.composed(sweep.fixed, overrides)
+            return composer.job(config, place, label, owner(place), known.get(place, ()))
 
         train_study(study, job, base, composer.folder, limit, dataset)
 

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -366,6 +367,12 @@ class Study:
             )
             for place, trial in ordered
         ]
+
+    def folders(self, place: int) -> list[Path]:
+        """Of the trials that the place had, those that are known; resolved."""
+        latest = self._places.latest.get(place)
+        attrs = latest.user_attrs if latest else {}
+        return [Path(one).resolve() for one in (attrs.get("folder"), *attrs.get("left", [])) if one]
 
     def ended_with_checkpoint(self) -> list[str]:
         """The folders of the trials that have ended for good and had a checkpoint before."""
