@@ -287,7 +287,7 @@ def _opened(storage: str) -> Iterator[Any]:
 
 @contextmanager
 def _opened_at(address: str, storage: str) -> Iterator[Any]:
-    """As _opened; address: where what `storage` names can be read."""
+    """The store at `address`, where what the user calls `storage` can be read. Raises UserError, which names that."""
     _check_file(storage, sqlite_path(address))
     import optuna
     from optuna.exceptions import StorageInternalError

@@ -41,7 +41,7 @@ class Multirun:
         """Nothing."""
 
     def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> TrialTracker:
-        """See Source."""
+        """What tracks the job, the same whenever it is asked for; `resumed`: from where it goes on, if it does."""
         if job not in self._trackers:
             self._trackers[job] = self.tracking.trial(
                 job.config,
@@ -103,7 +103,7 @@ class Multirun:
         self.screen.trial_ended(result)
 
     def rows(self) -> list[TrialRow]:
-        """See Source."""
+        """The rows of the table at the end, one a job that has ended."""
         return rows_of(self.outcomes)
 
     def finish(self, status: str) -> None:

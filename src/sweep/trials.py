@@ -63,8 +63,10 @@ class Trials:
         self._show_totals()
 
     def jobs(self, room: int) -> list[Job]:
-        """See Source; a trial whose configuration cannot run has failed, and the next one is asked for. Raises what is
-        none of a trial's fault."""
+        """The next trials of the study, for at most `room` networks; none where its budget is used up.
+
+        One whose configuration cannot run has failed, and the next is asked for. Raises what is no trial's fault.
+        """
         size = 1 if self.one_by_one else self.base.members
         while asks := self.study.ask(max(1, room // size), waits=True):
             jobs = [job for ask in asks if (job := self._job(ask))]
@@ -93,12 +95,12 @@ class Trials:
         return job
 
     def begin(self, jobs: list[Job]) -> None:
-        """See Source: from now on they may be what their process dies of."""
+        """The jobs' stack is about to be built: from now on they may be what their process dies of."""
         for job in jobs:
             self.study.note(self._asks[job], {"waits": False})
 
     def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> TrialTracker:
-        """See Source."""
+        """What tracks the job, the same whenever it is asked for; `resumed`: from where it goes on, if it does."""
         if job not in self._trackers:
             ask = self._asks[job]
             about = {"label": job.label, "folder": str(job.folder), "overrides": job.overrides, "waits": False}
@@ -108,15 +110,15 @@ class Trials:
         return self._trackers[job]
 
     def over(self) -> bool:
-        """See Source: whether the study's budget is used up."""
+        """Whether the study's budget is used up."""
         return self.study.reason_to_stop() is not None
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """See Source: what the study's pruner says."""
+        """Tells the study a trial's value after an epoch; whether its pruner ends the trial."""
         return self.study.report(self._asks[job], step, value)
 
     def kept(self, job: Job) -> bool:
-        """See Source: the study knows of the first one; a store that does not answer is told with the next one."""
+        """Tells the study of a trial's first checkpoint; a store that does not answer is told with the next one."""
         if job not in self._kept:
             try:
                 self.study.note(self._asks[job], {"checkpoint": True})
@@ -148,7 +150,7 @@ class Trials:
         return result.status != "KILLED"
 
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
-        """See Source."""
+        """Tells the study, the tracking and the screen of a trial that ended without a result, and why."""
         ask = self._asks[job]
         attrs: dict[str, Any] = {"label": job.label, "reason": reason, "overrides": job.overrides}
         # A device may break down by what a trial does there, again and again; of all else it is not to blame.
@@ -195,7 +197,7 @@ class Trials:
         self.screen.totals = {"FINISHED": counts.complete, "PRUNED": counts.pruned, "FAILED": counts.failed}
 
     def rows(self) -> list[TrialRow]:
-        """See Source: of the whole study; where its store does not answer, of this command's trials."""
+        """The rows of the table at the end: the whole study's or, where its store does not answer, this command's."""
         try:
             trials, best = self.study.latest(), self.study.best()
         except StoreError:
