@@ -43,7 +43,7 @@ dashboard: $(READY)
 	@$(BIN)/python -m src.studies 'storage=$(STORAGE)'
 	@test -x $(BIN)/optuna-dashboard || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dashboard]'
-	@port=$$($(BIN)/python -m src.port $(PORT)) && \
+	@port=$$($(BIN)/python -m src.commands.port $(PORT)) && \
 		exec $(BIN)/optuna-dashboard --host 127.0.0.1 --port $$port '$(STORAGE)'
 
 # The whole chapter on MNIST, three repeats each: hours on two cores. Goes on where it was stopped.

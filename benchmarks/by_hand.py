@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from src.nets.dropout import drop
-from src.shapes import ConvPool, Dense
-from src.training.replay import Steps
-from src.training.torch_engine import TorchEngine, _correct
+from src.config.shapes import ConvPool, Dense
+from src.models.dropout import drop
+from src.training.engines.graphs import Steps
+from src.training.engines.torch_engine import TorchEngine, _correct
 
 _aten = torch.ops.aten
 _ACTIVATE: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}

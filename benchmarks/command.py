@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from src.error import UserError
+from src.config.error import UserError
 
-CANNOT_RUN, INTERRUPTED = 2, 130  # exit statuses, as those of src/train.py
+CANNOT_RUN, INTERRUPTED = 2, 130  # exit statuses, as those of src/commands/train.py
 
 
 class Parser(argparse.ArgumentParser):

@@ -17,7 +17,7 @@ from benchmarks import command, images, nets, peer, plain, stack
 from benchmarks.measure import Contender, Sample, interleaved, threaded
 from benchmarks.report import Report
 from src.data.dataset import Split
-from src.training.engine import Engine
+from src.training.engines.engine import Engine
 from src.training.fit import cores
 
 PLAIN, OURS = "plain PyTorch, mini-batches of 500", "cpu engine"

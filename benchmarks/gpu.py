@@ -28,10 +28,10 @@ from benchmarks import command, images, nets, peer, stack
 from benchmarks.by_hand import ByHand
 from benchmarks.measure import Contender, Goal, Sample, interleaved, threaded
 from benchmarks.report import Report
+from src.config.error import UserError
 from src.data.dataset import Split
-from src.error import UserError
+from src.training.engines.torch_engine import TorchEngine
 from src.training.fit import cores
-from src.training.torch_engine import TorchEngine
 
 WAYS = ("eager", "graph", "compiled", "compiled+graph", "by-hand", "by-hand+graph")
 SIZES = "1 3 5 15 64 256"  # 3 and 5: the chapter's repeats and ensembles; 15: three of these together

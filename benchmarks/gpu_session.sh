@@ -147,7 +147,7 @@ fi
 
 # 1. The CUDA tests. Warnings of other versions than ours are no failures here.
 step tests 120 20 "$PYTHON" -m pytest -p pytest_timeout -p no:cacheprovider -v -W default -k on_cuda \
-    tests/training/test_replay.py tests/data/test_expansion.py tests/benchmarks/test_benchmarks.py
+    tests/training/engines/test_graphs.py tests/data/test_expansion.py tests/benchmarks/test_benchmarks.py
 
 # 2. From the command to accuracies.
 train runs 60 20 run +exp=conv2_relu repeats=3 max_epochs=$epochs

@@ -32,8 +32,8 @@ from typing import Any, NoReturn
 
 from benchmarks import command, machine
 from benchmarks.report import markdown
-from src.error import UserError
-from src.result import write_json
+from src.config.error import UserError
+from src.config.files import write_json
 
 STUDY = "killed"
 SPREAD = 3.0  # seconds: about twice what a process needs until its first trial trains
@@ -73,8 +73,8 @@ class Lives:
 
 def live(folder: Path, arguments: list[str]) -> NoReturn:
     """The command, in this process, with a checkpoint after each epoch; what it prints goes to folder/printed.txt."""
-    from src import train
-    from src.results import checkpoint
+    from src.commands import train
+    from src.runs import checkpoint
 
     checkpoint.KEEP_SECONDS, checkpoint.SHARE = 0.0, 1e9
     os.chdir(folder)

@@ -10,7 +10,8 @@ Mini-batches of 10 images of 28 × 28 pixels. [N6] M. Nielsen, Neural Networks a
 
 from typing import Any
 
-from src.config import RunConfig, parse
+from src.config.check import parse
+from src.config.schema import RunConfig
 
 BATCH_SIZE = 10
 

@@ -26,13 +26,14 @@ import optuna
 from benchmarks import command
 from benchmarks.measure import Sample, number
 from benchmarks.report import Report
-from src.command_line import composed
-from src.config import RunConfig, parse
-from src.result import Result
-from src.sweep.settings import StudySettings
-from src.sweep.space import Space
-from src.sweep.study import Ask, Study, open_study
-from src.sweep.tpe import QuickTPESampler
+from src.config.check import parse
+from src.config.compose import composed
+from src.config.schema import RunConfig
+from src.sweep.space.settings import StudySettings
+from src.sweep.space.space import Space
+from src.sweep.studies.study import Ask, Study, open_study
+from src.sweep.studies.tpe import QuickTPESampler
+from src.training.result import Result
 
 TRIALS, MARKS = 5_000, (100, 1_000, 5_000)
 WINDOW, LONG_WINDOW = 50, 250  # trials before each mark that count: by the clock, and in processor time
@@ -107,7 +108,7 @@ class Tracked:
     """The runs in MLflow that a study's trials leave, as the trials of a sweep do."""
 
     def __init__(self, folder: Path, uid: str) -> None:
-        from src.results.sweep_tracking import StudyTracker
+        from src.tracking.study_tracking import StudyTracker
 
         content = composed(["+exp=shallow", "data=digits"])
         content["tracking"]["uri"] = f"sqlite:///{folder}/mlflow.db"

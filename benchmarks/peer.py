@@ -32,7 +32,7 @@ from torchmetrics import Accuracy
 
 from benchmarks import plain
 from benchmarks.measure import Contender, interleaved, threaded
-from src.config import RunConfig
+from src.config.schema import RunConfig
 from src.data.dataset import Split
 
 EVALUATION_BATCH = 500

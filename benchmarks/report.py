@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import machine, nets
 from benchmarks.measure import Sample
-from src.result import write_json
+from src.config.files import write_json
 
 MOST_TAKEN = 0.2  # cores that others may use beside a measurement that counts
 

@@ -25,9 +25,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from benchmarks import command, images, nets, stack
 from benchmarks.measure import Contender, Sample, interleaved, number
 from benchmarks.report import Report
-from src.config import RunConfig
+from src.config.schema import RunConfig
 from src.data.dataset import Split
-from src.results.canvas import COLOURS, DPI, STYLE
+from src.runs.canvas import COLOURS, DPI, STYLE
 
 FIGURE = Path(__file__).resolve().parent.parent / "docs" / "img" / "scaling.png"
 MEMBERS = (1, 2, 4, 8, 16, 32, 64)

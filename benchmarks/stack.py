@@ -5,18 +5,18 @@ import time
 import torch
 from torch import Tensor
 
-from src.config import RunConfig
+from src.config.schema import RunConfig
 from src.data.dataset import Split
 from src.data.order import orders
-from src.training.engine import Engine
+from src.training.engines.engine import Engine
+from src.training.engines.torch_engine import TorchEngine
 from src.training.fit import cores
 from src.training.stack import first_weights, hyperparameters, members_of
-from src.training.torch_engine import TorchEngine
 
 
 def cpu_engine(config: RunConfig, batches: int) -> Engine:
     """The members of `config` on the cpu engine, all cores; `batches`: mini-batches of an epoch."""
-    from src.training import cpu  # with Numba, which a measurement on a GPU needs not
+    from src.training.engines import cpu  # with Numba, which a measurement on a GPU needs not
 
     stack = members_of([config])
     convention = config.model.dropout_convention

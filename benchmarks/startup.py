@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from benchmarks import command
 from benchmarks.measure import Sample
 from benchmarks.report import Report
-from src.error import UserError
+from src.config.error import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWER_SECONDS, STEP_SECONDS = 0.5, 4.0  # the goals
@@ -31,7 +31,7 @@ ANSWER_SECONDS, STEP_SECONDS = 0.5, 4.0  # the goals
 # finds imported.
 TO_FIRST_STEP = """
 import os, sys, time
-from src import train
+from src.commands import train
 from src.training.module import StackModule
 
 def first_step(*_):

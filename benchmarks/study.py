@@ -17,13 +17,14 @@ import torch
 
 from benchmarks import peer
 from benchmarks.report import Report
-from src.address import STUDIES
-from src.config import RunConfig, parse
+from src.commands.arguments import key_values, run_command
+from src.config.address import STUDIES
+from src.config.check import parse
+from src.config.error import UserError
+from src.config.schema import RunConfig
 from src.data.load import load
-from src.error import UserError
-from src.key_values import key_values, run_command
-from src.results.keep import results_in
-from src.results.study_record import Study, read_study
+from src.runs.keep import results_in
+from src.sweep.studies.study_record import Study, read_study
 from src.training.fit import cores
 from src.training.stack import first_weights, members_of
 

@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from benchmarks import command, images, nets, peer, trials
 from benchmarks.measure import Goal, Sample
 from benchmarks.report import Report
-from src.error import UserError
+from src.config.error import UserError
 from src.training.fit import cores
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 
-from src import interrupt
+from src.training import interrupt
 
 NARROWEST = 20  # characters of a terminal's line on which a table can be read
 

@@ -8,7 +8,7 @@ import torch
 import torchmetrics  # noqa: F401  (before src.training.lightning: the benchmarks hand its metrics to Lightning)
 from hypothesis import settings
 
-from src.results import keep
+from src.runs import keep
 
 # Started in the background of a shell, Python finds SIGINT ignored; tests send it, to themselves and to their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from src.config import RunConfig, parse
+from src.config.check import parse
+from src.config.schema import RunConfig
 from src.data.dataset import Dataset, Split
 
 SIDE, CLASSES = 12, 4

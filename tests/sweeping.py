@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from src import train
+from src.commands import train
 from src.sweep import launch, screen
 
 SMALL = [

@@ -35,7 +35,7 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """As Hydra's; an interval is no grid, and no two jobs share a folder. Raises UserError."""
-        from src.config import ConfigError
+        from src.config.error import ConfigError
 
         overrides = OverridesParser.create().parse_overrides(list(arguments))
         params = OverridesParser.create().parse_overrides(self._parse_config())

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 @dataclass
 class OptunaSweeperConfig:
-    """The fields of src/sweep/settings.py, which checks them and says what each one means."""
+    """The fields of src/sweep/space/settings.py, which checks them and says what each one means."""
 
     _target_: str = "hydra_plugins.sweepstack.optuna_sweeper.OptunaSweeper"
     study_name: Any = "${name}"
@@ -53,9 +53,9 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: Sequence[str]) -> Any:
         """Runs the study until its budget is used up."""
-        from src import terminal
-        from src.sweep import settings
+        from src.runs import terminal
         from src.sweep.launch import Composer, study_in_batches
+        from src.sweep.space import settings
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)
         sweep = settings.parse(raw, arguments)

@@ -1,6 +1,6 @@
 """The one error of this folder."""
 
-from src.error import UserError
+from src.config.error import UserError
 
 
 class DataError(UserError):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from src.config import DataConfig
+from src.config.schema import DataConfig
 from src.data import idx, mnist
 from src.data.dataset import Dataset, Split
 from src.data.digits import TRAIN, VALIDATION, digits

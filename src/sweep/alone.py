@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from src.results.checkpoint import Checkpoints, Saved
-from src.results.record import Record
+from src.runs.checkpoint import Checkpoints, Saved
 from src.sweep.job import Job
 from src.sweep.seats import Training
+from src.tracking.record import Record
 
 
 class Alone:

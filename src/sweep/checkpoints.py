@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from src.changes import different
+from src.config.changes import different
+from src.config.error import UserError
 from src.data.dataset import Dataset
-from src.error import UserError
-from src.results.checkpoint import FILE, FREE, Pace, Saved, read, remove
+from src.runs.checkpoint import FILE, FREE, Pace, Saved, read, remove
 from src.sweep.job import Job
 from src.sweep.seats import Training
 

@@ -16,11 +16,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from src.config import ConfigError, ConvLayer, RunConfig
+from src.config.error import ConfigError, SurroundingsError
+from src.config.schema import ConvLayer, RunConfig
 from src.data.dataset import Dataset, Split
 from src.data.error import DataError
 from src.data.load import load
-from src.error import SurroundingsError
 from src.training.fit import TooLargeError, prepare, run
 from src.training.stack import members_of
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.changes import recalled
-from src.config import ConfigError, RunConfig
+from src.config.changes import recalled
+from src.config.error import ConfigError, UserError
+from src.config.schema import RunConfig
 from src.data.dataset import Dataset
 from src.data.load import load
-from src.error import UserError
-from src.nets.network import Network
-from src.result import Result
-from src.results.study_record import Study, Trial, read_study
-from src.results.trial_results import results_of
+from src.models.network import Network
+from src.sweep.studies.study_record import Study, Trial, read_study
+from src.sweep.studies.trial_results import results_of
+from src.training.result import Result
 
 EVALUATION_BATCH = 500  # images at once
 

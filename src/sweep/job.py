@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from src.config import RunConfig
+from src.config.schema import RunConfig
 
 
 @dataclass(eq=False)

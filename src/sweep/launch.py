@@ -19,17 +19,20 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import ConfigError, RunConfig, all_keys, parse, refuse_unusable_store
-from src.error import TrialFailed
-from src.folder import claim, refuse_shared, refuse_taken, trial_folder
-from src.result import Result, dotted
+from src.config.changes import dotted
+from src.config.check import parse, refuse_unusable_store
+from src.config.error import ConfigError, TrialFailed
+from src.config.folder import claim, refuse_shared, refuse_taken, trial_folder
+from src.config.problems import all_keys
+from src.config.schema import RunConfig
+from src.config.words import command, number_of
 from src.sweep.job import Job, Returned
-from src.sweep.options import WilcoxonOptions
-from src.words import command, number_of
+from src.sweep.space.options import WilcoxonOptions
+from src.training.result import Result
 
 if TYPE_CHECKING:
     from src.sweep.outcome import Outcome
-    from src.sweep.settings import StudySettings, Sweep
+    from src.sweep.space.settings import StudySettings, Sweep
 
 # Members that a study's stack holds at once: enough to fill the device, few enough that a sampler learns meanwhile.
 MEMBERS_A_CORE = 4
@@ -154,7 +157,7 @@ def launch_grid(
     composed = [composer.composed(common, own) for own in differing]
     configs = all_checked(composer, composed, "sweep")
 
-    from src import terminal
+    from src.runs import terminal
 
     with terminal.waiting("Loading the libraries"):
         from src.sweep.multirun import train_multirun
@@ -190,14 +193,14 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     base = ends[0]
     _check_wilcoxon(sweep.settings, ends)
 
-    from src import terminal
+    from src.runs import terminal
 
     with terminal.waiting("Loading the libraries"):
         from src.data.load import load
-        from src.results.trial_results import trial_owner
         from src.sweep.plan import show_plan
-        from src.sweep.points import total
-        from src.sweep.study import open_study
+        from src.sweep.space.points import total
+        from src.sweep.studies.study import open_study
+        from src.sweep.studies.trial_results import trial_owner
         from src.sweep.trials import train_study
         from src.training import fit
 
@@ -246,10 +249,10 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
     if base.plan:
         raise ConfigError("plan = true: only the stacked launcher makes plans; leave hydra/launcher out")
 
-    from src import terminal
     from src.data.load import load
+    from src.runs import terminal
     from src.sweep import fault
-    from src.sweep.study import open_study
+    from src.sweep.studies.study import open_study
 
     dataset = load(base.data)
     at_once = int(OmegaConf.select(composer.config, "hydra.launcher.n_jobs") or 1)
@@ -289,7 +292,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
 
 def _left_by(returned: JobReturn, place: int) -> "Outcome":
     """What became of a job that another launcher ran, from its folder. Raises what was raised in the job."""
-    from src.results.keep import results_in
+    from src.runs.keep import results_in
     from src.sweep.outcome import outcome
 
     Returned(**vars(returned)).return_value  # noqa: B018  (raises)
@@ -352,7 +355,7 @@ def sample_overrides(sweep: "Sweep", most: int = PLANNED_SAMPLES) -> list[list[s
     """At most so many samples of the space, without a study; of a grid different points of it."""
     import optuna
 
-    from src.sweep.points import Points
+    from src.sweep.space.points import Points
 
     count, space, seed = min(sweep.settings.n_trials, most), sweep.space, sweep.settings.seed
     if sweep.settings.sampler == "grid":

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from hydra.core.utils import JobStatus
 
-from src import terminal
+from src.config.error import TrialFailed, UserError
+from src.config.files import write_text
 from src.data.dataset import Dataset
-from src.error import TrialFailed, UserError
-from src.result import write_text
-from src.results.record import Record
-from src.results.sweep_tracking import TrialTracker, open_study
+from src.runs import terminal
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first, outcome
 from src.sweep.screen import SweepScreen
 from src.sweep.stacks import train_all
 from src.sweep.trial_row import TrialRow, rows_of
+from src.tracking.record import Record
+from src.tracking.study_tracking import TrialTracker, open_study
 
 
 class Multirun:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Protocol, TypeVar
 
-from src.result import Result, Status
-from src.shapes import parameter_count
+from src.config.shapes import parameter_count
 from src.sweep.job import Job
+from src.training.result import Result, Status
 
 DIVERGED = "diverged: no finite validation cost in any epoch"
 

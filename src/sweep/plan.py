@@ -6,12 +6,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from src import terminal
-from src.config import RunConfig, structure_key
+from src.config.schema import RunConfig, structure_key
+from src.config.words import number_of
 from src.data.load import load
+from src.runs import terminal
 from src.training.fit import prepare
 from src.training.stack import members_of
-from src.words import number_of
 
 
 def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = None) -> None:

@@ -11,14 +11,14 @@ from rich.progress import TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from src import terminal
-from src.result import Result, Row
+from src.config.words import number_of
+from src.runs import terminal
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first
 from src.sweep.trial_row import TrialRow
 from src.training.fit import Prepared
+from src.training.result import Result, Row
 from src.training.stack import Member
-from src.words import number_of
 
 SHOWN = 20  # trials in the table at the end
 PREPARING = "preparing the first stack; a first run also compiles its kernels"

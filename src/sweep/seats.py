@@ -9,11 +9,11 @@ from functools import partial
 from statistics import fmean
 from typing import Protocol
 
-from src.result import Result, Row
-from src.results.checkpoint import Saved
-from src.results.record import Record
+from src.runs.checkpoint import Saved
 from src.sweep.job import Job
+from src.tracking.record import Record
 from src.training.checkpoint import Checkpoint
+from src.training.result import Result, Row
 from src.training.stack import Member, members_of
 
 # A trial, its record, and those of its members that train, by place.

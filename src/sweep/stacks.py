@@ -13,21 +13,21 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from src.config import RunConfig, structure_key
+from src.config.error import UserError
+from src.config.schema import RunConfig, structure_key
 from src.data.dataset import Dataset
 from src.data.error import DataError
 from src.data.load import load
-from src.error import UserError
-from src.interrupt import Interrupt
-from src.results.checkpoint import Saved
-from src.results.record import Record
-from src.results.tracking import Tracker
+from src.runs.checkpoint import Saved
 from src.sweep import fault
 from src.sweep.checkpoints import TrialCheckpoints
 from src.sweep.job import Job
 from src.sweep.seats import Seats, Training, seated
 from src.sweep.trial_row import TrialRow
+from src.tracking.record import Record
+from src.tracking.tracker import Tracker
 from src.training.fit import Prepared, TooLargeError, prepare, run_roster
+from src.training.interrupt import Interrupt
 from src.training.module import Observer
 from src.training.stack import members_of
 

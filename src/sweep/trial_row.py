@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from src.config.words import ending
 from src.sweep.outcome import Outcome, better_first
-from src.words import ending
 
 
 @dataclass(frozen=True)

@@ -10,25 +10,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from src import terminal
-from src.config import RunConfig, parse
+from src.config.check import parse
+from src.config.error import StoreError, TrialFailed, UserError
+from src.config.schema import RunConfig
+from src.config.words import ending, number_of
 from src.data.dataset import Dataset
-from src.error import StoreError, TrialFailed, UserError
-from src.results.checkpoint import remove
-from src.results.keep import results_in
-from src.results.record import Record
-from src.results.study_record import command
-from src.results.sweep_tracking import LIVES, open_study
-from src.results.trial_runs import Trial, TrialTracker
+from src.runs import terminal
+from src.runs.checkpoint import remove
+from src.runs.keep import results_in
 from src.sweep import fault
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome
 from src.sweep.screen import SweepScreen
 from src.sweep.stacks import train_all
-from src.sweep.study import Ask, Entry, Latest, State, Study
+from src.sweep.studies.study import Ask, Entry, Latest, State, Study
+from src.sweep.studies.study_record import command
+from src.sweep.studies.worker import lives
 from src.sweep.trial_row import TrialRow, rows_of
-from src.sweep.worker import lives
-from src.words import ending, number_of
+from src.tracking.record import Record
+from src.tracking.study_tracking import LIVES, open_study
+from src.tracking.trial_runs import Trial, TrialTracker
 
 Compose = Callable[[list[str], int, str], Job]  # overrides, place, label -> a checked trial; raises what is wrong
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from src.result import Row
+from src.training.result import Row
 
 
 @dataclass

@@ -10,17 +10,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from src.config import ConfigError, RunConfig, TrainerConfig, structure_key
+from src.config.error import ConfigError
+from src.config.schema import RunConfig, TrainerConfig, structure_key
+from src.config.shapes import LayerShape, parameter_count
 from src.data.dataset import Dataset
-from src.result import Result
-from src.shapes import LayerShape, parameter_count
 from src.training.chunks import Chunks
-from src.training.engine import Engine, Members
-from src.training.lightning import Trainer
-from src.training.module import Everyone, Keep, Observer, Roster, StackModule
-from src.training.stack import Member, first_velocities, first_weights, hyperparameters, members_of
-from src.training.stopping import check_every
-from src.training.torch_engine import (
+from src.training.engines.engine import Engine, Members
+from src.training.engines.torch_engine import (
     COMPILE_GAIN,
     COMPILE_SECONDS,
     TorchEngine,
@@ -28,6 +24,11 @@ from src.training.torch_engine import (
     fastest_threads,
     timed,
 )
+from src.training.lightning import Trainer
+from src.training.module import Everyone, Keep, Observer, Roster, StackModule
+from src.training.result import Result
+from src.training.stack import Member, first_velocities, first_weights, hyperparameters, members_of
+from src.training.stopping import check_every
 
 # Seconds of work handed over in one go: short enough to stop at, long enough that handing over costs nothing.
 CHUNK_SECONDS = 1.0
@@ -337,7 +338,7 @@ def _cpu_engine_reason(
     if device.type != "cpu":
         return f"the device is {device.type}"
     with warnings.catch_warnings(record=True) as odd:
-        from src.training import cpu
+        from src.training.engines import cpu
     for one in odd:  # a NUMBA_ variable that Numba cannot read, and leaves alone: its first line says which
         say(str(one.message).strip().splitlines()[0])
     return cpu.unsupported(layers)
@@ -348,7 +349,7 @@ def _cpu_engine(
 ) -> Engine:
     import numba
 
-    from src.training import cpu
+    from src.training.engines import cpu
 
     if numba.config.DISABLE_JIT:  # interpreted, the kernels fail somewhere, or take hours
         raise RuntimeError("Numba's compiler is turned off")

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from src.data.dataset import Dataset
-from src.result import RUNNING, Result, Row, Status
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
-from src.training.engine import Engine
+from src.training.engines.engine import Engine
 from src.training.lightning import LightningModule
-from src.training.schedule import Schedule
+from src.training.result import RUNNING, Result, Row, Status
 from src.training.stack import Member, best_weights, first_velocities, first_weights, hyperparameters
 from src.training.stopping import Stopping
+from src.training.update.schedule import Schedule
 
 
 class Observer(Protocol):

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from src.config import SEEDS, RunConfig
-from src.nets.init import initial_weights
+from src.config.schema import SEEDS, RunConfig
+from src.models.init import initial_weights
 from src.training.checkpoint import Checkpoint
-from src.training.engine import Members
+from src.training.engines.engine import Members
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ The tutorial's own settings look once an epoch. Where patience/2 is less than an
 here, and a member that runs out of patience between two looks trains on to the next without effect on its result.
 """
 
-from src.config import StopConfig
+from src.config.schema import StopConfig
 
 
 def check_every(config: StopConfig, batches: int) -> int:

@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 import torch
 
 from benchmarks import by_hand, images, measure, nets, peer, plain, stack, trials
-from src.nets.init import initial_weights
-from src.shapes import parameter_count
-from src.training.torch_engine import TorchEngine
+from src.config.shapes import parameter_count
+from src.models.init import initial_weights
+from src.training.engines.torch_engine import TorchEngine
 
 
 @pytest.fixture(autouse=True)

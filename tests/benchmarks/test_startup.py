@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks import startup
-from src.error import UserError
+from src.config.error import UserError
 
 
 def test_each_command_gets_its_times_and_its_verdict(monkeypatch, capsys, tmp_path):

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from src.data.digits import digits
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

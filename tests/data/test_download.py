@@ -17,7 +17,7 @@ import pytest
 from src.data import download, idx, mnist
 from src.data.error import DataError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 READ_MNIST = """
 import json, sys
 from pathlib import Path

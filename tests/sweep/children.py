@@ -10,9 +10,9 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from src.sweep.settings import StudySettings
-from src.sweep.space import Space
-from src.sweep.study import Ask, Study, open_study
+from src.sweep.space.settings import StudySettings
+from src.sweep.space.space import Space
+from src.sweep.studies.study import Ask, Study, open_study
 
 PARAMS = {
     "optim.eta": "tag(log, interval(0.001, 1))",

@@ -16,20 +16,20 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from benchmarks.kills import stored
-from src import report
-from src.error import StoreError
-from src.results import checkpoint
-from src.results.checkpoint import FILE, Saved, read
+from src.commands import report
+from src.config.error import StoreError
+from src.runs import checkpoint
+from src.runs.checkpoint import FILE, Saved, read
 from src.sweep import stacks, trials
-from src.sweep import study as studies
 from src.sweep.checkpoints import TrialCheckpoints
-from src.sweep.mirror import Mirror
 from src.sweep.seats import Seats
-from tests.results.test_tracking import empty_store
+from src.sweep.studies import study as studies
+from src.sweep.studies.mirror import Mirror
+from tests.commands.test_resume import stops_after
 from tests.sweeping import SMALL, command, curves, members, replaced, spy
-from tests.test_resume import stops_after
+from tests.tracking.test_tracker import empty_store
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 6
 # Four trials, two at a time.
 STUDY = replaced(
@@ -50,8 +50,8 @@ STUDY = replaced(
 # The command, with a checkpoint after every epoch, which kills itself as `kill -9` does once a trial has told so many.
 KILLED = """
 import os, signal, sys
-from src import train
-from src.results import checkpoint
+from src.commands import train
+from src.runs import checkpoint
 from src.sweep.trials import Trials
 checkpoint.KEEP_SECONDS, checkpoint.SHARE = 0.0, 1e9
 told = Trials.reported
@@ -67,7 +67,7 @@ train.main()
 # The command, which dies while it builds a stack, as of networks that are too large.
 TOO_LARGE = """
 import os, signal
-from src import train
+from src.commands import train
 from src.sweep import stacks
 stacks.prepare = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 train.main()

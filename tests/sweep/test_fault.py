@@ -8,9 +8,8 @@ from weakref import ref
 import pytest
 import torch
 
-from src.config import ConfigError
+from src.config.error import ConfigError, StoreError
 from src.data.error import DataError
-from src.error import StoreError
 from src.sweep import fault
 from src.training import stack
 from src.training.fit import TooLargeError

@@ -1,12 +1,12 @@
-"""Which networks of a study vote (tests/test_sweep.py lets them vote)."""
+"""Which networks of a study vote (tests/sweep/test_sweep.py lets them vote)."""
 
 import pytest
 from optuna.trial import TrialState
 
-from src.config import ConfigError
+from src.config.error import ConfigError
 from src.sweep.from_study import chosen
 from tests import example
-from tests.results.study_example import save, trial
+from tests.report.study_example import save, trial
 
 
 @pytest.mark.parametrize(

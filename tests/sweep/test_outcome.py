@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from src.result import Result
 from src.sweep.job import Job
 from src.sweep.outcome import DIVERGED, outcome
+from src.training.result import Result
 from tests.example import config
 
 JOB = Job(config(), Path(), [])

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from src import terminal
-from src.config import RunConfig
-from src.results.checkpoint import Saved
+from src.config.schema import RunConfig
+from src.runs import terminal
+from src.runs.checkpoint import Saved
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome
 from src.sweep.screen import SweepScreen

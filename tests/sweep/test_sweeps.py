@@ -8,10 +8,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from src.command_line import CONF, composed
-from src.config import parse as parse_run
-from src.sweep.options import PRUNERS, SAMPLERS
-from src.sweep.settings import StudySettings, parse
+from src.config.check import parse as parse_run
+from src.config.compose import CONF, composed
+from src.sweep.space.options import PRUNERS, SAMPLERS
+from src.sweep.space.settings import StudySettings, parse
 
 FILES = sorted((CONF.parent / "sweeps").glob("*.yaml"))
 NAMES = [path.stem for path in FILES]

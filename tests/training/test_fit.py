@@ -9,11 +9,12 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from src.config import ConfigError
-from src.interrupt import Interrupt
-from src.nets.network import Network
-from src.training import fit, torch_engine
+from src.config.error import ConfigError
+from src.models.network import Network
+from src.training import fit
+from src.training.engines import torch_engine
 from src.training.fit import choose_device, prepare, run
+from src.training.interrupt import Interrupt
 from tests import example
 
 
@@ -408,7 +409,7 @@ def test_the_cpu_engine_serves_where_it_can(engine):
 
 
 def test_where_the_cpu_engine_cannot_serve_torch_does_and_says_so(monkeypatch):
-    monkeypatch.setattr("src.training.cpu.unsupported", lambda layers: "a layer from another world")
+    monkeypatch.setattr("src.training.engines.cpu.unsupported", lambda layers: "a layer from another world")
     _, _, prepared, lines = go([example.config(trainer={"engine": "cpu"})])
     assert "torch" in prepared.engine.description
     assert lines == ["trainer.engine=cpu cannot serve this run (a layer from another world); the torch engine does."]
@@ -419,7 +420,7 @@ def test_kernels_that_cannot_be_compiled_leave_the_run_to_torch_and_say_so(broke
     def fails(*arguments):
         raise ImportError("no compiler\nin a long story")
 
-    monkeypatch.setattr(f"src.training.cpu.{broken}", fails)
+    monkeypatch.setattr(f"src.training.engines.cpu.{broken}", fails)
     monkeypatch.setenv("NUMBA_OPT", "0")
     _, _, prepared, lines = go([example.config(trainer={"engine": "auto"})])
     assert "torch" in prepared.engine.description

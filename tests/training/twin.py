@@ -30,7 +30,7 @@ def lowbias32(x):
 
 
 def dropped(seed, step, layer, shape, p):
-    """Where equation (4) of src/training/engine.py zeroes an input; bool (B, U)."""
+    """Where equation (4) of src/training/engines/engine.py zeroes an input; bool (B, U)."""
     key = lowbias32(lowbias32(lowbias32(seed) ^ np.uint32(step)) ^ np.uint32(layer))
     index = np.arange(np.prod(shape), dtype=np.uint64) * np.uint64(0x9E3779B9)
     bits = lowbias32(key + index.astype(np.uint32))

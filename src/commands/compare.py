@@ -1,0 +1,239 @@
+"""Several runs side by side: a table, and their validation accuracies by epoch in one figure.
+
+    python -m src.compare RUN_FOLDER RUN_FOLDER… [-o FILE.png]
+
+Each folder holds the result.json that a run left (src/training/result.py). The chapter's problem, tanh against sigmoid
+[N6], is `python -m src.compare` of a conv2 and a conv2_tanh run.
+"""
+
+import argparse
+import json
+import os
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.commands.arguments import run_command
+from src.config.changes import dotted
+from src.config.error import UserError
+from src.tracking.log_error import validation_data
+from src.training.result import Result
+
+if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does not wait for it
+    from rich.table import Table
+
+RESULT_FILE = "result.json"
+DEFAULT_OUTPUT = Path("mlruns/comparison.png")
+# Differences in these say nothing about what was trained.
+LABELS = ("name", "published", "figures", "tracking.")
+
+LONGEST_LABEL = 70  # characters of a line in a legend
+
+Runs = dict[str, list[Result]]  # what the table calls a run -> its members
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m src.compare",
+        description="Compare runs: a table, and validation accuracy by epoch in one figure.",
+    )
+    parser.add_argument("folders", metavar="RUN_FOLDER", nargs="+", type=Path, help=f"holds a run's {RESULT_FILE}")
+    parser.add_argument(
+        "-o", dest="output", metavar="FILE.png", type=Path, default=DEFAULT_OUTPUT,
+        help="the figure to write (default: %(default)s)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    return run_command(lambda _: _compare(options.folders, options.output), [], None, "Nothing was compared")
+
+
+def _compare(folders: list[Path], output: Path) -> int:
+    if output.suffix != ".png":
+        raise UserError(f"-o {output}: the figure is a png; accepted: a file name that ends in .png.")
+    runs = read_runs(folders)
+
+    from rich.console import Console
+
+    from src.runs.figures import compare_figure
+
+    datasets = _datasets(runs)
+    drawn = dict(zip(legend(runs), runs.values(), strict=True))
+    names = " and ".join(drawn) if len(drawn) <= 3 else f"{len(drawn)} runs"
+    different = len({validation_data(name) for name in datasets}) > 1
+    warning = " – different data" if different else ""
+    try:
+        compare_figure(drawn, output, f"{names} on {', '.join(datasets)}: validation accuracy by epoch{warning}")
+    except OSError as error:
+        raise UserError(f"-o {output}: the figure cannot be written there ({error.strerror or error}).") from None
+
+    console = Console()
+    console.print(table(runs))
+    if different:
+        console.print(f"Different data ({', '.join(datasets)}): these accuracies cannot be compared.", markup=False)
+    elif len(datasets) > 1:
+        console.print(f"Different training data ({', '.join(datasets)}), the same test images.", markup=False)
+    console.print(f"Figure: {output}", markup=False, soft_wrap=True)
+    return 0
+
+
+def read_runs(folders: list[Path]) -> Runs:
+    """The members of each folder's run under a name that tells it from the others, in the order given.
+
+    Its result.json may be named instead. A folder given twice counts once. Raises UserError that lists every folder
+    without a readable result, and where fewer than two runs remain or none has a validation accuracy.
+    """
+    found: dict[Path, list[Result]] = {}
+    problems = []
+    folders = [one.parent if one.name == RESULT_FILE else one for one in folders]
+    for folder in {folder.resolve(): folder for folder in folders}.values():
+        try:
+            found[folder] = read_run(folder)
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError(" ".join(problems))
+    if len(found) < 2:
+        raise UserError(f"only one run, {next(iter(found))}; accepted: the folders of two or more different runs.")
+    if not any(row.get("validation/accuracy") is not None for run in found.values() for r in run for row in r.history):
+        raise UserError("no run has a validation accuracy in its history; accepted: runs that finished an epoch.")
+    return dict(zip(_names(found), found.values(), strict=True))
+
+
+def read_run(folder: Path) -> list[Result]:
+    """The members in a folder's result.json, without weights. Raises UserError that says what is wrong with it."""
+    file = folder / RESULT_FILE
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder.")
+    trials = sorted((path.parent for path in folder.glob(f"*/{RESULT_FILE}")), key=lambda one: (len(one.name), one))
+    if trials and not file.is_file():
+        shown = ", ".join(map(str, trials[:3])) + (", …" if len(trials) > 3 else "")
+        raise UserError(f"{folder}: a sweep's folder; accepted: those of its trials, such as {shown}.")
+    if not file.is_file():
+        raise UserError(f"{folder}: holds no {RESULT_FILE}; accepted: the folder that a run leaves.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise UserError(f"{file}: is no valid JSON ({error}).") from None
+    if not isinstance(content, list) or not content:
+        raise UserError(f"{file}: must be a list with one object per network.")
+    return [_member(item, f"{file}, network {place}") for place, item in enumerate(content, start=1)]
+
+
+def _member(item: Any, where: str) -> Result:
+    """One object of result.json; fields of a later version are ignored."""
+    if not isinstance(item, dict):
+        raise UserError(f"{where}: must be an object.")
+    needed = [f.name for f in fields(Result) if f.default is MISSING and f.default_factory is MISSING]
+    missing = [name for name in needed if name not in item]
+    if missing:
+        raise UserError(f"{where}: lacks {', '.join(missing)}.")
+    history = item["history"]
+    if not (isinstance(item["config"], dict) and isinstance(history, list) and isinstance(item["dataset"], str)):
+        raise UserError(f"{where}: config must be an object, history a list and dataset a text.")
+    values = [item["validation_accuracy"], item["test_accuracy"]]
+    for row in history:
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: history must hold one object per epoch.")
+        values += row.values()
+    if not all(value is None or isinstance(value, int | float) for value in values):
+        raise UserError(f"{where}: accuracies and the figures in history must be numbers or null.")
+    return Result(**{f.name: item[f.name] for f in fields(Result) if f.name in item})
+
+
+def _names(found: dict[Path, list[Result]]) -> list[str]:
+    """The experiments' names; where they are equal with the folder's name, its path below the folder that all share, or
+    its whole path, whichever first tells them apart."""
+    experiments = [str(members[0].config.get("name", "custom")) for members in found.values()]
+    top = os.path.commonpath(found)
+    pairs = list(zip(experiments, found, strict=True))
+    short = [f"{name} ({_place(folder.name, name)})" for name, folder in pairs]
+    below = [f"{name} ({_place(folder.relative_to(top).as_posix(), name)})" for name, folder in pairs]
+    whole = [f"{name} ({folder})" for name, folder in pairs]
+    return next(names for names in (experiments, short, below, whole) if len(set(names)) == len(names))
+
+
+def _place(path: str, experiment: str) -> str:
+    """A run's folder without what its name repeats: 14-03-22-123456-shallow is 14-03-22-123456."""
+    return re.sub(rf"-({re.escape(experiment)}|multirun)(?=/|$)", "", path)
+
+
+def _datasets(runs: Runs) -> list[str]:
+    return list(dict.fromkeys(member.dataset for members in runs.values() for member in members))
+
+
+def differences(runs: Runs) -> dict[str, dict[str, str]]:
+    """Per run the settings, dotted key -> value, in which not all runs are equal; a missing one is `-`.
+
+    Numbers have four significant digits where that hides no difference.
+    """
+    flat = {name: dotted(members[0].config) for name, members in runs.items()}
+    shown: dict[str, dict[str, str]] = {name: {} for name in runs}
+    for key in dict.fromkeys(key for settings in flat.values() for key in settings):
+        exact, short = ([text(run[key]) if key in run else "-" for run in flat.values()] for text in (_exact, _short))
+        if not key.startswith(LABELS) and len(set(exact)) > 1:
+            texts = short if len(set(short)) == len(set(exact)) else exact
+            for settings, text in zip(shown.values(), texts, strict=True):
+                settings[key] = text
+    return shown
+
+
+def _exact(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else _exact(value)
+
+
+def legend(runs: Runs) -> list[str]:
+    """What the figure calls each run: the experiment and, where several have it, what differs.
+
+    The run's name, as the table has it, where that tells too little or is too long."""
+    experiments = [str(members[0].config.get("name", "custom")) for members in runs.values()]
+    if len(set(experiments)) == len(experiments):
+        return experiments
+    settings = [
+        ", ".join(f"{key.rsplit('.', 1)[-1]}={text}" for key, text in own.items()) for own in differences(runs).values()
+    ]
+    labels = [f"{name}: {words}" for name, words in zip(experiments, settings, strict=True)]
+    told_apart = len(set(labels)) == len(labels) and max(map(len, labels)) <= LONGEST_LABEL
+    return labels if told_apart else list(runs)
+
+
+def table(runs: Runs) -> "Table":
+    """One row a run: name, what differs, members, validation and test accuracy (mean ± sd over members), data set."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(box=box.SIMPLE_HEAD, caption="accuracy: mean ± standard deviation over networks, each by itself")
+    result.add_column("run", overflow="fold", min_width=max(len(word) for name in runs for word in name.split()))
+    result.add_column("what differs", overflow="fold")
+    for heading in ("networks", "validation %", "test %"):
+        result.add_column(heading, justify="right", no_wrap=True)
+    result.add_column("data", overflow="fold")
+    differing = differences(runs)
+    for name, members in runs.items():
+        settings = "\n".join(f"{key}={value}" for key, value in differing[name].items()) or "nothing"
+        cells = [name, settings, _counted(members), _spread([m.validation_accuracy for m in members])]
+        cells += [_spread([m.test_accuracy for m in members]), ", ".join(dict.fromkeys(m.dataset for m in members))]
+        result.add_row(*(Text(cell) for cell in cells))
+    return result
+
+
+def _counted(members: list[Result]) -> str:
+    """How many members, and how many of them were stopped or failed."""
+    unfinished = sum(member.status != "FINISHED" for member in members)
+    return f"{len(members)} ({unfinished} unfinished)" if unfinished else str(len(members))
+
+
+def _spread(accuracies: list[float | None]) -> str:
+    from src.runs.summary import summarise
+
+    summary = summarise(validation=accuracies, test=accuracies)
+    if summary.mean is None:
+        return "none"
+    return f"{100 * summary.mean:.2f}" + ("" if summary.sd is None else f" ± {100 * summary.sd:.2f}")

@@ -1,0 +1,66 @@
+"""What `python -m src.train --help` prints."""
+
+import re
+
+from hydra._internal.utils import get_args_parser
+from omegaconf import OmegaConf
+
+from src.config.compose import CONF, SWEEPS, configuration, groups_of_options
+
+HELP = """\
+sweepstack trains many small networks at once, each exactly as if it were alone.
+
+python -m src.train +exp=NAME [KEY=VALUE ...]        one run (repeats=3: three seeds in one stack)
+python -m src.train -m +exp=NAME KEY=VALUE,VALUE     a grid: one run a value, trained as stacks
+python -m src.train +sweeps=NAME                     an Optuna study, trained as stacks; goes on where it stopped
+python -m src.train +exp=ensemble from_study=NAME    the best networks of a study vote; trains nothing
+python -m src.resume FOLDER                          a run that was stopped or killed goes on
+plan=true says what a command would train, and how long that takes.
+After a sweep: python -m src.report study=NAME, src.rerun study=NAME trial=N, src.studies; make ui.
+Options: --cfg job prints the configuration and trains nothing; --hydra-help lists Hydra's own options.
+
+Experiments (published test accuracy on MNIST):
+{experiments}
+
+Sweeps (their own keys, hydra.sweeper.KEY=VALUE such as n_trials, sampler or pruner: docs/sweeps.md):
+{sweeps}
+
+Groups, set as GROUP=OPTION:
+{groups}
+
+Keys, set as KEY=VALUE (here with what this command line makes of them):
+{keys}"""
+
+
+def asked_for_help(arguments: list[str]) -> str | None:
+    """The answer to --help, with the keys as the other arguments set them; None where nobody asked.
+
+    Hydra's own --help asks its file index about each group and option anew, which takes twice as long as all this.
+    """
+    parsed = get_args_parser().parse_args(arguments)
+    if not parsed.help:
+        return None
+    groups = "\n".join(f"{group}: {', '.join(options)}" for group, options in sorted(groups_of_options().items()))
+    keys = OmegaConf.to_yaml(configuration(parsed.overrides), resolve=parsed.resolve)
+    return HELP.format(experiments=experiments(), sweeps=sweeps(), groups=groups, keys=keys)
+
+
+def experiments() -> str:
+    """One line an experiment, with the figure its header names; read from conf/exp."""
+    lines = []
+    for path in sorted((CONF / "exp").glob("*.yaml")):
+        comments = [line[2:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+        title = next(line for line in comments if not line.startswith("@"))
+        published = next((line[len("Published: ") :] for line in comments if line.startswith("Published: ")), "")
+        lines.append(f"  {path.stem:<18}{title}: {published}")
+    return "\n".join(lines)
+
+
+def sweeps() -> str:
+    """One line a sweep: the question in its header."""
+    lines = []
+    for path in sorted(SWEEPS.glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        question = re.search(r"^# Question: (.*(?:\n#   .*)*)", text, flags=re.MULTILINE)
+        lines.append(f"  {path.stem:<18}{' '.join(question[1].replace('#', '').split()) if question else ''}")
+    return "\n".join(lines)

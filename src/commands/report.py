@@ -1,0 +1,71 @@
+"""The report on a study: python -m src.report study=NAME [storage=URL] [out=FOLDER] [tracking.uri=URI]
+
+Writes FOLDER/report.html (one file, no network), FOLDER/report.md and the figures, by default to mlruns/reports/NAME,
+and logs them to the study's run in MLflow. A study that still runs is reported as far as it is; a second call writes
+anew.
+Exit status: 0 done; 2 there is no such study, or the folder cannot be written; 130 stopped.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.commands.arguments import key_values, run_command
+from src.config.error import UserError
+from src.config.folder import file_name
+
+if TYPE_CHECKING:
+    from src.sweep.studies.study_record import Study
+
+USAGE = "python -m src.report study=NAME [storage=URL] [out=FOLDER] [tracking.uri=URI]"
+FOLDER = Path("mlruns/reports")
+REASON_LENGTH = 200  # characters of a store's own message
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    return run_command(_report, arguments, __doc__, "Nothing was reported")
+
+
+def _report(arguments: list[str]) -> int:
+    from src.config.address import RUNS, STUDIES, absolute, lower_scheme
+    from src.sweep.studies.study_record import read_study
+
+    defaults = {"study": None, "storage": STUDIES, "out": "", "tracking.uri": RUNS}
+    options = key_values(arguments, defaults, USAGE)
+    study = read_study(options["study"], options["storage"])
+    folder = Path(options["out"]) if options["out"] else FOLDER / file_name(study.name)
+
+    from src.report.study_report import write_report
+
+    try:
+        paths = write_report(study, folder)
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be written ({error.strerror or error}).") from None
+    print(_summary(study))
+    print(f"Report: {paths[0]}\n        {paths[1]}")
+    print(f"MLflow: {_log(study, absolute(lower_scheme(options['tracking.uri'])), paths)}")
+    return 0
+
+
+def _summary(study: "Study") -> str:
+    """The best trial in a line."""
+    from src.report.study_dimension import settings
+    from src.report.study_quantity import quantities, value_spread
+
+    best, quantity = study.best, quantities(study)[0]
+    if best is None:
+        return "No trial is complete yet."
+    spread = value_spread(study, best)
+    n = f" (n = {spread.n})" if spread.n else ""
+    return f"Best: trial {best.place}, {quantity.words} {quantity.spread(spread)}{quantity.unit}{n}: {settings(best)}"
+
+
+def _log(study: "Study", uri: str, paths: list[Path]) -> str:
+    """Logs the report to the study's run in MLflow; returns what came of it, in a line."""
+    from src.config.address import masked
+    from src.report.study_artifacts import log_artifacts
+
+    try:
+        return log_artifacts(study, uri, paths)
+    except Exception as error:  # the report is there, whatever the store says
+        return f"not logged ({masked(' '.join(str(error).split()))[:REASON_LENGTH]})"

@@ -1,0 +1,322 @@
+"""The command: python -m src.train +exp=NAME KEY=VALUE …
+
+main -> train(config) -> Trainer.fit -> list[Result]. Heavy libraries are imported after the configuration is checked,
+so a mistake is answered at once. Exit status: 0 done; 1 a member failed; 2 the command cannot run; 130 the user
+stopped it.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import uuid4
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from src.commands import help, problems
+from src.commands.arguments import at_home
+from src.config.compose import CONF
+from src.config.error import StoreError, TrialFailed, UserError
+from src.config.folder import RUN, claim, owned
+from src.training.interrupt import begun
+
+if TYPE_CHECKING:
+    from src.config.schema import RunConfig
+    from src.data.dataset import Dataset
+    from src.runs.checkpoint import Saved
+    from src.runs.vote import Vote
+    from src.sweep.job import Job
+    from src.tracking.record import Record
+    from src.tracking.tracker import Tracker
+    from src.training.interrupt import Interrupt
+    from src.training.result import Result
+
+FAILED, CANNOT_RUN, INTERRUPTED = 1, 2, 130
+
+
+def main() -> None:
+    """The entry point: runs the command, and turns whatever the user can mend into one paragraph."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+    try:
+        sys.argv[1:] = problems.in_order([at_home(argument) for argument in sys.argv[1:]])
+        text = help.asked_for_help(sys.argv[1:])
+        if text is not None:
+            print(text)
+            return
+        if problems.sweeps_nothing(sys.argv[1:]):
+            raise UserError("-m, but nothing is swept: write KEY=VALUE,VALUE, or leave -m out")
+        _job()
+    except TrialFailed as error:
+        _stop(str(error), FAILED)
+    except UserError as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("Stopped.", INTERRUPTED)
+    except problems.REFUSALS as error:
+        _stop(problems.explain(sys.argv[1:], error))
+    except BrokenPipeError:  # whoever read the output has gone; Python's exit must not write either
+        sys.stdout = io.StringIO()
+    except OSError as error:
+        _stop(f"A file or folder could not be used: {error}. Nothing more was started.")
+    sys.exit(max(_statuses, default=0))
+
+
+# What each job of this command ended with: a sweep goes on after one that failed, and says so at its end.
+_statuses: list[int] = []
+
+
+def _stop(message: str, status: int = CANNOT_RUN) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(status)
+
+
+def _task(composed: Any) -> float | None:
+    """One job; its value is the mean validation accuracy. What ends the whole command leaves from here, so that Hydra
+    adds nothing to the message."""
+    try:
+        _refuse_unswept(HydraConfig.get())
+        job = _as_job(composed)
+        if job.config.from_study and job.config.plan:
+            raise UserError("plan=true: from_study trains nothing, so there is nothing to plan.")
+        act = vote if job.config.from_study else train
+        results = act(job.config, job.folder, job.overrides)
+    except TrialFailed as error:
+        _stop(str(error), FAILED)
+    except (UserError, OSError) as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("Stopped.", INTERRUPTED)
+    if any(result.status == "KILLED" for result in results):
+        sys.exit(INTERRUPTED)
+    _statuses.append(told_status(results))
+    return fmean(result.validation_accuracy or 0.0 for result in results) if results else None
+
+
+def _refuse_unswept(own: Any) -> None:
+    """Raises UserError for a single run whose configuration, `own` being Hydra's part of it, asks for a sweep."""
+    is_grid = str(own.sweeper._target_).endswith(".GridSweeper")
+    if own.mode == RunMode.RUN and (not is_grid or own.sweeper.params):
+        raise UserError(
+            "hydra.sweeper is set, but hydra.mode is not MULTIRUN, so one network would be trained and nothing swept. "
+            "Accepted: -m in the command, or in the sweep's file\n  hydra:\n    mode: MULTIRUN"
+        )
+
+
+def _as_job(composed: Any) -> "Job":
+    """The trial that Hydra's job asks for, checked. Raises ConfigError."""
+    from src.config.check import parse
+    from src.sweep.job import Job
+
+    runtime = HydraConfig.get()
+    os.chdir(runtime.runtime.cwd)  # hydra.job.chdir=true: every path is meant from where the command was typed
+    config = parse(OmegaConf.to_container(composed, resolve=True))
+    return Job(config, Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task))
+
+
+def told_status(results: "list[Result]") -> int:
+    """The exit status of a run that has ended; says which members failed."""
+    failed = [str(number) for number, result in enumerate(results) if result.status == "FAILED"]
+    if failed:
+        words = f"Member {', '.join(failed)} never had a finite validation cost: the weights diverged."
+        print(f"{words} Try a smaller optim.eta.", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+# A launcher that trains stacks takes the trials themselves instead of calling the task.
+vars(_task)["job"] = _as_job
+_job = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_task)
+
+
+def train(
+    config: "RunConfig",
+    folder: Path,
+    arguments: list[str] | None = None,
+    label: str | None = None,
+    saved: "Saved | None" = None,
+    goes_on: str = "",
+) -> "list[Result]":
+    """Trains one trial as a stack and leaves everything in `folder` and in the tracking store; one Result a member.
+
+    `arguments` are the command line's overrides, for the run's name (unless `label` is given) and the hint at the end.
+    With config.plan, only says what it would do: []. saved: goes on there, with a run that was stopped or killed
+    in `folder`; config may say otherwise how to train, not what. goes_on: the command for the user to do so, by
+    default src.resume. Raises ConfigError, DataError and, for what cannot go on, UserError.
+    """
+    from src.config.check import refuse_unusable_store
+    from src.runs import terminal
+
+    with terminal.waiting("Loading the libraries"):
+        from src.data.load import load
+        from src.runs.checkpoint import Checkpoints, begins
+        from src.sweep.alone import Alone
+        from src.sweep.job import Job
+        from src.sweep.seats import Seats, seated
+        from src.tracking.record import Record
+        from src.training.fit import prepare, run_roster
+        from src.training.interrupt import Interrupt
+        from src.training.stack import members_of
+
+    label = shown_in_name(arguments or []) if label is None else label
+    saved = saved.under(config) if saved else begins(config, arguments, label)
+    if not config.plan:
+        refuse_unusable_store(config)
+    checkpoints = Checkpoints(folder, saved, terminal.say, goes_on)
+    with checkpoints, nullcontext() if config.plan else owned(folder, f"{RUN}{saved.run}", checkpoints.there):
+        dataset = load(config.data)
+        checkpoints.compare(dataset)
+        with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):
+            job = Job(config, folder, arguments or [], label=label)
+            prepared = prepare([config], dataset, terminal.say, seated(job, saved, one_by_one=False)[0])
+        terminal.header(prepared, config, folder, saved.epochs)
+        if config.plan:
+            terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
+            return []
+        seeds = [member.seed for member in members_of([config])]
+        with Interrupt(terminal.say) as interrupt:  # until all is told: a first signal costs nothing that is there
+            tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
+            record = Record(config, folder, tracker)
+            with _told(record, interrupt):
+                seats = Seats(Alone(record, saved, checkpoints), [job])
+                with terminal.ProgressBar(prepared, saved) as bar:
+                    run_roster(prepared, seats, [bar, seats], interrupt, keep=seats.keep)
+                path, lost = _conclude(record, dataset)
+        if lost:
+            raise TrialFailed(lost)
+        if all(result.status != "KILLED" for result in record.results.values()):
+            checkpoints.remove()
+    terminal.say(f"Results: {path}")
+    terminal.next_command(config, arguments, folder, checkpoints.hint)
+    return [record.results[number] for number in sorted(record.results)]
+
+
+@contextmanager
+def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[None]:
+    """Whatever ends the run without a conclusion is told to the tracking, Ctrl-C amid an import too."""
+    begun()
+    try:
+        yield
+    except BaseException as error:
+        # Lightning turns a second Ctrl-C into its own exit; whoever asked to stop is told so, not that it failed. But
+        # not instead of what the user can mend, such as a full disk.
+        stopped = interrupt is not None and interrupt.requested and not isinstance(error, OSError | UserError)
+        record.abort("KILLED" if stopped or isinstance(error, KeyboardInterrupt) else "FAILED", repr(error))
+        if stopped:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -> tuple[Path, str]:
+    """Keeps and shows what the run came to, draws its figures, tells the tracking.
+
+    The path of result.json, and what could not be kept, in words; empty where all is.
+    """
+    from src.runs import terminal
+
+    config, conclusion = record.config, record.conclude(dataset)
+    if any(result.status == "KILLED" for result in conclusion.results):  # nobody has published a part of a run
+        config = config.model_copy(update={"published": None})
+    terminal.table(conclusion.results, config, dataset, names)
+    terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
+    conclusion.files += _figures(config, conclusion.results, record.folder, dataset, conclusion.votes)
+    lost = conclusion.lost
+    try:
+        record.finish(conclusion)
+    except StoreError as error:
+        lost = lost or str(error)
+    return conclusion.path, lost
+
+
+def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Result]":
+    """The vote of the best `config.top` networks of the study `config.from_study`, trained before; their Results.
+
+    Raises ConfigError where `arguments`, the command line's overrides, say something that no vote can follow.
+    """
+    from src.config.check import refuse_unusable_store
+    from src.runs import terminal
+    from src.sweep.from_study import chosen
+    from src.tracking.record import Record
+
+    voters, dataset = chosen(config, arguments)
+    results = [one.result for one in voters]
+    name = f"best {len(voters)} of {config.from_study}"
+    changes = {"name": name, "ensemble": len(voters), "repeats": 1, "published": None}
+    config = config.model_copy(update=changes)
+    refuse_unusable_store(config)
+    claim(folder, f"vote {uuid4().hex}")
+    terminal.grid({"vote": f"{name}; nothing is trained", "data": terminal.data_words(dataset), "results": str(folder)})
+    members = [(one.name, one.config) for one in voters]
+    seeds = [result.seed for result in results]
+    record = Record(config, folder, _tracking(config, folder, dataset.name, results[0].device, seeds, "", members))
+    with _told(record):
+        record.ended(dict(enumerate(results)))
+        path, lost = _conclude(record, dataset, [one.name for one in voters])
+    if lost:
+        raise TrialFailed(lost)
+    terminal.say(f"Results: {path}")
+    terminal.next_command(config, None, folder)
+    return results
+
+
+def _figures(
+    config: "RunConfig", results: "list[Result]", folder: Path, dataset: "Dataset", votes: "list[Vote]"
+) -> list[Path]:
+    if not config.figures or all(not result.history for result in results):
+        return []
+    from src.runs import terminal
+
+    test = dataset.test
+    try:
+        from src.runs.figures import draw
+
+        return draw(results, folder / "figures", test.images, test.labels, votes[0] if votes else None)
+    except Exception as error:  # a picture is no reason to lose a run
+        terminal.say(f"The figures could not be drawn ({error}); everything else is kept.")
+        return []
+
+
+def _tracking(
+    config: "RunConfig",
+    folder: Path,
+    dataset: str,
+    device: str,
+    seeds: list[int],
+    label: str,
+    members: "Sequence[tuple[str, RunConfig]]" = (),
+    saved: "Saved | None" = None,
+) -> "Tracker":
+    from src.runs import terminal
+    from src.tracking.background import BackgroundTracker
+    from src.tracking.tracker import Tracker, open_tracker
+
+    def opened() -> Tracker:
+        return open_tracker(
+            config,
+            folder,
+            dataset=dataset,
+            device=device,
+            seeds=seeds,
+            members=members,
+            label=label,
+            run=saved.run if saved else None,
+            resumed=f"after epoch {saved.epochs}" if saved and saved.epochs else "",
+            say=terminal.say,
+        )
+
+    return BackgroundTracker(opened)
+
+
+def shown_in_name(arguments: list[str]) -> str:
+    """What the command line changed, for a run's name, but for what names show anyway or no result depends on."""
+    silent = ("exp", "data", "data.dir", "repeats", "seed", "figures")
+    typed = [argument.lstrip("+~") for argument in arguments]
+    kept = [
+        one for one in typed if (key := one.split("=")[0]) not in silent and not key.startswith(("tracking", "trainer"))
+    ]
+    return " ".join(kept)

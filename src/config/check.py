@@ -1,0 +1,113 @@
+"""From raw values to a checked configuration; `parse` reports everything that is wrong in one go."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from src.config.address import refuse_unusable
+from src.config.error import ConfigError
+from src.config.problems import explain, written
+from src.config.schema import SEEDS, DataConfig, ModelConfig, OptimConfig, RunConfig, TrainerConfig
+from src.config.shapes import ShapeError
+
+
+def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
+    """The checked configuration of a composed one; `raw` as OmegaConf.to_container gives it.
+
+    Raises ConfigError that lists every problem, those in `known_problems` (from the command line) first.
+    """
+    problems = list(known_problems or [])
+    config: RunConfig | None = None
+    try:
+        config = RunConfig.model_validate(raw)
+    except ValidationError as error:
+        problems += [explain(item) for item in error.errors()]
+    problems += _cross_checks(raw)
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
+        count = "1 problem" if len(dict.fromkeys(problems)) == 1 else f"{len(dict.fromkeys(problems))} problems"
+        raise ConfigError(f"{count} in the configuration, nothing was started:\n{lines}")
+    assert config is not None
+    return config if config.published is None else _claiming(config)
+
+
+def _claiming(config: RunConfig) -> RunConfig:
+    """`config` without its published figure where it is that of an experiment, and the run another one."""
+    from src.config.experiment import is_as_published  # composes experiments, which most commands need not
+
+    return config if is_as_published(config) else config.model_copy(update={"published": None})
+
+
+def refuse_unusable_store(config: RunConfig) -> None:
+    """Raises UserError where the runs' store cannot be written, as far as that can be told at once."""
+    if config.tracking.kind != "none":
+        refuse_unusable("tracking.uri", config.tracking.uri)
+
+
+def _cross_checks(raw: dict[str, Any]) -> list[str]:
+    """Rules over several fields; each runs as soon as the sections that it reads are valid by themselves."""
+    problems = []
+    try:
+        model, data = ModelConfig.model_validate(raw.get("model")), DataConfig.model_validate(raw.get("data"))
+    except ValidationError:
+        pass
+    else:
+        try:
+            model.shapes(data)
+        except ShapeError as error:
+            problems.append(f"model: {error}")
+        if data.name == "idx" and data.dir is None:
+            problems.append(
+                "data.dir = null: data=idx needs the folder that holds the four IDX files; accepted: a path"
+            )
+        if data.name == "digits" and data.dir is not None:
+            problems.append(
+                f"data.dir = {written(data.dir)}: data=digits reads no folder, its images come with scikit-learn; "
+                "accepted: null, or data=mnist or data=idx"
+            )
+        if data.name in ("mnist", "auto", "digits") and (data.height, data.width, data.classes) != (28, 28, 10):
+            problems.append(
+                f"data: {data.name} has 28x28 images of 10 classes, not {data.height}x{data.width} of {data.classes}; "
+                "data.height, data.width and data.classes describe data=idx only"
+            )
+    if (problem := _seed_problem(raw)) is not None:
+        problems.append(problem)
+    try:
+        optim = OptimConfig.model_validate(raw.get("optim"))
+    except ValidationError:
+        pass
+    else:
+        if optim.schedule == "exponential" and optim.eta_end is None:
+            problems.append("optim.eta_end = null: schedule=exponential needs the last epoch's rate; accepted: above 0")
+    try:
+        trainer = TrainerConfig.model_validate(raw.get("trainer"))
+    except ValidationError:
+        pass
+    else:
+        if trainer.engine == "cpu" and trainer.accelerator in ("gpu", "cuda", "mps"):
+            problems.append(
+                f"trainer.engine = 'cpu': cannot run on trainer.accelerator={trainer.accelerator}; use engine=torch"
+            )
+        others = [f"trainer.accelerator={trainer.accelerator}"] if trainer.accelerator in ("cpu", "mps") else []
+        others += ["trainer.engine=cpu"] if trainer.engine == "cpu" else []
+        if trainer.devices != "auto" and others:
+            problems.append(
+                f"trainer.devices = {trainer.devices!r}: names a GPU, which contradicts {' and '.join(others)}; "
+                "accepted with that: auto"
+            )
+    return problems
+
+
+def _seed_problem(raw: dict[str, Any]) -> str | None:
+    """A trial's members have consecutive seeds; one past the largest would be 0 again, which other members may have."""
+    fields = RunConfig.model_fields
+    first, repeats, ensemble = (raw.get(key, fields[key].default) for key in ("seed", "repeats", "ensemble"))
+    if not all(type(value) is int for value in (first, repeats, ensemble)) or not 0 <= first < SEEDS:
+        return None
+    members = max(repeats, 1) * max(ensemble, 1)
+    if first + members <= SEEDS:
+        return None
+    return (
+        f"seed = {first}: its {members} members would have the seeds {first} to {first + members - 1}, and the largest "
+        f"one is {SEEDS - 1}; accepted: {f'0 to {SEEDS - members}' if members <= SEEDS else 'fewer members'}"
+    )

@@ -1,0 +1,52 @@
+"""The experiments of conf/exp as they stand: what their source has published holds for them, not for others.
+
+A run is as published where it trains what the experiment trains: the same network, images, order, update and length.
+Seeds, repeats, device and where the data lies do not matter.
+"""
+
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from src.config.compose import CONF, composed
+from src.config.schema import RunConfig
+
+
+def is_as_published(config: RunConfig) -> bool:
+    """Whether `config.published` may stand beside what it trains; a figure that no experiment has is the user's own."""
+    assert config.published is not None
+    own = _with_figure(config.published)
+    return not own or trained(config) in own
+
+
+def trained(config: RunConfig) -> dict[str, Any]:
+    """All settings that decide what one network, or one ensemble, comes to; those without effect are left out."""
+    optim, stop, data = (section.model_dump() for section in (config.optim, config.stop, config.data))
+    unused = {
+        "decay": optim["schedule"] != "inverse",
+        "eta_end": optim["schedule"] != "exponential",
+        "plateau_epochs": optim["schedule"] != "halve",
+        "min_eta_factor": optim["schedule"] != "halve",
+    }
+    dropouts = config.model.dropouts()
+    return {
+        "layers": config.shapes(),
+        "init": config.model.init,
+        "dropout": (dropouts, config.model.dropout_convention) if any(dropouts) else None,
+        "optim": {key: value for key, value in optim.items() if not unused.get(key)},
+        "stop": stop if stop["rule"] != "none" else None,
+        "data": {key: value for key, value in data.items() if key not in ("name", "dir")},
+        "batch_size": config.batch_size,
+        "max_epochs": config.max_epochs,
+        "ensemble": config.ensemble,
+        "precision": config.trainer.precision,
+    }
+
+
+@cache
+def _with_figure(published: float) -> list[dict[str, Any]]:
+    """What the experiments train that have this published figure."""
+    figures = {path.stem: OmegaConf.select(OmegaConf.load(path), "published") for path in (CONF / "exp").glob("*.yaml")}
+    names = sorted(name for name, figure in figures.items() if figure == published)
+    return [trained(RunConfig.model_validate(composed([f"+exp={name}"]))) for name in names]

@@ -1,0 +1,43 @@
+"""Files that a reader sees whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A draft beside `path`, to be written, that takes its place at the end; nothing is left of it where that fails."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Writes `content` so that a reader never sees half a file; returns `path`. NaN and infinity become null."""
+    return write_text(path, json.dumps(finite(content), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Writes `text` so that a reader never sees half a file; returns `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return path
+
+
+def finite(content: Any) -> Any:
+    """`content` with None for every NaN and infinity in it."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    if isinstance(content, float) and (content != content or content in (float("inf"), float("-inf"))):
+        return None
+    return content

@@ -1,0 +1,146 @@
+"""What is wrong with a configuration, in words: the field, the value received, the rule and what is accepted."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from src.config.address import RUNS_RULE, masked
+from src.config.folder import NAME_RULE
+from src.config.schema import ConvLayer, FcLayer, RunConfig
+
+_PARALLEL = "trials train together as it is; hydra.launcher.max_members=N limits the networks at once"
+_DIRECTION = (
+    "it follows from hydra.sweeper.objectives: [validation_accuracy] is maximised, [parameters] and [seconds] minimised"
+)
+_SPACE = "the search space is hydra.sweeper.params in a file, KEY='interval(LOW, HIGH)' or the like in the command"
+
+# Words of other tools, with what stands here in their place.
+ELSEWHERE = {
+    **dict.fromkeys(("n_jobs", "n_parallel", "max_concurrent"), _PARALLEL),
+    **dict.fromkeys(("direction", "directions"), _DIRECTION),
+    **dict.fromkeys(("param", "search_space"), _SPACE),
+    **dict.fromkeys(("lr", "learning_rate"), "did you mean optim.eta?"),
+    "weight_decay": "did you mean optim.lambda_?",
+}
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """The line for a key that does not exist, with what stands in its place here, or the nearest ones that do."""
+    for word in key.lstrip("+~").split("."):
+        if word in ELSEWHERE:
+            return f"{key}: no such key; {ELSEWHERE[word]}"
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+    section = key.rsplit(".", 1)[0] + "." if "." in key else ""
+    near = near or [name for name in known if section and name.startswith(section)]
+    if not near:
+        return f"{key}: no such key; python -m src.train --help lists all keys"
+    return f"{key}: no such key; did you mean {_list(near)}?"
+
+
+def all_keys() -> list[str]:
+    """Every key of the schema in dotted form."""
+
+    def walk(section: type[BaseModel], prefix: str) -> Iterator[str]:
+        for name, field in section.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                yield from walk(field.annotation, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}"
+
+    return list(walk(RunConfig, ""))
+
+
+def text_keys() -> list[str]:
+    """The keys of the schema whose values are any text."""
+
+    def is_text(key: str) -> bool:
+        section, _, name = key.rpartition(".")
+        schema = RunConfig.model_fields[section].annotation if section else RunConfig
+        annotation = schema.model_fields[name].annotation  # type: ignore[union-attr]
+        return annotation is str or str in get_args(annotation)
+
+    return [key for key in all_keys() if is_text(key)]
+
+
+# Pydantic's wording, for the kinds of error whose own text does not say what would be accepted.
+RULES = {
+    "missing": "is missing and has no default",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number of at most 64 bits",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "list_type": "must be a list such as [20,40]",
+    "model_type": "must be a section with keys of its own",
+    "dict_type": "must be a section with keys of its own",
+}
+
+_OWN_RULES = {
+    "trainer.devices": "must be auto or one GPU, such as cuda:0 or cuda:1; trainer.accelerator names what is no GPU",
+    "name": NAME_RULE,
+    "trainer.compile": "must be auto, true or false",
+    "trainer.precision": "must be 32, tf32 or bf16",
+    "tracking.uri": RUNS_RULE,
+    "model.layers": "must be a list of layers such as [{conv: 20, field: 5, pool: max}, {fc: 100, dropout: 0.5}]",
+}
+
+
+def explain(item: Any) -> str:
+    path = [part for part in item["loc"] if part not in ("conv", "fc", "bool") and not str(part).startswith("literal[")]
+    if item["loc"][-1] in ("conv", "fc"):
+        path.append(item["loc"][-1])
+    key = ".".join(str(part) for part in path)
+    if item["type"] == "extra_forbidden":
+        if key in ("exp", "sweeps"):
+            return f"{key}: the first line of its file must be # @package _global_"
+        return _extra_layer_key(key, item["loc"]) if "layers" in path else unknown_key(key, all_keys())
+    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be").replace("String should", "must"))
+    rule = _OWN_RULES.get(key, rule)
+    received = "" if item["type"] == "missing" else f" = {written(item['input'])}"
+    return f"{key}{received}: {rule}{_range(path, rule)}"
+
+
+def _extra_layer_key(key: str, location: tuple[Any, ...]) -> str:
+    layer = ConvLayer if "conv" in location[:-1] else FcLayer
+    return f"{key}: no such key in a layer of this kind; accepted: {', '.join(layer.model_fields)}"
+
+
+def _range(path: list[Any], rule: str) -> str:
+    """What a field accepts, for errors whose rule names only a type or one end of the range."""
+    section: Any = RunConfig
+    field = None
+    for part in path:
+        fields = getattr(section, "model_fields", {})
+        if part not in fields:
+            return ""
+        field = fields[part]
+        section = field.annotation
+    assert field is not None
+    ends = {type(item).__name__: item for item in field.metadata}
+    words = [
+        f"{word} {getattr(ends[kind], attribute):.15g}"
+        for kind, attribute, word in (
+            ("Gt", "gt", "above"),
+            ("Ge", "ge", "at least"),
+            ("Lt", "lt", "below"),
+            ("Le", "le", "at most"),
+        )
+        if kind in ends
+    ]
+    optional = type(None) in get_args(field.annotation)
+    return f"; accepted: {' and '.join(words)}{' (or null)' if optional else ''}" if words else ""
+
+
+def written(value: Any) -> str:
+    """A value as a message shows it, without passwords, cut to 60 characters."""
+    text = masked(repr(value))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" or {names[-1]}"

@@ -1,0 +1,251 @@
+"""The schema of a run: every field, its type, its range, and whether it may differ inside a stack.
+
+Nothing heavy is imported here (no torch), so a wrong command is refused within a fraction of a second. `parse` reports
+everything that is wrong in one go; each line names the field, the value received, the rule and what is accepted.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.config import JsonDict
+
+from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
+from src.config.folder import is_name
+from src.config.shapes import ConvPool, Dense, LayerShape, chain
+
+Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"]
+Pooling = Literal["max", "l2", "none"]
+Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
+
+# Marks a field whose value may differ between the members of one stack; every other field must be equal in a stack.
+PER_MEMBER: JsonDict = {"per_member": True}
+
+
+SEEDS = 2**32  # a seed is a whole number below this one
+
+# Keys that say what the command does, not what a network is.
+COMMANDS = ("plan", "from_study", "from_storage", "top")
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, and types are not guessed ("3" is no number)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """Which images, how they are split, and in which order a member sees them."""
+
+    name: Literal["auto", "mnist", "digits", "idx"]
+    dir: str | None = None  # folder with the four IDX files, plain or gzipped
+    expand: Literal["none", "shifts"] = "none"  # shifts: each image and its four one-pixel moves [N6, expand_mnist.py]
+    order: Literal["fixed", "once", "epoch"] = (
+        "fixed"  # fixed: as stored [N6]; once: permuted; epoch: again every epoch
+    )
+    height: int = Field(28, ge=1)  # pixels
+    width: int = Field(28, ge=1)  # pixels
+    classes: int = Field(10, ge=2, le=256)
+    train: int | None = Field(None, ge=1)  # images; None: all that the other splits leave
+    validation: int = Field(10_000, ge=1)  # images, the last of the training file
+
+
+class ConvLayer(Section):
+    """One convolution with its pooling; a field left out takes the model's value."""
+
+    conv: int = Field(ge=1)  # feature maps
+    field: int | None = Field(None, ge=1)
+    stride: int | None = Field(None, ge=1)
+    pool: Pooling | None = None
+    pool_size: int | None = Field(None, ge=1)
+    pool_stride: int | None = Field(None, ge=1)
+    activation: Activation | None = None
+
+
+class FcLayer(Section):
+    """One fully connected layer; a field left out takes the model's value."""
+
+    fc: int = Field(ge=1)  # units
+    activation: Activation | None = None
+    dropout: float | None = Field(None, ge=0, lt=1)  # of the layer's inputs
+
+
+def _layer_kind(value: Any) -> str | None:
+    keys = set(value) if isinstance(value, dict) else {"conv" if isinstance(value, ConvLayer) else "fc"}
+    return next((kind for kind in ("conv", "fc") if kind in keys), None)
+
+
+Layer = Annotated[
+    Annotated[ConvLayer, Tag("conv")] | Annotated[FcLayer, Tag("fc")],
+    Discriminator(
+        _layer_kind,
+        custom_error_type="layer",
+        custom_error_message="must be a layer such as {conv: 20, field: 5, pool: max} or {fc: 100, activation: relu}",
+    ),
+]
+
+
+class ModelConfig(Section):
+    """The layers before the softmax: `maps` and `hidden` in short, or any list in `layers`."""
+
+    maps: list[Annotated[int, Field(ge=1)]] = []  # feature maps of each convolution
+    hidden: list[Annotated[int, Field(ge=1)]] = []  # units of each fully connected layer
+    layers: list[Layer] | None = None  # replaces maps and hidden
+    activation: Activation = "sigmoid"
+    field: int = Field(5, ge=1)  # side of the local receptive field, pixels
+    stride: int = Field(1, ge=1)
+    pool: Pooling = "max"
+    pool_size: int = Field(2, ge=1)
+    pool_stride: int | None = Field(None, ge=1)  # None: pool_size
+    init: Initialisation = "chapter"
+    dropout: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # inputs of every fully connected layer
+    dropout_convention: Literal["chapter", "inverted"] = "chapter"
+
+    def all_layers(self) -> list[ConvLayer | FcLayer]:
+        """The layers before the softmax in order, before the model's values fill what they leave out."""
+        if self.layers is not None:
+            return list(self.layers)
+        return [*(ConvLayer(conv=maps) for maps in self.maps), *(FcLayer(fc=units) for units in self.hidden)]
+
+    def shapes(self, data: DataConfig) -> list[LayerShape]:
+        """Every layer with its sizes, the softmax last. Raises ShapeError where a layer does not fit its input."""
+
+        def plan() -> Iterator[ConvPool | Dense]:
+            for layer in self.all_layers():
+                activation = layer.activation or self.activation
+                if isinstance(layer, FcLayer):
+                    yield Dense(outputs=layer.fc, activation=activation)
+                    continue
+                pool = layer.pool or self.pool
+                pool_size = 1 if pool == "none" else layer.pool_size or self.pool_size
+                pool_stride = 1 if pool == "none" else layer.pool_stride or self.pool_stride or pool_size
+                yield ConvPool(
+                    maps=layer.conv,
+                    field=layer.field or self.field,
+                    stride=layer.stride or self.stride,
+                    pool="none" if (pool, pool_size, pool_stride) == ("max", 1, 1) else pool,
+                    pool_size=pool_size,
+                    pool_stride=pool_stride,
+                    activation=activation,
+                )
+
+        return chain((1, data.height, data.width), [*plan(), Dense(outputs=data.classes, activation="none")])
+
+    def dropouts(self) -> list[float]:
+        """Dropout probability of the inputs of every fully connected layer, the softmax last."""
+        dense = [layer for layer in self.all_layers() if isinstance(layer, FcLayer)]
+        return [*(self.dropout if layer.dropout is None else layer.dropout for layer in dense), self.dropout]
+
+
+class OptimConfig(Section):
+    """Stochastic gradient descent; what may differ inside a stack is marked."""
+
+    eta: float = Field(gt=0, json_schema_extra=PER_MEMBER)
+    lambda_: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L2; a step decays weights by eta·lambda_/batches
+    l1: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L1, divided by the same number of batches
+    momentum: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)
+    schedule: Literal["constant", "inverse", "exponential", "halve"] = "constant"
+    decay: float = Field(0.001, ge=0, json_schema_extra=PER_MEMBER)  # inverse: eta / (1 + decay · epoch)
+    eta_end: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # exponential: eta in the last epoch
+    plateau_epochs: int = Field(10, ge=1, json_schema_extra=PER_MEMBER)  # halve: epochs without a better validation
+    min_eta_factor: float = Field(1 / 128, gt=0, le=1)  # halve: the schedule stops halving here [N6, ch. 3]
+
+
+class StopConfig(Section):
+    """When a member ends before `max_epochs`."""
+
+    rule: Literal["none", "patience_epochs", "patience_batches"] = "none"
+    patience_epochs: int = Field(10, ge=1)  # epochs without a better validation accuracy [N6, ch. 3]
+    patience_batches: int = Field(10_000, ge=1)  # mini-batches that are trained at least [DLT]
+    patience_increase: float = Field(2.0, ge=1)  # a real improvement extends patience to this times the mini-batch
+    improvement_threshold: float = Field(0.995, gt=0, le=1)  # real: validation error below this times the best
+
+
+class TrainerConfig(Section):
+    """Device, engine and numerics: nothing here changes what is computed, beyond rounding."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    devices: str = Field("auto", pattern=r"^(auto|cuda(:(0|[1-9]\d{0,3}))?)$")  # one GPU; auto and cuda: the first
+    engine: Literal["auto", "torch", "cpu"] = "auto"
+    compile: bool | Literal["auto"] = "auto"
+    precision: Literal[32, "tf32", "bf16"] = 32  # CUDA only: tf32 or bf16 matrix products
+    threads: int | None = Field(None, ge=1)  # None: all cores (cpu engine), or measured (torch engine on a CPU)
+    chunk: int | None = Field(None, ge=1)  # mini-batches handed over in one go; None: chosen for about a second
+
+
+def _run_store(uri: str) -> str:
+    uri = lower_scheme(uri)
+    if not is_run_store(uri):
+        raise ValueError
+    return uri
+
+
+def _folder_name(name: str) -> str:
+    if not is_name(name):
+        raise ValueError
+    return name
+
+
+class TrackingConfig(Section):
+    """Where runs are recorded."""
+
+    kind: Literal["mlflow", "none"] = "mlflow"
+    uri: Annotated[str, AfterValidator(_run_store)] = RUNS
+    experiment: str = Field("sweepstack", min_length=1, max_length=250)  # MLflow's databases take 256
+
+
+class RunConfig(Section):
+    """One trial: `repeats` × `ensemble` members that train as one stack."""
+
+    name: Annotated[str, AfterValidator(_folder_name)] = "custom"  # part of a folder's
+    published: float | None = Field(None, ge=0, le=100)  # per cent, test accuracy on MNIST in the source
+    data: DataConfig
+    model: ModelConfig
+    optim: OptimConfig
+    stop: StopConfig
+    trainer: TrainerConfig
+    tracking: TrackingConfig
+    batch_size: int = Field(10, ge=1)
+    max_epochs: int = Field(60, ge=1)
+    repeats: int = Field(1, ge=1)  # the same configuration with consecutive seeds
+    ensemble: int = Field(1, ge=1)  # networks that vote; a repeat is then one whole ensemble
+    seed: int = Field(0, ge=0, lt=SEEDS, json_schema_extra=PER_MEMBER)  # of the first member, those of others follow
+    figures: bool = True
+    plan: bool = False  # say what would be trained, how long it takes and what memory it needs, and train nothing
+    from_study: str | None = Field(None, min_length=1)  # train nothing: the best networks of this study vote
+    from_storage: str = STUDIES  # where that study lies
+    top: int = Field(5, ge=1)  # how many of its networks vote
+
+    @property
+    def members(self) -> int:
+        """Networks that this trial trains."""
+        return self.repeats * self.ensemble
+
+    def shapes(self) -> list[LayerShape]:
+        """Every layer with its sizes, the softmax last."""
+        return self.model.shapes(self.data)
+
+    def shown(self) -> dict[str, Any]:
+        """The configuration as plain values for files and tables; a password in tracking.uri is masked."""
+        content = self.model_dump(exclude=set(COMMANDS))
+        content["tracking"]["uri"] = masked(self.tracking.uri)
+        return content
+
+
+def structure_key(config: RunConfig) -> str:
+    """Equal for two configurations exactly where their members may share a stack."""
+
+    def shared(section: BaseModel) -> dict[str, Any]:
+        kept = {}
+        for name, field in type(section).model_fields.items():
+            value = getattr(section, name)
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra.get("per_member"):
+                continue
+            kept[name] = shared(value) if isinstance(value, BaseModel) else value
+        return kept
+
+    fields = shared(config)
+    for label in ("name", "published", "repeats", "ensemble", "tracking", "figures", *COMMANDS):
+        del fields[label]
+    return str(fields)

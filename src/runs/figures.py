@@ -1,0 +1,387 @@
+"""The figures of a trial, each a png: accuracy by epoch, overfitting, filters, misclassified images.
+
+Every function draws one figure, writes it and returns it (matplotlib's objects, so that tests can look at what was
+drawn). What is not finite is left out of a line, and the legend says where nothing was left. Results without a history
+are skipped.
+
+Legend: N images, H × W pixels, M maps, C input channels, F side of a local receptive field, E epochs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from src.config.words import number_of
+from src.runs.canvas import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILLION, page
+from src.runs.vote import NO_ANSWER, Vote
+from src.runs.vote import vote as take_vote
+from src.training.result import Result
+
+DASHES = ("-", "--", ":", "-.")  # by turns, once the colours are used up
+PAPER = "#DCE6F0"  # between pictures: neither ink nor white
+
+FEW = 5  # so many members get a line and a legend entry each; more are thin lines around their mean
+MOST_ERRORS = 40  # misclassified images shown, 5 rows of 8 [N6, conv.py plot_errors]
+ERROR_COLUMNS = 8
+GRID_ASPECT = 5 / 4  # columns to rows: 20 filters are 5×4, 40 are 8×5 [N6]
+LONGEST_LABEL = 70  # characters of a name in a legend
+NARROW_LABEL = 30  # characters up to which two names stand side by side
+CUT_BELOW = 0.05  # share of the smallest accuracies that may lie below the axis…
+CUT_GAIN = 3.0  # …where that magnifies the rest at least so much
+
+VALIDATION = "validation/accuracy"
+TRAIN = "train/accuracy"
+
+
+def draw(
+    results: Sequence[Result], folder: Path, test_images: Tensor, test_labels: Tensor, vote: Vote | None = None
+) -> list[Path]:
+    """Every figure that applies to one trial's members, as png files in `folder`; returns their paths.
+
+    test_images: (N, 1, H, W) uint8; test_labels: (N,); vote: the ensemble's vote, None for the answers of the best
+    member (highest validation accuracy) alone, whose filters are also drawn. Empty or unfinished results draw less.
+    """
+    paths = []
+    drawn = [result for result in results if result.history]
+    if drawn:
+        paths.append(folder / "accuracy.png")
+        accuracy_figure(drawn, paths[-1])
+    best = best_member(drawn)
+    if best is None:
+        return paths
+
+    paths.append(folder / "overfitting.png")
+    overfitting_figure(drawn, paths[-1])
+    kernels = [weight for name, weight in best.weights.items() if name.endswith("weight") and weight.ndim == 4]
+    for number, weight in enumerate(kernels, start=1):
+        paths.append(folder / f"filters_conv{number}.png")
+        filters_figure(weight, paths[-1], f"{_about([best])}, seed {best.seed}: filters of convolution {number}")
+    who = f"vote of {number_of(vote.voters, 'network')}" if vote else f"seed {best.seed}"
+    if vote is None and best.probabilities is not None:
+        vote = take_vote(best.probabilities[None], test_labels)
+    if vote is not None and vote.voters:
+        paths.append(folder / "errors.png")
+        errors_figure(test_images, vote, paths[-1], f"{_about([best])}, {who}")
+    return paths
+
+
+def best_member(results: Sequence[Result]) -> Result | None:
+    """The one with the highest finite validation accuracy, the first of equals; None where no member has one."""
+    ranked = [result for result in results if math.isfinite(_number(result.validation_accuracy))]
+    return max(ranked, key=lambda result: result.validation_accuracy or 0, default=None)
+
+
+def accuracy_figure(results: Sequence[Result], path: Path) -> Figure:
+    """Validation accuracy by epoch of a trial's members, each one's best epoch marked.
+
+    Up to FEW members have a legend entry each, more are thin lines around the mean of those still training.
+    """
+    with page(path, (9, 5.5), f"{_about(results)}: validation accuracy by epoch") as figure:
+        ax = figure.add_subplot()
+        many = len(results) > FEW
+        for place, result in enumerate(results):
+            epochs, values = _percent(result, VALIDATION)
+            colour = SKY if many else COLOURS[place]
+            label = "one network" if many and place == 0 else None if many else _best_words(result)
+            thin = {"linewidth": 0.8, "alpha": 0.7} if many else {}
+            ax.plot(epochs, values, color=colour, label=label, **_dots(values) | thin)
+            if result.best_epoch is not None:
+                ax.plot(
+                    *_at(epochs, values, result.best_epoch),
+                    linestyle="none", marker="*", markersize=7 if many else 13,
+                    markeredgecolor="black", markeredgewidth=0.6, color=colour, zorder=3,
+                    label="its best epoch" if many and place == 0 else None,
+                )  # fmt: skip
+        if many:
+            epochs, mean = _mean([_percent(result, VALIDATION) for result in results])
+            ax.plot(epochs, mean, color=BLUE, linewidth=2.5, label=f"mean of {_counted(results)}", **_dots(mean))
+        _epoch_axis(ax, "validation accuracy (%)")
+        _zoom(ax)
+        ax.legend(loc="best")
+    return figure
+
+
+def compare_figure(runs: Mapping[str, Sequence[Result]], path: Path, title: str) -> Figure:
+    """Validation accuracy by epoch of several runs in one figure: a colour a run, its members thin around their mean.
+
+    runs: what the legend calls each -> its members; the mean is over those still training at that epoch.
+    """
+    columns = 1 if len(runs) < 4 or max(map(len, runs)) > NARROW_LABEL else 2
+    with page(path, (9, 5 + 0.3 * math.ceil(len(runs) / columns)), title) as figure:
+        ax = figure.add_subplot()
+        legend = []  # given below, as matplotlib by itself leaves out a name that begins with _
+        for place, (name, results) in enumerate(runs.items()):
+            style: dict[str, Any] = {
+                "color": COLOURS[place % len(COLOURS)],
+                "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],
+            }
+            lines = [_percent(result, VALIDATION) for result in results]
+            lines = [(epochs, values) for epochs, values in lines if np.isfinite(values).any()]
+            for epochs, values in lines if len(lines) > 1 else []:
+                ax.plot(epochs, values, linewidth=0.7, alpha=0.45, **style, **_dots(values))
+            epochs, mean = _mean(lines)
+            words = f"{_short(name)} (mean of {len(lines)})" if len(lines) > 1 else _short(name)
+            words += "" if lines else ": no finite accuracy"
+            legend += ax.plot(epochs, mean, linewidth=2, label=words, **style, **_dots(mean))
+        _epoch_axis(ax, "validation accuracy (%)")
+        _zoom(ax)
+        figure.legend(handles=legend, loc="outside lower center", ncols=columns)
+    return figure
+
+
+def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
+    """Train against validation: accuracy, cost, the gap between the accuracies, and each layer's weight norm.
+
+    Means over the members still training. Train figures are running means while the epoch goes on, with dropout where
+    there is some, so that early in training they lie below validation.
+    """
+    who = "" if len(results) == 1 else f", mean of {_counted(results)}"
+    with page(path, (12, 8), f"{_about(results)}{who}: overfitting") as figure:
+        axes = figure.subplots(2, 2)
+        pairs = (("train, while training", "train", ORANGE, "--"), ("validation", "validation", BLUE, "-"))
+        for label, split, colour, dash in pairs:
+            for ax, quantity in ((axes[0, 0], "accuracy"), (axes[0, 1], "cost")):
+                epochs, values = _mean([_series(result, f"{split}/{quantity}") for result in results])
+                scale = 100 if quantity == "accuracy" else 1
+                ax.plot(epochs, scale * values, color=colour, linestyle=dash, label=label, **_dots(values))
+        _panel(axes[0, 0], "Accuracy", "accuracy (%)")
+        _zoom(axes[0, 0])
+        _panel(axes[0, 1], "Cost", "cost (nats per image)")
+
+        gaps = []
+        for result in results:
+            epochs, train = _percent(result, TRAIN)
+            gaps.append((epochs, train - _percent(result, VALIDATION)[1]))
+        epochs, gap = _mean(gaps)
+        axes[1, 0].axhline(0, color=GREY, linewidth=1)
+        axes[1, 0].plot(epochs, gap, color=VERMILLION, label="train − validation", **_dots(gap))
+        _panel(axes[1, 0], "Gap: above 0, training data is known better", "accuracy gap (percentage points)")
+        _zoom_gap(axes[1, 0], gap)
+
+        norms = dict.fromkeys(key for result in results for row in result.history for key in row if "norm/" in key)
+        for place, key in enumerate(norms):
+            epochs, values = _mean([_series(result, key) for result in results])
+            style = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place // len(COLOURS) % len(DASHES)]}
+            axes[1, 1].plot(epochs, values, label=key.split("/", 1)[1], **style, **_dots(values))
+        _panel(axes[1, 1], "Weights of each layer", "Euclidean norm")
+    return figure
+
+
+def filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
+    """The filters of one convolution on one grey scale, dark = larger weight, in a grid of about 5:4 [N6].
+
+    weight: (M, C, F, F'). With one input channel each tile is a map's filter. With several, each tile is again a grid,
+    the map's filters for input channels 1 to C row by row: all that the layer holds. (The chapter shows the first
+    channel's only; a mean over channels would average strokes away.) A weight that is not finite is left blank.
+    """
+    kernels = weight.detach().cpu().float().numpy()
+    maps, channels, high, wide = kernels.shape
+    tiles = [kernel[0] if channels == 1 else _mosaic(list(kernel), gap=1) for kernel in kernels]
+    picture = _mosaic(tiles, gap=1 if channels == 1 else 4)
+    caption = f"{number_of(maps, 'filter')} of {high}×{wide} pixels; dark = larger weight"
+    if channels > 1:
+        caption = (
+            f"{number_of(maps, 'map')}, a tile each: its {channels} filters of {high}×{wide} pixels, "
+            "one per input channel, row by row; dark = larger weight"
+        )
+    with page(path, _fitting(picture.shape, 6 if channels == 1 else 11, margin=1.4), title) as figure:
+        ax = figure.add_subplot()
+        finite = kernels[np.isfinite(kernels)]
+        ends = {"vmin": finite.min(), "vmax": finite.max()} if finite.size else {}
+        image = ax.imshow(picture, cmap=matplotlib.colormaps["binary"].with_extremes(bad=PAPER), **ends)
+        bar = figure.colorbar(image, ax=ax, shrink=0.7, pad=0.01, label="weight")
+        bar.ax.grid(False)
+        _bare(ax)
+        ax.set_xlabel(caption, wrap=True)
+    return figure
+
+
+def errors_figure(images: Tensor, given: Vote, path: Path, who: str) -> Figure:
+    """The misclassified test images, the true digit at the top right of each, the given one at the bottom right [N6].
+
+    images: (N, 1, H, W) uint8, all of them; of more than MOST_ERRORS the first are shown, and the title says so.
+    """
+    errors, total = given.errors, int((given.answers != NO_ANSWER).sum())
+    if not errors:
+        with page(path, (7, 2.5), f"{who}: no test image misclassified") as figure:
+            words = f"All {total:,} test images have the right answer."
+            figure.text(0.5, 0.4, words, ha="center", va="center", fontsize=14)
+        return figure
+    shown = errors[:MOST_ERRORS]
+    limit = f" (the first {len(shown)} shown)" if len(shown) < len(errors) else ""
+    height, width = images.shape[-2:]
+    margin = (5 + 4 * max(len(str(digit)) for error in shown for digit in (error.true, error.given))) * width // 28 + 1
+    blank = np.full((height, margin), np.nan)  # where the digits stand
+    cells = [np.hstack([images[error.image, 0].cpu().numpy().astype(float), blank]) for error in shown]
+    columns = min(ERROR_COLUMNS, len(shown))
+    gap = max(1, height // 7)
+    picture = _mosaic(cells, gap=gap, columns=columns)
+    title = f"{who}: {len(errors):,} of {total:,} test images misclassified{limit}"
+    inches = max(1.5 * columns, 6)
+    with page(path, _fitting(picture.shape, inches, margin=0.3), title) as figure:
+        ax = figure.add_subplot()
+        ax.imshow(picture, cmap=matplotlib.colormaps["binary"].with_extremes(bad="white"), vmin=0, vmax=255)
+        for place, error in enumerate(shown):
+            top = place // columns * (height + gap) + gap
+            left = place % columns * (width + margin + gap) + gap
+            frame = matplotlib.patches.Rectangle(
+                (left - 0.5, top - 0.5), width, height, fill=False, edgecolor="#BBBBBB", linewidth=0.6
+            )
+            ax.add_patch(frame)
+            right = left + width + 1
+            ax.text(right, top - 0.5, str(error.true), color=BLUE, ha="left", va="top", fontsize=12)
+            ax.text(
+                right, top + height - 0.5, str(error.given), color=VERMILLION, ha="left", va="bottom", fontsize=12
+            )  # fmt: skip
+        _bare(ax)
+        ax.set_xlabel("top right: true class; bottom right: given answer")
+    return figure
+
+
+def _about(results: Sequence[Result]) -> str:
+    """Experiment and data set, such as `conv2 on mnist`."""
+    names = dict.fromkeys(_short(str(result.config.get("name", "custom"))) for result in results)
+    return f"{', '.join(names)} on {', '.join(dict.fromkeys(result.dataset for result in results))}"
+
+
+def _best_words(result: Result) -> str:
+    accuracy = 100 * _number(result.validation_accuracy)
+    if not math.isfinite(accuracy) or result.best_epoch is None:
+        return f"seed {result.seed}: no finite accuracy"
+    return f"seed {result.seed}: best {accuracy:.2f} % in epoch {result.best_epoch}"
+
+
+def _counted(results: Sequence[Result]) -> str:
+    """How many members a mean is over, and how many of them say nothing."""
+    finite = sum(bool(np.isfinite(_series(result, VALIDATION)[1]).any()) for result in results)
+    rest = len(results) - finite
+    return number_of(finite, "network") + (f" ({rest} more without a finite accuracy)" if rest else "")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
+
+
+def _number(value: Any) -> float:
+    """A float; what result.json holds as null is NaN again, and so is infinity."""
+    number = math.nan if value is None else float(value)
+    return number if math.isfinite(number) else math.nan
+
+
+def _series(result: Result, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs (E,) and values (E,) of one figure of the history; NaN where it is missing or not finite."""
+    epochs = np.array([row.get("epoch") or place for place, row in enumerate(result.history, start=1)], dtype=float)
+    return epochs, np.array([_number(row.get(key)) for row in result.history])
+
+
+def _percent(result: Result, key: str) -> tuple[np.ndarray, np.ndarray]:
+    epochs, values = _series(result, key)
+    return epochs, 100 * values
+
+
+def _mean(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs and the mean over those lines that have a finite value there; NaN where none has."""
+    epochs = np.unique(np.concatenate([epochs for epochs, _ in lines])) if lines else np.zeros(0)
+    table = np.full((len(lines), len(epochs)), np.nan)
+    for row, (own_epochs, values) in zip(table, lines, strict=True):
+        row[np.searchsorted(epochs, own_epochs)] = values
+    count = np.isfinite(table).sum(axis=0)
+    total = np.nansum(table, axis=0)
+    return epochs, np.divide(total, count, out=np.full(len(epochs), np.nan), where=count > 0)
+
+
+def _dots(values: np.ndarray) -> dict[str, Any]:
+    """A line through a single value is invisible without a marker."""
+    return {"marker": "o", "markersize": 5} if np.isfinite(values).sum() == 1 else {}
+
+
+def _at(epochs: np.ndarray, values: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    here = epochs == epoch
+    return epochs[here], values[here]
+
+
+def _epoch_axis(ax: Axes, label: str) -> None:
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    last = max([1.0, *(np.max(line.get_xdata(), initial=1) for line in ax.lines)])
+    ax.set_xlim(0.5, last + 0.5)
+
+
+def _panel(ax: Axes, title: str, label: str) -> None:
+    ax.set_title(title, loc="left")
+    _epoch_axis(ax, label)
+    handles, labels = ax.get_legend_handles_labels()
+    if labels:
+        ax.legend(handles, labels, loc="best", fontsize=9, ncols=1 if len(labels) < 6 else 2)
+
+
+def _zoom(ax: Axes) -> None:
+    """The accuracy axis: all values, unless a few far below the rest would flatten it; then a note says so."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.lines])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        ax.set_ylim(0, 100)
+        return
+    low, cut, top = values.min(), np.quantile(values, CUT_BELOW), values.max()
+    if top - low > CUT_GAIN * (top - cut) > 0:
+        words = f"values down to {low:.1f} % lie below this axis"
+        ax.set_title(words, loc="right", fontsize=9, color=GREY)
+        low = cut
+    room = max(0.08 * (top - low), 0.05)
+    ax.set_ylim(low - room, top + room)
+
+
+def _zoom_gap(ax: Axes, gap: np.ndarray) -> None:
+    """The axis of a gap by epoch (E,), with 0: where a tenth of the epochs, the first ones as a rule, would flatten the
+    others, it leaves them out and a note says so."""
+    gap = gap[np.isfinite(gap)]
+    if gap.size < 3:
+        return
+    usual = gap[np.argsort(np.abs(gap))][: gap.size - max(1, gap.size // 10)]
+    low, top = min(0.0, usual.min()), max(0.0, usual.max())
+    if max(0.0, gap.max()) - min(0.0, gap.min()) > CUT_GAIN * (top - low) > 0:
+        room = 0.08 * (top - low)
+        ax.set_ylim(low - room, top + room)
+        words = f"{number_of(gap.size - usual.size, 'epoch')} off this axis, down to {gap.min():.1f}"
+        words = words if gap.min() < low else words.replace(f"down to {gap.min():.1f}", f"up to {gap.max():.1f}")
+        ax.text(0.98, 0.03, words, transform=ax.transAxes, ha="right", fontsize=9, color=GREY)
+
+
+def _bare(ax: Axes) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _columns(count: int) -> int:
+    """Columns of a grid of about 5:4: 20 -> 5 (×4), 40 -> 8 (×5)."""
+    return min(count, math.ceil(math.sqrt(count * GRID_ASPECT)))
+
+
+def _mosaic(tiles: Sequence[np.ndarray], gap: int, columns: int | None = None) -> np.ndarray:
+    """Equal pictures (h, w) in one, row by row, with `gap` pixels of NaN around each."""
+    columns = columns or _columns(len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    high, wide = tiles[0].shape
+    picture = np.full((rows * (high + gap) + gap, columns * (wide + gap) + gap), np.nan)
+    for place, tile in enumerate(tiles):
+        top = place // columns * (high + gap) + gap
+        left = place % columns * (wide + gap) + gap
+        picture[top : top + high, left : left + wide] = tile
+    return picture
+
+
+def _fitting(shape: tuple[int, ...], width: float, margin: float) -> tuple[float, float]:
+    """Inches of a page for a picture of this shape and width: `margin` beside it, title and caption above and below."""
+    return width + margin, min(width * shape[0] / shape[1], 16.0) + 1.1

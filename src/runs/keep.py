@@ -1,0 +1,99 @@
+"""What a run leaves in its folder: result.json, each member's weights and, for ensembles, what the votes said.
+
+FOLDER/result.json             a list, one object a member
+FOLDER/member-00/weights.pt    a plain state_dict: torch.load(path, weights_only=True)
+FOLDER/member-00/plain_weights.pt    the same for ordinary layers, where those would not do with weights.pt
+FOLDER/votes.json              one object a repeat of an ensemble
+"""
+
+import io
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src.config.error import UserError
+from src.config.files import whole, write_json
+from src.config.schema import ModelConfig
+from src.models.dropout import scaled_down
+from src.training.result import RUNNING, Result
+
+# While training, results are written at the ends of epochs, at most this often.
+KEEP_SECONDS = 30.0
+RESULTS = "result.json"
+
+
+def keep(results: list[Result], folder: Path) -> Path:
+    """Writes result.json, then the weights, each file whole or not at all; returns the path of result.json.
+
+    Raises OSError where the disk does not take it all.
+    """
+    path = write_json(folder / RESULTS, [result.as_json() for result in results])
+    keep_weights(results, folder)
+    return path
+
+
+def keep_weights(results: list[Result], folder: Path) -> None:
+    """Writes the weights alone. Raises OSError."""
+    for number, result in enumerate(results):
+        _save(result.weights, folder / f"member-{number:02d}" / "weights.pt")
+
+
+def keep_plain_weights(results: list[Result], folder: Path) -> None:
+    """Writes plain_weights.pt of every member that drops inputs by the chapter's convention. Raises OSError.
+
+    In evaluation such a network multiplies what goes into a dense layer by 1 - p, which ordinary layers do not; so here
+    the layer's weights are multiplied instead. Of all other networks weights.pt does as it is.
+    """
+    for number, result in enumerate(results):
+        model = ModelConfig.model_validate(result.config["model"])
+        if model.dropout_convention == "chapter" and any(model.dropouts()):
+            plain = scaled_down(result.weights, model.dropouts())
+            _save(plain, folder / f"member-{number:02d}" / "plain_weights.pt")
+
+
+def _save(weights: dict[str, torch.Tensor], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()  # for torch.save's own error does not say that the disk is full
+    torch.save(weights, content)
+    with whole(path) as draft:
+        draft.write_bytes(content.getbuffer())
+
+
+def results_in(folder: Path) -> list[dict[str, Any]]:
+    """What a trial left in its folder: result.json, a dictionary a member. Raises UserError where it cannot be read."""
+    try:
+        members: list[dict[str, Any]] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"the trial's results in {folder} cannot be read ({error}); they are needed here") from None
+    return members
+
+
+class Keeper:
+    """Keeps a trial's results while it trains; those of members that still train are marked RUNNING."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder, self.clock = folder, clock
+        self._last = clock()
+        self._so_far: Callable[[], list[Result]] | None = None
+
+    def epoch_ended(self, so_far: Callable[[], list[Result]]) -> None:
+        """Keeps the results so far when the last time is KEEP_SECONDS ago."""
+        self._so_far = so_far
+        if self.clock() - self._last >= KEEP_SECONDS:
+            with suppress(OSError):  # a full disk ends no training; whoever concludes it says so
+                self.keep_last(RUNNING)
+            self._last = self.clock()
+
+    def close(self) -> None:
+        """The trial's own results are in the folder: nothing more is kept, or held in memory for that."""
+        self._so_far = None
+
+    def keep_last(self, status: str) -> None:
+        """Keeps what is known up to now, members that still train under `status`: for a run that ends amid training."""
+        if self._so_far is not None:
+            keep([result.ended_as(status) for result in self._so_far()], self.folder)

@@ -1,0 +1,361 @@
+"""What a user sees of a run: what will run and how long it may take, a progress bar, a table, what to type next."""
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
+
+from src.config.address import DATABASES, RUNS, absolute
+from src.config.shapes import ConvPool, Dense, LayerShape, parameter_count
+from src.config.words import command, number_of
+
+if TYPE_CHECKING:  # so that what is said while the libraries load does not wait for them
+    from src.config.schema import RunConfig
+    from src.data.dataset import Dataset
+    from src.runs.checkpoint import Saved
+    from src.runs.summary import Summary
+    from src.runs.vote import Vote
+    from src.training.fit import Prepared
+    from src.training.result import Result, Row
+
+REFRESHES_A_SECOND = 2  # each takes a core from the training
+
+
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read the output has gone, as `| head` does: what is under way goes on, unseen."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+console = _Screen(highlight=False)
+
+
+def say(text: str) -> None:
+    """One line for the user, however long: it may hold a path or a command to be copied."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """A sentence for the user, broken between words where the terminal ends."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
+def warn(text: str) -> None:
+    """A box that cannot be missed."""
+    console.print(Panel(Text(text), title="Warning", border_style="bold yellow", padding=(0, 1)))
+
+
+def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 0) -> None:
+    """What will run, on which data and device, with which engine, for about how long; `done`: epochs before."""
+    data = prepared.dataset
+    if data.warning:
+        warn(data.warning)
+    rows = {
+        "experiment": f"{config.name}: {who(config)}",
+        "network": network_words(config, prepared.layers)
+        + f" ({parameter_count(prepared.layers):,} parameters{' each' if config.members > 1 else ''})",
+        "data": data_words(data),
+        "training": training_words(config),
+        "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
+        "estimate": f"{duration(prepared.seconds)} for "
+        + (f"the {config.max_epochs - done} after epoch {done}" if done else number_of(config.max_epochs, "epoch"))
+        + (", less where networks stop early" if config.stop.rule != "none" else ""),
+        "results": str(folder),
+    }
+    if config.plan:
+        del rows["results"]
+    grid(rows)
+
+
+def grid(rows: dict[str, str]) -> None:
+    """Labels with their texts."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
+    for label, text in rows.items():
+        table.add_row(label, Text(text))
+    console.print(table)
+
+
+def data_words(data: "Dataset") -> str:
+    """The images in a line."""
+    sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
+    return f"{data.name} ({data.source}): {sizes}"
+
+
+def who(config: "RunConfig") -> str:
+    """The networks in words, and what a member and a stack are where there are several."""
+    if config.members == 1:
+        return "one network"
+    members = f"{config.members} networks, the members of one stack (trained together, each as if alone)"
+    if config.ensemble > 1 and config.repeats > 1:
+        return f"{members}: {config.repeats} repeats of {config.ensemble} that vote"
+    return f"{members}, which vote" if config.ensemble > 1 else f"{members}: {config.repeats} repeats"
+
+
+def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:
+    """The layers, with dropout where not all have the same, and how weights begin where not as in the chapter."""
+    dropouts = iter(config.model.dropouts())
+    own = [next(dropouts) if isinstance(layer, Dense) else 0.0 for layer in layers]
+    differ = len(set(config.model.dropouts())) > 1
+    words = [
+        layer_words(layer) + (f" (dropout {p:g})" if differ and p else "") for layer, p in zip(layers, own, strict=True)
+    ]
+    init = "" if config.model.init == "chapter" else f"; init {config.model.init}"
+    return " · ".join(words) + init
+
+
+def layer_words(layer: LayerShape) -> str:
+    """A layer in a few characters, such as conv 20 (5x5, max 2x2) relu."""
+    if isinstance(layer, ConvPool):
+        stride = f" stride {layer.stride}" if layer.stride > 1 else ""
+        pool = ", no pooling" if layer.pool == "none" else f", {layer.pool} {layer.pool_size}x{layer.pool_size}"
+        if layer.pool_stride != layer.pool_size:
+            pool += f" stride {layer.pool_stride}"
+        return f"conv {layer.maps} ({layer.field}x{layer.field}{stride}{pool}) {layer.activation}"
+    if layer.activation == "none":
+        return f"softmax {layer.outputs}"
+    return f"FC {layer.outputs} {layer.activation}"
+
+
+def training_words(config: "RunConfig") -> str:
+    """Optimiser and stopping in a line."""
+    optim = config.optim
+    words = [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
+    words += [f"L1 {optim.l1:g}"] if optim.l1 else []
+    words += [f"momentum {optim.momentum:g}"] if optim.momentum else []
+    dropouts = config.model.dropouts()
+    if any(dropouts):
+        amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else each layer says its own
+        words.append(f"dropout{amounts} ({config.model.dropout_convention})")
+    words += [schedule_words(config)] if optim.schedule != "constant" else []
+    orders = {"once": "permuted once", "epoch": "reshuffled every epoch"}
+    words += [f"images {orders[config.data.order]}"] if config.data.order != "fixed" else []
+    words += [f"precision {config.trainer.precision}"] if config.trainer.precision != 32 else []
+    words += [f"mini-batch {config.batch_size}", f"at most {number_of(config.max_epochs, 'epoch')}"]
+    if config.stop.rule == "patience_epochs":
+        words.append(f"stops after {config.stop.patience_epochs} epochs without a better validation accuracy")
+    if config.stop.rule == "patience_batches":
+        words.append(f"stops by the tutorial's patience of {config.stop.patience_batches} mini-batches")
+        if config.stop.patience_increase != 2:
+            words.append(f"times {config.stop.patience_increase:g} at an improvement")
+        if config.stop.improvement_threshold != 0.995:
+            words.append(f"an improvement is an error below {config.stop.improvement_threshold:g} of the best")
+    return ", ".join(words)
+
+
+def schedule_words(config: "RunConfig") -> str:
+    """How eta changes."""
+    optim = config.optim
+    if optim.schedule == "inverse":
+        return f"eta inverse with decay {optim.decay:g}"
+    if optim.schedule == "exponential":
+        return f"eta exponential to {optim.eta_end:g}"
+    plateau = number_of(optim.plateau_epochs, "epoch")
+    return f"eta halves after {plateau} without a better accuracy, down to {optim.min_eta_factor:.3g} of it"
+
+
+def duration(seconds: float) -> str:
+    """About that long, in a person's units."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:.1f} h"
+
+
+def size(count: int) -> str:
+    """Bytes in a person's units."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MiB"
+
+
+def waiting(words: str) -> AbstractContextManager[object]:
+    """Shows what is waited for, and for how many seconds by now; nothing without a terminal."""
+    spinner = SpinnerColumn(table_column=Column(no_wrap=True))
+    columns: list[ProgressColumn] = [spinner, TextColumn(words, table_column=Column()), seconds_column()]
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    shown.add_task("")
+    return shown
+
+
+def seconds_column() -> ProgressColumn:
+    """The time since the start, which gives no room away."""
+    return TimeElapsedColumn(table_column=Column(no_wrap=True))
+
+
+class TwoLines(Progress):
+    """A bar with what belongs to it, as wide as the terminal, and below it the task's field `words`, so that neither
+    takes the other's room."""
+
+    def __init__(self, before: str, *after: ProgressColumn) -> None:
+        """before: the text that the bar follows, as TextColumn takes it. after: the columns that follow the bar."""
+        columns = (TextColumn(before), BarColumn(None), *after)
+        live = console.is_terminal
+        super().__init__(
+            *columns, console=console, expand=True, refresh_per_second=REFRESHES_A_SECOND, disable=not live
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bar, then the words."""
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.fields["words"]) for task in self.tasks if task.fields["words"])
+
+
+class ProgressBar:
+    """An observer that shows epoch, best validation accuracy and time left."""
+
+    def __init__(self, prepared: "Prepared", saved: "Saved") -> None:
+        config = prepared.members[0].config
+        self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
+        self.places = [member.place for member in prepared.members]  # of those that train
+        self.best = [-math.inf] * config.members
+        for place, history in saved.histories().items():
+            for row in history:
+                self._take_in(place, row)
+        self.bar = TwoLines(
+            "epoch {task.fields[epoch]}/{task.fields[epochs]}",
+            TextColumn("{task.percentage:>3.0f} %"),
+            seconds_column(),
+            TextColumn("left"),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        )
+        self.task = self.bar.add_task(
+            "",
+            total=self.epochs * self.batches,
+            completed=saved.epochs * self.batches,
+            epoch=saved.epochs + 1,
+            epochs=self.epochs,
+            words="",
+        )
+
+    def __enter__(self) -> "ProgressBar":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def progressed(self, epoch: int, batch: int, members: int) -> None:
+        """Moves the bar."""
+        self.bar.update(self.task, completed=epoch * self.batches + batch, epoch=epoch + 1, words=self._words(members))
+
+    def epoch_ended(self, rows: "dict[int, Row]", so_far: "Callable[[int], Result]") -> None:
+        """Takes in the accuracies; where there is no terminal, prints a line an epoch instead."""
+        for number, row in rows.items():
+            self._take_in(self.places[number], row)
+        if not console.is_terminal:
+            epoch = max(int(row["epoch"]) for row in rows.values())
+            say(f"epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
+
+    def _take_in(self, place: int, row: "Row") -> None:
+        if math.isfinite(row["validation/cost"]) and row["validation/accuracy"] > self.best[place]:
+            self.best[place] = row["validation/accuracy"]
+
+    def _words(self, members: int) -> str:
+        known = [accuracy for accuracy in self.best if math.isfinite(accuracy)]
+        best, mean = (f"{percent(of(known))} %" if known else "–" for of in (max, fmean))
+        words = f"best validation {best}"
+        if len(self.best) > 1:
+            words += f", mean {mean}; {members} of {len(self.best)} training"
+        return words
+
+
+def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", names: Sequence[str] = ()) -> None:
+    """One line a member: best epoch, validation and test accuracy, and the published one beside MNIST only.
+
+    names: what tells the members apart where their seeds do not.
+    """
+    shown = Table(box=SIMPLE_HEAD, title=Text(f"{config.name} on {dataset.name}"), title_style="bold")
+    for column in ("member", "seed", "best epoch", "validation %", "test %"):
+        shown.add_column(column, justify="right")
+    if names:
+        shown.add_column("network", overflow="fold")
+    published = dataset.is_mnist and config.published is not None
+    if published:
+        shown.add_column("published %", justify="right")
+    if any(result.status != "FINISHED" for result in results):
+        shown.add_column("status")
+    for number, result in enumerate(results):
+        cells = [str(number), str(result.seed), str(result.best_epoch or "–")]
+        cells += [percent(result.validation_accuracy), percent(result.test_accuracy), *names[number : number + 1]]
+        # The ensemble's published figure belongs to its vote, not to a member.
+        cells += [f"{config.published:.2f}" if config.ensemble == 1 else ""] if published else []
+        cells += [result.status] if result.status != "FINISHED" or len(shown.columns) > len(cells) else []
+        shown.add_row(*cells)
+    console.print(shown)
+
+
+def conclusion(config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", summary: "Summary") -> None:
+    """The votes, then the figure by the chapter's rule with mean and spread."""
+    published = dataset.is_mnist and config.published is not None
+    beside = f" (published {config.published:.2f} %)" if published else ""
+    for repeat, vote in enumerate(votes):
+        which = f"repeat {repeat}: " if len(votes) > 1 else ""
+        tell(
+            f"{which}{vote.voters} networks vote: {percent(vote.accuracy)} % by plurality{beside}, "
+            f"{percent(vote.mean_probability_accuracy)} % by mean probability; "
+            f"{number_of(len(vote.errors), 'test image')} wrong"
+        )
+    if not votes or len(votes) > 1:
+        tell(f"test accuracy: {summary.sentence()}{beside}")
+
+
+def percent(accuracy: float | None) -> str:
+    """0.9780 -> 97.80."""
+    return "–" if accuracy is None else f"{100 * accuracy:.2f}"
+
+
+def next_command(config: "RunConfig", arguments: list[str] | None, folder: Path, hint: str = "") -> None:
+    """What one would type now; `hint` first."""
+    typed = [one for one in arguments or () if not one.startswith(("repeats=", "tracking.uri="))]
+    commands = []
+    if config.tracking.kind == "mlflow":
+        commands.append((ui_command(config.tracking.uri), "see and compare the runs in MLflow"))
+    if arguments is not None and config.repeats == 1 and config.ensemble == 1:
+        repeat = command("train", *typed, "repeats=3")
+        commands.append((repeat, "three seeds in one stack: mean, spread, interval"))
+    commands.append((command("compare", folder, "OTHER"), "two runs side by side"))
+    next_commands(commands, hint)
+
+
+def ui_command(uri: str) -> str:
+    """What shows the runs of that store."""
+    from src.config.address import masked
+
+    uri = absolute(uri)
+    if uri.startswith("http"):
+        return f"open {masked(uri)}"
+    if uri.split("+")[0].split(":")[0] in DATABASES:
+        return "make ui" if uri == absolute(RUNS) else command("ui", masked(uri))
+    return f"see {uri}"
+
+
+def next_commands(commands: Sequence[tuple[str, str]], hint: str = "") -> None:
+    """What one would type now, and what for: beside the command, or below all of them where that is too long a line."""
+    indent = " " * len("Next: ")
+    width = max((len(command) for command, _ in commands), default=0)
+    beside = all(len(indent) + width + 4 + len(what) <= console.width for _, what in commands)
+    gap = f"\n{indent}    "
+    lines = [hint] if hint else []
+    lines += [f"{command:<{width}}    {what}" if beside else f"{command}{gap}{what}" for command, what in commands]
+    if lines:
+        say("Next: " + f"\n{indent}".join(lines))

@@ -1,0 +1,102 @@
+"""What must not change while a study lasts, and how a change is told to the user.
+
+It stands in the study's user attribute `sweepstack`: {identity, space, objectives, constraints, first} is what its
+trials share, `settings` are the latest ones, `total` the places that follow from them, `uid` names the study for good;
+beside them stand `created` and `version`.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+
+from src.config.address import masked
+from src.config.error import ConfigError
+from src.sweep.space.points import total
+from src.sweep.space.settings import StudySettings
+from src.sweep.space.space import Space
+
+ATTR = "sweepstack"
+VERSION = 1  # of that attribute
+
+_ABSENT = "(none)"
+
+
+def agree(
+    storage: RDBStorage, settings: StudySettings, space: Space, identity: dict[str, Any], command: str = ""
+) -> tuple[int, str]:
+    """The study's identifier in the store and its uid; makes it where there is none of that name.
+
+    command: the one that goes on with it, kept for whoever asks what to type.
+
+    Raises ConfigError where it was made with other settings. To be called under the study's lock.
+    """
+    study_id = _found(storage, settings)
+    before = storage.get_study_user_attrs(study_id).get(ATTR)
+    shared = _shared(settings, space, identity)
+    if before is None:  # new, or its process was killed before it could say so
+        if storage.get_all_trials(study_id, deepcopy=False):
+            raise ConfigError(
+                f"hydra.sweeper.study_name = {settings.study_name!r}: the study of that name in "
+                f"{masked(settings.storage)} was made by another program; choose another name"
+            )
+        created = datetime.now().astimezone().isoformat(timespec="seconds")
+        before = shared | {"uid": uuid4().hex, "created": created, "version": VERSION}
+    _refuse_changes({key: before.get(key) for key in shared}, shared, settings)
+    shown = settings.model_dump(mode="json") | {"storage": masked(settings.storage)}
+    now = (
+        before
+        | {"settings": shown, "total": total(settings, space)}
+        | ({"command": masked(command)} if command else {})
+    )
+    if now != storage.get_study_user_attrs(study_id).get(ATTR):
+        storage.set_study_user_attr(study_id, ATTR, now)
+    return study_id, before["uid"]
+
+
+def _found(storage: RDBStorage, settings: StudySettings) -> int:
+    try:
+        study_id: int = storage.get_study_id_from_name(settings.study_name)
+    except KeyError:
+        directions = [StudyDirection[one.upper()] for one in settings.directions]
+        study_id = storage.create_new_study(directions, settings.study_name)
+    return study_id
+
+
+def _shared(settings: StudySettings, space: Space, identity: dict[str, Any]) -> dict[str, Any]:
+    """What all trials share: with any of it changed, their values could not be compared."""
+    names = ("objectives", "constraints", "first")
+    shared = {"identity": identity, "space": space.as_json(), **{name: getattr(settings, name) for name in names}}
+    content: dict[str, Any] = json.loads(json.dumps(shared))
+    return content
+
+
+def _refuse_changes(before: dict[str, Any], now: dict[str, Any], settings: StudySettings) -> None:
+    changes = differences(before, now)
+    if changes:
+        lines = "\n".join(f"  {change}" for change in changes)
+        raise ConfigError(
+            f"study {settings.study_name!r} in {masked(settings.storage)} was made with other settings, nothing was "
+            f"started:\n{lines}\nNew trials could not be compared with its own. Take the former settings to go on with "
+            "it, or another hydra.sweeper.study_name."
+        )
+
+
+def differences(before: Any, now: Any, key: str = "") -> list[str]:
+    """A line `key: before -> now` for every value that differs; keys of the configuration stand for themselves."""
+    if before == now:
+        return []
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [f"{key}: {_text(before)} -> {_text(now)}"]
+    found = []
+    for name in dict.fromkeys([*before, *now]):
+        inner = name if key in ("", "space", "identity") else f"{key}.{name}"
+        found += differences(before.get(name, _ABSENT), now.get(name, _ABSENT), inner)
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,285 @@
+"""The schema of a study: what `hydra.sweeper` holds, in the manner of src/config/schema.py.
+
+`parse` reads all of it, the command line's sweeps and the search space included, and reports everything that is wrong
+in one go. Nothing heavy is imported (no optuna), so a wrong command is refused within a fraction of a second.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from src.config.address import RULE, STUDIES, is_database, lower_scheme, masked
+from src.config.limit import Limit
+from src.config.problems import RULES, unknown_key, written
+from src.config.schema import Section
+from src.sweep.space.dimension import flat
+from src.sweep.space.domain import Choice
+from src.sweep.space.options import PRUNERS, SAMPLERS
+from src.sweep.space.space import Hook, Space, from_overrides, merged, refuse
+
+Objective = Literal["validation_accuracy", "parameters", "seconds"]
+Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc", "nsga2"]
+Pruner = Literal["none", "median", "percentile", "asha", "hyperband", "wilcoxon"]
+
+# What may be an objective or a constraint, and in which direction it is good.
+DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
+    "validation_accuracy": "maximize",  # mean over the members of the best one, 0...1
+    "parameters": "minimize",  # weights and biases of one member
+    "seconds": "minimize",  # that the trial trained
+}
+
+# Samplers that look at constraints; the others would sample as if there were none.
+_CONSTRAINED = ("tpe", "gp", "nsga2")
+
+
+def _entries(value: Any) -> Any:
+    """A list of fixed trials; a single one need not stand in a list, and null is none."""
+    return [] if value is None else [value] if isinstance(value, dict) else value
+
+
+def _database(address: str) -> str:
+    address = lower_scheme(address)
+    if not is_database(address):
+        raise ValueError
+    return address
+
+
+Entries = Annotated[list[dict[str, Any]], BeforeValidator(_entries)]
+
+
+class StudySettings(Section):
+    """A study's search space, sampler, pruner and budget."""
+
+    study_name: str = Field(min_length=1, max_length=512)  # Optuna's column
+    storage: Annotated[str, AfterValidator(_database)] = STUDIES  # SQLAlchemy's URL
+    n_trials: int = Field(20, ge=1)  # places in total, over all resumptions
+    timeout_minutes: float | None = Field(None, gt=0)  # no new trial after that
+    target: float | None = None  # no new trial once the first objective has reached it
+    sampler: Sampler = "tpe"
+    sampler_options: dict[str, Any] = Field({})  # src/sweep/space/options.py
+    seed: int = Field(0, ge=0, lt=2**32)  # of the sampler
+    pruner: Pruner = "none"
+    pruner_options: dict[str, Any] = Field({})
+    objectives: list[Objective] = Field(["validation_accuracy"], min_length=1)
+    constraints: list[str] = Field([])  # such as parameters <= 100000
+    first: Entries = Field([])  # fixed first trials, key -> value; a key left out is sampled
+    params: dict[str, Any] = Field({})  # key -> domain, src/sweep/space/space.py
+    custom_search_space: str | None = None  # package.module.function: f(trial, params so far) -> further params
+    max_failures: int = Field(5, ge=0)  # failed trials after which no new one starts
+
+    @property
+    def directions(self) -> list[str]:
+        """Optuna's direction of each objective."""
+        return [DIRECTIONS[name] for name in self.objectives]
+
+    @property
+    def limits(self) -> list[Limit]:
+        """The constraints, read."""
+        return [Limit.read(text, DIRECTIONS) for text in self.constraints]
+
+    def hook(self) -> Hook | None:
+        """The custom search space. Raises ValueError where there is no such function."""
+        from importlib import import_module
+
+        if self.custom_search_space is None:
+            return None
+        module, _, name = self.custom_search_space.rpartition(".")
+        try:
+            found = getattr(import_module(module), name)
+        except Exception as error:  # a module of the user's may raise anything
+            raise ValueError(f"cannot be imported: {type(error).__name__}: {error}") from error
+        if not callable(found):
+            raise ValueError("is no function; accepted: package.module.function")
+        hook: Hook = found
+        return hook
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked study: its settings, its space, and the overrides that all trials share."""
+
+    settings: StudySettings
+    space: Space
+    fixed: list[str]
+    left_out: list[str] = field(default_factory=list)  # of the file, in words: what the command line makes impossible
+
+
+def parse(raw: dict[str, Any], overrides: Iterable[str] = ()) -> Sweep:
+    """The study of a composed `hydra.sweeper` (as OmegaConf.to_container gives it) and of a command line's overrides.
+
+    Raises ConfigError that lists every problem.
+    """
+    content = {key: value for key, value in raw.items() if key != "_target_"}
+    content = {key: value for key, value in content.items() if value is not None or not key.endswith("_options")}
+    problems: list[str] = []
+    settings = _settings(content, problems)
+    hook = _hook(settings, problems)
+    params = content.get("params")
+    own = flat(params) if isinstance(params, dict) else {}
+    fixed, swept = from_overrides(overrides, own)
+    whole = Space.read(own, [], hook=hook) if swept.keys() & own.keys() else None  # before the command narrows it
+    left_out: list[str] = []
+    space = Space.read(
+        merged(own, swept), problems, fixed=fixed, hook=hook, left_out=None if whole is None else left_out
+    )
+    if settings is not None and space is not None:
+        problems += _sampler_problems(settings, space)
+        settings = _with_first(settings, space, whole, problems, left_out)
+    refuse(problems)
+    assert settings is not None
+    assert space is not None
+    return Sweep(settings, space, fixed, left_out)
+
+
+def _with_first(
+    settings: StudySettings, space: Space, whole: Space | None, problems: list[str], left_out: list[str]
+) -> StudySettings:
+    """The settings without the first trials that `whole`, the space before it was narrowed, alone can hold."""
+    wrong: list[list[str]] = [[] for _ in settings.first]
+    for number, entry in enumerate(settings.first):
+        space.read_entry(number, entry, wrong[number])
+        if wrong[number] and whole is not None:
+            before: list[str] = []
+            whole.read_entry(number, entry, before)
+            if not before:
+                left_out.append(f"first[{number}]")
+                continue
+        problems += wrong[number]
+    kept = [entry for number, entry in enumerate(settings.first) if f"first[{number}]" not in left_out]
+    return settings.model_copy(update={"first": kept})
+
+
+def explain(item: Any, schema: type[BaseModel], prefix: str) -> str:
+    """The line for one of pydantic's errors over `schema`, whose keys stand below `prefix`."""
+    path = [str(part) for part in item["loc"] if part != "int" and not str(part).startswith(("constrained", "literal"))]
+    key = f"{prefix}.{'.'.join(path)}"
+    if item["type"] == "extra_forbidden":
+        known = [f"{prefix}.{name}" for name in schema.model_fields]
+        return unknown_key(key, known) if known else f"{key}: no such key; there is nothing to set here"
+    received = "" if item["type"] == "missing" else f" = {written(_unmasked(item['input']))}"
+    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be").replace("String should", "must"))
+    return f"{key}{received}: {_OWN_RULES.get(path[0], rule + _range(schema.model_fields[path[0]]))}"
+
+
+_OWN_RULES = {
+    "storage": RULE,
+    "objectives": f"must be a list of some of {', '.join(DIRECTIONS)}",
+    "constraints": 'must be a list such as ["parameters <= 100000"]',
+    "first": "must be a list of trials such as [{optim.eta: 0.03}]",
+    "min_resource": "must be auto or a whole number of at least 1",
+    "max_resource": "must be auto or a whole number of at least 1",
+}
+
+
+def _unmasked(value: Any) -> Any:
+    return masked(value) if isinstance(value, str) else value
+
+
+def _range(field: FieldInfo) -> str:
+    """What a field accepts, in words."""
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    ends = [
+        f"{word} {getattr(item, name):.15g}"
+        for item in field.metadata
+        for name, word in words.items()
+        if hasattr(item, name)
+    ]
+    optional = " (or null)" if type(None) in get_args(field.annotation) else ""
+    return f"; accepted: {' and '.join(ends)}{optional}" if ends else ""
+
+
+def _settings(content: dict[str, Any], problems: list[str]) -> StudySettings | None:
+    """The settings by themselves; what is wrong is added to `problems`."""
+    problems += _option_problems(content, "sampler", SAMPLERS) + _option_problems(content, "pruner", PRUNERS)
+    try:
+        settings = StudySettings.model_validate(content)
+    except ValidationError as error:
+        problems += [explain(item, StudySettings, "hydra.sweeper") for item in error.errors()]
+        return None
+    problems += _cross_checks(settings)
+    return settings
+
+
+def _option_problems(content: dict[str, Any], kind: str, known: dict[str, type[Section]]) -> list[str]:
+    schema = known.get(str(content.get(kind, StudySettings.model_fields[kind].default)))
+    options = content.get(f"{kind}_options", {})
+    if schema is None or not isinstance(options, dict):
+        return []  # the settings' own check says so
+    if not schema.model_fields and kind == "pruner":
+        return []  # pruner=none on the command line turns off the one in a file, whose options stay
+    try:
+        schema.model_validate(options)
+    except ValidationError as error:
+        key = f"hydra.sweeper.{kind}_options"
+        hint = f"; {key}=null leaves out what a sweep's file sets for another {kind}"
+        return [
+            explain(item, schema, key) + (hint if item["type"] == "extra_forbidden" else "") for item in error.errors()
+        ]
+    return []
+
+
+def _hook(settings: StudySettings | None, problems: list[str]) -> Hook | None:
+    try:
+        return None if settings is None else settings.hook()
+    except ValueError as error:
+        assert settings is not None
+        problems.append(f"hydra.sweeper.custom_search_space = {settings.custom_search_space!r}: {error}")
+    return None
+
+
+def _cross_checks(settings: StudySettings) -> list[str]:
+    """Rules over several fields."""
+    problems = []
+    several = len(settings.objectives) > 1
+    if len(set(settings.objectives)) < len(settings.objectives):
+        problems.append(f"hydra.sweeper.objectives = {settings.objectives!r}: each objective once")
+    if settings.objectives != ["validation_accuracy"] and settings.pruner != "none":
+        problems.append(
+            f"hydra.sweeper.pruner = {settings.pruner!r}: judges the validation accuracy of each epoch; "
+            "accepted with other objectives: none"
+        )
+    if several and settings.sampler == "cmaes":
+        accepted = "tpe, random, grid, gp, qmc or nsga2"
+        problems.append(f"hydra.sweeper.sampler = 'cmaes': follows one objective; accepted with several: {accepted}")
+    if settings.sampler == "cmaes" and find_spec("cmaes") is None:
+        problems.append("hydra.sweeper.sampler = 'cmaes': needs the package cmaes; pip install cmaes")
+    if settings.constraints and settings.sampler not in _CONSTRAINED:
+        problems.append(
+            f"hydra.sweeper.sampler = {settings.sampler!r}: does not look at constraints; "
+            f"accepted with them: {', '.join(_CONSTRAINED)}"
+        )
+    for number, text in enumerate(settings.constraints):
+        try:
+            Limit.read(text, DIRECTIONS)
+        except ValueError as error:
+            problems.append(f"hydra.sweeper.constraints[{number}] = {text!r}: {error}")
+    target = settings.target
+    if target is not None and settings.objectives[0] == "validation_accuracy" and not 0 < target <= 1:
+        problems.append(f"hydra.sweeper.target = {target!r}: is an accuracy; accepted: above 0 and at most 1, as 0.99")
+    return problems + _rung_problems(settings)
+
+
+def _rung_problems(settings: StudySettings) -> list[str]:
+    """Rules over several options of a halving pruner."""
+    options = settings.pruner_options
+    low, high = options.get("min_resource"), options.get("max_resource")
+    if settings.pruner == "asha" and low in (None, "auto") and options.get("bootstrap_count"):
+        return ["hydra.sweeper.pruner_options.min_resource = 'auto': bootstrap_count needs a number of epochs here"]
+    if settings.pruner == "hyperband" and isinstance(low, int) and isinstance(high, int) and low > high:
+        return [f"hydra.sweeper.pruner_options.min_resource = {low}: must not be above max_resource = {high}"]
+    return []
+
+
+def _sampler_problems(settings: StudySettings, space: Space) -> list[str]:
+    """What a sampler asks of the search space."""
+    if settings.sampler == "grid":
+        return space.grid_problems()
+    numbers = [one.key for one in space.dimensions if not isinstance(one.domain, Choice) and not one.when]
+    if settings.sampler == "cmaes" and len(numbers) < 2:
+        found = f"only {numbers[0]} is" if numbers else "none is"
+        return [f"hydra.sweeper.sampler = 'cmaes': needs two intervals or ranges that every trial samples; {found} one"]
+    return []

@@ -1,0 +1,51 @@
+"""What a study's trial left in its folder, and whether it is that trial's: a folder may have been used again since."""
+
+from pathlib import Path
+from typing import Any
+
+from src.config.changes import dotted
+from src.config.error import UserError
+from src.config.folder import owner
+from src.runs.keep import results_in
+from src.sweep.studies.study_record import Study, Trial
+
+
+def results_of(study: Study, trial: Trial) -> list[dict[str, Any]]:
+    """The trial's result.json, a dictionary a member.
+
+    Raises UserError where it cannot be read, or where the study says otherwise about the trial than the file does.
+    """
+    members = results_in(Path(trial.folder))
+    if differs := _difference(study, trial, members):
+        raise UserError(
+            f"trial {trial.place} of study {study.name}: {trial.folder} does not hold what this trial left "
+            f"({differs}); other results have taken its place, and the trial's own are gone"
+        )
+    return members
+
+
+def _difference(study: Study, trial: Trial, members: list[dict[str, Any]]) -> str:
+    """What tells the file from the trial, in words; empty where nothing does."""
+    theirs, uid = owner(Path(trial.folder)), study.attributes.get("uid")
+    if theirs and uid and theirs.startswith("trial ") and theirs != trial_owner(study.name, str(uid), trial.place):
+        return f"it is {theirs}'s"
+    config = dotted(members[0]["config"]) if members else {}
+    # A function of the user's may set a key to something else than what it sampled under the key's name.
+    sampled = {} if study.settings.get("custom_search_space") else trial.params
+    for key, value in sampled.items():
+        found = config.get(key, value)
+        if found != value and any(isinstance(found, kind) and isinstance(value, kind) for kind in (int | float, str)):
+            return f"{key} is {found} there, {value} in the study"
+    seeds = [[one.seed for one in trial.members], [one["seed"] for one in members]]
+    if trial.members and seeds[0] != seeds[1]:
+        return f"its seeds are {seeds[1]}, the study's {seeds[0]}"
+    for one, other in zip(trial.members, members, strict=False):
+        accuracy = other.get("validation_accuracy", one.validation_accuracy) or 0.0
+        if one.validation_accuracy is not None and one.validation_accuracy != accuracy:
+            return f"its validation accuracy is {accuracy:.4f}, the study's {one.validation_accuracy:.4f}"
+    return ""
+
+
+def trial_owner(study: str, uid: str, place: int) -> str:
+    """What the folder of a study's trial is marked with (src/config/folder.py)."""
+    return f"trial {place} of study {study} ({uid})"

@@ -1,0 +1,66 @@
+"""What the charts of MLflow's UI need of a run beside its accuracies, and how runs of earlier versions get it.
+
+(1) log10_error = log10(max(1 - a, FLOOR)), a the best validation accuracy in 0…1. On an axis of accuracies one trial at
+    0.1 leaves 0.988 and 0.991 in one point; here they are as far apart as 0.88 and 0.91.
+(2) The tag DATA_TAG: the data set whose validation images gave `a`; expanded training data have the same ones.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from src.config.words import number_of
+from src.training.result import Row
+
+ACCURACY = "best/validation_accuracy"
+LOG_ERROR = "best/log10_error"
+FLOOR = 1e-4  # of the error: that of one image in 10,000; 0 has no logarithm
+DATA_TAG = "validation_data"
+EXPANDED = "-expanded"  # ends the name of a data set of which only the training images differ
+DONE_TAG = "sweepstack.log10_error"  # of an experiment all of whose runs have (1) and (2)
+PAGE = 1000  # runs asked for at once
+
+
+def with_log_error(values: Row) -> Row:
+    """The values and, where the best validation accuracy is among them, (1)."""
+    if ACCURACY not in values:
+        return values
+    return {**values, LOG_ERROR: math.log10(max(1 - values[ACCURACY], FLOOR))}
+
+
+def validation_data(dataset: str) -> str:
+    """The data set whose validation images a run on `dataset` is judged by: of expanded MNIST that is MNIST."""
+    return dataset.removesuffix(EXPANDED)
+
+
+def bring_up_to_date(client: Any, experiment_id: str, say: Callable[[str], None]) -> None:
+    """Gives (1) and (2) to the runs that were tracked before there were such. Raises what the client raises.
+
+    Looks once at an experiment; a run that was amid its training then gets them at its end, if that version knows them.
+    """
+    if DONE_TAG in client.get_experiment(experiment_id).tags:
+        return
+    from mlflow.entities import Metric, RunTag
+    from mlflow.exceptions import MlflowException
+
+    changed, page = 0, None
+    while True:
+        found = client.search_runs([experiment_id], f"metrics.`{ACCURACY}` >= 0", max_results=PAGE, page_token=page)
+        for run in found:
+            values, tags = run.data.metrics, run.data.tags
+            if LOG_ERROR in values and DATA_TAG in tags:
+                continue
+            metric = Metric(LOG_ERROR, with_log_error(values)[LOG_ERROR], run.info.end_time or run.info.start_time, 0)
+            tag = RunTag(DATA_TAG, validation_data(tags.get("dataset", "unknown")))
+            with suppress(
+                MlflowException
+            ):  # one that was deleted meanwhile, say, must not keep others from being tracked
+                client.log_batch(run.info.run_id, metrics=[metric], tags=[tag])
+                changed += 1
+        page = found.token
+        if not page:
+            break
+    client.set_experiment_tag(experiment_id, DONE_TAG, "1")
+    if changed:
+        say(f"tracking: {number_of(changed, 'earlier run')} got {LOG_ERROR}, which the views in MLflow draw")

@@ -1,5 +1,0 @@
-"""Kernels that train a stack on a CPU, one thread a member: same numbers as the torch engine, 6–10 times sooner."""
-
-from src.training.cpu.engine import CpuEngine, unsupported
-
-__all__ = ["CpuEngine", "unsupported"]

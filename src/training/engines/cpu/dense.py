@@ -1,0 +1,196 @@
+"""A dense layer: forward, and backward with the update in the same pass over its weights.
+
+    z[b] = bias + Σ_i x[b, i] W[i]                                                                                 (1)
+    g[b, i] = W[i] · d[b],  G[i] = Σ_b x[b, i] d[b]        d: gradient of the cost in z; g: in x; G: in W           (2)
+
+W[i] is the row of an input's weights to all outputs. An input that is zero in an image, behind ReLU or dropout or
+outside of a digit's strokes, adds nothing to (1) and to G; if its slope f' is zero as well, nobody asks for its g. So a
+layer first lists, image by image, the inputs that *count*, and only they are computed with: of two dense layers with
+ReLU and dropout a quarter. (Zero times an infinite or NaN weight is then not
+computed, where plain arithmetic would give NaN.)
+
+The outputs are cut into *panels* of whole vectors whose sums stay in registers; a panel's weights lie together in
+memory, input after input. The inputs are cut into strips, so that a panel's weights of one strip come into the
+first-level cache once for all images. The inputs that count are read out of order, which hardware does not foresee; so
+while a strip is worked on, a wide layer asks for the next one.
+Legend: B images, O outputs, I inputs, L lanes; a vector of an image's row lies every `stride` floats.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import literal_unroll
+
+from src.training.engines.cpu.kernel import kernel
+from src.training.engines.cpu.layout import STRIP
+from src.training.engines.cpu.update import update
+from src.training.engines.cpu.vectors import (
+    FOUR,
+    LANES,
+    ONE,
+    SEVEN,
+    THIRTEEN,
+    TWO,
+    add_dots,
+    fetch,
+    grown,
+    indices,
+    nonzero,
+    outer,
+    put,
+    rows,
+    spread,
+    spread_row,
+    store_numbers,
+    store_rows,
+    zeros,
+)
+
+f32 = np.float32
+_PANELS = (THIRTEEN, SEVEN, FOUR, TWO, ONE)  # those of layout.py
+_WIDE = 1 << 18  # weights (1 MiB) that no second-level cache keeps from one step to the next
+_LINE = 16  # floats of a cache line
+
+
+class Inputs(NamedTuple):
+    """A dense layer's inputs, and which of them count, listed by image and by input.
+
+    The lists are int32; their strides are 0 where all inputs count in every image, one list for all.
+    """
+
+    units: int  # I
+    batch: int  # B
+    values: np.ndarray  # x, and in the same places slopes and g
+    stride: int
+    numbers: np.ndarray  # image b's inputs that count, in order, from b·numbers_stride on
+    numbers_stride: int
+    starts: np.ndarray  # where in image b's numbers strip s begins: at b·starts_stride + s; the end behind the last
+    starts_stride: int
+    images: np.ndarray  # the images in which input i counts, from i·images_stride on
+    images_stride: int
+    counts: np.ndarray  # how many these are, at i·counts_stride
+    counts_stride: int
+
+
+# For each 8 bits the places that are set, in order, and how many they are.
+_SET = np.array([([n for n in range(8) if byte >> n & 1] + [0] * 8)[:8] for byte in range(256)], np.int32).ravel()
+_SET_COUNT = np.array([byte.bit_count() for byte in range(256)])
+
+
+@kernel
+def list_inputs(inputs, slopes):  # type: ignore[no-untyped-def]
+    """Fills the lists, eight places at once without a branch (often mispredicted)."""
+    count = inputs.units
+    for i in range(count):
+        inputs.counts[i] = 0
+    for b in range(inputs.batch):
+        first, from_, starts = b * inputs.stride, b * inputs.numbers_stride, b * inputs.starts_stride
+        n = from_
+        for i in range(0, count, 8):
+            if i % STRIP == 0:
+                inputs.starts[starts + i // STRIP] = n - from_
+            bits = nonzero(inputs.values, first + i, slopes, first + i)
+            if i + 8 > count:
+                bits &= (1 << (count - i)) - 1
+            store_numbers(inputs.numbers, n, i, _SET, bits)
+            n += _SET_COUNT[bits]
+        inputs.starts[starts + (count + STRIP - 1) // STRIP] = n - from_
+        for place in range(from_, n):
+            i = indices(ONE, inputs.numbers, place)[0]
+            known = indices(ONE, inputs.counts, i)[0]
+            put(inputs.images, i * inputs.images_stride + known, np.int32(b))
+            put(inputs.counts, i, np.int32(known + 1))
+
+
+@kernel
+def _listed(inputs, b, strip):  # type: ignore[no-untyped-def]
+    """Where in `numbers` a strip's inputs that count in image b begin and end."""
+    from_, at = b * inputs.numbers_stride, b * inputs.starts_stride + strip
+    return from_ + inputs.starts[at], from_ + inputs.starts[at + 1]
+
+
+@kernel
+def _fetch_part(a, at, count, part, parts):  # type: ignore[no-untyped-def]
+    """Asks for one of the equal parts of a[at : at + count]."""
+    size = (count + parts * _LINE - 1) // (parts * _LINE) * _LINE
+    for i in range(part * size, min(part * size + size, count), _LINE):
+        fetch(a, at + i)
+
+
+@kernel
+def _forward_panel(panel, bias, weights, at, inputs, wide, z, z_at, z_stride):  # type: ignore[no-untyped-def]
+    """(1) for a panel: its weights begin at `at`, its outputs at z_at."""
+    width = len(panel) * LANES
+    for strip in range((inputs.units + STRIP - 1) // STRIP):
+        for b in range(inputs.batch):
+            start, stop = _listed(inputs, b, strip)
+            if wide:
+                _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
+            sums = rows(panel, z, z_at + b * z_stride, LANES) if strip else rows(panel, bias, z_at, LANES)
+            for n in range(start, stop):
+                i = indices(ONE, inputs.numbers, n)[0]
+                x = spread_row(ONE, inputs.values, b * inputs.stride + i)
+                sums = outer(x, rows(panel, weights, at + i * width, LANES), sums)
+            store_rows(z, z_at + b * z_stride, LANES, sums)
+
+
+@kernel
+def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untyped-def]
+    """(1). weights: all panels; bias: (columns,), with columns = O in whole panels."""
+    o, wide = 0, len(bias) * inputs.units > _WIDE
+    for panel in literal_unroll(_PANELS):
+        for _ in range((len(bias) - o) // (len(panel) * LANES)):
+            _forward_panel(panel, bias, weights, o * inputs.units, inputs, wide, z, o, z_stride)
+            o += len(panel) * LANES
+
+
+@kernel
+def _backward_panel(panel, weights, velocity, at, inputs, wide, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
+    """(2) and the update for a panel."""
+    width = len(panel) * LANES
+    decay, rate = spread(-rule.decay_share), spread(-rule.eta * rule.batch_share)
+    decays = rule.decay_share != f32(0)
+    for strip in range((inputs.units + STRIP - 1) // STRIP):
+        if needs_g:
+            for b in range(inputs.batch):
+                n, stop = _listed(inputs, b, strip)
+                if wide:
+                    _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
+                while n + 4 <= stop:
+                    four = indices(FOUR, inputs.numbers, n)
+                    add_dots(panel, g, b * inputs.stride, four, weights, at, d, d_at + b * d_stride)
+                    n += 4
+                while n < stop:
+                    one = indices(ONE, inputs.numbers, n)
+                    add_dots(panel, g, b * inputs.stride, one, weights, at, d, d_at + b * d_stride)
+                    n += 1
+        for i in range(strip * STRIP, min(strip * STRIP + STRIP, inputs.units)):
+            first = i * inputs.images_stride
+            end, here = first + inputs.counts[i * inputs.counts_stride], at + i * width
+            if first == end and rule.plain and not decays:
+                continue  # nothing to learn, nothing to forget
+            sums = zeros(panel, ONE)
+            for n in range(first, end):
+                b = indices(ONE, inputs.images, n)[0]
+                x = spread_row(ONE, inputs.values, b * inputs.stride + i)
+                sums = outer(x, rows(panel, d, d_at + b * d_stride, LANES), sums)
+            if rule.plain:
+                store_rows(weights, here, LANES, grown(rows(panel, weights, here, LANES), decay, rate, sums))
+            else:
+                store_rows(room, 0, LANES, sums)
+                update(weights[here : here + width], room[:width], velocity[here : here + width], rule, True)
+
+
+@kernel
+def dense_backward(weights, velocity, columns, inputs, d, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
+    """(2) and the update; g, written where `needs_g`, comes from the weights before the update."""
+    if needs_g:
+        for b in range(inputs.batch):
+            for i in range(b * inputs.stride, b * inputs.stride + inputs.units):
+                g[i] = f32(0)
+    o, wide = 0, columns * inputs.units > _WIDE
+    for panel in literal_unroll(_PANELS):
+        for _ in range((columns - o) // (len(panel) * LANES)):
+            at = o * inputs.units
+            _backward_panel(panel, weights, velocity, at, inputs, wide, d, o, d_stride, g, needs_g, room, rule)
+            o += len(panel) * LANES

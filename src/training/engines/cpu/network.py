@@ -1,0 +1,330 @@
+"""One member's network: `run` trains it for a number of steps, or evaluates it, in one compiled call.
+
+The equations are those of engines/engine.py. Memory is described by a Plan (layout.py): `signals` and `layers`
+are its records, `tables` its index tables, `work` and `whole` a thread's floats and integers, `weights` one row.
+All slices below are views. Legend: B images in a mini-batch, C classes.
+"""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from src.training.engines.cpu.activations import RELU, activate, exp
+from src.training.engines.cpu.convolution import (
+    arrange_weights,
+    convolution_backward,
+    convolve,
+    list_entries,
+    pool,
+    update_convolution,
+)
+from src.training.engines.cpu.dense import Inputs, dense_backward, dense_forward, list_inputs
+from src.training.engines.cpu.kernel import ARITHMETIC, kernel
+from src.training.engines.cpu.layout import CONV, STRIP
+from src.training.engines.cpu.update import in_step, update
+from src.training.engines.cpu.vectors import LANES, add, load, spread, store
+
+f32, u32 = np.float32, np.uint32
+_WORTH_A_LIST = 32  # outputs from which listing a dense layer's inputs that count takes less time than it saves
+
+
+@kernel
+def _mix(x: Any) -> Any:
+    """lowbias32. Numba widens 32-bit arithmetic to 64 bits; each product is cut back to its low 32."""
+    x = u32(x ^ (x >> u32(16)))
+    x = u32(x * u32(0x7FEB352D))
+    x = u32(x ^ (x >> u32(15)))
+    x = u32(x * u32(0x846CA68B))
+    return u32(x ^ (x >> u32(16)))
+
+
+@kernel
+def _drop_inputs(values, slopes, units, stream, first_unit, p, divisor):  # type: ignore[no-untyped-def]
+    """Equation (4) for one image: zeroes dropped inputs and, so that no gradient passes them, their slopes.
+
+    stream: the hash's state before the index; first_unit: b·U.
+    """
+    for i in range(len(values)):
+        index = u32(u32(units[i]) + first_unit)
+        hashed = _mix(u32(stream + u32(u32(0x9E3779B9) * index)))
+        kept = f32(np.int32(hashed >> u32(8))) * f32(2.0**-24) >= p
+        values[i] = values[i] / divisor if kept else f32(0)
+        slopes[i] = slopes[i] / divisor if kept else f32(0)
+
+
+@kernel
+def _from(a, at):  # type: ignore[no-untyped-def]
+    """a[at:], compiled once for all the places that cut an array; so with the next two."""
+    return a[at:]
+
+
+@kernel
+def _part(a, at, count):  # type: ignore[no-untyped-def]
+    return a[at : at + count]
+
+
+@kernel
+def _image(work, region, signal, b):  # type: ignore[no-untyped-def]
+    """Image b in a region (values, slopes or gradients) of a signal: (units,)."""
+    return work[region + b * signal.stride : region + b * signal.stride + signal.units]
+
+
+@kernel
+def _scale(a, factor):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        a[i] *= factor
+
+
+@kernel
+def _clear(a):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        a[i] = f32(0)
+
+
+@kernel
+def _copy(a, target):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        target[i] = a[i]
+
+
+@kernel
+def _place_image(channels, image, values):  # type: ignore[no-untyped-def]
+    """Pixels / 255, (C, H, W) -> (H, W, C)."""
+    pixels = len(values) // channels
+    if channels == 1:
+        for i in range(pixels):
+            values[i] = f32(image[i]) / f32(255)
+    else:
+        for c in range(channels):
+            for i in range(pixels):
+                values[i * channels + c] = f32(image[c * pixels + i]) / f32(255)
+
+
+@kernel
+def _convolved(layer, work, b):  # type: ignore[no-untyped-def]
+    """The output of a convolution before pooling: (pixels, [M]); kept for every image for L2 pooling only."""
+    return _from(work, layer.convolved_at + (b * layer.convolved_stride if layer.is_l2 else 0))
+
+
+@kernel
+def _memo(layer, work, b):  # type: ignore[no-untyped-def]
+    return _from(work, layer.memo_at + b * layer.pooled * layer.lanes_out)
+
+
+@kernel
+def _forward_convolution(layer, source, target, tables, weights, work, batch):  # type: ignore[no-untyped-def]
+    by_tap, bias = _from(work, layer.by_tap_at), _from(weights, layer.bias_at)
+    arrange_weights(layer, _from(weights, layer.weights_at), by_tap, _from(work, layer.by_map_at))
+    for b in range(batch):
+        convolved = _convolved(layer, work, b)
+        convolve(layer, tables, by_tap, _image(work, source.values, source, b), convolved)
+        pool(layer, tables, convolved, bias, _image(work, target.values, target, b), _memo(layer, work, b))
+
+
+@kernel
+def _drop(source, units, work, batch, p, stream, training, inverted):  # type: ignore[no-untyped-def]
+    """Dropout of a dense layer's inputs, or what stands for it in evaluation."""
+    for b in range(batch):
+        values = _image(work, source.values, source, b)
+        if training:
+            slopes, divisor = _image(work, source.slopes, source, b), f32(1) - p if inverted else f32(1)
+            _drop_inputs(values, slopes, units, stream, u32(b * source.units), p, divisor)
+        elif not inverted:  # the same as (1 − p) times the weights
+            _scale(values, f32(1) - p)
+
+
+@kernel
+def _inputs(layer, source, tables, work, whole, batch, listed):  # type: ignore[no-untyped-def]
+    """A dense layer's inputs, with room to list those that count; not `listed`: all count."""
+    count, stride, x = layer.inputs, source.stride, _from(work, source.values)
+    counts = _from(whole, layer.image_counts_at)
+    if listed:
+        numbers, starts = _from(whole, layer.numbers_at), _from(whole, layer.starts_at)
+        strides = (count + 7) // 8 * 8, (count + STRIP - 1) // STRIP + 1
+        images = _from(whole, layer.images_at)
+        return Inputs(count, batch, x, stride, numbers, strides[0], starts, strides[1], images, batch, counts, 1)
+    counts[0] = batch
+    every, strips = _from(tables, layer.all_at), _from(tables, layer.strips_at)
+    return Inputs(count, batch, x, stride, every, 0, strips, 0, every, 0, counts, 0)
+
+
+@kernel
+def _forward_dense(layer, source, target, tables, weights, work, whole, batch, listed):  # type: ignore[no-untyped-def]
+    matrix, bias = _from(weights, layer.weights_at), _part(weights, layer.bias_at, layer.columns)
+    inputs = _inputs(layer, source, tables, work, whole, batch, listed)
+    if listed:
+        list_inputs(inputs, _from(work, source.slopes))
+    dense_forward(matrix, bias, inputs, _from(work, target.values), target.stride)
+
+
+@kernel
+def _many_zeros(layers, number, p, training):  # type: ignore[no-untyped-def]
+    """Whether listing a dense layer's inputs pays: pixels, or behind ReLU or dropout, and enough outputs."""
+    if layers[number].columns < _WORTH_A_LIST:
+        return False
+    return number == 0 or layers[number - 1].activation == RELU or (training and p > f32(0))
+
+
+@kernel
+def _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams):  # type: ignore[no-untyped-def]
+    """Fills values and slopes of every signal for the first `batch` images; the last one's values are the logits."""
+    dense = 0
+    for number in range(len(layers)):
+        layer, source, target = layers[number], signals[number], signals[number + 1]
+        if layer.kind == CONV:
+            _forward_convolution(layer, source, target, tables, weights, work, batch)
+        else:
+            p = dropout[dense]
+            if p > f32(0):
+                units = _part(tables, layer.units_at, layer.inputs)
+                _drop(source, units, work, batch, p, streams[dense], training, inverted)
+            listed = _many_zeros(layers, number, p, training)
+            _forward_dense(layer, source, target, tables, weights, work, whole, batch, listed)
+            dense += 1
+        for b in range(batch):
+            values, slopes = _image(work, target.values, target, b), _image(work, target.slopes, target, b)
+            activate(layer.activation, values, slopes)
+
+
+@kernel
+def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
+    """Writes the softmax (C,) to `outputs`; returns −ln of the label's output, and whether it is right.
+
+    Right: the label's logit is the largest, and all are finite.
+    """
+    largest, best, number = logits[0], 0, True
+    for c in range(len(logits)):
+        number = number and abs(logits[c]) < f32(np.inf)
+        if logits[c] > largest:
+            largest, best = logits[c], c
+    total = f32(0)
+    for c in range(len(logits)):
+        outputs[c] = exp(logits[c] - largest)
+        total += outputs[c]
+    for c in range(len(logits)):
+        outputs[c] /= total
+    return np.log(np.float64(total)) - np.float64(logits[label] - largest), number and best == label
+
+
+@kernel
+def _scale_gradients(target, maps, work, batch, sums):  # type: ignore[no-untyped-def]
+    """d = g · f'(z) in place of g, and its sum over images and pixels, the gradient of the bias, to work at `sums`."""
+    for b in range(batch):
+        gradients, slopes = _image(work, target.gradients, target, b), _image(work, target.slopes, target, b)
+        for u in range(len(gradients)):
+            gradients[u] *= slopes[u]
+    for m in range(0, maps, LANES):  # lanes behind the last map add up other maps' numbers, which nobody reads
+        total = spread(f32(0))
+        for b in range(batch):
+            first = target.gradients + b * target.stride + m
+            for p in range(0, target.units, maps):
+                total = add(total, load(work, first + p))
+        store(work, sums + m, total)
+
+
+@kernel
+def _backward_convolution(layer, source, target, tables, work, whole, batch, needs_g):  # type: ignore[no-untyped-def]
+    by_map, gradient = _from(work, layer.by_map_at), _from(work, layer.gradient_at)
+    values, places, counts = _from(work, layer.entries_at), _from(whole, layer.places_at), _from(whole, layer.counts_at)
+    _clear(_part(gradient, 0, layer.outputs * layer.vectors * LANES))
+    for b in range(batch):
+        x, g = _image(work, source.values, source, b), _image(work, source.gradients, source, b)
+        d = _image(work, target.gradients, target, b)
+        if needs_g:
+            _clear(_part(g, 0, source.stride))
+        list_entries(layer, tables, d, _memo(layer, work, b), _convolved(layer, work, b), values, places, counts)
+        convolution_backward(layer, tables, x, by_map, gradient, g, needs_g, values, places, counts)
+
+
+@kernel
+def _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, rule):  # type: ignore[no-untyped-def]
+    """From the gradient in the logits: updates every layer, the last first."""
+    dense = len(dropout)
+    for number in range(len(layers) - 1, -1, -1):
+        layer, source, target = layers[number], signals[number], signals[number + 1]
+        needs_g = number > 0  # the images need no gradient
+        sums = _part(work, layer.sums_at, layer.outputs)
+        _scale_gradients(target, layer.outputs, work, batch, layer.sums_at)
+        matrix, speed = _from(weights, layer.weights_at), _from(velocity, layer.weights_at)
+        room = _from(work, layer.room_at)
+        if layer.kind == CONV:
+            _backward_convolution(layer, source, target, tables, work, whole, batch, needs_g)
+            update_convolution(layer, matrix, _from(work, layer.gradient_at), room, speed, rule)
+        else:
+            dense -= 1
+            listed = _many_zeros(layers, number, dropout[dense], True)
+            inputs = _inputs(layer, source, tables, work, whole, batch, listed)
+            d, g = _from(work, target.gradients), _from(work, source.gradients)
+            dense_backward(matrix, speed, layer.columns, inputs, d, target.stride, g, needs_g, room, rule)
+        bias, speed = _part(weights, layer.bias_at, layer.outputs), _part(velocity, layer.bias_at, layer.outputs)
+        update(bias, sums, speed, rule, False)
+
+
+def _sources() -> int:
+    """Changes with every edit of this package: Numba's cache on disk sees edits of a function's own file only."""
+    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
+
+
+def _compiled(version: int) -> Any:
+    """The one call from Python; its closure over `version` makes that a part of the cache's key."""
+
+    def run(  # type: ignore[no-untyped-def]
+        signals,
+        layers,
+        tables,
+        weights,  # (size,)
+        velocity,  # (size,), or empty where momentum is 0
+        work,
+        whole,
+        channels,
+        images,  # (N, C·H·W) uint8
+        labels,  # (N,) int64
+        order,  # (steps, B) int64
+        first_step,
+        rule,
+        decay_share,  # (steps,) float32, and so the next; empty in evaluation
+        decay_amount,
+        dropout,  # (D,) float32
+        inverted,
+        seed,  # uint32
+        training,
+        outputs,  # (steps·B, C): the softmax outputs, in evaluation only
+    ):
+        """Trains a member on `steps` mini-batches, or evaluates it on them.
+
+        Returns the sum of the mini-batches' mean costs, and the correct answers. Weights and velocity are updated.
+        """
+        _ = version
+        cost, correct, batch = 0.0, 0, order.shape[1]
+        last = signals[len(layers)]
+        streams = np.zeros(len(dropout), np.uint32)
+        for step in range(order.shape[0]):
+            for dense in range(len(dropout)):
+                streams[dense] = _mix(u32(_mix(u32(_mix(seed) ^ u32(first_step + step))) ^ u32(dense)))
+            for b in range(batch):
+                _place_image(channels, images[order[step, b]], _image(work, signals[0].values, signals[0], b))
+            _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams)
+            for b in range(batch):
+                label = labels[order[step, b]]
+                d = _image(work, last.gradients, last, b)
+                image_cost, right = _softmax(_image(work, last.values, last, b), label, d)
+                cost, correct = cost + image_cost / batch, correct + right
+                if training:
+                    d[label] -= f32(1)  # now the gradient of −ln softmax in the logits
+                else:
+                    _copy(d, outputs[step * batch + b])
+            if training:
+                now = in_step(rule, decay_share[step], decay_amount[step])
+                _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, now)
+        return cost, correct
+
+    try:
+        return njit(nogil=True, cache=True, **ARITHMETIC)(run)
+    except RuntimeError:  # nowhere to write a cache: compiled anew in every process
+        return njit(nogil=True, **ARITHMETIC)(run)
+
+
+run = _compiled(_sources())

@@ -1,0 +1,91 @@
+"""Decay: what the weights of both engines lose in an epoch, against a loop in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from src.config.shapes import Dense, chain
+from src.training.engines import cpu
+from src.training.engines.engine import Members
+from src.training.engines.torch_engine import TorchEngine
+from src.training.update.decay import ENOUGH_SHARE, decay
+
+BATCHES, ETA = 250, 10.0  # one step's share is eta · lambda_ / batches, an epoch's eta · lambda_
+LAYERS = chain((1, 8, 8), [Dense(40, "sigmoid"), Dense(10, "none")])
+
+
+def members(lambdas, momentum, l1=0.0):
+    count = len(lambdas)
+    return Members(
+        lambda_=torch.tensor(lambdas, dtype=torch.float32),
+        l1=torch.full((count,), l1),
+        momentum=torch.full((count,), momentum),
+        dropout=torch.zeros(count, 2),
+        seed=torch.arange(count),
+    )
+
+
+def first_layer_after_an_epoch(engine, some):
+    """The first layer's weights before and after; the images are black, so that nothing but decay changes them."""
+    generator, weights = torch.Generator().manual_seed(0), {}
+    for number, layer in enumerate(LAYERS):
+        own = 0.1 * torch.randn(1, *layer.weight_shape, generator=generator)
+        weights[f"layers.{number}.weight"] = own.repeat(len(some), 1, 1)
+        weights[f"layers.{number}.bias"] = torch.zeros(len(some), layer.outputs)
+    if engine == "cpu":
+        built = cpu.CpuEngine(LAYERS, some, weights, BATCHES, "chapter", 1)
+    else:
+        built = TorchEngine(LAYERS, some, weights, BATCHES, "chapter", torch.device("cpu"))
+    images, labels = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10)
+    order, eta = torch.arange(2 * BATCHES).view(1, BATCHES, 2) % 10, torch.full((len(some),), ETA)
+    for start in range(0, BATCHES, 77):
+        built.train(images, labels, order[:, start : start + 77], torch.tensor(start), eta)
+    return weights["layers.0.weight"].double(), built.weights()["layers.0.weight"].double()
+
+
+def shrunk_in_float64(lambda_, momentum):
+    """What is left of 1 after an epoch of equations (1) to (3) of src/training/engines/engine.py without a gradient."""
+    w, velocity = 1.0, 0.0
+    for _ in range(BATCHES):
+        velocity = momentum * velocity + lambda_ / BATCHES * w
+        w -= ETA * velocity
+    return w
+
+
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_an_epoch_shrinks_weights_as_float64_does_for_every_lambda(engine, momentum):
+    lambdas = [1e-7, 1e-6, 1.4e-5, 1e-4, 2.4e-4, 1e-3, 0.01, 0.1, 1.0]  # a step's share is 4e-9 … 0.04
+    before, after = first_layer_after_an_epoch(engine, members(lambdas, momentum))
+    left = (before * after).sum((1, 2)) / before.square().sum((1, 2))
+    for own, lambda_ in zip(left.tolist(), lambdas, strict=True):
+        assert 1 - own == pytest.approx(1 - shrunk_in_float64(lambda_, momentum), rel=0.02), lambda_
+
+
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize("l1", [1e-7, 1e-5, 1e-3])
+def test_an_epoch_takes_l1_off_every_weight(engine, momentum, l1):
+    before, after = first_layer_after_an_epoch(engine, members([0.0], momentum, l1))
+    steps = sum((1 - momentum ** (t + 1)) / (1 - momentum) for t in range(BATCHES))
+    amount = ETA * l1 / BATCHES * steps
+    far = before.abs() > 2 * amount
+    assert float((before - after).mul(before.sign())[far].mean()) == pytest.approx(amount, rel=0.02)
+    assert bool((after[~far].abs() <= amount + 4e-6).all())
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_where_a_chunk_begins_changes_no_step_of_decay(momentum):
+    some, eta = members([1e-6, 1e-3, 0.5], momentum, l1=1e-5), np.full(3, ETA, np.float32)
+    whole = decay(some, eta, np.zeros(3, np.int64), 3 * BATCHES, BATCHES)
+    for start, end in ((0, 1), (1, 249), (249, 700)):
+        part = decay(some, eta, np.full(3, start), end - start, BATCHES)
+        for one, other in zip(part[:2], whole[:2], strict=True):
+            np.testing.assert_array_equal(one, other[:, start:end])
+
+
+def test_nothing_is_saved_up_beyond_what_rounding_asks_for():
+    found = decay(members([1e-5, 1e-4, 0.5], 0.0), np.full(3, ETA, np.float32), np.zeros(3, np.int64), BATCHES, BATCHES)
+    times = (found.share > 0).sum(1).tolist()
+    assert times == [7, 63, BATCHES]  # every 39th, every fourth, each; and the last
+    assert float(found.share.max(1)[0]) == pytest.approx(ENOUGH_SHARE, rel=0.05)

@@ -1,0 +1,129 @@
+"""Learning-rate schedules, stopping rules and where chunks are cut."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.config.schema import OptimConfig, StopConfig
+from src.training.chunks import Chunks
+from src.training.stopping import Stopping, check_every
+from src.training.update.schedule import Schedule
+
+
+def optim(**values):
+    return OptimConfig(**{"eta": 0.8, **values})
+
+
+def test_a_constant_rate_stays():
+    schedule = Schedule(optim(), 10)
+    assert [schedule.eta(epoch) for epoch in (0, 9)] == [0.8, 0.8]
+
+
+def test_an_inverse_rate_falls_as_eta_over_one_plus_decay_times_epoch():
+    schedule = Schedule(optim(schedule="inverse", decay=0.5), 10)
+    assert [schedule.eta(epoch) for epoch in (0, 2, 6)] == [0.8, 0.4, 0.2]
+
+
+def test_an_exponential_rate_goes_from_eta_to_eta_end():
+    schedule = Schedule(optim(schedule="exponential", eta_end=0.008), 5)
+    assert [schedule.eta(epoch) for epoch in (0, 2, 4)] == pytest.approx([0.8, 0.08, 0.008])
+    assert Schedule(optim(schedule="exponential", eta_end=0.008), 1).eta(0) == 0.8
+
+
+def test_a_rate_is_halved_on_a_plateau_down_to_its_floor():
+    schedule = Schedule(optim(schedule="halve", plateau_epochs=2, min_eta_factor=0.25), 20)
+    rates = []
+    for epoch, accuracy in enumerate([0.5, 0.5, 0.4, 0.6, float("nan"), 0.6, 0.1, 0.1, 0.1, 0.1]):
+        rates.append(schedule.eta(epoch))
+        schedule.epoch_ended(accuracy)
+    assert rates == [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2, 0.2]
+
+
+def test_patience_in_epochs_ends_after_that_many_without_a_better_accuracy():
+    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=2))
+    said = [stopping.checked(accuracy, 10, True) for accuracy in (0.5, 0.6, 0.6, 0.7, float("nan"), 0.7)]
+    assert said == [False, False, False, False, False, True]
+
+
+def test_patience_in_epochs_looks_at_epochs_ends_only():
+    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=1))
+    assert not any(stopping.checked(0.5, batch, False) for batch in range(5))
+
+
+def twin_patience(config, errors, batches):
+    """The loops of the tutorial's mlp.py, a look an epoch: (epochs looked at, epoch of the best error), from 1."""
+    patience, best, best_epoch, looked = config.patience_batches, float("inf"), None, 0
+    for epoch, error in enumerate(errors, start=1):
+        for minibatch in range(batches):
+            t = (epoch - 1) * batches + minibatch
+            if (t + 1) % batches == 0:
+                looked = epoch
+                if error < best:
+                    if error < best * config.improvement_threshold:
+                        patience = max(patience, t * config.patience_increase)
+                    best, best_epoch = error, epoch
+            if patience <= t:
+                return looked, best_epoch
+    return looked, best_epoch
+
+
+@given(
+    st.lists(st.integers(0, 64), min_size=1, max_size=40),
+    st.integers(1, 300),
+    st.sampled_from([1.0, 1.5, 2.0, 2.25]),
+    st.sampled_from([0.5, 0.75, 0.995, 1.0]),
+    st.integers(1, 20),
+)
+def test_patience_in_batches_is_the_tutorials(errors, patience, increase, threshold, batches):
+    config = StopConfig(
+        rule="patience_batches",
+        patience_batches=patience,
+        patience_increase=increase,
+        improvement_threshold=threshold,
+    )
+    errors = [error / 64 for error in errors]  # exact in binary, so that 1 − (1 − error) is error
+    stopping, looked, best, best_epoch = Stopping(config), 0, float("inf"), None
+    for epoch, error in enumerate(errors, start=1):
+        if stopping.was_due(epoch * batches):
+            break
+        looked = epoch
+        if error < best:
+            best, best_epoch = error, epoch
+        if stopping.checked(1 - error, epoch * batches, True):
+            break
+    assert (looked, best_epoch) == twin_patience(config, errors, batches)
+
+
+def test_patience_ends_at_the_very_mini_batch_that_reaches_it():
+    stopping = Stopping(StopConfig(rule="patience_batches", patience_batches=5))
+    assert [stopping.checked(0.5, batches, False) for batches in (1, 5, 6)] == [False, False, True]
+
+
+def test_without_a_rule_nobody_stops():
+    stopping = Stopping(StopConfig())
+    assert not any(stopping.checked(0.0, batch, True) for batch in range(100))
+
+
+def test_the_tutorial_looks_every_half_patience_but_at_least_once_an_epoch():
+    assert check_every(StopConfig(rule="patience_batches", patience_batches=100), 30) == 30
+    assert check_every(StopConfig(rule="patience_batches", patience_batches=10), 30) == 5
+    assert check_every(StopConfig(rule="patience_batches", patience_batches=1), 30) == 1
+    assert check_every(StopConfig(rule="patience_epochs"), 30) == 30
+
+
+@given(st.integers(1, 60), st.integers(1, 80), st.integers(1, 60))
+def test_chunks_are_the_epoch_cut_where_it_must_be(batches, length, every):
+    every = min(every, batches)
+    chunks = Chunks("fixed", [1, 2], batches * 3 + 1, 3, length, every)
+    for epoch in range(2):
+        seen = list(chunks)
+        assert len(seen) == len(chunks)
+        images = [index for chunk in seen for index in chunk.order.flatten().tolist()]
+        assert images == list(range(batches * 3))
+        assert all(1 <= chunk.order.shape[1] <= length for chunk in seen)
+        ends = [int(chunk.first_step[0]) + chunk.order.shape[1] - epoch * batches for chunk in seen]
+        assert [end for end, chunk in zip(ends, seen, strict=True) if chunk.check] == sorted(
+            {*range(every, batches, every), batches}
+        )
+        assert [chunk.ends_epoch for chunk in seen] == [False] * (len(seen) - 1) + [True]
+        assert {chunk.epoch for chunk in seen} == {epoch}
