@@ -49,7 +49,7 @@ def unwritten(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             path.write_text("x")
         return paths
 
-    monkeypatch.setattr("src.commands.report.study_report.write_report", write)
+    monkeypatch.setattr("src.report.study_report.write_report", write)
     return seen
 
 
@@ -181,7 +181,7 @@ def test_a_tracking_store_that_does_not_answer_costs_a_line(url: str, capsys: py
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["study=a"], ["studdy=a"]])
-@pytest.mark.parametrize("command", ["src.report", "src.studies"])
+@pytest.mark.parametrize("command", ["src.commands.report", "src.commands.studies"])
 def test_an_answer_without_a_store_loads_no_library(command: str, arguments: list[str], tmp_path: Path) -> None:
     code = f"import sys; from {command} import main; status = main(sys.argv[1:]); print(*sys.modules); sys.exit(status)"
     ran = subprocess.run(

@@ -141,7 +141,7 @@ def test_the_dashboard_lists_the_studies_and_installs_what_it_needs() -> None:
     steps = (
         "src.studies 'storage=sqlite:///a.db'",
         ".[dashboard]",
-        "bin/python -m src.port 8080) &&",  # the next one that is free
+        "bin/python -m src.commands.port 8080) &&",  # the next one that is free
         "optuna-dashboard --host 127.0.0.1 --port $port 'sqlite:///a.db'",
     )
     places = [said.index(step) for step in steps]

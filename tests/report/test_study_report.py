@@ -29,7 +29,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
         about[-1].write_bytes(pixel)
 
     for name in ("importance", "history", "parallel", "slices", "curves", "front"):
-        monkeypatch.setattr(f"src.commands.report.study_figures.{name}_figure", draw)
+        monkeypatch.setattr(f"src.report.study_figures.{name}_figure", draw)
 
 
 def text(study: Study, folder: Path) -> str:

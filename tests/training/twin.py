@@ -1,6 +1,6 @@
 """The slow and obvious twin of every engine: one member, plain PyTorch, one mini-batch after the other.
 
-It shares no code with src/nets or src/training: layers, cost, decay and dropout are written out again.
+It shares no code with src/models or src/training: layers, cost, decay and dropout are written out again.
 """
 
 import numpy as np

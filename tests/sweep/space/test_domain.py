@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.sweep.space.domain import Choice, Interval, Range, read_domain
-from tests.sweep import domains as texts
+from tests.sweep.space import domains as texts
 
 
 def sampled(domain, seed):

@@ -283,7 +283,7 @@ def test_a_target_of_another_objective_is_no_accuracy():
 
 
 def test_a_sampler_without_its_package_says_which(monkeypatch):
-    monkeypatch.setattr("src.sweep.space.space.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("src.sweep.space.settings.find_spec", lambda name: None)
     assert problems(sampler="cmaes") == ["hydra.sweeper.sampler = 'cmaes': needs the package cmaes; pip install cmaes"]
 
 
@@ -310,7 +310,7 @@ def test_settings_are_frozen():
 
 def test_checking_a_study_imports_nothing_heavy():
     code = (
-        "import sys; from src.sweep.settings import parse; "
+        "import sys; from src.sweep.space.settings import parse; "
         "parse({'study_name': 's', 'params': {'optim.eta': '0.1,0.2'}, 'first': {'optim.eta': 0.1}}, ['seed=1,2']); "
         "sys.exit(','.join({'optuna', 'torch', 'mlflow', 'numba'} & set(sys.modules)) or 0)"
     )

@@ -10,7 +10,7 @@ from src.config.compose import composed
 from src.config.error import ConfigError
 from src.sweep.space.domain import read_domain
 from src.sweep.space.space import Space, from_overrides, merged
-from tests.sweep import domains as texts
+from tests.sweep.space import domains as texts
 from tests.sweep.space.test_override import kinds
 
 KEYS = ["optim.eta", "optim.lambda_", "model.dropout", "model.hidden", "tracking.experiment", "repeats", "data.dir"]
