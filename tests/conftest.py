@@ -1,5 +1,6 @@
 """What all tests share: no GPU, one thread (small tensors gain nothing from more), no tracking of real runs."""
 
+import gc
 import os
 import signal
 
@@ -17,6 +18,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 EXPLORE = int(os.environ.get("EXPLORE", "0"))
 settings.register_profile("here", deadline=None, derandomize=not EXPLORE, max_examples=EXPLORE or 100)
 settings.load_profile("here")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: every full collection, of which a sweep makes one a stack, leaves it out."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
