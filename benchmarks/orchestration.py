@@ -1,19 +1,19 @@
 """What a study costs beside its training: ask, three reports, tell and the runs in MLflow, with nothing to be trained.
 
-A study of 5,000 trials in six dimensions (tree-structured Parzen estimator, SQLite, one trial asked at a time) is
+A study of 1,000 trials in six dimensions (tree-structured Parzen estimator, SQLite, one trial asked at a time) is
 carried through from its first trial. The trials before a mark are measured one by one: by the clock, median with
 smallest and largest, and in processor time, mean a trial: of the thread that asks and tells, and of all threads, the
-one that writes to MLflow included. Beside it stand Optuna's own storage and sampler on a copy of the same database.
+one that writes to MLflow included. Beside it stands Optuna's own storage on a copy of the same database.
 
-    python -m benchmarks.orchestration                     5,000 trials with and without MLflow; about three minutes
-    python -m benchmarks.orchestration --tracking none     without MLflow only; about two
+    python -m benchmarks.orchestration                     1,000 trials with and without MLflow; about a minute
+    python -m benchmarks.orchestration --tracking none     without MLflow only; half of it
 """
 
 import argparse
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,10 +32,9 @@ from src.config.schema import RunConfig
 from src.sweep.space.settings import StudySettings
 from src.sweep.space.space import Space
 from src.sweep.studies.study import Ask, Study, open_study
-from src.sweep.studies.tpe import QuickTPESampler
 from src.training.result import Result
 
-TRIALS, MARKS = 5_000, (100, 1_000, 5_000)
+TRIALS, MARKS = 1_000, (100, 1_000)
 WINDOW, LONG_WINDOW = 50, 250  # trials before each mark that count: by the clock, and in processor time
 EPOCHS = 3
 GOAL_MILLISECONDS = 20
@@ -154,7 +153,6 @@ def main() -> None:
     for tracking in options.tracking:
         with TemporaryDirectory() as folder:
             _carry_through(report, Path(folder), tracking, options)
-    _compare_samplers(report, options)
     report.save(options.json)
 
 
@@ -163,9 +161,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--trials", type=command.at_least_one, default=TRIALS, help=f"how many ({TRIALS:,})")
     parser.add_argument("--tracking", type=command.listed("none mlflow"), default=["none", "mlflow"])
     options = parser.parse_args()
-    options.window, options.own, options.seeds, options.each = WINDOW, OWN_TRIALS, 5, 100
+    options.window, options.own = WINDOW, OWN_TRIALS
     if options.quick:
-        options.trials, options.window, options.own, options.seeds, options.each = 24, 6, 2, 1, 14
+        options.trials, options.window, options.own = 24, 6, 2
     options.marks = [mark for mark in MARKS if mark < options.trials] + [options.trials]
     return options
 
@@ -232,7 +230,7 @@ def _attrs(ask: Ask, value: float) -> dict[str, Any]:
 
 
 def _optuna_alone(database: Path, trials: int) -> Meter:
-    """Optuna's own storage and sampler on a copy of the database; the first of its trials is not counted."""
+    """Optuna's own storage on a copy of the database; the first of its trials is not counted."""
     copied = database.with_name("copied.db")
     with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copied)) as target:
         source.backup(target)
@@ -255,29 +253,6 @@ def _optuna_alone(database: Path, trials: int) -> Meter:
                 study.tell(trial, value)
     storage.engine.dispose()
     return meter
-
-
-def _compare_samplers(report: Report, options: argparse.Namespace) -> None:
-    """The best of so many trials on the test function: the quick sampler must not be a worse one."""
-    kinds: dict[str, Callable[..., optuna.samplers.BaseSampler]] = {
-        "here": QuickTPESampler,
-        "Optuna's TPESampler": optuna.samplers.TPESampler,
-        "at random": optuna.samplers.RandomSampler,
-    }
-    seeds = range(options.seeds)
-    best = {name: [_best(kind(seed=seed), options.each) for seed in seeds] for name, kind in kinds.items()}
-    rows = [[name, *(f"{value:.6f}" for value in values)] for name, values in best.items()]
-    report.say(f"Best of {options.each} trials on the test function, where 1 is the best there is:")
-    report.table(["sampler", *(f"seed {seed}" for seed in seeds)], rows, best)
-
-
-def _best(sampler: optuna.samplers.BaseSampler, trials: int) -> float:
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    distributions = Space.parse(PARAMS).distributions()
-    for _ in range(trials):
-        trial = study.ask(distributions)
-        study.tell(trial, value_of(trial.params))
-    return study.best_value
 
 
 if __name__ == "__main__":

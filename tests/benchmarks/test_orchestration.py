@@ -1,4 +1,4 @@
-"""The orchestration benchmark measures every part of a trial, and its sampler is as good as Optuna's."""
+"""The orchestration benchmark measures every part of a trial."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ def test_each_part_of_a_trial_gets_its_time(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["orchestration", "--quick", "--json", str(file)])
     orchestration.main()
     assert "numbers mean nothing" in capsys.readouterr().out
-    plain, tracked, samplers = json.loads(file.read_text())["tables"]
+    plain, tracked = json.loads(file.read_text())["tables"]
     assert set(plain["raw"]) == {"24", "24, Optuna alone"}
     for parts, log in ((plain["raw"]["24"], []), (tracked["raw"]["24"], ["log"])):
         assert set(parts) == {"ask", "reports", "tell", *log, "all", "asking", "processor"}
@@ -21,8 +21,6 @@ def test_each_part_of_a_trial_gets_its_time(monkeypatch, capsys, tmp_path):
         assert {len(values) for values in parts.values()} == {6, 24}  # by the clock, in processor time
         for index, whole in enumerate(parts["all"]):
             assert sum(parts[name][index] for name in ("ask", "reports", "tell", *log)) <= whole
-    best = samplers["raw"]
-    assert best["here"] == best["Optuna's TPESampler"]
 
 
 def test_the_goal_is_met_by_the_median():

@@ -18,8 +18,9 @@ from src.sweep.studies.places import is_killed
 
 STUDY = 0  # identifier of the only study
 
-# Notes that are of no use once a trial's parameters are known: they are written together with the trial.
-_PASSING = "tpe:"
+# What the tree estimator drew for a running trial, keys included that the trial then does not have. It would count them
+# until the study is read anew, for they are not in the store; so it never does.
+_DRAWN = "tpe:"
 _RUNG = "completed_rung_"  # what successive halving notes of a trial that it compares others with
 
 
@@ -72,9 +73,9 @@ class Mirror(InMemoryStorage):
         self._study_notes[key] = value
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Notes something about a trial."""
-        super().set_trial_system_attr(trial_id, key, value)
-        if not key.startswith(_PASSING):
+        """Notes something about a trial, but not what was drawn for it: its parameters say that."""
+        if not key.startswith(_DRAWN):
+            super().set_trial_system_attr(trial_id, key, value)
             self._trial_notes.setdefault(trial_id, {})[key] = value
 
     def take_study_notes(self) -> dict[str, Any]:

@@ -18,12 +18,11 @@ from optuna.pruners import (
     SuccessiveHalvingPruner,
     WilcoxonPruner,
 )
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 
 from src.config.error import ConfigError
 from src.sweep.space.settings import StudySettings
-from src.sweep.studies.tpe import QuickTPESampler
 
 _PRUNERS: dict[str, type[BasePruner]] = {
     "median": MedianPruner,
@@ -45,7 +44,7 @@ def make_sampler(settings: StudySettings, *, conditional: bool) -> BaseSampler:
             case "tpe":
                 # Joint estimates need to know which keys occur together; with one that is always there they do.
                 grouped: dict[str, Any] = {"multivariate": True, "group": True} if conditional else {}
-                return QuickTPESampler(seed=settings.seed, **(grouped | options))
+                return TPESampler(seed=settings.seed, **(grouped | options))
             case "gp":
                 return GPSampler(seed=settings.seed, warn_independent_sampling=False, **options)
             case "cmaes":

@@ -100,6 +100,20 @@ def test_running_trials_keep_the_sampler_from_asking_for_the_same_again(tmp_path
     assert max(etas) / min(etas) > 1.05
 
 
+def test_running_trials_count_as_what_they_have_whether_or_not_the_study_was_read_anew(tmp_path):
+    sometimes = {"space": "interval(0.1, 0.9)", "when": {"model.activation": "sigmoid"}}
+    space = {"model.activation": "sigmoid,relu", "optim.momentum": sometimes, "optim.eta": "interval(0, 1)"}
+    asked = []
+    for anew in (False, True):
+        with opened(in_file(tmp_path / str(anew), n_trials=40), space) as study:
+            for ask in study.ask(14):
+                study.tell(ask, "COMPLETE", [ask.params.get("optim.momentum", 0.5) * ask.params["optim.eta"]])
+            study.ask(6)
+            study._stale = anew
+            asked.append([ask.params for ask in study.ask(6)])
+    assert asked[0] == asked[1]
+
+
 def test_a_grid_has_every_point_in_the_order_of_the_space(tmp_path):
     space = {"model.activation": "sigmoid,relu", "optim.eta": "range(0.1, 0.4, 0.1)"}
     settings = in_file(tmp_path, sampler="grid", n_trials=20)
