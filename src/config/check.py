@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from src.config.address import refuse_unusable
 from src.config.error import ConfigError
 from src.config.problems import explain, written
-from src.config.schema import SEEDS, DataConfig, ModelConfig, OptimConfig, RunConfig, TrainerConfig
+from src.config.schema import SEEDS, SIZES, DataConfig, ModelConfig, OptimConfig, RunConfig, TrainerConfig
 from src.config.shapes import ShapeError
 
 
@@ -65,10 +65,11 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 f"data.dir = {written(data.dir)}: data=digits reads no folder, its images come with scikit-learn; "
                 "accepted: null, or data=mnist or data=idx"
             )
-        if data.name in ("mnist", "auto", "digits") and (data.height, data.width, data.classes) != (28, 28, 10):
+        own, given = SIZES.get(data.name), (data.height, data.width, data.classes)
+        if own is not None and own != given:
             problems.append(
-                f"data: {data.name} has 28x28 images of 10 classes, not {data.height}x{data.width} of {data.classes}; "
-                "data.height, data.width and data.classes describe data=idx only"
+                f"data: {data.name} has {own[0]}x{own[1]} images of {own[2]} classes, not {given[0]}x{given[1]} of "
+                f"{given[2]}; data.height, data.width and data.classes describe data=idx only"
             )
     if (problem := _seed_problem(raw)) is not None:
         problems.append(problem)

@@ -34,6 +34,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+# The data sets whose images have a size of their own: (height, width, classes); data.name adds those that are told theirs.
+SIZES = {"auto": (28, 28, 10), "mnist": (28, 28, 10), "digits": (28, 28, 10)}
+
+
 class DataConfig(Section):
     """Which images, how they are split, and in which order a member sees them."""
 

@@ -1,4 +1,4 @@
-"""scikit-learn's digits in the shape of MNIST: what runs without a network.
+"""data=digits: scikit-learn's digits in the shape of MNIST, which need no network.
 
 1,797 real handwritten digits of 8 × 8 pixels with values 0…16 (E. Alpaydin and C. Kaynak, "Optical Recognition of
 Handwritten Digits", UCI, 1998), inside scikit-learn's package. Bilinear interpolation makes them 28 × 28, 0…255.
@@ -10,13 +10,27 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from src.config.schema import DataConfig
 from src.data.dataset import Dataset, Split
+from src.data.error import DataError
 
 FILE = "sklearn/datasets/data/digits.csv.gz"  # in the package
 TRAIN, VALIDATION, TEST = 1197, 300, 300  # images: two thirds, a sixth, a sixth of the 1,797
 SPLIT_SEED = 1797
 LARGEST = 16  # pixel value in the package
 SIDE = 28  # pixels, as MNIST's
+
+
+def load(config: DataConfig) -> Dataset:
+    """The digits, cut to data.train and data.validation. Raises DataError where that is more than there are."""
+    problems = [
+        f"data.{key} = {wanted}: the digits have {count} such images; accepted: 1 to {count}"
+        for key, wanted, count in (("train", config.train, TRAIN), ("validation", config.validation, VALIDATION))
+        if wanted is not None and wanted > count
+    ]
+    if problems:
+        raise DataError(f"{'; '.join(problems)}.")
+    return digits(config.train, config.validation)
 
 
 def digits(train: int | None = None, validation: int = VALIDATION) -> Dataset:

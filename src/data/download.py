@@ -1,10 +1,11 @@
-"""Downloading the four files of MNIST from public mirrors.
+"""Downloading the files of a published set from public mirrors.
 
 A file is written beside its place, checked, and renamed into it, so that a reader never sees half a file and processes
 that start at once do each other no harm. An absent network is found out in seconds: a mirror is asked once whether it
 answers, whatever the number of files, and given up at its first failure.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -12,60 +13,56 @@ from threading import Thread
 import pooch
 from tqdm import tqdm
 
-from src.data import idx
 from src.data.error import DataError
-from src.data.idx import Check
 
-# Both serve the four .gz files of Y. LeCun's page, which itself refuses programs.
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
 ANSWER_SECONDS = 4.0  # for a mirror's first sign of life, looking up its name included
 STALL_SECONDS = 20.0  # without a byte during a download
 
 
-def fetch(folder: Path, check: Check) -> str:
-    """Fills `folder` with those of the four files, gzipped, that are not there whole; returns the mirror that served.
+Check = Callable[[Path], None]  # raises DataError unless the file is there and the right one
 
-    `check` must accept a file before it is put in its place. Raises DataError that says what each mirror did wrong.
+
+def fetch(folder: Path, names: Sequence[str], mirrors: Sequence[str], check: Check) -> str:
+    """Fills `folder` with those of the files `names` that `check` refuses there; returns the mirror that served.
+
+    mirrors: addresses that end in "/", asked in this order. `check` must accept a file before it is put in its place.
+    Raises DataError that says what each mirror did wrong.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be made ({error.strerror})") from None
     findings = []
-    for mirror in MIRRORS:
+    for mirror in mirrors:
         try:
-            _fetch_from(mirror, folder, check)
+            _fetch_from(mirror, folder, names, check)
             return mirror
         except (OSError, DataError) as error:  # every error of requests is an OSError
             findings.append(f"{mirror} {_finding(error)}")
     raise DataError("; ".join(findings))
 
 
-def _fetch_from(mirror: str, folder: Path, check: Check) -> None:
-    missing = [name for name in idx.NAMES if not _is_whole(folder, name, check)]
+def _fetch_from(mirror: str, folder: Path, names: Sequence[str], check: Check) -> None:
+    missing = [name for name in names if not _is_right(folder / name, check)]
     if missing:
-        _ask(f"{mirror}{missing[0]}.gz")
+        _ask(f"{mirror}{missing[0]}")
     for name in missing:
         with TemporaryDirectory(prefix=".download-", dir=folder) as draft:
-            got = Path(draft) / f"{name}.gz"
+            got = Path(draft) / name
             # total=1 until the answer's header says more; disable=None shows the bar on a terminal only.
-            with tqdm(desc=got.name, total=1, unit="B", unit_scale=True, disable=None) as bar:
+            with tqdm(desc=name, total=1, unit="B", unit_scale=True, disable=None) as bar:
                 get = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=(ANSWER_SECONDS, STALL_SECONDS))
-                get(f"{mirror}{got.name}", str(got), None)
+                get(f"{mirror}{name}", str(got), None)
             try:
-                idx.read_file(got.parent, name, check)
+                check(got)
             except DataError as error:
-                raise DataError(f"served a wrong file: {str(error).replace(str(got), got.name)}") from None
-            got.replace(folder / got.name)
-        (folder / name).unlink(missing_ok=True)  # a plain file is found before the .gz; here it can only be damaged
+                raise DataError(f"served a wrong file: {str(error).replace(str(got), name)}") from None
+            got.replace(folder / name)
 
 
-def _is_whole(folder: Path, name: str, check: Check) -> bool:
+def _is_right(path: Path, check: Check) -> bool:
     try:
-        idx.read_file(folder, name, check)
+        check(path)
     except DataError:
         return False
     return True

@@ -1,41 +1,50 @@
-"""IDX files: the format of MNIST and of the sets that follow it, four files in a folder.
+"""data=idx: any set in the four files of MNIST, in a folder."""
 
-A file is 00 00 TYPE D, then D sizes of four bytes each (big-endian), then the values in C order. TYPE 08 is unsigned
-bytes, the only one used here. Source: Y. LeCun and C. Cortes, "The MNIST database", section "File formats".
-
-Legend: D dimensions, N images or labels, H × W pixels.
-"""
-
-import gzip
-import struct
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from src.config.schema import SIZES, DataConfig
+from src.data import splits
+from src.data.dataset import Dataset
 from src.data.error import DataError
+from src.data.idx_file import IdxFile, parse, uncompressed
+from src.data.splits import Part
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
-GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
-UNSIGNED_BYTE = 0x08
+OWN_NAMES = set(SIZES) - {"auto"}  # what no folder's set may be called: the chapter's figures belong to MNIST
 
 # Called with a file's name in NAMES, its path and its uncompressed content; raises DataError where it must not be used.
 Check = Callable[[str, Path, bytes], None]
 
 
-@dataclass(frozen=True)
-class IdxFile:
-    """One file: values (N, H, W) of images or (N,) of labels, uint8, read-only."""
+def load(config: DataConfig) -> Dataset:
+    """The four files in data.dir, of data.height × data.width pixels and data.classes classes, under the folder's name.
 
-    path: Path
-    values: NDArray[np.uint8]
+    Raises DataError where the folder, a file or the limits do not fit.
+    """
+    if not config.dir:
+        raise DataError("data.dir = null: data=idx needs the folder that holds the four IDX files; accepted: a path")
+    folder = Path(config.dir)
+    try:
+        files = read_folder(folder)
+    except DataError as error:
+        raise DataError(
+            f"data.dir = {config.dir!r}: {error}. data=idx needs a folder with the four files {', '.join(NAMES)}, "
+            f"plain or gzipped, of unsigned bytes; correct data.dir or the named files."
+        ) from None
+    name = folder.expanduser().resolve().name or "idx"
+    name = f"idx-{name}" if name.removesuffix("-expanded") in OWN_NAMES else name
+    return splits.three(name, f"IDX files from {config.dir}", *parts(files), config)
+
+
+def parts(files: dict[str, IdxFile]) -> tuple[Part, Part]:
+    """The training and the test part of the four files."""
+    pairs = ((files[TRAIN_IMAGES], files[TRAIN_LABELS]), (files[TEST_IMAGES], files[TEST_LABELS]))
+    training, test = (Part(images.values, labels.values, images.path, labels.path) for images, labels in pairs)
+    return training, test
 
 
 def read_folder(folder: Path, check: Check | None = None) -> dict[str, IdxFile]:
@@ -91,52 +100,3 @@ def find(folder: Path, name: str) -> Path | None:
     """Where `folder` keeps the file `name`; None when under no accepted spelling."""
     spellings = (spelling + ending for spelling in (name, name.replace("-idx", ".idx")) for ending in ("", ".gz"))
     return next((folder / spelling for spelling in spellings if (folder / spelling).is_file()), None)
-
-
-def uncompressed(path: Path) -> bytes:
-    """The content of a file; gzip is told by the content, as browsers unpack some .gz and keep the name.
-
-    Raises DataError where the file cannot be read or its compression is damaged.
-    """
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a damaged gzip file ({error}; {len(content)} bytes)") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from None
-
-
-def parse(name: str, path: Path, content: bytes) -> NDArray[np.uint8]:
-    """The values of an IDX file, (N, H, W) when `name` is of images, else (N,); a view of `content`.
-
-    Raises DataError where the content is not such a file, whole and not empty.
-    """
-    wanted = 3 if name in (TRAIN_IMAGES, TEST_IMAGES) else 1
-    if not content:
-        raise DataError(f"{path} is empty")
-    if len(content) < 4 or content[:2] != b"\0\0":
-        raise DataError(f"{path} is not an IDX file (it starts with {_hex(content)}, expected 00 00 08 0{wanted})")
-    kind, dimensions = content[2], content[3]
-    if kind != UNSIGNED_BYTE:
-        raise DataError(f"{path} holds values of IDX type 0x{kind:02x}, expected 0x08 (unsigned bytes)")
-    if dimensions != wanted:
-        words = {1: "labels", 3: "images"}
-        held = words.get(dimensions, f"values of {dimensions} dimensions")
-        raise DataError(f"{path} holds {held} where {words[wanted]} are expected")
-    start = 4 + 4 * dimensions
-    if len(content) < start:
-        raise DataError(f"{path} is truncated (its header needs {start} bytes, it has {len(content)})")
-    sizes = struct.unpack(f">{dimensions}I", content[4:start])
-    promised, held_bytes = prod(sizes), len(content) - start
-    if held_bytes != promised:
-        fault = "is truncated" if held_bytes < promised else "has bytes behind its end"
-        shape = " x ".join(str(size) for size in sizes)
-        raise DataError(f"{path} {fault} (its header promises {shape} = {promised} bytes, it has {held_bytes})")
-    if promised == 0:
-        raise DataError(f"{path} holds no {'images' if wanted == 3 else 'labels'}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
-
-
-def _hex(content: bytes) -> str:
-    return content[:4].hex(" ")

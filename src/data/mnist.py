@@ -1,18 +1,20 @@
-"""The MNIST handwritten digits of Y. LeCun and C. Cortes (CC BY-SA 3.0): where they are found, and that they are they.
+"""data=mnist: the handwritten digits of Y. LeCun and C. Cortes (CC BY-SA 3.0), told by their checksums."""
 
-In this order: the folder data.dir, the folder MNIST_DIR of the environment, the user's cache, a download into it. A
-folder that was named is used or refused, never passed over.
-"""
-
-import os
 from hashlib import sha256
 from pathlib import Path
 
-import pooch
-
-from src.data import download, idx
+from src.config.schema import DataConfig
+from src.data import download, idx, published, splits
+from src.data.dataset import Dataset
 from src.data.error import DataError
-from src.data.idx import IdxFile
+from src.data.idx_file import IdxFile, parse
+from src.data.published import Published
+
+# Both serve the four .gz files of Y. LeCun's page, which itself refuses programs.
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 
 # Of the uncompressed content. They are the four files as first published; every copy in use has this content.
 SHA256 = {
@@ -23,25 +25,47 @@ SHA256 = {
 }
 
 
-class MnistUnavailableError(DataError):
-    """MNIST is neither here nor to be had, and no folder was named."""
+def load(config: DataConfig) -> Dataset:
+    """MNIST from data.dir, else from MNIST_DIR of the environment, else from the user's cache, else downloaded there.
+
+    Raises DataError where a named folder is not MNIST's or limits do not fit, UnavailableError where no folder was
+    named and the download failed.
+    """
+    files, source = read(config.dir)
+    return splits.three("mnist", source, *idx.parts(files), config)
 
 
 def read(folder: str | None) -> tuple[dict[str, IdxFile], str]:
-    """The four files of MNIST, and one line that says where they came from; `folder` is data.dir.
-
-    Raises DataError where a named folder is not MNIST's, MnistUnavailableError where none was named and the download
-    failed.
-    """
-    for key, named in (("data.dir", folder), ("MNIST_DIR", os.environ.get("MNIST_DIR"))):
-        if named:
-            return _read_named(key, named), f"MNIST from {named} ({key}), checksums right"
-    return _read_cached(cache_folder())
+    """The four files of MNIST, and one line that says where they came from; `folder` is data.dir. Raises as load."""
+    return Published(
+        title="MNIST",
+        variable="MNIST_DIR",
+        files=f"four files ({', '.join(idx.NAMES)}, plain or gzipped)",
+        checked="checksums right",
+        instead="for another set in this format use data=idx; ",
+        cache=cache_folder(),
+        read=lambda folder: idx.read_folder(folder, check),
+        fetch=fetch,
+    ).find(folder)
 
 
 def cache_folder() -> Path:
-    """Where downloaded files stay: the user's cache folder of this system."""
-    return Path(pooch.os_cache("sweepstack")) / "mnist"
+    """Where downloaded files stay."""
+    return published.cache_folder("mnist")
+
+
+def fetch(folder: Path) -> str:
+    """Downloads, gzipped, those of the four files that `folder` has not whole; returns the mirror that served them."""
+
+    def is_whole(path: Path) -> None:
+        idx.read_file(path.parent, path.stem, check)
+
+    for plain in [folder / name for name in idx.NAMES if (folder / name).is_file()]:  # found before the .gz
+        try:
+            is_whole(plain.with_name(f"{plain.name}.gz"))
+        except DataError:
+            plain.unlink(missing_ok=True)
+    return download.fetch(folder, [f"{name}.gz" for name in idx.NAMES], MIRRORS, is_whole)
 
 
 def check(name: str, path: Path, content: bytes) -> None:
@@ -52,35 +76,7 @@ def check(name: str, path: Path, content: bytes) -> None:
     for other, expected in SHA256.items():
         if digest == expected:
             raise DataError(f"{path} is MNIST's {other} where {name} is expected")
-    idx.parse(name, path, content)  # a fault of the format says more than a checksum
+    parse(name, path, content)  # a fault of the format says more than a checksum
     raise DataError(
         f"{path} is an IDX file, but not MNIST's {name}: its SHA-256 is {digest[:12]}…, expected {SHA256[name][:12]}…"
     )
-
-
-def _read_named(key: str, named: str) -> dict[str, IdxFile]:
-    try:
-        return idx.read_folder(Path(named), check)
-    except DataError as error:
-        raise DataError(
-            f"{key} = {named!r}: {error}. It must be a folder with MNIST's four files ({', '.join(idx.NAMES)}, plain "
-            f"or gzipped): correct the path or get the named files again; for another set in this format use data=idx; "
-            f"without a folder (data.dir=null, MNIST_DIR unset) MNIST is downloaded."
-        ) from None
-
-
-def _read_cached(folder: Path) -> tuple[dict[str, IdxFile], str]:
-    try:
-        return idx.read_folder(folder, check), f"MNIST from {folder}, checksums right"
-    except DataError:
-        pass  # not downloaded yet, or not whole
-    try:
-        mirror = download.fetch(folder, check)
-        return idx.read_folder(folder, check), f"MNIST from {mirror}, now in {folder}, checksums right"
-    except DataError as error:
-        raise MnistUnavailableError(
-            f"MNIST is not here and could not be downloaded: {error}. Three ways out: name a folder that holds its "
-            f"four IDX files, plain or gzipped, with data.dir=FOLDER or the environment variable MNIST_DIR; connect to "
-            f"a network, and they are downloaded once, to {folder}; or use data=digits, the small digits that come "
-            f"with scikit-learn and need no network."
-        ) from None

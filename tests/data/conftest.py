@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.data import download, idx, mnist
+from src.data import idx, mnist
 
 TRAINING, TEST = 20, 6  # images
 
@@ -78,7 +78,7 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch, contents: dict[str, bytes], cac
     """The small set is MNIST, its mirrors are down, its cache is empty, and the environment names no folder."""
     monkeypatch.setattr(mnist, "SHA256", {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()})
     monkeypatch.setattr(mnist, "cache_folder", lambda: cache)
-    monkeypatch.setattr(download, "MIRRORS", (closed_mirror, closed_mirror))
+    monkeypatch.setattr(mnist, "MIRRORS", (closed_mirror, closed_mirror))
     monkeypatch.delenv("MNIST_DIR", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 

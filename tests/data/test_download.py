@@ -15,14 +15,14 @@ import pooch
 import pytest
 
 from src.data import download, idx, mnist
-from src.data.error import DataError
+from src.data.error import DataError, UnavailableError
 
 ROOT = Path(__file__).resolve().parents[2]
 READ_MNIST = """
 import json, sys
 from pathlib import Path
 from src.data import download, mnist
-download.MIRRORS = (sys.argv[1],)
+mnist.MIRRORS = (sys.argv[1],)
 mnist.SHA256 = json.loads(sys.argv[2])
 mnist.cache_folder = lambda: Path(sys.argv[3])
 files, source = mnist.read(None)
@@ -34,7 +34,7 @@ print(source, [file.values.shape for file in files.values()])
 def mirror(mirror_of, folder, monkeypatch):
     """The only mirror, and it serves."""
     mirror = mirror_of(folder)
-    monkeypatch.setattr(download, "MIRRORS", (mirror.url,))
+    monkeypatch.setattr(mnist, "MIRRORS", (mirror.url,))
     return mirror
 
 
@@ -56,7 +56,7 @@ def test_files_are_downloaded_once_and_kept(mirror, cache):
 
 
 def test_nothing_is_printed_where_there_is_no_terminal(mirror, cache, capfd):
-    download.fetch(cache, mnist.check)
+    mnist.fetch(cache)
     assert capfd.readouterr() == ("", "")
 
 
@@ -66,7 +66,7 @@ def test_a_terminal_shows_the_progress_of_each_file(mirror, cache, monkeypatch):
             return True
 
     monkeypatch.setattr(sys, "stderr", Terminal())
-    download.fetch(cache, mnist.check)
+    mnist.fetch(cache)
     assert all(f"{name}.gz: 100%" in sys.stderr.getvalue() for name in idx.NAMES)
 
 
@@ -82,16 +82,16 @@ def test_only_what_is_missing_or_damaged_is_downloaded(mirror, cache, folder):
 
 
 def test_a_mirror_that_is_down_is_passed_over(mirror, cache, closed_mirror, monkeypatch):
-    monkeypatch.setattr(download, "MIRRORS", (closed_mirror, mirror.url))
-    assert download.fetch(cache, mnist.check) == mirror.url
+    monkeypatch.setattr(mnist, "MIRRORS", (closed_mirror, mirror.url))
+    assert mnist.fetch(cache) == mirror.url
     assert_whole(cache)
 
 
 def test_the_second_mirror_goes_on_where_the_first_served_a_wrong_file(mirror, mirror_of, folder, cache, monkeypatch):
     spoilt = mirror_of(shutil.copytree(folder, folder.with_name("spoilt")))
     (folder.with_name("spoilt") / f"{idx.TEST_IMAGES}.gz").write_bytes(gzip.compress(b"<html>please log in</html>"))
-    monkeypatch.setattr(download, "MIRRORS", (spoilt.url, mirror.url))
-    assert download.fetch(cache, mnist.check) == mirror.url
+    monkeypatch.setattr(mnist, "MIRRORS", (spoilt.url, mirror.url))
+    assert mnist.fetch(cache) == mirror.url
     assert gets(mirror) == [f"{idx.TEST_IMAGES}.gz", f"{idx.TEST_LABELS}.gz"]
     assert_whole(cache)
 
@@ -99,7 +99,7 @@ def test_the_second_mirror_goes_on_where_the_first_served_a_wrong_file(mirror, m
 def test_a_wrong_file_is_never_put_in_place(mirror, cache, folder):
     (folder / f"{idx.TRAIN_IMAGES}.gz").write_bytes(b"<html>please log in</html>")
     with pytest.raises(DataError, match=f"^{mirror.url} served a wrong file: {idx.TRAIN_IMAGES}.gz is not an IDX file"):
-        download.fetch(cache, mnist.check)
+        mnist.fetch(cache)
     assert list(cache.iterdir()) == []
 
 
@@ -110,14 +110,14 @@ def test_a_download_that_breaks_off_is_told_apart(mirror, cache):
     mirror.server.handle_error = lambda *_: None  # else the server prints its traceback
     mirror.before_get = break_off
     with pytest.raises(DataError, match=f"^{mirror.url} could not be reached .ConnectionError"):
-        download.fetch(cache, mnist.check)
+        mnist.fetch(cache)
     assert list(cache.iterdir()) == []
 
 
 def test_an_answer_that_is_an_error_is_given_with_its_number(mirror, cache, folder):
     (folder / f"{idx.TEST_LABELS}.gz").unlink()  # found out after the first file was there
     with pytest.raises(DataError, match=f"^{mirror.url} answered HTTP 404$"):
-        download.fetch(cache, mnist.check)
+        mnist.fetch(cache)
 
 
 def test_a_full_disk_is_told_apart_from_a_mirror_that_is_down(mirror, cache, monkeypatch):
@@ -126,15 +126,15 @@ def test_a_full_disk_is_told_apart_from_a_mirror_that_is_down(mirror, cache, mon
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(DataError, match=f"^{mirror.url} served what could not be stored .No space left"):
-        download.fetch(cache, mnist.check)
+        mnist.fetch(cache)
     assert list(cache.iterdir()) == []
 
 
 def test_a_mirror_is_asked_once_whatever_the_number_of_files(mirror_of, cache, tmp_path, monkeypatch):
     empty = mirror_of(tmp_path)
-    monkeypatch.setattr(download, "MIRRORS", (empty.url, empty.url))
+    monkeypatch.setattr(mnist, "MIRRORS", (empty.url, empty.url))
     with pytest.raises(DataError, match=f"^{empty.url} does not offer {idx.TRAIN_IMAGES}.gz; {empty.url} does not"):
-        download.fetch(cache, mnist.check)
+        mnist.fetch(cache)
     assert empty.requests == [("HEAD", f"{idx.TRAIN_IMAGES}.gz")] * 2
 
 
@@ -152,14 +152,14 @@ def test_a_mirror_that_never_answers_is_given_up(cache, monkeypatch):
     monkeypatch.setattr(pooch, "HTTPDownloader", Silent)
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.01)
     with pytest.raises(DataError, match=r"gave no answer within 0.01 seconds; .*gave no answer within 0.01 seconds$"):
-        download.fetch(cache, mnist.check)
+        mnist.fetch(cache)
     over.set()
 
 
 def test_a_cache_folder_that_cannot_be_made_is_named(mirror, cache):
     cache.parent.parent.mkdir(exist_ok=True)
     cache.parent.write_text("a file where the folder should be")
-    with pytest.raises(mnist.MnistUnavailableError, match=f"the folder {cache} cannot be made"):
+    with pytest.raises(UnavailableError, match=f"the folder {cache} cannot be made"):
         mnist.read(None)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from src.data import idx
 from src.data.error import DataError
+from src.data.idx_file import parse
 
 SPELLINGS = ["{}-idx{}-ubyte", "{}-idx{}-ubyte.gz", "{}.idx{}-ubyte", "{}.idx{}-ubyte.gz"]
 
@@ -113,17 +114,17 @@ def test_a_damaged_download_is_named(folder, damage, finding):
 )
 def test_a_wrong_header_is_named(content, finding):
     with pytest.raises(DataError, match=f"some/file {finding}"):
-        idx.parse(idx.TRAIN_IMAGES, Path("some/file"), content)
+        parse(idx.TRAIN_IMAGES, Path("some/file"), content)
 
 
 def test_images_where_labels_belong_are_named(contents):
     with pytest.raises(DataError, match="some/file holds images where labels are expected"):
-        idx.parse(idx.TRAIN_LABELS, Path("some/file"), contents[idx.TRAIN_IMAGES])
+        parse(idx.TRAIN_LABELS, Path("some/file"), contents[idx.TRAIN_IMAGES])
 
 
 def test_a_file_without_labels_is_named():
     with pytest.raises(DataError, match="holds no labels"):
-        idx.parse(idx.TEST_LABELS, Path("some/file"), b"\0\0\x08\1" + bytes(4))
+        parse(idx.TEST_LABELS, Path("some/file"), b"\0\0\x08\1" + bytes(4))
 
 
 def test_a_file_that_cannot_be_read_is_named(folder, monkeypatch):
@@ -159,13 +160,13 @@ def test_all_damaged_files_are_named_in_one_go(folder):
 @given(cut=st.integers(0, 16 + 20 * 28 * 28 - 1))
 def test_a_truncated_file_is_named_wherever_it_ends(contents, cut):
     with pytest.raises(DataError, match=r"some/file is (truncated|empty|not an IDX file)"):
-        idx.parse(idx.TRAIN_IMAGES, Path("some/file"), contents[idx.TRAIN_IMAGES][:cut])
+        parse(idx.TRAIN_IMAGES, Path("some/file"), contents[idx.TRAIN_IMAGES][:cut])
 
 
 @given(content=st.binary(max_size=40) | st.binary(max_size=40).map(lambda tail: b"\0\0\x08\3" + tail))
 def test_foreign_bytes_give_images_or_a_data_error(content):
     try:
-        images = idx.parse(idx.TRAIN_IMAGES, Path("some/file"), content)
+        images = parse(idx.TRAIN_IMAGES, Path("some/file"), content)
     except DataError:
         return  # any other error fails the test
     assert images.ndim == 3

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.data import download, idx, mnist
-from src.data.error import DataError
+from src.data import idx, mnist
+from src.data.error import DataError, UnavailableError
 
 REAL = os.environ.get("MNIST_DIR")  # read before the fixtures clear it
 
@@ -45,7 +45,7 @@ def test_a_named_folder_that_is_missing_is_an_error_with_its_key(key, monkeypatc
     monkeypatch.setenv("MNIST_DIR", nowhere)
     with pytest.raises(DataError, match=f"^{key} = '{nowhere}': .*nowhere is no folder") as caught:
         mnist.read(nowhere if key == "data.dir" else None)
-    assert not isinstance(caught.value, mnist.MnistUnavailableError)  # so that auto does not pass it over
+    assert not isinstance(caught.value, UnavailableError)  # so that auto does not pass it over
     assert "\n" not in str(caught.value)
 
 
@@ -86,9 +86,9 @@ def test_the_cache_is_a_folder_of_the_user(monkeypatch):
 
 
 def test_without_a_network_the_error_names_three_ways_out(cache):
-    with pytest.raises(mnist.MnistUnavailableError) as caught:
+    with pytest.raises(UnavailableError) as caught:
         mnist.read(None)
-    for words in ("data.dir=", "MNIST_DIR", "connect to a network", str(cache), "data=digits", *download.MIRRORS):
+    for words in ("data.dir=", "MNIST_DIR", "connect to a network", str(cache), "data=digits", *mnist.MIRRORS):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
