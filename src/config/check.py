@@ -65,12 +65,8 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 f"data.dir = {written(data.dir)}: data=digits reads no folder, its images come with scikit-learn; "
                 "accepted: null, or data=mnist or data=idx"
             )
-        own, given = SIZES.get(data.name), (data.height, data.width, data.classes)
-        if own is not None and own != given:
-            problems.append(
-                f"data: {data.name} has {own[0]}x{own[1]} images of {own[2]} classes, not {given[0]}x{given[1]} of "
-                f"{given[2]}; data.height, data.width and data.classes describe data=idx only"
-            )
+        if (problem := _size_problem(data)) is not None:
+            problems.append(problem)
     if (problem := _seed_problem(raw)) is not None:
         problems.append(problem)
     try:
@@ -97,6 +93,21 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 "accepted with that: auto"
             )
     return problems
+
+
+def _size_problem(data: DataConfig) -> str | None:
+    """A set whose images have a size of their own has no other one."""
+    channels, height, width, classes = own = SIZES.get(
+        data.name, (data.channels, data.height, data.width, data.classes)
+    )
+    if own == (data.channels, data.height, data.width, data.classes):
+        return None
+    colours = ("", "") if channels == data.channels else (f"x{channels}", f"x{data.channels}")
+    given = f"{data.height}x{data.width}{colours[1]} of {data.classes}"
+    return (
+        f"data: {data.name} has {height}x{width}{colours[0]} images of {classes} classes, not {given}; "
+        "data.channels, data.height, data.width and data.classes describe data=idx only"
+    )
 
 
 def _seed_problem(raw: dict[str, Any]) -> str | None:

@@ -34,8 +34,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-# The data sets whose images have a size of their own: (height, width, classes); data.name adds those that are told theirs.
-SIZES = {"auto": (28, 28, 10), "mnist": (28, 28, 10), "digits": (28, 28, 10)}
+# The data sets whose images have a size of their own: (channels, height, width, classes). Others take what is given.
+SIZES = {"auto": (1, 28, 28, 10), "mnist": (1, 28, 28, 10), "digits": (1, 28, 28, 10)}
 
 
 class DataConfig(Section):
@@ -47,6 +47,7 @@ class DataConfig(Section):
     order: Literal["fixed", "once", "epoch"] = (
         "fixed"  # fixed: as stored [N6]; once: permuted; epoch: again every epoch
     )
+    channels: int = Field(1, ge=1)  # 1: grey; 3: red, green, blue
     height: int = Field(28, ge=1)  # pixels
     width: int = Field(28, ge=1)  # pixels
     classes: int = Field(10, ge=2, le=256)
@@ -133,7 +134,9 @@ class ModelConfig(Section):
                     activation=activation,
                 )
 
-        return chain((1, data.height, data.width), [*plan(), Dense(outputs=data.classes, activation="none")])
+        return chain(
+            (data.channels, data.height, data.width), [*plan(), Dense(outputs=data.classes, activation="none")]
+        )
 
     def dropouts(self) -> list[float]:
         """Dropout probability of the inputs of every fully connected layer, the softmax last."""

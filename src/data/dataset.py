@@ -1,6 +1,6 @@
 """Images and labels as the training code uses them.
 
-Legend: N images, C channels (1), H × W pixels.
+Legend: N images, C channels (1: grey, 3: red, green, blue), H × W pixels.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Split:
-    """images (N, C, H, W) uint8, of which value / 255 is what a network sees; labels (N,) int64."""
+    """images (N, C, H, W): uint8, of which value / 255 is what a network sees, or float32, seen as it is.
+
+    labels: (N,) int64.
+    """
 
     images: Tensor
     labels: Tensor

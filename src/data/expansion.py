@@ -15,7 +15,7 @@ SHUFFLE_SEED = 250_000
 
 
 def shifts(split: Split) -> Split:
-    """The split with the four one-pixel moves of its images, 5N in all, shuffled; on the same device, uint8.
+    """The split with the four one-pixel moves of its images, 5N in all, shuffled; of the same type, on the same device.
 
     The row or column that moves in is zero. The shuffle is the same in every run and on every device. Needs the memory
     of the result and that of one copy of the split's images besides.

@@ -1,4 +1,4 @@
-"""data=idx: any set in the four files of MNIST, in a folder."""
+"""data=idx: any set in the four files of MNIST, in a folder; also in colour, also of other values than bytes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,11 @@ NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 OWN_NAMES = set(SIZES) - {"auto"}  # what no folder's set may be called: the chapter's figures belong to MNIST
 
+# What the files of images may be called besides: by their dimensions and the type of their values.
+IMAGES_ENDINGS = [
+    f"-idx{dimensions}-{kind}" for kind in ("ubyte", "byte", "short", "int", "float", "double") for dimensions in (3, 4)
+]
+
 # Called with a file's name in NAMES, its path and its uncompressed content; raises DataError where it must not be used.
 Check = Callable[[str, Path, bytes], None]
 
@@ -23,6 +28,7 @@ Check = Callable[[str, Path, bytes], None]
 def load(config: DataConfig) -> Dataset:
     """The four files in data.dir, of data.height × data.width pixels and data.classes classes, under the folder's name.
 
+    Images of three dimensions are grey; of four, (N, C, H, W) or (N, H, W, C), whichever data.channels fits.
     Raises DataError where the folder, a file or the limits do not fit.
     """
     if not config.dir:
@@ -33,7 +39,7 @@ def load(config: DataConfig) -> Dataset:
     except DataError as error:
         raise DataError(
             f"data.dir = {config.dir!r}: {error}. data=idx needs a folder with the four files {', '.join(NAMES)}, "
-            f"plain or gzipped, of unsigned bytes; correct data.dir or the named files."
+            f"plain or gzipped; correct data.dir or the named files."
         ) from None
     name = folder.expanduser().resolve().name or "idx"
     name = f"idx-{name}" if name.removesuffix("-expanded") in OWN_NAMES else name
@@ -98,5 +104,8 @@ def _held(folder: Path) -> str:
 
 def find(folder: Path, name: str) -> Path | None:
     """Where `folder` keeps the file `name`; None when under no accepted spelling."""
-    spellings = (spelling + ending for spelling in (name, name.replace("-idx", ".idx")) for ending in ("", ".gz"))
-    return next((folder / spelling for spelling in spellings if (folder / spelling).is_file()), None)
+    first, _, ending = name.partition("-idx")
+    endings = IMAGES_ENDINGS if "images" in name else [f"-idx{ending}"]
+    stems = (first + one for ending in endings for one in (ending, ending.replace("-idx", ".idx")))
+    paths = (folder / (stem + packed) for stem in stems for packed in ("", ".gz"))
+    return next((path for path in paths if path.is_file()), None)

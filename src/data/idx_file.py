@@ -1,9 +1,10 @@
 """One file in the IDX format, that of MNIST.
 
-A file is 00 00 TYPE D, then D sizes of four bytes each (big-endian), then the values in C order. TYPE 08 is unsigned
-bytes, the only one used here. Source: Y. LeCun and C. Cortes, "The MNIST database", section "File formats".
+A file is 00 00 TYPE D, then D sizes of four bytes each (big-endian), then the values in C order, big-endian as well.
+Labels and most images are unsigned bytes (TYPE 08); images may have any other type of the format, and become float32.
+Source: Y. LeCun and C. Cortes, "The MNIST database", section "File formats".
 
-Legend: D dimensions, N images or labels, H × W pixels.
+Legend: D dimensions, N images or labels, C channels, H × W pixels.
 """
 
 import gzip
@@ -12,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +22,16 @@ from src.data.error import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 UNSIGNED_BYTE = 0x08
+TYPES = {UNSIGNED_BYTE: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}  # as numpy writes them
+IMAGES, LABELS = (3, 4), (1,)  # dimensions: (N, H, W), (N, C, H, W) or (N, H, W, C); (N,)
 
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One file: values (N, H, W) of images or (N,) of labels, uint8, read-only."""
+    """One file: values (N, H, W), (N, C, H, W) or (N, H, W, C) of images, uint8 or float32; or labels (N,) uint8."""
 
     path: Path
-    values: NDArray[np.uint8]
+    values: NDArray[Any]  # uint8 is read-only
 
 
 def uncompressed(path: Path) -> bytes:
@@ -44,36 +48,45 @@ def uncompressed(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def parse(name: str, path: Path, content: bytes) -> NDArray[np.uint8]:
-    """The values of an IDX file, (N, H, W) when `name` is of images, else (N,); a view of `content`.
+def parse(name: str, path: Path, content: bytes) -> NDArray[Any]:
+    """The values of an IDX file, of three or four dimensions when `name` is of images, else (N,).
 
+    Unsigned bytes are a view of `content`; other types become float32, infinite where that cannot hold them.
     Raises DataError where the content is not such a file, whole and not empty.
     """
-    wanted = 3 if "images" in name else 1
+    dtype, sizes, start = _header(name, path, content)
+    size, held = dtype.itemsize, len(content) - start
+    promised = prod(sizes) * size
+    if held != promised:
+        fault = "is truncated" if held < promised else "has bytes behind its end"
+        shape = " x ".join(map(str, sizes)) + (f" values of {size} bytes" if size > 1 else "")
+        raise DataError(f"{path} {fault} (its header promises {shape} = {promised} bytes, it has {held})")
+    if promised == 0:
+        raise DataError(f"{path} holds no {'images' if 'images' in name else 'labels'}")
+    values = np.frombuffer(content, dtype, offset=start).reshape(sizes)
+    if dtype == np.uint8:
+        return values
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def _header(name: str, path: Path, content: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """The type of the values, their sizes, and where they begin. Raises as `parse` does."""
+    images = "images" in name
+    wanted, accepted = ("images", IMAGES) if images else ("labels", LABELS)
     if not content:
         raise DataError(f"{path} is empty")
     if len(content) < 4 or content[:2] != b"\0\0":
-        raise DataError(f"{path} is not an IDX file (it starts with {_hex(content)}, expected 00 00 08 0{wanted})")
+        expected = f"00 00 08 0{accepted[0]}"
+        raise DataError(f"{path} is not an IDX file (it starts with {content[:4].hex(' ')}, expected {expected})")
     kind, dimensions = content[2], content[3]
-    if kind != UNSIGNED_BYTE:
-        raise DataError(f"{path} holds values of IDX type 0x{kind:02x}, expected 0x08 (unsigned bytes)")
-    if dimensions != wanted:
-        words = {1: "labels", 3: "images"}
-        held = words.get(dimensions, f"values of {dimensions} dimensions")
-        raise DataError(f"{path} holds {held} where {words[wanted]} are expected")
+    if kind not in TYPES or not (images or kind == UNSIGNED_BYTE):
+        others = " or " + ", ".join(f"0x{one:02x}" for one in TYPES if one != UNSIGNED_BYTE) if images else ""
+        raise DataError(f"{path} holds values of IDX type 0x{kind:02x}, expected 0x08 (unsigned bytes){others}")
+    if dimensions not in accepted:
+        known = "labels" if dimensions in LABELS else "images" if dimensions in IMAGES else None
+        raise DataError(f"{path} holds {known or f'values of {dimensions} dimensions'} where {wanted} are expected")
     start = 4 + 4 * dimensions
     if len(content) < start:
         raise DataError(f"{path} is truncated (its header needs {start} bytes, it has {len(content)})")
-    sizes = struct.unpack(f">{dimensions}I", content[4:start])
-    promised, held_bytes = prod(sizes), len(content) - start
-    if held_bytes != promised:
-        fault = "is truncated" if held_bytes < promised else "has bytes behind its end"
-        shape = " x ".join(str(size) for size in sizes)
-        raise DataError(f"{path} {fault} (its header promises {shape} = {promised} bytes, it has {held_bytes})")
-    if promised == 0:
-        raise DataError(f"{path} holds no {'images' if wanted == 3 else 'labels'}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
-
-
-def _hex(content: bytes) -> str:
-    return content[:4].hex(" ")
+    return np.dtype(TYPES[kind]), struct.unpack(f">{dimensions}I", content[4:start]), start

@@ -1,9 +1,10 @@
 """From a set's training and test images to three splits: validation is the last images of the training part [N6].
 
-Source: [N6] M. Nielsen, Neural Networks and Deep Learning, ch. 6. Legend: N images, H × W pixels.
+Source: [N6] M. Nielsen, Neural Networks and Deep Learning, ch. 6. Legend: N images, C channels, H × W pixels.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,13 @@ from src.data.error import DataError
 
 @dataclass(frozen=True)
 class Part:
-    """The images (N, H, W) uint8 of a set's training or test part, the labels (N,) uint8, and where they were read."""
+    """A set's training or test part, and where it was read.
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    images: (N, H, W), (N, C, H, W) or (N, H, W, C), uint8 or float32; labels: (N,) whole numbers from 0.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
     images_from: object  # for messages: a path, as a rule
     labels_from: object
 
@@ -30,30 +34,41 @@ def three(name: str, source: str, training: Part, test: Part, config: DataConfig
     Raises DataError that lists everything in which the parts contradict the configuration or one another.
     """
     problems = [*_part_problems(training, config), *_part_problems(test, config), *_limit_problems(training, config)]
+    if training.images.dtype != test.images.dtype:
+        types = f"{training.images.dtype} values, but {test.images_from} {test.images.dtype}"
+        problems.append(f"{training.images_from} holds {types}")
     if problems:
         raise DataError(f"{'; '.join(problems)}.")
-    known, tested = _split(training), _split(test)
+    known, tested = _split(training, config), _split(test, config)
     rest = len(known) - config.validation
     train = Split(known.images[:rest][: config.train], known.labels[:rest][: config.train])
     validation = Split(known.images[rest:], known.labels[rest:])
     return Dataset(name, source, train, validation, tested, config.classes)
 
 
-def _split(part: Part) -> Split:
-    return Split(torch.from_numpy(part.images.copy()).unsqueeze(1), torch.from_numpy(part.labels.astype("int64")))
+def _split(part: Part, config: DataConfig) -> Split:
+    images = _channels_first(part.images, config)
+    assert images is not None
+    return Split(torch.from_numpy(images.copy()), torch.from_numpy(part.labels.astype("int64")))
+
+
+def _channels_first(images: NDArray[Any], config: DataConfig) -> NDArray[Any] | None:
+    """The images as (N, C, H, W), a view; None where they have not the configured sizes, in no accepted order."""
+    wanted = (config.channels, config.height, config.width)
+    orders = [images[:, None]] if images.ndim == 3 else [images, np.moveaxis(images, -1, 1)]
+    return next((one for one in orders if one.shape[1:] == wanted), None)
 
 
 def _part_problems(part: Part, config: DataConfig) -> list[str]:
     """What in a part contradicts the configuration or itself."""
     problems = []
-    count, height, width = part.images.shape
+    count, path = len(part.images), part.images_from
     if count != len(part.labels):
-        problems.append(f"{part.images_from} holds {count} images, but {part.labels_from} {len(part.labels)} labels")
-    if (height, width) != (config.height, config.width):
-        problems.append(
-            f"data.height, data.width = {config.height}, {config.width}: {part.images_from} holds images of {height} "
-            f"rows and {width} columns; set data.height={height} data.width={width}"
-        )
+        problems.append(f"{path} holds {count} images, but {part.labels_from} {len(part.labels)} labels")
+    if _channels_first(part.images, config) is None:
+        problems.append(_size_problem(part, config))
+    if part.images.dtype != np.uint8 and not np.isfinite(part.images).all():
+        problems.append(f"{path} holds values that are no finite float32 numbers; accepted: up to 3.4e38, no NaN")
     largest = int(part.labels.max())
     if largest >= config.classes:
         problems.append(
@@ -61,6 +76,24 @@ def _part_problems(part: Part, config: DataConfig) -> list[str]:
             f"data.classes; set data.classes={largest + 1} or more"
         )
     return problems
+
+
+def _size_problem(part: Part, config: DataConfig) -> str:
+    """What sizes the images have, and the keys that would say so; of four dimensions the fewest are the channels."""
+    sizes = part.images.shape[1:]
+    if len(sizes) == 2 and config.channels == 1:
+        (height, width), given = sizes, f"data.height, data.width = {config.height}, {config.width}"
+        held, keys = f"{height} rows and {width} columns", f"data.height={height} data.width={width}"
+        return f"{given}: {part.images_from} holds images of {held}; set {keys}"
+    channels, height, width = (1, *sizes) if len(sizes) == 2 else sizes
+    if len(sizes) == 3 and sizes[2] < sizes[0]:
+        height, width, channels = sizes
+    given = f"{config.channels}, {config.height}, {config.width}"
+    held = f"{channels} channel{'s' if channels > 1 else ''}, {height} rows and {width} columns"
+    return (
+        f"data.channels, data.height, data.width = {given}: {part.images_from} holds images of {held}; set "
+        f"data.channels={channels} data.height={height} data.width={width}"
+    )
 
 
 def _limit_problems(training: Part, config: DataConfig) -> list[str]:

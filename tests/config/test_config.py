@@ -58,6 +58,7 @@ BAD = {
     "data.dir": no_text,
     "data.expand": no_option,
     "data.order": no_option,
+    "data.channels": at_least(1),
     "data.height": at_least(1),
     "data.width": at_least(1),
     "data.classes": st.one_of(at_least(2), st.integers(min_value=257)),

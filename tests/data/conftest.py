@@ -18,13 +18,17 @@ from src.data import idx, mnist
 TRAINING, TEST = 20, 6  # images
 
 
-def idx_bytes(values: np.ndarray) -> bytes:
-    """An IDX file of unsigned bytes."""
-    return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.astype(np.uint8).tobytes()
+TYPES = {">u1": 0x08, ">i1": 0x09, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
+
+
+def idx_bytes(values: np.ndarray, kind: str = ">u1") -> bytes:
+    """An IDX file, of unsigned bytes or another type."""
+    header = struct.pack(f">HBB{values.ndim}I", 0, TYPES[kind], values.ndim, *values.shape)
+    return header + values.astype(kind).tobytes()
 
 
 @pytest.fixture(name="idx_bytes")
-def _idx_bytes() -> Callable[[np.ndarray], bytes]:
+def _idx_bytes() -> Callable[..., bytes]:
     return idx_bytes
 
 

@@ -100,9 +100,13 @@ def test_a_damaged_download_is_named(folder, damage, finding):
 @pytest.mark.parametrize(
     ("content", "finding"),
     [
-        (b"\0\0\x0d\3" + bytes(12), "holds values of IDX type 0x0d, expected 0x08"),
+        (b"\0\0\x0a\3" + bytes(12), "holds values of IDX type 0x0a, expected 0x08"),
         (b"\0\0\x08\1" + bytes(4), "holds labels where images are expected"),
-        (b"\0\0\x08\4" + bytes(16), "holds values of 4 dimensions where images are expected"),
+        (b"\0\0\x08\5" + bytes(20), "holds values of 5 dimensions where images are expected"),
+        (
+            b"\0\0\x0d\3" + b"\0\0\0\1" * 3 + bytes(3),
+            r"is truncated .its header promises 1 x 1 x 1 values of 4 bytes = 4 bytes, it has 3",
+        ),
         (b"\0\0\x08\3" + bytes(5), r"is truncated \(its header needs 16 bytes, it has 9\)"),
         (b"\0\0\x08\3" + b"\xff" * 12, r"is truncated \(its header promises 4294967295 x "),
         (b"\0\0\x08\3" + bytes(12), "holds no images"),
@@ -120,6 +124,19 @@ def test_a_wrong_header_is_named(content, finding):
 def test_images_where_labels_belong_are_named(contents):
     with pytest.raises(DataError, match="some/file holds images where labels are expected"):
         parse(idx.TRAIN_LABELS, Path("some/file"), contents[idx.TRAIN_IMAGES])
+
+
+def test_labels_are_unsigned_bytes():
+    with pytest.raises(DataError, match=r"holds values of IDX type 0x0d, expected 0x08 \(unsigned bytes\)$"):
+        parse(idx.TRAIN_LABELS, Path("some/file"), b"\0\0\x0d\1\0\0\0\1" + bytes(4))
+
+
+@pytest.mark.parametrize("kind", [">i1", ">i2", ">i4", ">f4", ">f8"])
+def test_other_types_are_read_as_float32(idx_bytes, kind):
+    values = np.array([[[-3, 0, 100], [7, 1, 2]]]).astype(kind)
+    read = parse(idx.TRAIN_IMAGES, Path("some/file"), idx_bytes(values, kind))
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, values)
 
 
 def test_a_file_without_labels_is_named():
@@ -169,5 +186,5 @@ def test_foreign_bytes_give_images_or_a_data_error(content):
         images = parse(idx.TRAIN_IMAGES, Path("some/file"), content)
     except DataError:
         return  # any other error fails the test
-    assert images.ndim == 3
-    assert images.size == len(content) - 16
+    assert images.ndim in (3, 4)
+    assert 0 < images.size <= len(content) - 16

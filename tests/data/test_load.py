@@ -112,6 +112,63 @@ def test_another_set_has_its_folders_name_its_sizes_and_its_classes(tmp_path, id
     assert dataset.train.images.shape == (7, 1, 5, 7)
 
 
+@pytest.fixture
+def put_set(tmp_path, idx_bytes):
+    """Writes the four files with these training and test images, under their names for four dimensions."""
+
+    def put_all(training, test, kind=">u1", test_kind=None):
+        for name, images, its_kind in (("train", training, kind), ("t10k", test, test_kind or kind)):
+            put(tmp_path, f"{name}-images-idx4-ubyte", idx_bytes(images, its_kind))
+            put(tmp_path, f"{name}-labels-idx1-ubyte", idx_bytes(np.arange(len(images)) % 3))
+        return tmp_path
+
+    return put_all
+
+
+@pytest.mark.parametrize("order", ["channels first", "channels last"])
+def test_colour_images_are_read_in_either_order(put_set, order):
+    images = np.random.default_rng(3).integers(0, 256, (9, 3, 5, 7))  # (N, C, H, W)
+    stored = images if order == "channels first" else images.transpose(0, 2, 3, 1)
+    dataset = load(config("idx", put_set(stored, stored[:4]), channels=3, height=5, width=7, classes=3, validation=2))
+    assert dataset.train.images.dtype == torch.uint8
+    assert dataset.train.images.equal(torch.from_numpy(images[:7]).to(torch.uint8))
+    assert dataset.test.images.is_contiguous()
+
+
+def test_images_of_other_numbers_are_kept_as_they_are(put_set):
+    images = np.random.default_rng(3).normal(0, 300, (9, 2, 4, 4)).astype(np.float32)
+    own = config(
+        "idx", put_set(images, images[:4], ">f8"), channels=2, height=4, width=4, validation=2, expand="shifts"
+    )
+    dataset = load(own)
+    assert dataset.test.images.equal(torch.from_numpy(images[:4]))
+    assert dataset.train.images.dtype == torch.float32
+    assert (dataset.train.images == torch.from_numpy(images[0])).flatten(1).all(1).sum() == 1  # not moved: one of five
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "words"),
+    [
+        ((9, 3, 5, 7), {"channels": 1}, "1, 5, 7: .*images of 3 channels, 5 rows and 7 columns; set data.channels=3"),
+        ((9, 5, 7, 3), {"channels": 1}, "1, 5, 7: .*images of 3 channels, 5 rows and 7 columns; set data.channels=3"),
+        ((9, 5, 7), {"channels": 3}, "3, 5, 7: .*images of 1 channel, 5 rows and 7 columns; set data.channels=1"),
+    ],
+)
+def test_other_channels_are_named_with_the_keys_to_set(put_set, shape, given, words):
+    folder = put_set(np.ones(shape), np.ones(shape))
+    with pytest.raises(DataError, match=f"data.channels, data.height, data.width = {words} data.height=5 data.width=7"):
+        load(config("idx", folder, height=5, width=7, classes=3, **given))
+
+
+def test_what_is_no_number_and_parts_of_two_types_are_refused(put_set):
+    images = np.full((9, 1, 2, 2), 1e39)
+    images[3, 0, 1, 1] = np.nan
+    with pytest.raises(DataError) as caught:
+        load(config("idx", put_set(images, np.ones((9, 1, 2, 2)), ">f8", ">u1"), height=2, width=2))
+    assert "train-images-idx4-ubyte.gz holds values that are no finite float32 numbers" in str(caught.value)
+    assert "holds float32 values, but" in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["mnist", "mnist-expanded", "digits"])
 def test_an_unchecked_set_never_goes_by_the_name_of_mnist(folder, name):
     dataset = load(config("idx", folder.rename(folder.with_name(name))))
