@@ -19,7 +19,8 @@ from torch import Tensor
 from src.config.shapes import ConvPool, Dense
 from src.models.dropout import drop
 from src.training.engines.graphs import Steps
-from src.training.engines.torch_engine import TorchEngine, _correct
+from src.training.engines.torch_engine import TorchEngine
+from src.training.spec import StackSpec
 
 _aten = torch.ops.aten
 _ACTIVATE: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
@@ -44,28 +45,29 @@ class _Seen(NamedTuple):
 class ByHand(TorchEngine):
     """Trains as TorchEngine does, to rounding."""
 
-    def __init__(self, layers: list[Any], *arguments: Any, **options: Any) -> None:
-        super().__init__(layers, *arguments, **options)
-        self.layers = layers
+    def __init__(self, spec: StackSpec, *arguments: Any, **options: Any) -> None:
+        super().__init__(spec, *arguments, **options)
+        self.layers = layers = list(spec.model.plan or ())
         self.convolutions = [number for number, layer in enumerate(layers) if isinstance(layer, ConvPool)]
         assert all(layer.pool == "max" for layer in layers if isinstance(layer, ConvPool))
-        assert not any((self.uses_momentum, self.uses_l1, self.network.inverted))
+        assert not any((self.numbers.slots, self.numbers.shrinks_by_amounts, spec.model.inverted))
 
-    def _block(self, images: Tensor, labels: Tensor, steps: Steps, eta: Tensor, cost: Tensor, correct: Tensor) -> None:
-        """Trains on steps with eta (K,); adds to cost (K,) and correct (K,)."""
-        order, keys, decay = steps
+    def _block(self, inputs: Tensor, targets: Tensor, steps: Steps, cost: Tensor, score: Tensor) -> None:
+        """Trains on steps; adds to cost (K,) and score (K,)."""
+        order, keys, numbers = steps
+        etas, shares = (numbers[:, self._names.index(name)] for name in ("eta", "share"))  # (S, K)
         count, _, batch = order.shape
-        x = images[order.transpose(1, 2)].flatten(2, 3).float().div_(255)  # (S, B, R·channels, H, W)
-        y, scale = labels[order], (eta / batch)[:, None, None]  # (S, R, B), (K, 1, 1)
-        classes = torch.arange(self.layers[-1].outputs, device=y.device)
-        answers = (y[..., None] == classes) * -scale  # (S, K, B, C)
+        x = inputs[order.transpose(1, 2)].flatten(2, 3).float().div_(255)  # (S, B, R·channels, H, W)
+        y, scales = targets[order], (etas / batch)[..., None, None]  # (S, R, B), (S, K, 1, 1)
+        classes = torch.arange(self.layers[-1].output[0], device=y.device)
+        answers = (y[..., None] == classes) * -scales  # (S, K, B, C)
         masks = self._masks(keys, batch)
         logits = torch.empty(*answers.shape, device=y.device)
         for s in range(count):
             seen = self._forward(x[s], [mask[s] for mask in masks], logits[s])
-            self._backward(seen, torch.addcmul(answers[s], logits[s].softmax(-1), scale), decay[s, 0])
-        cost -= logits.log_softmax(-1).gather(-1, y.expand(-1, len(eta), -1)[..., None]).mean((2, 3)).sum(0)
-        correct += _correct(logits, y).sum(0)
+            self._backward(seen, torch.addcmul(answers[s], logits[s].softmax(-1), scales[s]), shares[s])
+        cost -= logits.log_softmax(-1).gather(-1, y.expand(-1, len(cost), -1)[..., None]).mean((2, 3)).sum(0)
+        score += self.spec.task.scores(logits, y).sum(0)
 
     def _masks(self, keys: Tensor, batch: int) -> list[Tensor]:
         """Of each dense layer's inputs, 0 or 1: (S, K, B, inputs)."""
@@ -74,11 +76,11 @@ class ByHand(TorchEngine):
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
         draw = torch.vmap(torch.vmap(drop, (None, 0, 0, None, None)), (None, None, 0, None, None))
         ones = [torch.ones(batch, layer.inputs, device=keys.device) for layer in dense]
-        return [draw(one, self.members.dropout[:, n], keys, n, False) for n, one in enumerate(ones)]
+        return [draw(one, self._dropout[:, n], keys, n, False) for n, one in enumerate(ones)]
 
     def _forward(self, x: Tensor, masks: list[Tensor], logits: Tensor) -> list[_Seen]:
         """x (B, R·channels, H, W) -> what each layer saw; the last one writes `logits` (K, B, C)."""
-        seen, members, batch = list[_Seen](), len(self.members), len(x)
+        seen, members, batch = list[_Seen](), len(self._seed), len(x)
         for number, layer in enumerate(self.layers):
             weight, bias = self.parameters[f"layers.{number}.weight"], self.parameters[f"layers.{number}.bias"]
             if isinstance(layer, ConvPool):
@@ -125,12 +127,12 @@ class ByHand(TorchEngine):
                 if number < len(self.layers) - 1:
                     g = _SLOPED[layer.activation](g, kept.a)
                 below = torch.bmm(g, weight) if number else g
-                if self.uses_decay:
+                if self.numbers.shrinks:
                     weight.addcmul_(decay[:, None, None], weight, value=-1)
                 weight.baddbmm_(g.transpose(1, 2), kept.x, alpha=-1)
                 steps[f"{name}.bias"] = g.sum(1)
                 g = below if kept.mask is None or not number else below.mul_(kept.mask)
-        if self.uses_decay:
+        if self.numbers.shrinks:
             for number in self.convolutions:
                 weight = self.parameters[f"layers.{number}.weight"]
                 weight.addcmul_(decay.view(-1, 1, 1, 1, 1), weight, value=-1)

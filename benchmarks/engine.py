@@ -16,7 +16,7 @@ from benchmarks import command, images, nets, peer, plain, stack
 from benchmarks.measure import Contender, Goal, Sample, interleaved, threaded
 from benchmarks.report import Report
 from src.data.dataset import Split
-from src.training.fit import cores
+from src.training.device import cores
 
 PEER, LEAN = "plain Lightning", "Lightning without torchmetrics and self.log"
 OURS = "cpu engine"

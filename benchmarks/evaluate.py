@@ -17,8 +17,8 @@ from benchmarks import command, images, nets, peer, plain, stack
 from benchmarks.measure import Contender, Sample, interleaved, threaded
 from benchmarks.report import Report
 from src.data.dataset import Split
+from src.training.device import cores
 from src.training.engines.engine import Engine
-from src.training.fit import cores
 
 PLAIN, OURS = "plain PyTorch, mini-batches of 500", "cpu engine"
 SIZES = (1, 5, 16)

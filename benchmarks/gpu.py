@@ -30,8 +30,8 @@ from benchmarks.measure import Contender, Goal, Sample, interleaved, threaded
 from benchmarks.report import Report
 from src.config.error import UserError
 from src.data.dataset import Split
+from src.training.device import cores
 from src.training.engines.torch_engine import TorchEngine
-from src.training.fit import cores
 
 WAYS = ("eager", "graph", "compiled", "compiled+graph", "by-hand", "by-hand+graph")
 SIZES = "1 3 5 15 64 256"  # 3 and 5: the chapter's repeats and ensembles; 15: three of these together

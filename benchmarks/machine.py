@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from src.training.fit import cores
+from src.training.device import cores
 
 _PACKAGES = ("torch", "numba", "pytorch-lightning", "torchmetrics")
 _LOOK_SECONDS = 0.5

@@ -8,19 +8,25 @@ from torch import Tensor
 from src.config.schema import RunConfig
 from src.data.dataset import Split
 from src.data.order import orders
-from src.training.engines.engine import Engine
+from src.models.model import model_of
+from src.training.device import cores
+from src.training.engines.engine import Engine, State
 from src.training.engines.torch_engine import TorchEngine
-from src.training.fit import cores
-from src.training.stack import first_weights, hyperparameters, members_of
+from src.training.spec import spec_of
+from src.training.stack import first_state, hyper_of_stack, members_of
+
+
+def first(config: RunConfig) -> State:
+    """The members' state at the start."""
+    return first_state(members_of([config]), model_of(config))
 
 
 def cpu_engine(config: RunConfig, batches: int) -> Engine:
     """The members of `config` on the cpu engine, all cores; `batches`: mini-batches of an epoch."""
     from src.training.engines import cpu  # with Numba, which a measurement on a GPU needs not
 
-    stack = members_of([config])
-    convention = config.model.dropout_convention
-    return cpu.CpuEngine(config.shapes(), hyperparameters(stack), first_weights(stack), batches, convention, cores())
+    hyper = hyper_of_stack(members_of([config]))
+    return cpu.CpuEngine(spec_of(config, batches), hyper, first(config), cores())
 
 
 def torch_engine(
@@ -32,17 +38,9 @@ def torch_engine(
     kind: type[TorchEngine] = TorchEngine,
 ) -> TorchEngine:
     """The members of `config` on the torch engine, or another `kind` of it, on the threads that torch is set to."""
-    stack = members_of([config])
-    return kind(
-        config.shapes(),
-        hyperparameters(stack),
-        first_weights(stack),
-        batches,
-        config.model.dropout_convention,
-        device or torch.device("cpu"),
-        precision,
-        compiled,
-    )
+    hyper = hyper_of_stack(members_of([config]))
+    spec, device = spec_of(config, batches), device or torch.device("cpu")
+    return kind(spec, hyper, first(config), device, precision, compiled)
 
 
 class Trained:

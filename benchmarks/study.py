@@ -23,10 +23,10 @@ from src.config.check import parse
 from src.config.error import UserError
 from src.config.schema import RunConfig
 from src.data.load import load
+from src.models.model import model_of
 from src.runs.keep import results_in
 from src.sweep.studies.study_record import Study, read_study
-from src.training.fit import cores
-from src.training.stack import first_weights, members_of
+from src.training.device import cores
 
 USAGE = "python -m benchmarks.study study=NAME [storage=URL] [trials=6] [epochs=1]"
 
@@ -87,7 +87,7 @@ def _seconds_an_epoch(config: RunConfig, epochs: int) -> float:
     setting = peer.fastest_setting(config, train, cores())
     before = torch.get_num_threads()
     torch.set_num_threads(setting.threads)
-    first = {name: value[0] for name, value in first_weights(members_of([config])[:1]).items()}
+    first = model_of(config).first_state(config.seed)
     module = peer.start_from(peer.Peer(config), first)
     start = time.perf_counter()
     peer.fit(

@@ -24,7 +24,7 @@ from benchmarks import command, images, nets, peer, trials
 from benchmarks.measure import Goal, Sample
 from benchmarks.report import Report
 from src.config.error import UserError
-from src.training.fit import cores
+from src.training.device import cores
 
 ROOT = Path(__file__).resolve().parent.parent
 GOALS = {"a": Goal(30, 80), "c": Goal(10, 25)}  # against one after another

@@ -62,8 +62,7 @@ def _lightning(net: str, numbers: list[int], options: argparse.Namespace) -> dic
     """One Trainer a trial."""
     import torch
 
-    from benchmarks import images, nets, peer
-    from src.training.stack import first_weights, members_of
+    from benchmarks import images, nets, peer, stack
 
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -74,7 +73,7 @@ def _lightning(net: str, numbers: list[int], options: argparse.Namespace) -> dic
         config = nets.config(net, eta=rates[number], seed=number)
         start = time.perf_counter()
         torch.manual_seed(number)
-        first = {name: value[0] for name, value in first_weights(members_of([config])).items()}
+        first = {name: value[0] for name, value in stack.first(config).items()}
         module = peer.start_from(peer.Peer(config), first)
         trainer = peer.fit(
             module,

@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
 
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
 from src.config.folder import is_name
+from src.config.metric import ACCURACY, Metric
 from src.config.shapes import ConvPool, Dense, LayerShape, chain
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"]
@@ -144,9 +146,26 @@ class ModelConfig(Section):
         return [*(self.dropout if layer.dropout is None else layer.dropout for layer in dense), self.dropout]
 
 
-class OptimConfig(Section):
-    """Stochastic gradient descent; what may differ inside a stack is marked."""
+# The tasks with their scores; src/tasks/NAME.py is what a task does.
+TASKS = {"classify": ACCURACY}
 
+
+class TaskConfig(Section):
+    """What the networks are trained for."""
+
+    name: Literal["classify"] = "classify"
+
+    @property
+    def score(self) -> Metric:
+        """What stops, prunes and ranks the networks."""
+        return TASKS[self.name]
+
+
+class OptimConfig(Section):
+    """The update rule; what may differ inside a stack is marked. src/training/update/RULE.py is what a rule does."""
+
+    rule: Literal["sgd"] = "sgd"
+    nesterov: bool = False  # sgd: Nesterov's form of momentum
     eta: float = Field(gt=0, json_schema_extra=PER_MEMBER)
     lambda_: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L2; a step decays weights by eta·lambda_/batches
     l1: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L1, divided by the same number of batches
@@ -208,6 +227,7 @@ class RunConfig(Section):
     published: float | None = Field(None, ge=0, le=100)  # per cent, test accuracy on MNIST in the source
     data: DataConfig
     model: ModelConfig
+    task: TaskConfig = TaskConfig()
     optim: OptimConfig
     stop: StopConfig
     trainer: TrainerConfig
@@ -239,16 +259,21 @@ class RunConfig(Section):
         return content
 
 
+def is_per_member(field: FieldInfo) -> bool:
+    """Whether the members of one stack may differ in this field."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("per_member"))
+
+
 def structure_key(config: RunConfig) -> str:
     """Equal for two configurations exactly where their members may share a stack."""
 
     def shared(section: BaseModel) -> dict[str, Any]:
         kept = {}
         for name, field in type(section).model_fields.items():
-            value = getattr(section, name)
-            extra = field.json_schema_extra
-            if isinstance(extra, dict) and extra.get("per_member"):
+            if is_per_member(field):
                 continue
+            value = getattr(section, name)
             kept[name] = shared(value) if isinstance(value, BaseModel) else value
         return kept
 

@@ -23,10 +23,11 @@ from src.config.words import command as type_again
 from src.data.dataset import Dataset
 from src.runs.keep import KEEP_SECONDS
 from src.training.checkpoint import Checkpoint
+from src.training.engines.engine import slot_name
 from src.training.result import Result, Row
 
 FILE = CHECKPOINT
-FORMAT = 2
+FORMAT = 3
 # Writing takes no more than this part of a run's time.
 SHARE = 0.02
 # What a run may go on with another value of: the first letters of keys. Where data lies changes nothing in a result,
@@ -121,7 +122,10 @@ def read(folder: Path) -> Saved:
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if content.pop("format") != FORMAT:
+        version = content.pop("format")
+        if version == 2:
+            content["members"] = {place: _from_format_2(values) for place, values in content["members"].items()}
+        elif version != FORMAT:
             raise ValueError("another version has written it")
         ended = {place: Result(**values) for place, values in content.pop("ended").items()}
         members = {place: Checkpoint(**values) for place, values in content.pop("members").items()}
@@ -129,6 +133,15 @@ def read(folder: Path) -> Saved:
     except Exception as error:  # torch.load raises whatever the broken part makes of it
         reason = (str(error) or repr(error)).splitlines()[0]
         raise UserError(f"{path}: cannot be read ({reason}); delete it, and begin the run anew") from None
+
+
+def _from_format_2(values: dict[str, Any]) -> dict[str, Any]:
+    """A member's checkpoint as versions up to November 2026 kept it: SGD's velocities apart, accuracies only."""
+    velocities = values.pop("velocities")
+    state = values.pop("weights") | {slot_name("velocity", name): value for name, value in velocities.items()}
+    stopping = dict(values["stopping"])
+    stopping["best_score"] = stopping.pop("best_accuracy")
+    return values | {"state": state, "best_score": values.pop("best_accuracy"), "stopping": stopping}
 
 
 def remove(folder: Path) -> None:

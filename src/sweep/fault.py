@@ -21,7 +21,8 @@ from src.config.schema import ConvLayer, RunConfig
 from src.data.dataset import Dataset, Split
 from src.data.error import DataError
 from src.data.load import load
-from src.training.fit import TooLargeError, prepare, run
+from src.training.fit import prepare, run
+from src.training.memory import TooLargeError
 from src.training.stack import members_of
 
 # Roots of the modules whose errors no setting of a trial causes: databases, and the compilers of the kernels.

@@ -393,7 +393,7 @@ def checked_limit(max_members: Any) -> int | None:
 
 def default_limit(base: RunConfig) -> int:
     """Members of a study's stack where nothing is said about them."""
-    from src.training.fit import choose_device, cores
+    from src.training.device import choose_device, cores
 
     on_cpu = choose_device(base.trainer).type == "cpu"
     return MEMBERS_A_CORE * (base.trainer.threads or cores()) if on_cpu else MEMBERS_ON_A_GPU

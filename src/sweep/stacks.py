@@ -26,8 +26,9 @@ from src.sweep.seats import Seats, Training, seated
 from src.sweep.trial_row import TrialRow
 from src.tracking.record import Record
 from src.tracking.tracker import Tracker
-from src.training.fit import Prepared, TooLargeError, prepare, run_roster
+from src.training.fit import Prepared, prepare, run_roster
 from src.training.interrupt import Interrupt
+from src.training.memory import TooLargeError
 from src.training.module import Observer
 from src.training.stack import members_of
 

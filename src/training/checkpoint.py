@@ -14,13 +14,12 @@ class Checkpoint:
 
     history: list[Row]
     best_epoch: int | None
-    best_accuracy: float
+    best_score: float
     seconds: float  # of training
     schedule: dict[str, Any]  # what its rules have noted, plain values
     stopping: dict[str, Any]
-    weights: dict[str, Tensor]  # as the engine gives them, without the axis of members
-    velocities: dict[str, Tensor]  # the same; empty where it has no momentum
-    best: dict[str, Tensor]  # the weights of its best epoch
+    state: dict[str, Tensor]  # as the engine gives it, without the axis of members
+    best: dict[str, Tensor]  # that of its best epoch, without what the update rule keeps
 
     @property
     def epochs(self) -> int:

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from src.data.dataset import Dataset
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
-from src.training.engines.engine import Engine
+from src.training.engines.engine import Engine, State
 from src.training.lightning import LightningModule
 from src.training.result import RUNNING, Result, Row, Status
-from src.training.stack import Member, best_weights, first_velocities, first_weights, hyperparameters
+from src.training.stack import Member, best_state, first_state, hyper_of_stack
 from src.training.stopping import Stopping
 from src.training.update.schedule import Schedule
 
@@ -70,9 +69,6 @@ class Everyone:
         return []
 
 
-Held = dict[str, Tensor]  # weights, or velocities, of one member
-
-
 @dataclass
 class Progress:
     """What is known of one member while the stack trains."""
@@ -84,36 +80,35 @@ class Progress:
     start: float  # on the clock
     history: list[Row] = field(default_factory=list)
     best_epoch: int | None = None
-    best_accuracy: float = -math.inf
+    best_score: float = math.nan  # NaN before the first look
     done: bool = False
     pruned: bool = False
     seconds: float = 0.0  # from joining to the member's last epoch
 
-    def checkpoint(self, weights: Held, velocities: Held, best: Held) -> Checkpoint:
+    def checkpoint(self, state: State, best: State) -> Checkpoint:
         """Where the member is, with what the engine holds of it."""
         return Checkpoint(
             history=list(self.history),
             best_epoch=self.best_epoch,
-            best_accuracy=self.best_accuracy,
+            best_score=self.best_score,
             seconds=self.seconds,
             schedule=_changing(self.schedule),
             stopping=_changing(self.stopping),
-            weights=weights,
-            velocities=velocities if self.member.config.optim.momentum else {},
+            state=state,
             best=best,
         )
 
     def go_on(self, checkpoint: Checkpoint) -> None:
         """Puts a member that has not trained yet where it was."""
         self.history, self.seconds = list(checkpoint.history), checkpoint.seconds
-        self.best_epoch, self.best_accuracy = checkpoint.best_epoch, checkpoint.best_accuracy
+        self.best_epoch, self.best_score = checkpoint.best_epoch, checkpoint.best_score
         self.start -= self.seconds
         vars(self.schedule).update(checkpoint.schedule)
         vars(self.stopping).update(checkpoint.stopping)
 
 
 def _changing(rule: Schedule | Stopping) -> dict[str, Any]:
-    return {name: value for name, value in vars(rule).items() if name != "config"}
+    return {name: value for name, value in vars(rule).items() if name not in ("config", "score")}
 
 
 # Members and their results, which hold weights -> the same results with what the test set says.
@@ -144,6 +139,7 @@ class StackModule(LightningModule):
         self.automatic_optimization = False
         self.engine, self.chunks, self.dataset, self.device_name = engine, chunks, dataset, device_name
         self.roster, self.tested, self.observers, self.interrupted = roster, tested, observers, interrupted
+        self.score = engine.spec.task.score
         self.capacity, self.keep = max(capacity, len(members)), keep
         self.members: dict[int, Progress] = {}  # of those that train, and of those that stopped in this epoch
         self.rows: list[int] = []  # who sits where in the engine, also after it has stopped
@@ -154,7 +150,7 @@ class StackModule(LightningModule):
         self._seat(members, chunks.epoch)
         self._seat_chunks()
         # By places: each one's weights of its best epoch so far.
-        self.best = best_weights(members, engine.weights())
+        self.best = best_state(members, engine.state(slots=False))
         self._new_epoch()
 
     def configure_optimizers(self) -> None:
@@ -167,10 +163,10 @@ class StackModule(LightningModule):
         eta = torch.tensor([self._eta(number, chunk.epoch) for number in self.rows])
         split = self.dataset.train
         start = time.perf_counter()
-        cost, correct = self.engine.train(split.images, split.labels, chunk.order, chunk.first_step, eta)
+        cost, score = self.engine.train(split.images, split.labels, chunk.order, chunk.first_step, eta)
         self._train_seconds += time.perf_counter() - start
         self._cost += cost
-        self._correct += correct
+        self._scores += score
         self._batches += chunk.order.shape[1]
         rows = self._check(chunk) if chunk.check else {}
         for observer in self.observers:
@@ -210,9 +206,9 @@ class StackModule(LightningModule):
 
     def checkpoints(self) -> dict[int, Checkpoint]:
         """Where the members are at the end of an epoch, by number; without those that have not done one."""
-        every = self.engine.weights(), self.engine.velocities(), self.best
+        every = self.engine.state(), self.best
 
-        def own(place: int) -> list[Held]:
+        def own(place: int) -> list[State]:
             return [{name: value[place].detach().to("cpu", copy=True) for name, value in one.items()} for one in every]
 
         training = [(place, self.members[number]) for place, number in enumerate(self.rows) if number in self.members]
@@ -228,7 +224,7 @@ class StackModule(LightningModule):
             status=RUNNING,
             history=list(progress.history),
             best_epoch=progress.best_epoch,
-            validation_accuracy=progress.best_accuracy if known else None,
+            validation_accuracy=progress.best_score if known else None,
             test_accuracy=None,
             seconds=progress.seconds,
             dataset=self.dataset.name,
@@ -258,7 +254,8 @@ class StackModule(LightningModule):
         now = time.perf_counter()
         for member in members:
             config = member.config
-            schedule, stopping = Schedule(config.optim, config.max_epochs), Stopping(config.stop)
+            schedule = Schedule(config.optim, config.max_epochs, self.score)
+            stopping = Stopping(config.stop, self.score)
             progress = Progress(replace(member, checkpoint=None), epoch - member.epochs, schedule, stopping, now)
             if member.checkpoint:
                 progress.go_on(member.checkpoint)
@@ -268,24 +265,24 @@ class StackModule(LightningModule):
 
     def _new_epoch(self) -> None:
         self._cost = torch.zeros(len(self.rows), dtype=torch.float64)
-        self._correct = torch.zeros(len(self.rows), dtype=torch.int64)
+        self._scores = torch.zeros(len(self.rows), dtype=torch.float64)
         self._batches, self._train_seconds = 0, 0.0
 
     def _check(self, chunk: Chunk) -> dict[int, Row]:
         """Looks at the validation set: best weights, early stopping and, at an epoch's end, the history."""
         validation = self.dataset.validation
-        costs, accuracies = (value.tolist() for value in self.engine.evaluate(validation.images, validation.labels))
-        weights = self.engine.weights()
+        costs, scores = (value.tolist() for value in self.engine.evaluate(validation.images, validation.labels))
+        state = self.engine.state(slots=False)
         ends = (chunk.first_step + chunk.order.shape[1]).tolist()  # mini-batches since each one's start
         rows: dict[int, Row] = {}
         training = set(self._live())
         live = [(place, number) for place, number in enumerate(self.rows) if number in training]
         due = {number for place, number in live if self.members[number].stopping.was_due(ends[place])}
-        self._keep_best(chunk.epoch, weights, costs, accuracies, [pair for pair in live if pair[1] not in due])
+        self._keep_best(chunk.epoch, state, costs, scores, [pair for pair in live if pair[1] not in due])
         for place, number in live:
             member = self.members[number]
             epoch = chunk.epoch - member.born
-            stopped = number in due or member.stopping.checked(accuracies[place], ends[place], chunk.ends_epoch)
+            stopped = number in due or member.stopping.checked(scores[place], ends[place], chunk.ends_epoch)
             # A cost that is not finite comes from weights that are not: they never recover.
             stopped = stopped or not math.isfinite(costs[place])
             member.done = stopped or (chunk.ends_epoch and epoch + 1 == member.member.config.max_epochs)
@@ -293,11 +290,11 @@ class StackModule(LightningModule):
             # A member that stops within an epoch leaves a row of it, one that should have stopped before does not.
             if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != epoch + 1):
                 continue
-            row = self._row(place, epoch, member.schedule.eta(epoch), weights)  # not rounded to the engine's float32
-            row |= {"validation/cost": costs[place], "validation/accuracy": accuracies[place]}
+            row = self._row(place, epoch, member.schedule.eta(epoch), state)  # not rounded to the engine's float32
+            row |= {"validation/cost": costs[place], f"validation/{self.score.name}": scores[place]}
             rows[number] = row
             member.history.append(row)
-            member.schedule.epoch_ended(accuracies[place])
+            member.schedule.epoch_ended(scores[place])
         if rows:
             for observer in self.observers:
                 observer.epoch_ended(rows, self.so_far)
@@ -306,38 +303,37 @@ class StackModule(LightningModule):
     def _keep_best(
         self,
         epoch: int,
-        weights: dict[str, Tensor],
+        state: State,
         costs: list[float],
-        accuracies: list[float],
+        scores: list[float],
         live: list[tuple[int, int]],
     ) -> None:
-        """Keeps the weights of those of `live`, (place, number), whose accuracy is at least their best so far."""
+        """Keeps the state of those of `live`, (place, number), whose score is at least as good as their best so far."""
         better = []
         for place, number in live:
             member = self.members[number]
             # "At least the best so far": the latest of equals counts [network3.py].
-            if math.isfinite(costs[place]) and accuracies[place] >= member.best_accuracy:
-                member.best_accuracy, member.best_epoch = accuracies[place], epoch - member.born + 1
+            first = member.best_epoch is None and not math.isnan(scores[place])
+            if math.isfinite(costs[place]) and (first or self.score.is_as_good(scores[place], member.best_score)):
+                member.best_score, member.best_epoch = scores[place], epoch - member.born + 1
                 better.append(place)
         if better:
             places = torch.tensor(better, device=self._weight_device)
-            for name, value in weights.items():
+            for name, value in state.items():
                 self.best[name][places] = value[places]
 
     @property
     def _weight_device(self) -> torch.device:
         return next(iter(self.best.values())).device
 
-    def _row(self, place: int, epoch: int, eta: float, weights: dict[str, Tensor]) -> Row:
+    def _row(self, place: int, epoch: int, eta: float, state: State) -> Row:
         images = self._batches * self.chunks.batch_size
-        norms = {
-            f"weight_norm/{name}": float(w[place].norm()) for name, w in weights.items() if name.endswith("weight")
-        }
+        norms = {f"weight_norm/{name}": float(w[place].norm()) for name, w in state.items() if name.endswith("weight")}
         return {
             "epoch": epoch + 1,
             "eta": eta,
             "train/cost": float(self._cost[place]) / self._batches,
-            "train/accuracy": float(self._correct[place]) / images,
+            f"train/{self.score.name}": float(self._scores[place]) / images,
             **norms,
             "images_per_second": images * len(self.rows) / max(self._train_seconds, 1e-9),
         }
@@ -383,10 +379,10 @@ class StackModule(LightningModule):
             self.rows = [self.rows[place] for place in staying]
             self.best = {name: value[places.to(value.device)] for name, value in self.best.items()}
         if joining:
-            weights = first_weights(joining)
-            self.engine.add(hyperparameters(joining), weights, first_velocities(joining))
+            state = first_state(joining, self.engine.spec.model)
+            self.engine.add(hyper_of_stack(joining), state)
             self._seat(joining, epoch)
-            best = best_weights(joining, weights)
+            best = best_state(joining, state)
             for name, value in self.best.items():
                 self.best[name] = torch.cat([value, best[name].to(value.device)])
         self._seat_chunks()

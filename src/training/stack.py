@@ -1,14 +1,14 @@
-"""From trials to members: who is in the stack, with which seed, and the weights with which they begin or go on."""
+"""From trials to members: who is in the stack, with which seed, and the state with which they begin or go on."""
 
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from src.config.schema import SEEDS, RunConfig
-from src.models.init import initial_weights
+from src.models.model import Model
 from src.training.checkpoint import Checkpoint
-from src.training.engines.engine import Members
+from src.training.engines.engine import State, without_slots
+from src.training.hyper import Hyper, hyper_of
 
 
 @dataclass(frozen=True)
@@ -45,48 +45,25 @@ def members_of(configs: list[RunConfig]) -> list[Member]:
     ]
 
 
-def hyperparameters(stack: list[Member]) -> Members:
-    """What differs between the members, as tensors with leading axis K."""
-    optims = [member.config.optim for member in stack]
-    return Members(
-        lambda_=torch.tensor([optim.lambda_ for optim in optims]),
-        l1=torch.tensor([optim.l1 for optim in optims]),
-        momentum=torch.tensor([optim.momentum for optim in optims]),
-        dropout=torch.tensor([member.config.model.dropouts() for member in stack]),
-        seed=torch.tensor([member.seed for member in stack]),
-    )
+def hyper_of_stack(stack: list[Member]) -> Hyper:
+    """What differs between the members."""
+    return hyper_of([member.config for member in stack], [member.seed for member in stack])
 
 
-def first_weights(stack: list[Member]) -> dict[str, Tensor]:
-    """Every member's initial weights, each from its own seed, or those of its checkpoint, stacked along axis K."""
-    return _stacked(
-        [
-            member.checkpoint.weights
-            if member.checkpoint
-            else initial_weights(member.config.shapes(), member.config.model.init, member.seed)
-            for member in stack
-        ]
-    )
+def first_state(stack: list[Member], model: Model) -> State:
+    """Every member's state at its start, from its own seed, or that of its checkpoint; slots of some are all's."""
+    each = [member.checkpoint.state if member.checkpoint else model.first_state(member.seed) for member in stack]
+    names = {name: value for state in each for name, value in state.items()}
+    return {
+        name: torch.stack([state[name] if name in state else torch.zeros_like(value) for state in each])
+        for name, value in names.items()
+    }
 
 
-def first_velocities(stack: list[Member]) -> dict[str, Tensor]:
-    """Those of the members' checkpoints, zeros for who begins; empty where nobody has any."""
-    each = [member.checkpoint.velocities if member.checkpoint else {} for member in stack]
-    some = next(filter(None, each), None)
-    if some is None:
-        return {}
-    zeros = {name: torch.zeros_like(value) for name, value in some.items()}
-    return _stacked([own or zeros for own in each])
-
-
-def best_weights(stack: list[Member], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those of each member's best epoch so far; of who begins, its own of `weights`, the stack's."""
-    best = {name: value.clone() for name, value in weights.items()}
+def best_state(stack: list[Member], state: State) -> State:
+    """That of each member's best epoch so far, without slots; of who begins, its own of `state`, the stack's."""
+    best = {name: value.clone() for name, value in without_slots(state).items()}
     for place, member in enumerate(stack):
         for name, value in member.checkpoint.best.items() if member.checkpoint else ():
             best[name][place] = value
     return best
-
-
-def _stacked(each: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.stack([own[name] for own in each]) for name in each[0]}

@@ -1,6 +1,6 @@
 """When one member stops: never before `max_epochs`, on a plateau, or by the tutorial's patience.
 
-patience_epochs    after patience_epochs epochs without a better validation accuracy         [N6, ch. 3]
+patience_epochs    after patience_epochs epochs without a better validation score            [N6, ch. 3]
 patience_batches   at the first mini-batch t (from 0) with patience ≤ t; whenever the validation error falls
                    below improvement_threshold · best, patience = max(patience, patience_increase · t); the
                    error is looked at every min(batches, patience/2) mini-batches            [DLT, mlp.py]
@@ -9,6 +9,7 @@ The tutorial's own settings look once an epoch. Where patience/2 is less than an
 here, and a member that runs out of patience between two looks trains on to the next without effect on its result.
 """
 
+from src.config.metric import Metric
 from src.config.schema import StopConfig
 
 
@@ -22,26 +23,26 @@ def check_every(config: StopConfig, batches: int) -> int:
 class Stopping:
     """One member's rule; `checked` tells after each look at the validation set whether the member is done."""
 
-    def __init__(self, config: StopConfig) -> None:
-        self.config = config
-        self.best_accuracy, self.waited = -1.0, 0
+    def __init__(self, config: StopConfig, score: Metric) -> None:
+        self.config, self.score = config, score
+        self.best_score, self.waited = score.worst, 0
         self.best_error, self.patience = float("inf"), float(config.patience_batches)
 
     def was_due(self, batches: int) -> bool:
         """Whether the member should have stopped before the look after `batches` mini-batches, which then is void."""
         return self.config.rule == "patience_batches" and self.patience <= batches - 2
 
-    def checked(self, accuracy: float, batches: int, epoch_ended: bool) -> bool:
-        """`accuracy` in 0…1 after `batches` mini-batches since the start. A NaN is never an improvement."""
+    def checked(self, score: float, batches: int, epoch_ended: bool) -> bool:
+        """`score` of the validation set after `batches` mini-batches since the start. A NaN is never an improvement."""
         if self.config.rule == "patience_epochs":
-            return epoch_ended and self._plateau(accuracy)
+            return epoch_ended and self._plateau(score)
         if self.config.rule == "patience_batches":
-            return self._out_of_patience(1 - accuracy, batches - 1)
+            return self._out_of_patience(self.score.error(score), batches - 1)
         return False
 
-    def _plateau(self, accuracy: float) -> bool:
-        if accuracy > self.best_accuracy:
-            self.best_accuracy, self.waited = accuracy, 0
+    def _plateau(self, score: float) -> bool:
+        if self.score.is_better(score, self.best_score):
+            self.best_score, self.waited = score, 0
         else:
             self.waited += 1
         return self.waited >= self.config.patience_epochs

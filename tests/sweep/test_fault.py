@@ -12,7 +12,7 @@ from src.config.error import ConfigError, StoreError
 from src.data.error import DataError
 from src.sweep import fault
 from src.training import stack
-from src.training.fit import TooLargeError
+from src.training.memory import TooLargeError
 from tests.example import config, dataset
 
 

@@ -12,8 +12,9 @@ import torch
 from src.config.error import ConfigError
 from src.models.network import Network
 from src.training import fit
+from src.training.device import choose_device
 from src.training.engines import torch_engine
-from src.training.fit import choose_device, prepare, run
+from src.training.fit import prepare, run
 from src.training.interrupt import Interrupt
 from tests import example
 

@@ -25,73 +25,89 @@ Chapter's convention: kept inputs unchanged in training, weights times (1 − p)
 inputs divided by (1 − p) in training, evaluation unchanged.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from src.training.hyper import Hyper
+from src.training.spec import StackSpec
 
-@dataclass
-class Members:
-    """What differs between the members of a stack."""
+# Parameters and buffers under the names of the network's state_dict, and what the update rule keeps beside a parameter
+# under SLOT:NAME, such as velocity:layers.0.weight; with a leading axis K where it is a stack's.
+State = dict[str, Tensor]
 
-    lambda_: Tensor  # (K,) float32, L2
-    l1: Tensor  # (K,) float32
-    momentum: Tensor  # (K,) float32
-    dropout: Tensor  # (K, D) float32, of each dense layer's inputs
-    seed: Tensor  # (K,) int64 in 0 … 2^32 − 1
 
-    def __len__(self) -> int:
-        return len(self.seed)
+def slot_name(slot: str, parameter: str) -> str:
+    """The name in a State of what the rule keeps beside `parameter`."""
+    return f"{slot}:{parameter}"
 
-    def select(self, rows: Tensor) -> "Members":
-        """The members at `rows` (int64), in that order."""
-        return Members(*(value[rows] for value in self.__dict__.values()))
 
-    def joined(self, others: "Members") -> "Members":
-        """These members, then the others."""
-        return Members(
-            *(torch.cat(pair) for pair in zip(self.__dict__.values(), others.__dict__.values(), strict=True))
-        )
+def without_slots(state: State) -> State:
+    """The network's own part of a State: what evaluates it, and what is kept of it."""
+    return {name: value for name, value in state.items() if ":" not in name}
+
+
+def slots_of(state: State, slots: Iterable[str], parameters: Iterable[str]) -> State:
+    """Those of `slots` in `state` of each of the parameters, zeros where it has none."""
+    names = [(slot_name(slot, name), name) for slot in slots for name in parameters]
+    return {slot: state[slot] if slot in state else torch.zeros_like(state[name]) for slot, name in names}
+
+
+def joined_states(states: Iterable[State], slots: Iterable[str], parameters: Collection[str]) -> State:
+    """The members of several states one behind the other, with `slots` of each of the parameters and no others."""
+    whole = [without_slots(state) | slots_of(state, slots, parameters) for state in states]
+    return {name: torch.cat([state[name] for state in whole]) for name in whole[0]}
+
+
+class Sums(NamedTuple):
+    """What the members' networks came to; (K,) float64 each.
+
+    In training: the sum over mini-batches of their mean costs, and the sum over examples of their scores. In
+    evaluation: the mean cost of an example, and the mean of the examples' scores.
+    """
+
+    cost: Tensor
+    score: Tensor
 
 
 class Engine(Protocol):
     """K members of one structure."""
 
+    spec: StackSpec
     resize_seconds: float  # what `select` costs beyond a copy, such as a new compilation
+
+    @classmethod
+    def refuses(cls, spec: StackSpec) -> str | None:
+        """What of the spec it cannot serve exactly, in a few words; None: it can."""
 
     @property
     def description(self) -> str:
         """For the run's header, such as "torch, compiled, 2 threads"."""
 
-    def train(
-        self, images: Tensor, labels: Tensor, order: Tensor, first_step: Tensor, eta: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Trains one chunk: the sum of its mini-batches' mean costs (K,) float64, and its correct answers (K,) int64.
+    def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
+        """Trains one chunk.
 
-        images (N, C, H, W) uint8, pixel value / 255 is what the network sees; labels (N,) int64; order (K or 1, M, B)
-        int64 picks the images (1: the same for all members); first_step (K,) or () int64: number of the chunk's
+        inputs (N, C, H, W) uint8, value / 255 is what the network sees; targets (N,) int64; order (K or 1, M, B)
+        int64 picks the examples (1: the same for all members); first_step (K,) or () int64: number of the chunk's
         first mini-batch, counted from each member's own start; eta (K,) float32, in force for the whole chunk.
         """
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cost (K,) float64 and accuracy (K,) float64 of every member; a NaN counts as wrong."""
+    def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
+        """Mean cost and score of every member."""
 
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Softmax outputs (K, N, C) float32."""
+    def predictions(self, inputs: Tensor) -> Tensor:
+        """What the task keeps of the outputs for N inputs: (K, N, …) float32."""
 
-    def weights(self) -> dict[str, Tensor]:
-        """The members' weights in the canonical layout, leading axis K; read them, never write into them."""
+    def state(self, slots: bool = True) -> State:
+        """The members' state, leading axis K, with or without slots; read it, never write into it."""
 
-    def velocities(self) -> dict[str, Tensor]:
-        """The members' v of (2), laid out as the weights; empty where nobody has momentum. Not to be written into."""
-
-    def load(self, weights: dict[str, Tensor], velocities: dict[str, Tensor] | None = None) -> None:
-        """Replaces the members' weights; velocities start at zero, unless they are given."""
+    def load(self, state: State) -> None:
+        """Replaces the members' state; a slot that `state` lacks starts at zero."""
 
     def select(self, rows: Tensor) -> None:
         """Keeps the members at `rows` (int64), in that order."""
 
-    def add(self, members: Members, weights: dict[str, Tensor], velocities: dict[str, Tensor] | None = None) -> None:
-        """Takes new members in, behind those that are here; their velocities start at zero, unless they are given."""
+    def add(self, hyper: Hyper, state: State) -> None:
+        """Takes new members in, behind those that are here; a slot that their `state` lacks starts at zero."""

@@ -1,8 +1,8 @@
 """Blocks of mini-batches as CUDA graphs: captured once, replayed in one call, so that no kernel waits for the host.
 
 A graph repeats its kernels at the addresses with which it was captured. So all that changes from block to block (order,
-keys of the dropout masks, decay, learning rates) is copied into tensors that stay, cost and correct answers are added
-up in such tensors, and weights change in place; nothing asks the device for a value before the chunk has ended.
+keys of the dropout masks, what the update reads) is copied into tensors that stay, costs and scores are added up in
+such tensors, and weights change in place; nothing asks the device for a value before the chunk has ended.
 Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
 
 Legend: K members, M mini-batches in a chunk, S = BLOCK of them in a block, B images in a mini-batch.
@@ -24,15 +24,21 @@ class Steps(NamedTuple):
 
     order: Tensor  # (M or up to S, K or 1, B)
     keys: Tensor  # (M or up to S, K), of the dropout masks
-    decay: Tensor  # (M or up to S, 4, K): what src/training/update/decay.py says, in the order of its fields
+    numbers: Tensor  # (M or up to S, H, K): what the update reads, src/training/update/numbers.py
 
     def part(self, start: int, length: int) -> "Steps":
         """At most `length` steps from `start` on."""
         return Steps(*(value[start : start + length] for value in self))
 
 
-# Trains on steps (up to S of them) with eta (K,); adds to cost (K,) and correct (K,).
-Block = Callable[[Steps, Tensor, Tensor, Tensor], None]
+def no_sums(steps: Steps) -> tuple[Tensor, Tensor]:
+    """Zeros (K,) to add the costs and the scores of steps to."""
+    zero = torch.zeros(steps.numbers.shape[-1], device=steps.numbers.device)
+    return zero, zero.clone()
+
+
+# Trains on steps (up to S of them); adds to the sums of costs (K,) and of scores (K,).
+Block = Callable[[Steps, Tensor, Tensor], None]
 
 
 class Recorder(Protocol):
@@ -88,14 +94,14 @@ class Replay:
     Valid for chunks whose order has the same K and B, as long as the tensors that `block` uses stay where they are.
     """
 
-    def __init__(self, block: Block, state: Iterable[Tensor], steps: Steps, eta: Tensor, recorder: Recorder) -> None:
-        """steps, eta (K,): of a first chunk; `state`: what `block` changes, kept here."""
+    def __init__(self, block: Block, state: Iterable[Tensor], steps: Steps, recorder: Recorder) -> None:
+        """steps: of a first chunk; `state`: what `block` changes, kept here."""
         first = steps.part(0, 1)
         self._steps = Steps(*(value.repeat(BLOCK, *[1] * (value.dim() - 1)) for value in first))
-        self._eta, self._cost, self._correct = eta.clone(), torch.zeros_like(eta), torch.zeros_like(steps.keys[0])
+        self._cost, self._score = no_sums(steps)
 
         def one(length: int) -> None:
-            block(self._steps.part(0, length), self._eta, self._cost, self._correct)
+            block(self._steps.part(0, length), self._cost, self._score)
 
         def both() -> None:
             one(BLOCK)
@@ -110,11 +116,10 @@ class Replay:
                 value.copy_(was)
         self._captured = {length: recorder.capture(partial(one, length)) for length in (BLOCK, 1)}
 
-    def run(self, steps: Steps, eta: Tensor) -> tuple[Tensor, Tensor]:
-        """Trains on a chunk's steps with eta (K,) -> sum of costs, correct answers (K,)."""
-        self._eta.copy_(eta)
+    def run(self, steps: Steps) -> tuple[Tensor, Tensor]:
+        """Trains on a chunk's steps -> the sums of costs and of scores (K,)."""
         self._cost.zero_()
-        self._correct.zero_()
+        self._score.zero_()
         start, count = 0, len(steps.keys)
         while start < count:
             length = BLOCK if start + BLOCK <= count else 1
@@ -122,4 +127,4 @@ class Replay:
                 kept.copy_(new)
             self._captured[length]()
             start += length
-        return self._cost, self._correct
+        return self._cost, self._score

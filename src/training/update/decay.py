@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.training.engines.engine import Members
+from src.training.hyper import Hyper
 
 # Of a weight: 128 steps of float32 or more, so that rounding changes what is taken off by less than 0.4 %; and weights
 # stay within 2e-5 of where they would be.
@@ -40,13 +40,13 @@ class Decay(NamedTuple):
     l1_in_gradient: np.ndarray  # (K,) float32: likewise l1 / batches
 
 
-def decay(members: Members, eta: np.ndarray, first_step: np.ndarray, steps: int, batches: int) -> Decay:
-    """eta (K,); first_step (K,): each member's number of the chunk's first step; batches: of an epoch."""
-    count = len(members)
+def decay(hyper: Hyper, eta: np.ndarray, first_step: np.ndarray, steps: int, batches: int) -> Decay:
+    """eta (K,) float32; first_step (K,): each member's number of the chunk's first step; batches: of an epoch."""
+    count = len(eta)
     share, amount = np.zeros((count, steps), np.float32), np.zeros((count, steps), np.float32)
     in_gradient = np.zeros((2, count), np.float32)
-    factors = np.stack([members.lambda_.cpu().numpy(), members.l1.cpu().numpy()]).astype(np.float64) / batches
-    momentum = members.momentum.cpu().numpy().astype(np.float64)
+    lambda_, l1, momentum = (hyper[name].float().double().numpy() for name in ("lambda_", "l1", "momentum"))
+    factors = np.stack([lambda_, l1]) / batches
     with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN has such weights; it fails by itself
         for k in np.flatnonzero((factors != 0).any(0)):
             for kind, enough in enumerate((ENOUGH_SHARE, ENOUGH_AMOUNT)):

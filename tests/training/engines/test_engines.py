@@ -14,11 +14,11 @@ BATCHES = 12  # of an epoch: the divisor of lambda_ and l1
 
 
 def build(engine, configs, convention="chapter"):
-    stack = members_of(configs)
-    layers, members, weights = configs[0].shapes(), hyperparameters(stack), first_weights(stack)
+    stack, spec = members_of(configs), spec_of(configs[0], BATCHES)
+    hyper, state = hyper_of_stack(stack), first_state(stack, spec.model)
     if engine == "cpu":
-        return cpu.CpuEngine(layers, members, weights, BATCHES, convention, 2)
-    return TorchEngine(layers, members, weights, BATCHES, convention, torch.device("cpu"))
+        return cpu.CpuEngine(spec, hyper, state, 2)
+    return TorchEngine(spec, hyper, state, torch.device("cpu"))
 
 
 def orders(members, steps=STEPS):

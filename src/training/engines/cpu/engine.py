@@ -1,4 +1,4 @@
-"""The cpu engine: Numba kernels over plain arrays, one thread a member; the Engine of engines/engine.py.
+"""The cpu engine: Numba kernels over plain arrays, one thread a member; an Engine (engines/engine.py).
 
 Threads never share a number that is written: a member is trained by one thread at a time, with that thread's working
 memory. So a member's result depends neither on its neighbours nor on the count of threads, bit for bit.
@@ -8,18 +8,20 @@ Legend: K members, M mini-batches in a chunk, B images in a mini-batch, N images
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Literal
 
 import numpy as np
 from torch import Tensor, from_numpy
 
 from src.config.shapes import Dense, LayerShape
+from src.tasks.classify import Classify
 from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
-from src.training.engines.cpu.update import Rule
-from src.training.engines.engine import Members
-from src.training.update.decay import Decay, decay
+from src.training.engines.cpu.update import NUMBERS, Rule
+from src.training.engines.engine import State, Sums, joined_states, slot_name, without_slots
+from src.training.hyper import Hyper, joined, select
+from src.training.spec import StackSpec
+from src.training.update.numbers import Numbers, StepNumbers
 
 # A member's chunk is trained in pieces: where K is no multiple of the threads, the member that is behind gets a thread.
 _PIECES = 8
@@ -45,28 +47,34 @@ class CpuEngine:
 
     resize_seconds = 0.0  # nothing is compiled for a count of members
 
-    def __init__(
-        self,
-        layers: Sequence[LayerShape],
-        members: Members,
-        weights: dict[str, Tensor],
-        batches: int,
-        convention: Literal["chapter", "inverted"],
-        threads: int,
-    ) -> None:
-        """Layers with their sizes, the softmax last; `batches`: mini-batches of an epoch. Raises ValueError."""
-        reason = unsupported(layers)
+    def __init__(self, spec: StackSpec, hyper: Hyper, state: State, threads: int) -> None:
+        """Raises ValueError for a spec that this engine refuses."""
+        reason = self.refuses(spec)
         if reason:
             raise ValueError(f"trainer.engine = 'cpu': cannot serve {reason}; use engine=torch")
-        self.description = f"cpu, {threads} thread{'s' if threads > 1 else ''}"
-        self._layers = list(layers)
-        self._members = members
-        self._batches = batches
-        self._inverted = convention == "inverted"
+        assert spec.model.plan is not None
+        self.spec, self.description = spec, f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+        self._layers = list(spec.model.plan)
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
         self._plan_for(_EVALUATION_BATCH)
-        self.load(weights)
+        self._seat(hyper)
+        self.load(state)
+
+    @classmethod
+    def refuses(cls, spec: StackSpec) -> str | None:
+        """What its kernels do not compute, in a few words; None: they compute all of the spec."""
+        if spec.model.plan is None:
+            return "a network that is no list of layers"
+        if not isinstance(spec.task, Classify):
+            return "another task than task=classify"
+        if spec.rule.name != "sgd" or getattr(spec.rule, "nesterov", False):
+            return "another update rule than SGD with plain momentum"
+        return unsupported(spec.model.plan)
+
+    def _seat(self, hyper: Hyper) -> None:
+        """Sets the members."""
+        self.hyper, self._numbers = hyper, StepNumbers(self.spec, hyper)
 
     def _plan_for(self, batch: int) -> None:
         """A plan and working memory for mini-batches of up to `batch` images."""
@@ -76,56 +84,53 @@ class CpuEngine:
             (aligned((self._plan.work,)), np.zeros(self._plan.integers, np.int32)) for _ in range(self._threads)
         ]
 
-    def load(self, weights: dict[str, Tensor], velocities: dict[str, Tensor] | None = None) -> None:
-        """See Engine.load."""
-        self._weights = pack(self._plan, self._layers, weights)
-        if velocities:
-            self._velocity = pack(self._plan, self._layers, velocities)
-        else:
-            self._velocity = aligned((len(self._weights), self._velocity_size()))
+    def load(self, state: State) -> None:
+        """Replaces the members' state; slots that it lacks start at zero."""
+        self._weights = pack(self._plan, self._layers, without_slots(state))
+        self._slots = self._packed_slots(state, len(self._weights))
 
-    def weights(self) -> dict[str, Tensor]:
-        """The members' weights in the canonical layout, leading axis K."""
-        return unpack(self._plan, self._layers, self._weights)
+    def _packed_slots(self, state: State, members: int) -> np.ndarray:
+        """(K, slots · size): the rule's slots one after the other, each laid out as the weights."""
+        packed = aligned((members, len(self._numbers.slots) * self._plan.size))
+        for number, slot in enumerate(self._numbers.slots):
+            own = {name: state.get(slot_name(slot, name)) for name in without_slots(state)}
+            if all(value is not None for value in own.values()):
+                size = self._plan.size
+                packed[:, number * size : (number + 1) * size] = pack(self._plan, self._layers, own)  # type: ignore[arg-type]
+        return packed
 
-    def velocities(self) -> dict[str, Tensor]:
-        """See Engine.velocities."""
-        return unpack(self._plan, self._layers, self._velocity) if self._velocity.size else {}
+    def state(self, slots: bool = True) -> State:
+        """The members' parameters and, unless told otherwise, slots."""
+        state, size = unpack(self._plan, self._layers, self._weights), self._plan.size
+        for number, slot in enumerate(self._numbers.slots if slots else ()):
+            part = np.ascontiguousarray(self._slots[:, number * size : (number + 1) * size])
+            own = unpack(self._plan, self._layers, part)
+            state |= {slot_name(slot, name): value for name, value in own.items()}
+        return state
 
     def select(self, rows: Tensor) -> None:
         """Keeps the members at `rows` (int64), in that order."""
-        self._members = self._members.select(rows)
-        for name in ("_weights", "_velocity"):
-            kept = getattr(self, name)[rows.numpy()]
-            replaced = aligned(kept.shape)
-            replaced[:] = kept
-            setattr(self, name, replaced)
+        state = self.state()
+        self._seat(select(self.hyper, rows))
+        self.load({name: value[rows] for name, value in state.items()})
 
-    def add(self, members: Members, weights: dict[str, Tensor], velocities: dict[str, Tensor] | None = None) -> None:
-        """See Engine.add."""
-        self._members = self._members.joined(members)
-        self._weights = _stacked(self._weights, pack(self._plan, self._layers, weights))
-        still = np.zeros((len(members), 0), np.float32)
-        theirs = pack(self._plan, self._layers, velocities) if velocities else still
-        self._velocity = _stacked(self._velocity, theirs, max(self._velocity.shape[1], self._velocity_size()))
+    def add(self, hyper: Hyper, state: State) -> None:
+        """Takes new members in, behind those that are here."""
+        mine = self.state()
+        self._seat(joined(self.hyper, hyper))
+        self.load(joined_states([mine, state], self._numbers.slots, without_slots(mine)))
 
-    def _velocity_size(self) -> int:
-        """Numbers that a member's velocities take: none where nobody has momentum."""
-        return self._weights.shape[1] if bool((self._members.momentum != 0).any()) else 0
-
-    def train(
-        self, images: Tensor, labels: Tensor, order: Tensor, first_step: Tensor, eta: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Trains one chunk; the mini-batches' mean costs summed (K,) float64, and the correct answers (K,) int64."""
+    def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
+        """Trains one chunk, as Engine.train says."""
         rows, steps, batch = order.shape
         if batch > self._plan.batch:
             self._plan_for(batch)
-        plan, members = self._plan, len(self._members)
-        flat, answers = _flat(images), _numpy(labels)
+        plan, members = self._plan, len(self.hyper["seed"])
+        flat, answers = _flat(inputs), _numpy(targets)
         orders = _numpy(order)
-        dropout, first = _numpy(self._members.dropout), _numpy(first_step.expand(members))
-        shrinks = decay(self._members, _numpy(eta), first, steps, self._batches)
-        rules = self._rules(batch, eta, shrinks)
+        dropout, first = _numpy(self.hyper["dropout"]), _numpy(first_step.expand(members))
+        numbers = _for_kernels(self._numbers.of(eta, first_step, steps))
+        rules = self._rules(batch)
         costs, correct = np.zeros(members), np.zeros(members, np.int64)
         size = max(1, -(-steps // _PIECES))
         nothing = np.empty((0, 0), np.float32)
@@ -136,7 +141,7 @@ class CpuEngine:
                 plan.layers,
                 plan.tables,
                 self._weights[member],
-                self._velocity[member],
+                self._slots[member],
                 *self._work[thread],
                 plan.image[0],
                 flat,
@@ -144,11 +149,10 @@ class CpuEngine:
                 orders[member if rows > 1 else 0, start : start + size],
                 int(first[member]) + start,
                 rules[member],
-                shrinks.share[member, start : start + size],
-                shrinks.amount[member, start : start + size],
+                numbers[member, start : start + size],
                 dropout[member],
-                self._inverted,
-                np.uint32(self._members.seed[member].item()),
+                self.spec.model.inverted,
+                np.uint32(self.hyper["seed"][member].item()),
                 True,
                 nothing,
             )
@@ -156,37 +160,27 @@ class CpuEngine:
             correct[member] += right
 
         self._run(_Queue(members, range(0, steps, size)), piece)
-        return from_numpy(costs), from_numpy(correct)
+        return Sums(from_numpy(costs), from_numpy(correct).double())
 
-    def _rules(self, batch: int, eta: Tensor, shrinks: Decay) -> list[Rule]:
-        members, f32 = self._members, np.float32
-        return [
-            Rule(
-                eta=f32(eta[k]),
-                batch_share=f32(1) / f32(batch),
-                decay_share=f32(0),
-                decay_amount=f32(0),
-                l2=shrinks.l2_in_gradient[k],
-                l1=shrinks.l1_in_gradient[k],
-                momentum=f32(members.momentum[k]),
-                plain=bool(members.l1[k] == 0 and members.momentum[k] == 0),
-            )
-            for k in range(len(members))
-        ]
+    def _rules(self, batch: int) -> list[Rule]:
+        """Each member's rule, in which `in_step` fills in what differs from step to step."""
+        moves = (self.hyper["momentum"] != 0) | (self.hyper["l1"] != 0)
+        share = np.float32(1) / np.float32(batch)
+        return [Rule(_ZERO, share, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, not own) for own in moves.tolist()]
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cost (K,) float64 and accuracy (K,) float64 of every member; a NaN counts as wrong."""
-        _, costs, correct = self._evaluate(images, _numpy(labels))
-        return from_numpy(costs / len(images)), from_numpy(correct / len(images))
+    def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
+        """Mean cost and accuracy of every member; a NaN counts as wrong."""
+        _, costs, correct = self._evaluate(inputs, _numpy(targets))
+        return Sums(from_numpy(costs / len(inputs)), from_numpy(correct / len(inputs)))
 
-    def probabilities(self, images: Tensor) -> Tensor:
+    def predictions(self, inputs: Tensor) -> Tensor:
         """Softmax outputs (K, N, C) float32."""
-        outputs, _, _ = self._evaluate(images, np.zeros(len(images), np.int64))
+        outputs, _, _ = self._evaluate(inputs, np.zeros(len(inputs), np.int64))
         return from_numpy(outputs)
 
     def _evaluate(self, images: Tensor, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,)."""
-        plan, members, flat = self._plan, len(self._members), _flat(images)
+        plan, members, flat = self._plan, len(self.hyper["seed"]), _flat(images)
         # Mini-batches (rows of a block) in blocks; the images that fill no mini-batch are one of their own.
         full = len(images) // _EVALUATION_BATCH * _EVALUATION_BATCH
         order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
@@ -195,7 +189,7 @@ class CpuEngine:
             blocks.append(np.arange(full, len(images)).reshape(1, -1))
         outputs = np.empty((members, len(images), self._layers[-1].output[0]), np.float32)
         costs, correct = np.zeros((members, len(blocks))), np.zeros((members, len(blocks)), np.int64)
-        dropout, nothing = _numpy(self._members.dropout), np.empty(0, np.float32)
+        dropout, nothing = _numpy(self.hyper["dropout"]), np.empty((0, len(NUMBERS)), np.float32)
 
         def evaluate(member: int, number: int, thread: int) -> None:
             block = blocks[number]
@@ -204,7 +198,7 @@ class CpuEngine:
                 plan.layers,
                 plan.tables,
                 self._weights[member],
-                self._velocity[member],
+                self._slots[member],
                 *self._work[thread],
                 plan.image[0],
                 flat,
@@ -213,9 +207,8 @@ class CpuEngine:
                 0,
                 _NO_RULE,
                 nothing,
-                nothing,
                 dropout[member],
-                self._inverted,
+                self.spec.model.inverted,
                 np.uint32(0),
                 False,
                 outputs[member, block[0, 0] : block[-1, -1] + 1],
@@ -264,12 +257,14 @@ class _Queue:
             return member, self._left[member].pop()
 
 
-def _stacked(first: np.ndarray, then: np.ndarray, width: int | None = None) -> np.ndarray:
-    """The rows of both, aligned; `width`: of the result, what a row lacks is zero."""
-    both = aligned((len(first) + len(then), first.shape[1] if width is None else width))
-    both[: len(first), : first.shape[1]] = first
-    both[len(first) :, : then.shape[1]] = then
-    return both
+def _for_kernels(numbers: Numbers) -> np.ndarray:
+    """(K, M, H) float32, of each step what update.NUMBERS names; 0 where the rule has no such number."""
+    members, _, steps = numbers.values.shape
+    values = np.zeros((members, steps, len(NUMBERS)), np.float32)
+    for column, name in enumerate(NUMBERS):
+        if name in numbers.names:
+            values[:, :, column] = numbers.values[:, numbers.names.index(name)]
+    return values
 
 
 def _numpy(values: Tensor) -> np.ndarray:

@@ -285,8 +285,7 @@ def _compiled(version: int) -> Any:
         order,  # (steps, B) int64
         first_step,
         rule,
-        decay_share,  # (steps,) float32, and so the next; empty in evaluation
-        decay_amount,
+        numbers,  # (steps, H) float32, as update.NUMBERS; empty in evaluation
         dropout,  # (D,) float32
         inverted,
         seed,  # uint32
@@ -317,7 +316,7 @@ def _compiled(version: int) -> Any:
                 else:
                     _copy(d, outputs[step * batch + b])
             if training:
-                now = in_step(rule, decay_share[step], decay_amount[step])
+                now = in_step(rule, numbers[step])
                 _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, now)
         return cost, correct
 

@@ -9,6 +9,10 @@ from src.training.engines.cpu.kernel import kernel
 f32 = np.float32
 
 
+# What `in_step` reads of each step, in this order: src/training/update/numbers.py says what each one is.
+NUMBERS = ("eta", "share", "amount", "l2", "l1", "momentum")
+
+
 class Rule(NamedTuple):
     """One member's update rule in one step."""
 
@@ -23,9 +27,9 @@ class Rule(NamedTuple):
 
 
 @kernel
-def in_step(rule: Rule, decay_share: np.float32, decay_amount: np.float32) -> Rule:
-    """The rule with what a step takes off the weights."""
-    return Rule(rule.eta, rule.batch_share, decay_share, decay_amount, rule.l2, rule.l1, rule.momentum, rule.plain)
+def in_step(rule: Rule, numbers: np.ndarray) -> Rule:
+    """The rule with the numbers of one step, (H,)."""
+    return Rule(numbers[0], rule.batch_share, numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], rule.plain)
 
 
 @kernel

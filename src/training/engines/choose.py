@@ -1,0 +1,134 @@
+"""Which engine trains a stack: the cpu engine where it serves it exactly, else the torch engine."""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from src.config.error import ConfigError
+from src.config.schema import RunConfig
+from src.data.dataset import Dataset
+from src.training.device import cores
+from src.training.engines.engine import Engine, State
+from src.training.engines.torch_engine import TorchEngine, compilation_pays, fastest_threads, timed
+from src.training.hyper import Hyper
+from src.training.spec import StackSpec
+
+# Seconds that the calibration's timed probe should last, after one mini-batch to warm up.
+PROBE_SECONDS = 0.3
+
+
+@dataclass
+class EngineChoice:
+    """The choice for one stack, by `trainer.engine` and what the engines refuse."""
+
+    config: RunConfig
+    spec: StackSpec
+    device: torch.device
+    say: Callable[[str], None] = print
+
+    def timed(self, hyper: Hyper, state: State, dataset: Dataset, order: Tensor) -> tuple[Engine, float]:
+        """The engine with its members in `state`, and seconds a step; order (K or 1, 1, B): a mini-batch to probe with.
+
+        Raises ConfigError where trainer.engine=cpu cannot be had on this machine.
+        """
+        eta, start = hyper["eta"].float(), torch.zeros(len(hyper["seed"]), dtype=torch.int64)
+        train = dataset.train
+
+        def seconds_a_step(engine: Engine) -> float:
+            """Trains a throwaway probe and puts the first state back."""
+
+            def probe(steps: int) -> float:
+                chunk = order.repeat(1, steps, 1)
+                return timed(lambda: engine.train(train.images, train.labels, chunk, start, eta)) / steps
+
+            probe(1)
+            rough = probe(1)
+            result = probe(max(1, min(200, round(PROBE_SECONDS / rough)))) if rough < PROBE_SECONDS else rough
+            engine.load(state)
+            return result
+
+        try:
+            reason = self._cpu_refusal()
+            if reason is None:
+                engine: Engine = _cpu_engine(self.config, self.spec, hyper, state)
+                return engine, seconds_a_step(engine)
+            if self.config.trainer.engine == "cpu":
+                self.say(f"trainer.engine=cpu cannot serve this run ({reason}); the torch engine does.")
+        except MemoryError:
+            raise
+        except Exception as error:  # Numba may be missing, or refuse its settings, while it is imported or compiles
+            self.say(self._without_kernels(error))
+        return self._torch_engine(hyper, state, seconds_a_step)
+
+    def _torch_engine(
+        self, hyper: Hyper, state: State, seconds_a_step: Callable[[Engine], float]
+    ) -> tuple[Engine, float]:
+        trainer = self.config.trainer
+
+        def built(compiled: bool) -> TorchEngine:
+            return TorchEngine(self.spec, hyper, state, self.device, trainer.precision, compiled, self.say)
+
+        engine = built(compiled=False)
+        if self.device.type == "cpu":
+            if trainer.threads:
+                torch.set_num_threads(trainer.threads)
+            else:
+                fastest_threads(lambda: seconds_a_step(engine), cores())
+        step_seconds = seconds_a_step(engine)
+        wanted = trainer.compile
+        if wanted == "auto":
+            # On a GPU it is not measured yet, and CUDA graphs already spare what a compilation spares most.
+            steps = self.config.max_epochs * self.spec.batches
+            wanted = self.device.type == "cpu" and compilation_pays(step_seconds, steps)
+        return (built(compiled=True) if wanted else engine), step_seconds
+
+    def _cpu_refusal(self) -> str | None:
+        """Why the cpu engine does not serve this run; None where it does."""
+        trainer = self.config.trainer
+        if trainer.engine == "torch":
+            return "trainer.engine=torch"
+        if trainer.compile is True:
+            return "trainer.compile=true"
+        if self.device.type != "cpu":
+            return f"the device is {self.device.type}"
+        with warnings.catch_warnings(record=True) as odd:
+            from src.training.engines import cpu
+        for one in odd:  # a NUMBA_ variable that Numba cannot read, and leaves alone: its first line says which
+            self.say(str(one.message).strip().splitlines()[0])
+        return cpu.CpuEngine.refuses(self.spec)
+
+    def _without_kernels(self, error: Exception) -> str:
+        """One line: that `error` keeps the kernels from training here, and the torch engine does.
+
+        Raises ConfigError where trainer.engine=cpu asks for them.
+        """
+        reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
+        if variables := [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]:
+            reason += f"; the environment sets {', '.join(variables)}"
+        if self.config.trainer.engine == "cpu":
+            raise ConfigError(
+                f"trainer.engine = 'cpu': its kernels cannot be used here ({reason}); "
+                "accepted: auto or torch, which train without them, more slowly"
+            ) from error
+        return f"The cpu engine's kernels cannot be used here ({reason}); the torch engine trains, more slowly."
+
+
+def _cpu_engine(config: RunConfig, spec: StackSpec, hyper: Hyper, state: State) -> Engine:
+    import numba
+
+    from src.training.engines import cpu
+
+    if numba.config.DISABLE_JIT:  # interpreted, the kernels fail somewhere, or take hours
+        raise RuntimeError("Numba's compiler is turned off")
+    return cpu.CpuEngine(spec, hyper, state, config.trainer.threads or cores())
+
+
+def evaluating_engine(training: Engine, config: RunConfig, hyper: Hyper, state: State) -> Engine:
+    """One of the kind of `training`, which goes on with other weights meanwhile."""
+    if isinstance(training, TorchEngine):
+        return TorchEngine(training.spec, hyper, state, training.device, training.precision)
+    return _cpu_engine(config, training.spec, hyper, state)

@@ -1,0 +1,57 @@
+"""The hyperparameters that may differ between the members of a stack, by name.
+
+A name is that of the configuration's field, such as `eta` or `momentum`; which fields there are says the schema, by its
+per-member marks. Legend: K members, D dense layers.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from src.config.schema import RunConfig, is_per_member
+
+# Name -> (K,) float64 on the CPU, NaN where a member leaves it out; `seed` is int64, `dropout` (K, D) float32, of each
+# dense layer's inputs.
+Hyper = dict[str, Tensor]
+
+
+def hyper_of(configs: Sequence[RunConfig], seeds: Sequence[int]) -> Hyper:
+    """Those of one member a configuration; `seeds` are the members' own, in 0 … 2^32 − 1."""
+    each = [dict(_marked(config)) for config in configs]
+    hyper = {name: torch.tensor([_number(own[name]) for own in each], dtype=torch.float64) for name in each[0]}
+    return hyper | {
+        "dropout": torch.tensor([config.model.dropouts() for config in configs]),
+        "seed": torch.tensor(seeds, dtype=torch.int64),
+    }
+
+
+def select(hyper: Hyper, rows: Tensor) -> Hyper:
+    """The members at `rows` (int64), in that order."""
+    return {name: value[rows.to(value.device)] for name, value in hyper.items()}
+
+
+def joined(hyper: Hyper, others: Hyper) -> Hyper:
+    """These members, then the others."""
+    return {name: torch.cat([value, others[name].to(value.device)]) for name, value in hyper.items()}
+
+
+def any_member(hyper: Hyper, name: str) -> bool:
+    """Whether a member has another value of it than 0; a hyperparameter that no member has counts as 0."""
+    return name in hyper and bool((hyper[name] != 0).any())
+
+
+def _marked(section: BaseModel) -> Iterator[tuple[str, Any]]:
+    """The fields that are marked as per-member, with their values."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from _marked(value)
+        elif is_per_member(field):
+            yield name, value
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

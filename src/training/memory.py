@@ -1,0 +1,46 @@
+"""Whether a stack fits into the memory of its device."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from src.config.error import ConfigError
+from src.config.shapes import LayerShape, parameter_count
+
+
+class TooLargeError(ConfigError):
+    """A stack that the device's memory cannot hold."""
+
+
+def weight_bytes(layers: list[LayerShape], members: int) -> int:
+    return 3 * 4 * members * parameter_count(layers)  # three float32 copies: weights, gradients, best weights
+
+
+def check_memory(layers: list[LayerShape], members: int, device: torch.device) -> None:
+    """Raises ConfigError for a stack whose weights, gradients and best weights cannot fit the device at all."""
+    if device.type == "cuda":
+        _, room = torch.cuda.mem_get_info(device)
+    elif hasattr(os, "sysconf"):
+        room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        return
+    needed = weight_bytes(layers, members)
+    if needed > room:
+        raise TooLargeError(
+            f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "
+            f"{device} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
+        )
+
+
+@contextmanager
+def enough_memory(members: int, device: torch.device) -> Iterator[None]:
+    """Raises TooLargeError where the device runs out of memory."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TooLargeError(
+            f"model: {members} members of this network do not fit into the memory of {device} "
+            f"({str(error).splitlines()[0]}); accepted: smaller layers, or fewer repeats"
+        ) from error

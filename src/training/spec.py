@@ -1,0 +1,23 @@
+"""What the members of a stack have in common."""
+
+from dataclasses import dataclass
+
+from src.config.schema import RunConfig
+from src.models.model import Model, model_of
+from src.tasks.task import Task, task_of
+from src.training.update.rule import UpdateRule, rule_of
+
+
+@dataclass(frozen=True)
+class StackSpec:
+    """One kind of training: an engine serves it exactly, or says why it does not (`Engine.refuses`)."""
+
+    model: Model
+    task: Task
+    rule: UpdateRule
+    batches: int  # mini-batches of an epoch
+
+
+def spec_of(config: RunConfig, batches: int) -> StackSpec:
+    """That of a checked configuration; `batches`: mini-batches of an epoch."""
+    return StackSpec(model_of(config), task_of(config.task), rule_of(config.optim), batches)

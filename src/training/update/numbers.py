@@ -1,0 +1,54 @@
+"""Every number that the update reads, for each step of a chunk, worked out in float64 before the chunk begins.
+
+An engine then only applies them, to a parameter w with the gradient g of the mean cost:
+
+    g <- g + l1 · sign(w) + l2 · w                        what shrinks by way of the gradient                     (1)
+    w <- w − amount · sign(w);  w <- w − share · w        what is taken off directly (src/training/update/decay.py)  (2)
+    w <- the rule's step                                  (src/training/update/NAME.py)                           (3)
+
+(1) and (2) hold for weights only, not for biases. Legend: K members, M steps of a chunk, H numbers a step.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from src.training.hyper import Hyper, any_member
+from src.training.spec import StackSpec
+from src.training.update.decay import decay
+
+DECAY = ("share", "amount", "l2", "l1")  # the first numbers of each step; the rule's own follow
+
+
+class Numbers(NamedTuple):
+    """What the steps of a chunk read."""
+
+    names: tuple[str, ...]
+    values: np.ndarray  # (K, H, M) float32, in the order of `names`
+
+
+class StepNumbers:
+    """The numbers of one stack's steps, as long as its members stay the same."""
+
+    def __init__(self, spec: StackSpec, hyper: Hyper) -> None:
+        self.rule, self.batches, self.hyper = spec.rule, spec.batches, hyper
+        self.slots = spec.rule.slots(hyper)
+        self.shrinks = any_member(hyper, "lambda_")  # whether `share` or `l2` is ever another than 0
+        self.shrinks_by_amounts = any_member(hyper, "l1")
+        # Without momentum nothing shrinks by way of the gradient.
+        self.in_gradient = spec.rule.adaptive or any_member(hyper, "momentum")
+
+    def of(self, eta: Tensor, first_step: Tensor, steps: int) -> Numbers:
+        """eta (K,), in force for the whole chunk; first_step (K,) or (): each member's number of its first step."""
+        count = len(self.hyper["seed"])
+        first = first_step.expand(count).cpu().numpy()
+        rates = eta.cpu().numpy().astype(np.float32)  # (K,)
+        step = first[:, None] + np.arange(steps)  # (K, M)
+        each = np.broadcast_to(rates.astype(np.float64)[:, None], step.shape)
+        with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN fails by itself
+            own = self.rule.numbers({name: self.hyper[name].numpy()[:, None] for name in self.rule.hyper}, each, step)
+            share, amount, *in_gradient = decay(self.hyper, rates, first, steps, self.batches)
+            l2, l1 = (np.broadcast_to(one[:, None], step.shape) for one in in_gradient)
+            values = np.stack([share, amount, l2, l1, *own.values()], axis=1).astype(np.float32)
+        return Numbers((*DECAY, *own), values)
