@@ -55,7 +55,7 @@ class ByHand(TorchEngine):
     def _block(self, inputs: Tensor, targets: Tensor, steps: Steps, cost: Tensor, score: Tensor) -> None:
         """Trains on steps; adds to cost (K,) and score (K,)."""
         order, keys, numbers = steps
-        etas, shares = (numbers[:, self._names.index(name)] for name in ("eta", "share"))  # (S, K)
+        etas, shares = (numbers[:, self.numbers.names.index(name)] for name in ("eta", "share"))  # (S, K)
         count, _, batch = order.shape
         x = inputs[order.transpose(1, 2)].flatten(2, 3).float().div_(255)  # (S, B, R·channels, H, W)
         y, scales = targets[order], (etas / batch)[..., None, None]  # (S, R, B), (S, K, 1, 1)

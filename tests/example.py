@@ -23,6 +23,7 @@ def raw(**sections: Any) -> dict[str, Any]:
             "validation": 20,
         },
         "model": {"maps": [3], "hidden": [6], "field": 3},
+        "task": {},
         "optim": {"eta": 0.1},
         "stop": {},
         "trainer": {"engine": "torch", "compile": False, "threads": 1, "accelerator": "cpu"},

@@ -32,6 +32,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
     dropouts = config.model.dropouts()
     return {
         "layers": config.shapes(),
+        "task": config.task.name,
         "init": config.model.init,
         "dropout": (dropouts, config.model.dropout_convention) if any(dropouts) else None,
         "optim": {key: value for key, value in optim.items() if not unused.get(key)},

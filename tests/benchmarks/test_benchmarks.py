@@ -111,8 +111,8 @@ def test_the_step_written_by_hand_trains_as_the_engines_own(net, rows):
         for engine in engines
     ]
     torch.testing.assert_close(taken[1], taken[0], rtol=1e-5, atol=1e-6)
-    for name, value in engines[0].weights().items():
-        torch.testing.assert_close(engines[1].weights()[name], value, rtol=1e-4, atol=1e-5)
+    for name, value in engines[0].state(slots=False).items():
+        torch.testing.assert_close(engines[1].state(slots=False)[name], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
@@ -129,9 +129,9 @@ def test_on_cuda_the_step_written_by_hand_trains_as_the_engines_own_eager_and_re
     for engine in engines:
         engine.train(split.images, split.labels, order, torch.tensor(5), torch.tensor([0.02, 0.03, 0.05]))
     assert engines[2].recorder is not None  # it was captured
-    for name, value in engines[0].weights().items():
+    for name, value in engines[0].state(slots=False).items():
         for engine in engines[1:]:
-            torch.testing.assert_close(engine.weights()[name], value, rtol=2e-3, atol=2e-4)
+            torch.testing.assert_close(engine.state(slots=False)[name], value, rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("net", nets.TITLES)
@@ -150,7 +150,7 @@ def test_the_plain_network_has_our_parameters_and_gives_our_logits(net):
     split = images.filled(images.dataset().test, 40)
     pixels = peer.floats(split).tensors[0]
     # float32 in another order of summation
-    torch.testing.assert_close(module(pixels).softmax(1), ours.probabilities(split.images)[0], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(module(pixels).softmax(1), ours.predictions(split.images)[0], rtol=1e-3, atol=1e-5)
 
 
 def test_the_peer_learns():

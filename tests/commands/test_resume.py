@@ -300,7 +300,7 @@ def breaks_in_epoch(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small(epochs: int) -> dict[int, Checkpoint]:
-    return {0: Checkpoint([{"epoch": epoch} for epoch in range(epochs)], None, 0.0, 0.0, {}, {}, {}, {}, {})}
+    return {0: Checkpoint([{"epoch": epoch} for epoch in range(epochs)], None, 0.0, 0.0, {}, {}, {}, {})}
 
 
 def test_writing_takes_its_share_of_the_time_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,9 @@ BAD = {
     "optim.eta": numbers(above=0),
     "optim.lambda_": numbers(low=0),
     "optim.l1": numbers(low=0),
+    "task.name": no_option,
+    "optim.rule": no_option,
+    "optim.nesterov": st.one_of(words, st.integers(), st.none()),
     "optim.momentum": numbers(low=0, below=1),
     "optim.schedule": no_option,
     "optim.decay": numbers(low=0),
@@ -281,6 +284,7 @@ def test_the_files_in_conf_hold_the_schemas_defaults():
     sections = {
         "data": "auto",
         "model": "shallow",
+        "task": "classify",
         "optim": "sgd",
         "stop": "none",
         "trainer": "auto",

@@ -74,7 +74,7 @@ def test_from_the_end_of_any_epoch_they_go_on_as_if_nothing_had_happened(engine,
 def test_a_checkpoint_is_a_copy():
     _, kept = trained(example.config(max_epochs=3, optim={"eta": 0.5, "momentum": 0.5}))
     first, second = (one for checkpoints in kept.values() for one in checkpoints.values())
-    for one, other in ((first.weights, second.weights), (first.velocities, second.velocities)):
-        assert not torch.equal(one["layers.0.weight"], other["layers.0.weight"])
-        assert one["layers.0.weight"].untyped_storage().nbytes() == one["layers.0.weight"].nbytes
+    for name in ("layers.0.weight", "velocity:layers.0.weight"):
+        assert not torch.equal(first.state[name], second.state[name])
+        assert first.state[name].untyped_storage().nbytes() == first.state[name].nbytes
     assert [one.epochs for one in (first, second)] == [1, 2]

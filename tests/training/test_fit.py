@@ -11,11 +11,13 @@ import torch
 
 from src.config.error import ConfigError
 from src.models.network import Network
-from src.training import fit
+from src.training import memory
 from src.training.device import choose_device
-from src.training.engines import torch_engine
+from src.training.engines import choose, torch_engine
+from src.training.engines.choose import EngineChoice
 from src.training.fit import prepare, run
 from src.training.interrupt import Interrupt
+from src.training.spec import spec_of
 from tests import example
 
 
@@ -92,7 +94,7 @@ def test_the_test_set_is_judged_by_the_weights_of_the_best_epoch_not_the_last_on
     assert (result.best_epoch, result.validation_accuracy) == (1, 0.9)
     ((first_epoch,), _, _, _) = go([example.config(max_epochs=1)])
     torch.testing.assert_close(result.probabilities, first_epoch.probabilities, rtol=0, atol=0)
-    assert not torch.equal(result.weights["layers.2.weight"], prepared.engine.weights()["layers.2.weight"][0])
+    assert not torch.equal(result.weights["layers.2.weight"], prepared.engine.state(slots=False)["layers.2.weight"][0])
 
 
 def test_the_rate_of_an_epoch_is_the_schedules_from_its_first_one_on():
@@ -124,7 +126,7 @@ def test_a_stopped_member_leaves_the_stack_and_the_others_go_on():
     assert len(results[0].history) == 3
     assert len(results[1].history) > 3
     assert list(recorder.epochs[3]) == [1]
-    assert prepared.engine.weights()["layers.0.weight"].shape[0] == 1
+    assert prepared.engine.state(slots=False)["layers.0.weight"].shape[0] == 1
     (alone,), _, _, _ = go(trials[1:], train=200)
     assert [row["validation/cost"] for row in alone.history] == pytest.approx(
         [row["validation/cost"] for row in results[1].history], rel=1e-3
@@ -137,7 +139,7 @@ def test_a_stopped_member_stays_where_dropping_it_costs_more_than_it_saves(monke
     prepared = prepare(trials, example.dataset())
     prepared.engine.resize_seconds = 1e9
     results = run(prepared, [])
-    assert prepared.engine.weights()["layers.0.weight"].shape[0] == 2
+    assert prepared.engine.state(slots=False)["layers.0.weight"].shape[0] == 2
     assert len(results[0].history) == 2  # it computes on, but its result stands
 
 
@@ -274,7 +276,7 @@ def test_what_is_asked_without_a_device_is_asked_of_the_runs_own_gpu(two_gpus, m
     asked = []
     monkeypatch.setattr(torch.cuda, "set_device", asked.append)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
-    with pytest.raises(fit.TooLargeError, match="and cuda:1 has 0; accepted"):
+    with pytest.raises(memory.TooLargeError, match="and cuda:1 has 0; accepted"):
         prepare([example.config(trainer={"devices": "cuda:1", "accelerator": "auto"})], example.dataset())
     assert asked == [torch.device("cuda", 1)]
     monkeypatch.setattr(torch.cuda, "set_device", Mock(side_effect=RuntimeError("busy\nand more")))
@@ -339,7 +341,7 @@ def test_a_device_that_runs_out_of_memory_is_named_with_what_would_help(call, mo
     monkeypatch.setattr(torch_engine.TorchEngine, call, lacking)
     words = r"model: 2 members .* do not fit into the memory of cpu \(CUDA out of memory.*\); accepted: smaller layers"
     for attempt in (lambda: prepare([example.config(repeats=2)], example.dataset()), lambda: run(prepared, [])):
-        with pytest.raises(fit.TooLargeError, match=words):
+        with pytest.raises(memory.TooLargeError, match=words):
             attempt()
 
 
@@ -371,7 +373,7 @@ def test_the_fastest_number_of_threads_is_taken_and_set():
 @pytest.mark.parametrize(("threads", "measured"), [(None, 1), (1, 0)])
 def test_threads_are_measured_when_none_are_given(threads, measured, monkeypatch):
     calls = []
-    monkeypatch.setattr(fit, "fastest_threads", lambda seconds, cores: calls.append(seconds() > 0))
+    monkeypatch.setattr(choose, "fastest_threads", lambda seconds, cores: calls.append(seconds() > 0))
     prepare([example.config(trainer={"threads": threads})], example.dataset())
     assert calls == [True] * measured
 
@@ -387,10 +389,8 @@ def test_a_stack_that_cannot_fit_the_memory_is_refused():
 
 
 def test_a_compiled_step_is_the_torch_engines():
-    assert (
-        fit._cpu_engine_reason(example.config(trainer={"engine": "auto", "compile": True}), [], torch.device("cpu"))
-        == "trainer.compile=true"
-    )
+    config = example.config(trainer={"engine": "auto", "compile": True})
+    assert EngineChoice(config, spec_of(config, 1), torch.device("cpu"))._cpu_refusal() == "trainer.compile=true"
 
 
 def test_the_cpu_engine_asks_for_the_cpu(monkeypatch):
@@ -410,13 +410,13 @@ def test_the_cpu_engine_serves_where_it_can(engine):
 
 
 def test_where_the_cpu_engine_cannot_serve_torch_does_and_says_so(monkeypatch):
-    monkeypatch.setattr("src.training.engines.cpu.unsupported", lambda layers: "a layer from another world")
+    monkeypatch.setattr("src.training.engines.cpu.engine.unsupported", lambda layers: "a layer from another world")
     _, _, prepared, lines = go([example.config(trainer={"engine": "cpu"})])
     assert "torch" in prepared.engine.description
     assert lines == ["trainer.engine=cpu cannot serve this run (a layer from another world); the torch engine does."]
 
 
-@pytest.mark.parametrize("broken", ["CpuEngine", "unsupported"])
+@pytest.mark.parametrize("broken", ["CpuEngine.__init__", "engine.unsupported"])
 def test_kernels_that_cannot_be_compiled_leave_the_run_to_torch_and_say_so(broken, monkeypatch):
     def fails(*arguments):
         raise ImportError("no compiler\nin a long story")

@@ -111,7 +111,7 @@ def test_who_has_stopped_keeps_a_place_until_somebody_takes_it_where_resizing_is
 
     class Watch:
         def progressed(self, epoch, batch, members):
-            sizes.append((epoch, members, len(prepared.engine.members)))
+            sizes.append((epoch, members, len(prepared.engine.hyper["seed"])))
 
         def epoch_ended(self, rows, so_far):
             pass

@@ -123,7 +123,6 @@ class TorchEngine:
         order = order.to(self.device).transpose(0, 1).contiguous()  # (M, K or 1, B)
         numbers = self.numbers.of(eta, first_step, len(order))
         values = torch.from_numpy(np.ascontiguousarray(numbers.values.transpose(2, 1, 0))).to(self.device)  # (M, H, K)
-        self._names = numbers.names
         steps = torch.arange(len(order), device=self.device)[:, None] + first_step.to(self.device)  # (M, K)
         keys = step_key(self._seed, steps)
         with torch.no_grad(), self._arithmetic():
@@ -223,7 +222,7 @@ class TorchEngine:
         self, inputs: Tensor, targets: Tensor, order: Tensor, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor]:
         """order (K or 1, B); keys (K,); values (H, K) -> mean cost (K,), outputs (K, B, …)."""
-        numbers = dict(zip(self._names, values, strict=True))  # (K,) each
+        numbers = dict(zip(self.numbers.names, values, strict=True))  # (K,) each
         shared = order.shape[0] == 1  # then all members see the same images, and the first layer is cheaper
         if shared:
             order = order[0]

@@ -12,6 +12,7 @@ An engine then only applies them, to a parameter w with the gradient g of the me
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from src.training.hyper import Hyper, any_member
@@ -38,6 +39,8 @@ class StepNumbers:
         self.shrinks_by_amounts = any_member(hyper, "l1")
         # Without momentum nothing shrinks by way of the gradient.
         self.in_gradient = spec.rule.adaptive or any_member(hyper, "momentum")
+        nothing = torch.zeros(len(hyper["seed"]))
+        self.names = self.of(nothing, nothing.long(), 0).names
 
     def of(self, eta: Tensor, first_step: Tensor, steps: int) -> Numbers:
         """eta (K,), in force for the whole chunk; first_step (K,) or (): each member's number of its first step."""

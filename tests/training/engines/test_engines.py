@@ -5,7 +5,8 @@ import torch
 
 from src.training.engines import cpu
 from src.training.engines.torch_engine import TorchEngine
-from src.training.stack import first_weights, hyperparameters, members_of
+from src.training.spec import spec_of
+from src.training.stack import first_state, hyper_of_stack, members_of
 from tests import example
 from tests.training import twin
 
@@ -38,7 +39,7 @@ def check_against_twin(engine, config, convention="chapter"):
     order = orders(config.members)
     built, cost, _ = trained(engine, [config], order, convention)
     split, stack = example.dataset().train, members_of([config])
-    initial = first_weights(stack)
+    initial = first_state(stack, built.spec.model)
     for number, member in enumerate(stack):
         own = {name: value[number] for name, value in initial.items()}
         dropouts = config.model.dropouts()
@@ -48,7 +49,7 @@ def check_against_twin(engine, config, convention="chapter"):
         )  # fmt: skip
         for name, value in expected.items():
             # 200 steps of float32 in another order of summation; a wrong term would show at 1e-2.
-            torch.testing.assert_close(built.weights()[name][number], value, rtol=2e-3, atol=2e-4)
+            torch.testing.assert_close(built.state(slots=False)[name][number], value, rtol=2e-3, atol=2e-4)
         assert float(cost[number]) == pytest.approx(total, rel=1e-3)
 
 
@@ -116,9 +117,9 @@ def test_a_member_alone_equals_the_same_member_in_a_stack_of_seven(engine):
     stacked, cost, correct = trained(engine, configs, order)
     for place in (0, 3, 6):
         alone, own_cost, own_correct = trained(engine, configs[place : place + 1], order[place : place + 1])
-        for name, value in alone.weights().items():
+        for name, value in alone.state(slots=False).items():
             exact = {"rtol": 0, "atol": 0} if engine == "cpu" else {"rtol": 2e-3, "atol": 2e-4}
-            torch.testing.assert_close(stacked.weights()[name][place], value[0], **exact)
+            torch.testing.assert_close(stacked.state(slots=False)[name][place], value[0], **exact)
         assert float(cost[place]) == pytest.approx(float(own_cost), rel=1e-4)
         assert abs(int(correct[place]) - int(own_correct)) <= 1
 
@@ -131,8 +132,8 @@ def test_where_chunks_are_cut_changes_nothing(engine):
     split, eta = example.dataset().train, torch.tensor([config.optim.eta for config in configs])
     for start in range(0, STEPS, 37):
         cut.train(split.images, split.labels, order[:, start : start + 37], torch.tensor(start), eta)
-    for name, value in cut.weights().items():
-        torch.testing.assert_close(value, whole.weights()[name], rtol=0, atol=0)
+    for name, value in cut.state(slots=False).items():
+        torch.testing.assert_close(value, whole.state(slots=False)[name], rtol=0, atol=0)
 
 
 @both
@@ -150,8 +151,8 @@ def test_a_nan_stays_in_its_member(engine, bad):
     assert accuracies[2] == 0  # a NaN is a wrong answer
     for place in (0, 1, 3, 4, 5, 6):
         assert costs[place].isfinite()
-        for name, value in dirty.weights().items():
-            torch.testing.assert_close(value[place], clean.weights()[name][place], rtol=0, atol=0)
+        for name, value in dirty.state(slots=False).items():
+            torch.testing.assert_close(value[place], clean.state(slots=False)[name][place], rtol=0, atol=0)
 
 
 @both
@@ -161,9 +162,9 @@ def test_evaluation_equals_a_plain_forward_pass(engine, convention):
     built, _, _ = trained(engine, configs, orders(7, steps=20), convention)
     split = example.dataset().test
     costs, accuracies = built.evaluate(split.images, split.labels)
-    probabilities = built.probabilities(split.images)
+    probabilities = built.predictions(split.images)
     for place, config in enumerate(configs):
-        own = {name: value[place] for name, value in built.weights().items()}
+        own = {name: value[place] for name, value in built.state(slots=False).items()}
         logits = twin.forward(config.shapes(), own, split.images.float() / 255, config.model.dropouts(), convention)
         log_probabilities = logits.log_softmax(1)
         expected = -log_probabilities[torch.arange(30), split.labels].mean()
@@ -181,9 +182,9 @@ def test_members_that_stay_go_on_as_if_nobody_had_left(engine):
     shrunk.select(rows)
     split, eta = example.dataset().train, torch.tensor([configs[row].optim.eta for row in rows])
     shrunk.train(split.images, split.labels, order[rows][:, 100:], torch.tensor(100), eta)
-    for name, value in shrunk.weights().items():
+    for name, value in shrunk.state(slots=False).items():
         exact = {"rtol": 0, "atol": 0} if engine == "cpu" else {"rtol": 2e-3, "atol": 2e-4}
-        torch.testing.assert_close(value, whole.weights()[name][rows], **exact)
+        torch.testing.assert_close(value, whole.state(slots=False)[name][rows], **exact)
 
 
 @both
@@ -191,11 +192,11 @@ def test_loading_weights_starts_velocities_at_zero(engine):
     configs, order = seven(), orders(7, steps=30)
     fresh, _, _ = trained(engine, configs, order)
     used, _, _ = trained(engine, configs, order)
-    used.load(first_weights(members_of(configs)))
+    used.load(first_state(members_of(configs), used.spec.model))
     split, eta = example.dataset().train, torch.tensor([config.optim.eta for config in configs])
     used.train(split.images, split.labels, order, torch.tensor(0), eta)
-    for name, value in used.weights().items():
-        torch.testing.assert_close(value, fresh.weights()[name], rtol=0, atol=0)
+    for name, value in used.state(slots=False).items():
+        torch.testing.assert_close(value, fresh.state(slots=False)[name], rtol=0, atol=0)
 
 
 @both
@@ -203,5 +204,5 @@ def test_shared_mini_batches_equal_the_same_ones_given_to_each_member(engine):
     configs, order = seven(), orders(1)
     shared, _, _ = trained(engine, configs, order)
     own, _, _ = trained(engine, configs, order.expand(7, -1, -1))
-    for name, value in shared.weights().items():
-        torch.testing.assert_close(value, own.weights()[name], rtol=2e-3, atol=2e-4)
+    for name, value in shared.state(slots=False).items():
+        torch.testing.assert_close(value, own.state(slots=False)[name], rtol=2e-3, atol=2e-4)

@@ -8,10 +8,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from src.training.engines.graphs import BLOCK, Steps
+from src.training.engines.graphs import BLOCK, Steps, no_sums
 from src.training.engines.torch_engine import TorchEngine
 from src.training.fit import prepare, run
-from src.training.stack import first_weights, hyperparameters, members_of
+from src.training.spec import spec_of
+from src.training.stack import first_state, hyper_of_stack, members_of
 from tests import example
 from tests.training.engines.test_engines import BATCHES, build, orders, seven
 
@@ -51,10 +52,10 @@ def train(engine, order, first_step=0, eta=ETA):
 
 
 def assert_same(engine, other):
-    for tensors, others in ((engine.parameters, other.parameters), (engine.velocities(), other.velocities())):
-        assert tensors.keys() == others.keys()
-        for name, value in tensors.items():
-            torch.testing.assert_close(value, others[name], rtol=0, atol=0)
+    state, others = engine.state(), other.state()
+    assert state.keys() == others.keys()
+    for name, value in state.items():
+        torch.testing.assert_close(value, others[name], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("lengths", [[1], [BLOCK - 1], [BLOCK], [BLOCK + 1], [2 * BLOCK + 5, 3, BLOCK]])
@@ -79,29 +80,29 @@ def test_the_dropout_of_a_replayed_step_is_that_of_its_number():
     train(plain, order, 0)
     train(replaying, order, 1_000)
     train(plain, order, 0)
-    assert not torch.equal(plain.weights()["layers.1.weight"][1], replaying.weights()["layers.1.weight"][1])  # dropout
-    assert torch.equal(plain.weights()["layers.1.weight"][0], replaying.weights()["layers.1.weight"][0])  # none
+    assert not torch.equal(plain.state()["layers.1.weight"][1], replaying.state()["layers.1.weight"][1])  # dropout
+    assert torch.equal(
+        plain.state(slots=False)["layers.1.weight"][0], replaying.state(slots=False)["layers.1.weight"][0]
+    )  # none
 
 
 def test_the_warm_up_trains_nobody():
     engine = build("torch", seven())
-    before = {name: value.clone() for name, value in engine.weights().items()}
+    before = {name: value.clone() for name, value in engine.state(slots=False).items()}
     train(engine, orders(7, 3))
-    after = {name: value.clone() for name, value in engine.weights().items()}
-    moved = {name: value.clone() for name, value in engine.velocities().items()}
+    after = {name: value.clone() for name, value in engine.state().items()}
+    assert any(name.startswith("velocity:") for name in after)
     engine.load(before)
     engine.recorder = Failing()  # after its warm-up
     engine.say = lambda line: None
     train(engine, orders(7, 3))
-    for name, value in engine.weights().items():
+    for name, value in engine.state().items():
         torch.testing.assert_close(value, after[name], rtol=0, atol=0)
-    for name, value in engine.velocities().items():
-        torch.testing.assert_close(value, moved[name], rtol=0, atol=0)
 
 
 def test_loaded_weights_are_trained_on_without_another_capture():
     plain, replaying = pair()
-    weights = {name: value + 0.01 for name, value in plain.weights().items()}
+    weights = {name: value + 0.01 for name, value in plain.state(slots=False).items()}
     for engine in (plain, replaying):
         train(engine, orders(7, BLOCK + 2))
         engine.load(weights)
@@ -220,13 +221,14 @@ def test_a_block_neither_asks_the_device_for_a_value_nor_brings_one_from_the_hos
         model={"layers": layers}, optim={"momentum": momentum, "lambda_": 0.1, "l1": momentum}, repeats=2
     )
     stack, meta = members_of([config]), torch.device("meta")
-    engine = TorchEngine(config.shapes(), hyperparameters(stack), first_weights(stack), BATCHES, "chapter", meta)
+    spec = spec_of(config, BATCHES)
+    engine = TorchEngine(spec, hyper_of_stack(stack), first_state(stack, spec.model), meta)
     images, labels = SPLIT.images.to(meta), SPLIT.labels.to(meta)
     order = torch.empty(3, 1 if shared else len(stack), 5, dtype=torch.int64, device=meta)
-    keys, eta = torch.empty(3, len(stack), dtype=torch.int64, device=meta), torch.empty(len(stack), device=meta)
-    steps = Steps(order, keys, torch.empty(3, 4, len(stack), device=meta))
+    keys = torch.empty(3, len(stack), dtype=torch.int64, device=meta)
+    steps = Steps(order, keys, torch.empty(3, len(engine.numbers.names), len(stack), device=meta))
     with CpuOperations() as operations, torch.no_grad():
-        engine._block(images, labels, steps, eta, torch.zeros_like(eta), torch.zeros_like(keys[0]))
+        engine._block(images, labels, steps, *no_sums(steps))
     assert operations.seen == []
 
 
@@ -262,8 +264,8 @@ def test_a_dense_layers_update_in_one_product_equals_that_by_its_gradient(layers
     assert product._fused_layers() != []
     for engine in (product, gradient):
         train(engine, orders(1 if shared else 3, 1), eta=ETA[:3])
-    for name, value in product.weights().items():
-        torch.testing.assert_close(value, gradient.weights()[name], rtol=1e-6, atol=1e-6)
+    for name, value in product.state(slots=False).items():
+        torch.testing.assert_close(value, gradient.state(slots=False)[name], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:.*CUDA is not available.*")
@@ -283,8 +285,9 @@ def test_an_engines_precision_ends_with_its_work():
 def on_cuda(configs, say):
     """An engine on the GPU, and the training images there."""
     stack, device = members_of(configs), torch.device("cuda")
-    weights, members = first_weights(stack), hyperparameters(stack)
-    return TorchEngine(configs[0].shapes(), members, weights, BATCHES, "chapter", device, say=say), SPLIT.to(device)
+    spec = spec_of(configs[0], BATCHES)
+    state, hyper = first_state(stack, spec.model), hyper_of_stack(stack)
+    return TorchEngine(spec, hyper, state, device, say=say), SPLIT.to(device)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
@@ -301,8 +304,8 @@ def test_on_cuda_graphs_keep_their_memory_while_others_free_and_take_theirs():
         torch.cuda.empty_cache()
         taken = [torch.full((2**26,), float("nan"), device="cuda") for _ in range(8)]  # 2 GiB
         del taken
-    for name, value in eager.weights().items():
-        torch.testing.assert_close(replaying.weights()[name], value, rtol=2e-3, atol=2e-4)
+    for name, value in eager.state(slots=False).items():
+        torch.testing.assert_close(replaying.state(slots=False)[name], value, rtol=2e-3, atol=2e-4)
         assert value.isfinite().all()
 
 
@@ -352,6 +355,6 @@ def test_on_cuda_replayed_steps_equal_eager_ones(rows):
         first += part.shape[1]
     assert lines == []
     assert engines[0].description == "torch, CUDA graph"
-    for name, value in engines[0].weights().items():
+    for name, value in engines[0].state(slots=False).items():
         # Some of cuDNN's kernels add up in no fixed order.
-        torch.testing.assert_close(value, engines[1].weights()[name], rtol=2e-3, atol=2e-4)
+        torch.testing.assert_close(value, engines[1].state(slots=False)[name], rtol=2e-3, atol=2e-4)

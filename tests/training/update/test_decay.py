@@ -6,9 +6,9 @@ import torch
 
 from src.config.shapes import Dense, chain
 from src.training.engines import cpu
-from src.training.engines.engine import Members
 from src.training.engines.torch_engine import TorchEngine
 from src.training.update.decay import ENOUGH_SHARE, decay
+from tests.training.engines.cpu.twin import make_hyper, make_spec
 
 BATCHES, ETA = 250, 10.0  # one step's share is eta · lambda_ / batches, an epoch's eta · lambda_
 LAYERS = chain((1, 8, 8), [Dense(40, "sigmoid"), Dense(10, "none")])
@@ -16,13 +16,8 @@ LAYERS = chain((1, 8, 8), [Dense(40, "sigmoid"), Dense(10, "none")])
 
 def members(lambdas, momentum, l1=0.0):
     count = len(lambdas)
-    return Members(
-        lambda_=torch.tensor(lambdas, dtype=torch.float32),
-        l1=torch.full((count,), l1),
-        momentum=torch.full((count,), momentum),
-        dropout=torch.zeros(count, 2),
-        seed=torch.arange(count),
-    )
+    hyper = make_hyper(count, LAYERS, momentum=momentum, l1=l1)
+    return hyper | {"lambda_": torch.tensor(lambdas, dtype=torch.float64)}
 
 
 def first_layer_after_an_epoch(engine, some):
@@ -30,17 +25,17 @@ def first_layer_after_an_epoch(engine, some):
     generator, weights = torch.Generator().manual_seed(0), {}
     for number, layer in enumerate(LAYERS):
         own = 0.1 * torch.randn(1, *layer.weight_shape, generator=generator)
-        weights[f"layers.{number}.weight"] = own.repeat(len(some), 1, 1)
-        weights[f"layers.{number}.bias"] = torch.zeros(len(some), layer.outputs)
+        weights[f"layers.{number}.weight"] = own.repeat(len(some["seed"]), 1, 1)
+        weights[f"layers.{number}.bias"] = torch.zeros(len(some["seed"]), layer.outputs)
     if engine == "cpu":
-        built = cpu.CpuEngine(LAYERS, some, weights, BATCHES, "chapter", 1)
+        built = cpu.CpuEngine(make_spec(LAYERS, BATCHES), some, weights, 1)
     else:
-        built = TorchEngine(LAYERS, some, weights, BATCHES, "chapter", torch.device("cpu"))
+        built = TorchEngine(make_spec(LAYERS, BATCHES), some, weights, torch.device("cpu"))
     images, labels = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10)
-    order, eta = torch.arange(2 * BATCHES).view(1, BATCHES, 2) % 10, torch.full((len(some),), ETA)
+    order, eta = torch.arange(2 * BATCHES).view(1, BATCHES, 2) % 10, torch.full((len(some["seed"]),), ETA)
     for start in range(0, BATCHES, 77):
         built.train(images, labels, order[:, start : start + 77], torch.tensor(start), eta)
-    return weights["layers.0.weight"].double(), built.weights()["layers.0.weight"].double()
+    return weights["layers.0.weight"].double(), built.state(slots=False)["layers.0.weight"].double()
 
 
 def shrunk_in_float64(lambda_, momentum):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.config.metric import ACCURACY
 from src.config.schema import OptimConfig, StopConfig
 from src.training.chunks import Chunks
 from src.training.stopping import Stopping, check_every
@@ -15,23 +16,23 @@ def optim(**values):
 
 
 def test_a_constant_rate_stays():
-    schedule = Schedule(optim(), 10)
+    schedule = Schedule(optim(), 10, ACCURACY)
     assert [schedule.eta(epoch) for epoch in (0, 9)] == [0.8, 0.8]
 
 
 def test_an_inverse_rate_falls_as_eta_over_one_plus_decay_times_epoch():
-    schedule = Schedule(optim(schedule="inverse", decay=0.5), 10)
+    schedule = Schedule(optim(schedule="inverse", decay=0.5), 10, ACCURACY)
     assert [schedule.eta(epoch) for epoch in (0, 2, 6)] == [0.8, 0.4, 0.2]
 
 
 def test_an_exponential_rate_goes_from_eta_to_eta_end():
-    schedule = Schedule(optim(schedule="exponential", eta_end=0.008), 5)
+    schedule = Schedule(optim(schedule="exponential", eta_end=0.008), 5, ACCURACY)
     assert [schedule.eta(epoch) for epoch in (0, 2, 4)] == pytest.approx([0.8, 0.08, 0.008])
-    assert Schedule(optim(schedule="exponential", eta_end=0.008), 1).eta(0) == 0.8
+    assert Schedule(optim(schedule="exponential", eta_end=0.008), 1, ACCURACY).eta(0) == 0.8
 
 
 def test_a_rate_is_halved_on_a_plateau_down_to_its_floor():
-    schedule = Schedule(optim(schedule="halve", plateau_epochs=2, min_eta_factor=0.25), 20)
+    schedule = Schedule(optim(schedule="halve", plateau_epochs=2, min_eta_factor=0.25), 20, ACCURACY)
     rates = []
     for epoch, accuracy in enumerate([0.5, 0.5, 0.4, 0.6, float("nan"), 0.6, 0.1, 0.1, 0.1, 0.1]):
         rates.append(schedule.eta(epoch))
@@ -40,13 +41,13 @@ def test_a_rate_is_halved_on_a_plateau_down_to_its_floor():
 
 
 def test_patience_in_epochs_ends_after_that_many_without_a_better_accuracy():
-    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=2))
+    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=2), ACCURACY)
     said = [stopping.checked(accuracy, 10, True) for accuracy in (0.5, 0.6, 0.6, 0.7, float("nan"), 0.7)]
     assert said == [False, False, False, False, False, True]
 
 
 def test_patience_in_epochs_looks_at_epochs_ends_only():
-    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=1))
+    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=1), ACCURACY)
     assert not any(stopping.checked(0.5, batch, False) for batch in range(5))
 
 
@@ -82,7 +83,7 @@ def test_patience_in_batches_is_the_tutorials(errors, patience, increase, thresh
         improvement_threshold=threshold,
     )
     errors = [error / 64 for error in errors]  # exact in binary, so that 1 − (1 − error) is error
-    stopping, looked, best, best_epoch = Stopping(config), 0, float("inf"), None
+    stopping, looked, best, best_epoch = Stopping(config, ACCURACY), 0, float("inf"), None
     for epoch, error in enumerate(errors, start=1):
         if stopping.was_due(epoch * batches):
             break
@@ -95,12 +96,12 @@ def test_patience_in_batches_is_the_tutorials(errors, patience, increase, thresh
 
 
 def test_patience_ends_at_the_very_mini_batch_that_reaches_it():
-    stopping = Stopping(StopConfig(rule="patience_batches", patience_batches=5))
+    stopping = Stopping(StopConfig(rule="patience_batches", patience_batches=5), ACCURACY)
     assert [stopping.checked(0.5, batches, False) for batches in (1, 5, 6)] == [False, False, True]
 
 
 def test_without_a_rule_nobody_stops():
-    stopping = Stopping(StopConfig())
+    stopping = Stopping(StopConfig(), ACCURACY)
     assert not any(stopping.checked(0.0, batch, True) for batch in range(100))
 
 

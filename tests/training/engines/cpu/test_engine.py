@@ -6,7 +6,7 @@ import torch
 from src.config.shapes import ConvPool, Dense
 from src.training.engines.cpu import CpuEngine, unsupported
 from src.training.engines.cpu.engine import _Queue
-from tests.training.engines.cpu.twin import make_members, make_weights, with_softmax
+from tests.training.engines.cpu.twin import make_hyper, make_spec, make_weights, with_softmax
 
 
 def test_every_network_of_the_schema_is_served() -> None:
@@ -19,30 +19,30 @@ def test_what_is_not_served_is_named() -> None:
     assert unsupported([Dense(5, "mish", 4), Dense(10, "none", 5)]) == "activation mish"
     layers = with_softmax((1, 4, 4), Dense(5, "mish"))
     with pytest.raises(ValueError, match="cannot serve activation mish"):
-        CpuEngine(layers, make_members(1, layers), make_weights(1, layers), 5, "chapter", 1)
+        CpuEngine(make_spec(layers), make_hyper(1, layers), make_weights(1, layers), 1)
 
 
 def test_the_description_names_the_threads() -> None:
     layers = with_softmax((1, 4, 4))
-    engine = CpuEngine(layers, make_members(1, layers), make_weights(1, layers), 5, "chapter", 2)
+    engine = CpuEngine(make_spec(layers), make_hyper(1, layers), make_weights(1, layers), 2)
     assert engine.description == "cpu, 2 threads"
     assert engine.resize_seconds == 0
 
 
 def test_the_mini_batch_may_grow_and_shrink_between_chunks() -> None:
     layers = with_softmax((1, 4, 4), Dense(40, "relu"), Dense(33, "tanh"))
-    members, weights = make_members(1, layers, dropout=0.3), make_weights(1, layers)
+    members, weights = make_hyper(1, layers, dropout=0.3), make_weights(1, layers)
     images = torch.randint(0, 256, (99, 1, 4, 4), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
     images[images < 128] = 0
     labels, eta = torch.arange(99) % 10, torch.tensor([0.1])
-    grown = CpuEngine(layers, members, weights, 5, "chapter", 1)
+    grown = CpuEngine(make_spec(layers), members, weights, 1)
     for step, batch in enumerate((3, 99, 10)):
-        fresh = CpuEngine(layers, members, weights, 5, "chapter", 1)  # nothing left in its memory
+        fresh = CpuEngine(make_spec(layers), members, weights, 1)  # nothing left in its memory
         order = torch.arange(batch).view(1, 1, batch)
         costs = [engine.train(images, labels, order, torch.tensor(step), eta)[0] for engine in (grown, fresh)]
         assert torch.equal(*costs)
-        weights = fresh.weights()
-        for name, value in grown.weights().items():
+        weights = fresh.state(slots=False)
+        for name, value in grown.state(slots=False).items():
             assert torch.equal(value, weights[name])
 
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from src.config.shapes import ConvPool, Dense
 from src.training.engines.cpu import CpuEngine
-from src.training.engines.engine import Members
-from tests.training.engines.cpu.twin import make_images, make_weights, with_softmax
+from src.training.hyper import select
+from tests.training.engines.cpu.twin import make_images, make_spec, make_weights, with_softmax
 
 IMAGE = (1, 12, 12)
 # The second dense layer's inputs are listed in every step, the first one's for members that drop some (dense.py).
@@ -22,11 +22,11 @@ IMAGES, LABELS = make_images(70, IMAGE)
 STEPS = 12
 
 # Seven members, no two alike; some with momentum, L1 or dropout, some without.
-SEVEN = Members(
-    lambda_=torch.tensor([0.0, 0.1, 0.0, 0.5, 0.0, 0.0, 0.2]),
-    l1=torch.tensor([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.1]),
-    momentum=torch.tensor([0.0, 0.0, 0.0, 0.9, 0.0, 0.5, 0.1]),
-    dropout=torch.tensor(
+SEVEN = {
+    "lambda_": torch.tensor([0.0, 0.1, 0.0, 0.5, 0.0, 0.0, 0.2]),
+    "l1": torch.tensor([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.1]),
+    "momentum": torch.tensor([0.0, 0.0, 0.0, 0.9, 0.0, 0.5, 0.1]),
+    "dropout": torch.tensor(
         [
             [0.0, 0.0, 0.0],
             [0.5, 0.0, 0.5],
@@ -37,8 +37,8 @@ SEVEN = Members(
             [0.9, 0.1, 0.0],
         ]
     ),
-    seed=torch.tensor([0, 1, 2**32 - 1, 3, 4, 5, 6]),
-)
+    "seed": torch.tensor([0, 1, 2**32 - 1, 3, 4, 5, 6]),
+}
 WEIGHTS = make_weights(7, LAYERS)
 ETA = torch.tensor([0.1, 0.2, 0.3, 0.01, 0.05, 0.2, 0.1])
 ORDER = torch.randint(0, len(IMAGES), (7, STEPS, 10), generator=torch.Generator().manual_seed(2))
@@ -50,12 +50,12 @@ def trained(
     """Weights, training cost, outputs and validation cost of the members at `rows`, one stack, after all steps."""
     picked = torch.tensor(rows)
     weights = {name: value[picked] for name, value in WEIGHTS.items()}
-    engine = CpuEngine(LAYERS, SEVEN.select(picked), weights, 5, "chapter", threads)
+    engine = CpuEngine(make_spec(LAYERS), select(SEVEN, picked), weights, threads)
     costs, start = torch.zeros(len(rows), dtype=torch.float64), 0
     for steps in chunks:
         cost, _ = engine.train(IMAGES, LABELS, ORDER[picked, start : start + steps], torch.tensor(start), eta[picked])
         costs, start = costs + cost, start + steps
-    return engine.weights(), costs, engine.probabilities(IMAGES), engine.evaluate(IMAGES, LABELS)[0]
+    return engine.state(slots=False), costs, engine.predictions(IMAGES), engine.evaluate(IMAGES, LABELS)[0]
 
 
 def assert_same(left: tuple, right: tuple, rows: list[int]) -> None:
@@ -102,11 +102,11 @@ def test_a_ruined_member_leaves_its_neighbours_alone(rate: float) -> None:
 def test_a_nan_is_a_wrong_answer_and_its_cost_is_nan() -> None:
     weights = {name: value.clone() for name, value in WEIGHTS.items()}
     weights["layers.0.weight"][1] = float("nan")
-    engine = CpuEngine(LAYERS, SEVEN, weights, 5, "chapter", threads=2)
+    engine = CpuEngine(make_spec(LAYERS), SEVEN, weights, threads=2)
     cost, accuracy = engine.evaluate(IMAGES, LABELS)
     assert cost.isnan().tolist() == [False, True, False, False, False, False, False]
     assert accuracy[1] == 0
-    assert engine.probabilities(IMAGES)[1].isnan().all()
+    assert engine.predictions(IMAGES)[1].isnan().all()
     cost, correct = engine.train(IMAGES, LABELS, ORDER, torch.tensor(0), ETA)
     assert cost.isnan().tolist() == [False, True, False, False, False, False, False]
     assert correct[1] == 0
@@ -116,13 +116,13 @@ def test_a_nan_passes_max_pooling() -> None:
     layers = with_softmax(IMAGE, ConvPool(3, 3, 1, "max", 2, 2, "relu"), ConvPool(3, 3, 1, "max", 3, 1, "relu"))
     weights = make_weights(1, layers)
     weights["layers.0.weight"][0, 0, 0, 0, 0] = float("nan")
-    engine = CpuEngine(layers, SEVEN.select(torch.tensor([0])), weights, 5, "chapter", threads=1)
-    assert engine.probabilities(IMAGES).isnan().all()
+    engine = CpuEngine(make_spec(layers), select(SEVEN, torch.tensor([0])), weights, threads=1)
+    assert engine.predictions(IMAGES).isnan().all()
 
 
 def test_an_order_for_all_members_equals_the_same_order_for_each() -> None:
-    shared = CpuEngine(LAYERS, SEVEN, WEIGHTS, 5, "chapter", threads=2)
-    own = CpuEngine(LAYERS, SEVEN, WEIGHTS, 5, "chapter", threads=2)
+    shared = CpuEngine(make_spec(LAYERS), SEVEN, WEIGHTS, threads=2)
+    own = CpuEngine(make_spec(LAYERS), SEVEN, WEIGHTS, threads=2)
     first = shared.train(IMAGES, LABELS, ORDER[:1], torch.tensor(0), ETA)
     second = own.train(IMAGES, LABELS, ORDER[:1].expand(7, -1, -1), torch.tensor(0), ETA)
     assert torch.equal(first[0], second[0])
@@ -131,21 +131,21 @@ def test_an_order_for_all_members_equals_the_same_order_for_each() -> None:
 
 def test_select_keeps_weights_and_velocities() -> None:
     rows = [3, 5, 0]
-    engine = CpuEngine(LAYERS, SEVEN, WEIGHTS, 5, "chapter", threads=2)
+    engine = CpuEngine(make_spec(LAYERS), SEVEN, WEIGHTS, threads=2)
     engine.train(IMAGES, LABELS, ORDER[:, :5], torch.tensor(0), ETA)
     engine.select(torch.tensor(rows))
     engine.train(IMAGES, LABELS, ORDER[rows, 5:], torch.tensor(5), ETA[rows])
     whole = trained(list(range(7)))
-    for name, value in engine.weights().items():
+    for name, value in engine.state(slots=False).items():
         assert torch.equal(value, whole[0][name][rows]), name
 
 
 def test_weights_come_back_as_they_were_loaded() -> None:
-    engine = CpuEngine(LAYERS, SEVEN, WEIGHTS, 5, "chapter", threads=1)
-    for name, value in engine.weights().items():
+    engine = CpuEngine(make_spec(LAYERS), SEVEN, WEIGHTS, threads=1)
+    for name, value in engine.state(slots=False).items():
         assert torch.equal(value, WEIGHTS[name]), name
     engine.train(IMAGES, LABELS, ORDER, torch.tensor(0), ETA)
     engine.load(WEIGHTS)
     engine.train(IMAGES, LABELS, ORDER, torch.tensor(0), ETA)
-    for name, value in engine.weights().items():
+    for name, value in engine.state(slots=False).items():
         assert torch.equal(value, trained(list(range(7)))[0][name]), name

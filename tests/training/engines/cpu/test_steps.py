@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from src.config.shapes import ConvPool, Dense, LayerShape
 from src.training.engines.cpu.engine import CpuEngine
-from tests.training.engines.cpu.twin import Twin, make_images, make_members, make_weights, with_softmax
+from tests.training.engines.cpu.twin import Twin, make_hyper, make_images, make_spec, make_weights, with_softmax
 
 IMAGE = (1, 12, 12)
 # Float32 sums of some hundred terms, added in another order, differ by a few units in the last place of values near 1.
@@ -54,6 +55,11 @@ for name in ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"):
     NETS[name] = (IMAGE, [conv(activation=name), Dense(20, name)])
 
 
+def float32(hyper: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As the engine computes with them."""
+    return {name: value.float() for name, value in hyper.items()}
+
+
 def largest_difference(
     image: tuple[int, int, int],
     hidden: list[LayerShape],
@@ -66,16 +72,16 @@ def largest_difference(
     """Between the weights (and costs) of engine and twin after `steps` mini-batches."""
     layers = with_softmax(image, *hidden)
     images, labels = make_images(4 * batch + 1, image)
-    weights, members = make_weights(1, layers), make_members(1, layers, **settings)
+    weights, members = make_weights(1, layers), make_hyper(1, layers, **settings)
     order = torch.randint(0, len(images), (1, steps, batch), generator=torch.Generator().manual_seed(1))
-    engine = CpuEngine(layers, members, weights, 5, convention, threads=1)
+    engine = CpuEngine(make_spec(layers, convention=convention), members, weights, threads=1)
     cost, correct = engine.train(images, labels, order, torch.tensor(3), torch.tensor([eta]))
-    one = {name: float(value.flatten()[0]) for name, value in members.__dict__.items()}
+    one = {name: value.flatten()[0].item() for name, value in {**float32(members), "seed": members["seed"]}.items()}
     twin = Twin(layers, {name: value[0] for name, value in weights.items()}, one, 5, convention)
     expected = [twin.step(images[rows], labels[rows], 3 + t, eta) for t, rows in enumerate(order[0])]
     assert cost.item() == pytest.approx(sum(expected), rel=1e-5)
     assert 0 <= correct.item() <= steps * batch
-    trained = engine.weights()
+    trained = engine.state(slots=False)
     assert trained.keys() == twin.weights.keys()
     return max((trained[name][0] - value).abs().max().item() for name, value in twin.weights.items())
 
@@ -127,15 +133,15 @@ def test_evaluation_equals_the_twin(net: str, convention: str) -> None:
     image, hidden = NETS[net]
     layers = with_softmax(image, *hidden)
     images, labels = make_images(507, image)  # one block of 500 and a small one
-    weights, members = make_weights(2, layers), make_members(2, layers, dropout=0.4)
-    engine = CpuEngine(layers, members, weights, 5, convention, threads=2)
+    weights, members = make_weights(2, layers), make_hyper(2, layers, dropout=0.4)
+    engine = CpuEngine(make_spec(layers, convention=convention), members, weights, threads=2)
     cost, accuracy = engine.evaluate(images, labels)
-    outputs = engine.probabilities(images)
+    outputs = engine.predictions(images)
     for k in range(2):
         twin = Twin(
             layers,
             {name: value[k] for name, value in weights.items()},
-            {"dropout": members.dropout[k, 0].item()},
+            {"dropout": members["dropout"][k, 0].item()},
             5,
             convention,
         )
@@ -150,6 +156,6 @@ def test_l2_pooling_of_a_black_region_has_gradient_zero() -> None:
     layers = with_softmax(IMAGE, conv(pool="l2"))
     images, labels = torch.zeros(10, *IMAGE, dtype=torch.uint8), torch.arange(10)
     weights = make_weights(1, layers)
-    engine = CpuEngine(layers, make_members(1, layers), weights, 5, "chapter", threads=1)
+    engine = CpuEngine(make_spec(layers), make_hyper(1, layers), weights, threads=1)
     engine.train(images, labels, torch.arange(10).view(1, 1, 10), torch.tensor(0), torch.tensor([0.1]))
-    assert torch.equal(engine.weights()["layers.0.weight"], weights["layers.0.weight"])
+    assert torch.equal(engine.state(slots=False)["layers.0.weight"], weights["layers.0.weight"])

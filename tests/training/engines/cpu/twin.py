@@ -10,8 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.config.schema import OptimConfig
 from src.config.shapes import Dense, LayerShape, chain
-from src.training.engines.engine import Members
+from src.models.model import LayeredModel
+from src.tasks.classify import Classify
+from src.training.hyper import Hyper
+from src.training.spec import StackSpec
+from src.training.update.sgd import Sgd
 from tests.training.twin import forward
 
 
@@ -54,17 +59,21 @@ class Twin:
 PLAIN = {"lambda_": 0.0, "l1": 0.0, "momentum": 0.0, "dropout": 0.0, "seed": 7}
 
 
-def make_members(count: int, layers: Sequence[LayerShape], **settings: float) -> Members:
+def make_hyper(count: int, layers: Sequence[LayerShape], **settings: float) -> Hyper:
     """`count` members with the same settings and consecutive seeds."""
     chosen = {**PLAIN, **settings}
     dense = sum(isinstance(layer, Dense) for layer in layers)
-    return Members(
-        lambda_=torch.full((count,), chosen["lambda_"]),
-        l1=torch.full((count,), chosen["l1"]),
-        momentum=torch.full((count,), chosen["momentum"]),
-        dropout=torch.full((count, dense), chosen["dropout"]),
-        seed=int(chosen["seed"]) + torch.arange(count),
-    )
+    return {
+        **{name: torch.full((count,), chosen[name], dtype=torch.float64) for name in ("lambda_", "l1", "momentum")},
+        "dropout": torch.full((count, dense), chosen["dropout"]),
+        "seed": int(chosen["seed"]) + torch.arange(count),
+    }
+
+
+def make_spec(layers: Sequence[LayerShape], batches: int = 5, convention: str = "chapter") -> StackSpec:
+    """A network that classifies, trained by SGD."""
+    model = LayeredModel(list(layers), inverted=convention == "inverted")
+    return StackSpec(model, Classify(), Sgd(OptimConfig(eta=0.1)), batches)
 
 
 def make_weights(count: int, layers: Sequence[LayerShape]) -> dict[str, Tensor]:
