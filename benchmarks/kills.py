@@ -58,8 +58,10 @@ SWEEP = [
     "model.activation=sigmoid,tanh",
 ]
 
+# The command's processes start from a server that has imported what it needs.
+PRELOADED = ["src.commands.train", "src.sweep.trials", "torch", "mlflow.tracking", "alembic.command"]
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["src.sweep.trials", "src.train", "torch", "mlflow.tracking", "alembic.command"])
+PROCESSES.set_forkserver_preload(PRELOADED)
 
 
 @dataclass

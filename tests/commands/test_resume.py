@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from benchmarks.kills import live
 from src.commands import reproduce, resume
 from src.config.error import UserError
 from src.runs import checkpoint
@@ -21,26 +20,11 @@ from src.runs.checkpoint import FILE, Checkpoints, Saved, read
 from src.tracking import record
 from src.training.checkpoint import Checkpoint
 from src.training.interrupt import Interrupt
+from tests.sweep.children import start
 from tests.sweeping import CURVES, SMALL, command, replaced
 
-ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 6
 RUN = replaced(*SMALL, f"max_epochs={EPOCHS}", "ensemble=2", "optim.momentum=0.5", "data.order=epoch")
-# The command, with a checkpoint after every epoch, which kills itself as `kill -9` does before it says the fourth.
-KILLED = """
-import os, signal, sys
-from src.commands import train
-from src.runs import checkpoint
-from src.tracking import record
-checkpoint.KEEP_SECONDS, checkpoint.SHARE = 0.0, 1e9
-told = record.Record.epoch_ended
-def epoch_ended(self, rows, so_far):
-    if rows[0]["epoch"] == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    told(self, rows, so_far)
-record.Record.epoch_ended = epoch_ended
-train.main()
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -111,16 +95,27 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return err
 
 
+def killed_in_epoch_4(folder: Path, arguments: list[str]) -> None:
+    """The command, which kills itself as `kill -9` does before it says that epoch."""
+    told = record.Record.epoch_ended
+
+    def epoch_ended(self: record.Record, rows: list[dict[str, float]], so_far: Any) -> None:
+        if rows[0]["epoch"] == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        told(self, rows, so_far)
+
+    record.Record.epoch_ended = epoch_ended
+    live(folder, arguments)
+
+
 def test_after_kill_9_a_run_comes_to_what_it_would_have_come_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected, killed = left_by_a_whole_run(tmp_path, monkeypatch), tmp_path / "killed"
     killed.mkdir()
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, *RUN], cwd=killed, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    process = start(killed_in_epoch_4, killed, RUN)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, (killed / "printed.txt").read_text()
     folder = killed / the_run(killed)
     assert read(folder).epochs == 3
     assert not (folder / "result.json").exists()  # 30 s are not over

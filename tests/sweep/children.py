@@ -1,6 +1,5 @@
 """Processes that work on a study, and that are killed on the way; the objective trains nothing."""
 
-import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -10,6 +9,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from benchmarks.kills import PRELOADED, PROCESSES
 from src.sweep.space.settings import StudySettings
 from src.sweep.space.space import Space
 from src.sweep.studies.study import Ask, Study, open_study
@@ -21,9 +21,9 @@ PARAMS = {
 }
 EPOCHS = 3
 
-# Children start from a server that has imported everything: within milliseconds, and without the parent's threads.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.sweep.children", "alembic.command", "optuna.storages"])
+# Children start from a server that has imported everything: within milliseconds, and without the parent's threads. A
+# process of tests has one server, so it imports what any of them needs.
+PROCESSES.set_forkserver_preload([*PRELOADED, "tests.sweep.children", "optuna.storages"])
 
 
 def in_file(folder: Path, **changes: Any) -> StudySettings:

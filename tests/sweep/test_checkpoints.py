@@ -4,8 +4,7 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from benchmarks.kills import stored
+from benchmarks.kills import live, stored
 from src.commands import report
 from src.config.error import StoreError
 from src.runs import checkpoint
@@ -26,10 +25,10 @@ from src.sweep.seats import Seats
 from src.sweep.studies import study as studies
 from src.sweep.studies.mirror import Mirror
 from tests.commands.test_resume import stops_after
+from tests.sweep.children import start
 from tests.sweeping import SMALL, command, curves, members, replaced, spy
 from tests.tracking.test_tracker import empty_store
 
-ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 6
 # Four trials, two at a time.
 STUDY = replaced(
@@ -47,31 +46,6 @@ STUDY = replaced(
     "model.dropout=0.2",
     "optim.eta=0.1,0.3,0.5,0.7",
 )
-# The command, with a checkpoint after every epoch, which kills itself as `kill -9` does once a trial has told so many.
-KILLED = """
-import os, signal, sys
-from src.commands import train
-from src.runs import checkpoint
-from src.sweep.trials import Trials
-checkpoint.KEEP_SECONDS, checkpoint.SHARE = 0.0, 1e9
-told = Trials.reported
-def reported(self, job, step, value):
-    if step == int(os.environ["EPOCH"]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return told(self, job, step, value)
-Trials.reported = reported
-train.main()
-"""
-
-
-# The command, which dies while it builds a stack, as of networks that are too large.
-TOO_LARGE = """
-import os, signal
-from src.commands import train
-from src.sweep import stacks
-stacks.prepare = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-train.main()
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -109,13 +83,30 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted((folder / "mlruns" / "hydra").glob(f"**/*{FILE}*"))
 
 
-def killed(folder: Path, epoch: int, *arguments: str, code: str = KILLED) -> None:
-    """The command in a process that is killed in an epoch."""
-    process = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "EPOCH": str(epoch)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert process.returncode == -signal.SIGKILL, process.stderr
+def killed_in_epoch(epoch: int, folder: Path, arguments: list[str]) -> None:
+    """The command, which kills itself as `kill -9` does once a trial has told so many epochs."""
+    told = trials.Trials.reported
+
+    def reported(self: trials.Trials, job: Any, step: int, value: float) -> Any:
+        if step == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return told(self, job, step, value)
+
+    trials.Trials.reported = reported
+    live(folder, arguments)
+
+
+def killed_while_it_builds(folder: Path, arguments: list[str]) -> None:
+    """The command, which dies while it builds a stack, as of networks that are too large."""
+    stacks.prepare = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    live(folder, arguments)
+
+
+def killed(way: Callable[..., None], *arguments: Any) -> None:
+    """Calls one of the two above in a process of its own, which is killed."""
+    process = start(way, *arguments)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, (arguments[-2] / "printed.txt").read_text()
 
 
 def trained_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -147,9 +138,9 @@ def test_after_kill_9_trials_come_to_what_they_would_have_come_to(
 ) -> None:
     empty_store(tmp_path / "mlruns", tmp_path_factory)
     tracked = replaced(*STUDY, "tracking=mlflow")
-    killed(tmp_path, 4, *tracked)
+    killed(killed_in_epoch, 4, tmp_path, tracked)
     assert [read(path.parent).epochs for path in checkpoints(tmp_path)] == [3, 3]
-    killed(tmp_path, 6, *tracked)
+    killed(killed_in_epoch, 6, tmp_path, tracked)
     assert [read(path.parent).epochs for path in checkpoints(tmp_path)] == [5, 5]  # and those before are gone
     rows = trained_rows(monkeypatch)
     assert command(monkeypatch, tmp_path, *tracked) == 0
@@ -212,6 +203,14 @@ def test_after_ctrl_c_time_and_again_too(
     assert stopped_again_and_again(tmp_path, monkeypatch, 4, *STUDY) >= 4
     assert left(tmp_path) == whole
     assert not checkpoints(tmp_path)
+
+    # The report counts no epoch twice.
+    monkeypatch.chdir(tmp_path)
+    assert report.main(["study=small"]) == 0
+    (page,) = (tmp_path / "mlruns").glob("**/report.md")
+    words = page.read_text()
+    assert re.search(rf"networks' epochs trained +\| +{4 * 2 * EPOCHS} \|", words)
+    assert "Killed, and gone on after the last checkpoint: trials 0, 1" in words
 
 
 @pytest.mark.parametrize(
@@ -324,7 +323,7 @@ def test_whoever_only_waited_is_not_to_blame(tmp_path: Path, monkeypatch: pytest
         "optim.eta=interval(0.1, 1)", "model.activation=sigmoid,tanh",
     )  # fmt: skip
     for _ in range(2):
-        killed(tmp_path, 0, *arguments, code=TOO_LARGE)
+        killed(killed_while_it_builds, tmp_path, arguments)
     monkeypatch.setattr(stacks, "prepare", None)
     assert command(monkeypatch, tmp_path, *replaced(*arguments, "hydra.sweeper.max_failures=9")) == 1
     trials = {(trial.user_attrs["place"], trial.user_attrs["attempt"]): trial for trial in stored(tmp_path, "small")}
@@ -438,13 +437,3 @@ def test_a_killed_attempt_is_no_competitor_of_its_successor() -> None:
         trial.number = number
         mirror.put(trial)
     assert [list(trial.system_attrs) for trial in mirror.all()] == [["fixed_params"], list(notes)]
-
-
-def test_the_report_counts_no_epoch_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert stopped_again_and_again(tmp_path, monkeypatch, 4, *STUDY) >= 2
-    monkeypatch.chdir(tmp_path)
-    assert report.main(["study=small"]) == 0
-    (page,) = (tmp_path / "mlruns").glob("**/report.md")
-    words = page.read_text()
-    assert re.search(rf"networks' epochs trained +\| +{4 * 2 * EPOCHS} \|", words)
-    assert "Killed, and gone on after the last checkpoint: trials 0, 1" in words
