@@ -4,7 +4,7 @@ Every function draws one figure, writes it and returns it (matplotlib's objects,
 drawn). What is not finite is left out of a line, and the legend says where nothing was left. Results without a history
 are skipped.
 
-Legend: N images, H × W pixels, M maps, C input channels, F side of a local receptive field, E epochs.
+Legend: N images, C channels, H × W pixels, E epochs.
 """
 
 import math
@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,17 +20,14 @@ from torch import Tensor
 
 from src.config.words import number_of
 from src.runs.canvas import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILLION, page
-from src.runs.vote import NO_ANSWER, Vote
+from src.runs.pictures import COLOUR, colour_filters_figure, errors_figure, filters_figure
+from src.runs.vote import Vote
 from src.runs.vote import vote as take_vote
 from src.training.result import Result
 
 DASHES = ("-", "--", ":", "-.")  # by turns, once the colours are used up
-PAPER = "#DCE6F0"  # between pictures: neither ink nor white
 
 FEW = 5  # so many members get a line and a legend entry each; more are thin lines around their mean
-MOST_ERRORS = 40  # misclassified images shown, 5 rows of 8 [N6, conv.py plot_errors]
-ERROR_COLUMNS = 8
-GRID_ASPECT = 5 / 4  # columns to rows: 20 filters are 5×4, 40 are 8×5 [N6]
 LONGEST_LABEL = 70  # characters of a name in a legend
 NARROW_LABEL = 30  # characters up to which two names stand side by side
 CUT_BELOW = 0.05  # share of the smallest accuracies that may lie below the axis…
@@ -46,8 +42,9 @@ def draw(
 ) -> list[Path]:
     """Every figure that applies to one trial's members, as png files in `folder`; returns their paths.
 
-    test_images: (N, 1, H, W) uint8; test_labels: (N,); vote: the ensemble's vote, None for the answers of the best
-    member (highest validation accuracy) alone, whose filters are also drawn. Empty or unfinished results draw less.
+    test_images: (N, C, H, W) uint8 or float32; test_labels: (N,); vote: the ensemble's vote, None for the answers of
+    the best member (highest validation accuracy) alone, whose filters are also drawn.
+    Empty or unfinished results draw less.
     """
     paths = []
     drawn = [result for result in results if result.history]
@@ -63,7 +60,9 @@ def draw(
     kernels = [weight for name, weight in best.weights.items() if name.endswith("weight") and weight.ndim == 4]
     for number, weight in enumerate(kernels, start=1):
         paths.append(folder / f"filters_conv{number}.png")
-        filters_figure(weight, paths[-1], f"{_about([best])}, seed {best.seed}: filters of convolution {number}")
+        words = f"{_about([best])}, seed {best.seed}: filters of convolution {number}"
+        figure = colour_filters_figure if number == 1 and weight.shape[1] == COLOUR else filters_figure
+        figure(weight, paths[-1], words)
     who = f"vote of {number_of(vote.voters, 'network')}" if vote else f"seed {best.seed}"
     if vote is None and best.probabilities is not None:
         vote = take_vote(best.probabilities[None], test_labels)
@@ -175,77 +174,6 @@ def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
     return figure
 
 
-def filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
-    """The filters of one convolution on one grey scale, dark = larger weight, in a grid of about 5:4 [N6].
-
-    weight: (M, C, F, F'). With one input channel each tile is a map's filter. With several, each tile is again a grid,
-    the map's filters for input channels 1 to C row by row: all that the layer holds. (The chapter shows the first
-    channel's only; a mean over channels would average strokes away.) A weight that is not finite is left blank.
-    """
-    kernels = weight.detach().cpu().float().numpy()
-    maps, channels, high, wide = kernels.shape
-    tiles = [kernel[0] if channels == 1 else _mosaic(list(kernel), gap=1) for kernel in kernels]
-    picture = _mosaic(tiles, gap=1 if channels == 1 else 4)
-    caption = f"{number_of(maps, 'filter')} of {high}×{wide} pixels; dark = larger weight"
-    if channels > 1:
-        caption = (
-            f"{number_of(maps, 'map')}, a tile each: its {channels} filters of {high}×{wide} pixels, "
-            "one per input channel, row by row; dark = larger weight"
-        )
-    with page(path, _fitting(picture.shape, 6 if channels == 1 else 11, margin=1.4), title) as figure:
-        ax = figure.add_subplot()
-        finite = kernels[np.isfinite(kernels)]
-        ends = {"vmin": finite.min(), "vmax": finite.max()} if finite.size else {}
-        image = ax.imshow(picture, cmap=matplotlib.colormaps["binary"].with_extremes(bad=PAPER), **ends)
-        bar = figure.colorbar(image, ax=ax, shrink=0.7, pad=0.01, label="weight")
-        bar.ax.grid(False)
-        _bare(ax)
-        ax.set_xlabel(caption, wrap=True)
-    return figure
-
-
-def errors_figure(images: Tensor, given: Vote, path: Path, who: str) -> Figure:
-    """The misclassified test images, the true digit at the top right of each, the given one at the bottom right [N6].
-
-    images: (N, 1, H, W) uint8, all of them; of more than MOST_ERRORS the first are shown, and the title says so.
-    """
-    errors, total = given.errors, int((given.answers != NO_ANSWER).sum())
-    if not errors:
-        with page(path, (7, 2.5), f"{who}: no test image misclassified") as figure:
-            words = f"All {total:,} test images have the right answer."
-            figure.text(0.5, 0.4, words, ha="center", va="center", fontsize=14)
-        return figure
-    shown = errors[:MOST_ERRORS]
-    limit = f" (the first {len(shown)} shown)" if len(shown) < len(errors) else ""
-    height, width = images.shape[-2:]
-    margin = (5 + 4 * max(len(str(digit)) for error in shown for digit in (error.true, error.given))) * width // 28 + 1
-    blank = np.full((height, margin), np.nan)  # where the digits stand
-    cells = [np.hstack([images[error.image, 0].cpu().numpy().astype(float), blank]) for error in shown]
-    columns = min(ERROR_COLUMNS, len(shown))
-    gap = max(1, height // 7)
-    picture = _mosaic(cells, gap=gap, columns=columns)
-    title = f"{who}: {len(errors):,} of {total:,} test images misclassified{limit}"
-    inches = max(1.5 * columns, 6)
-    with page(path, _fitting(picture.shape, inches, margin=0.3), title) as figure:
-        ax = figure.add_subplot()
-        ax.imshow(picture, cmap=matplotlib.colormaps["binary"].with_extremes(bad="white"), vmin=0, vmax=255)
-        for place, error in enumerate(shown):
-            top = place // columns * (height + gap) + gap
-            left = place % columns * (width + margin + gap) + gap
-            frame = matplotlib.patches.Rectangle(
-                (left - 0.5, top - 0.5), width, height, fill=False, edgecolor="#BBBBBB", linewidth=0.6
-            )
-            ax.add_patch(frame)
-            right = left + width + 1
-            ax.text(right, top - 0.5, str(error.true), color=BLUE, ha="left", va="top", fontsize=12)
-            ax.text(
-                right, top + height - 0.5, str(error.given), color=VERMILLION, ha="left", va="bottom", fontsize=12
-            )  # fmt: skip
-        _bare(ax)
-        ax.set_xlabel("top right: true class; bottom right: given answer")
-    return figure
-
-
 def _about(results: Sequence[Result]) -> str:
     """Experiment and data set, such as `conv2 on mnist`."""
     names = dict.fromkeys(_short(str(result.config.get("name", "custom"))) for result in results)
@@ -354,34 +282,3 @@ def _zoom_gap(ax: Axes, gap: np.ndarray) -> None:
         words = f"{number_of(gap.size - usual.size, 'epoch')} off this axis, down to {gap.min():.1f}"
         words = words if gap.min() < low else words.replace(f"down to {gap.min():.1f}", f"up to {gap.max():.1f}")
         ax.text(0.98, 0.03, words, transform=ax.transAxes, ha="right", fontsize=9, color=GREY)
-
-
-def _bare(ax: Axes) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def _columns(count: int) -> int:
-    """Columns of a grid of about 5:4: 20 -> 5 (×4), 40 -> 8 (×5)."""
-    return min(count, math.ceil(math.sqrt(count * GRID_ASPECT)))
-
-
-def _mosaic(tiles: Sequence[np.ndarray], gap: int, columns: int | None = None) -> np.ndarray:
-    """Equal pictures (h, w) in one, row by row, with `gap` pixels of NaN around each."""
-    columns = columns or _columns(len(tiles))
-    rows = math.ceil(len(tiles) / columns)
-    high, wide = tiles[0].shape
-    picture = np.full((rows * (high + gap) + gap, columns * (wide + gap) + gap), np.nan)
-    for place, tile in enumerate(tiles):
-        top = place // columns * (high + gap) + gap
-        left = place % columns * (wide + gap) + gap
-        picture[top : top + high, left : left + wide] = tile
-    return picture
-
-
-def _fitting(shape: tuple[int, ...], width: float, margin: float) -> tuple[float, float]:
-    """Inches of a page for a picture of this shape and width: `margin` beside it, title and caption above and below."""
-    return width + margin, min(width * shape[0] / shape[1], 16.0) + 1.1

@@ -12,7 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.runs import canvas, figures
+from src.runs import canvas, figures, pictures
 from src.runs.vote import Vote, vote
 from src.training.result import Result
 
@@ -183,7 +183,7 @@ def test_the_first_epoch_does_not_rule_the_gap(tmp_path: Path) -> None:
 def test_filters_stand_in_a_grid_of_the_chapters_proportions(
     tmp_path: Path, maps: int, columns: int, rows: int
 ) -> None:
-    figure = figures.filters_figure(torch.rand(maps, 1, 5, 5), tmp_path / "f.png", "filters")
+    figure = pictures.filters_figure(torch.rand(maps, 1, 5, 5), tmp_path / "f.png", "filters")
     picture = figure.axes[0].images[0].get_array()
     assert picture is not None
     assert picture.shape == (rows * 6 + 1, columns * 6 + 1)
@@ -193,7 +193,7 @@ def test_filters_stand_in_a_grid_of_the_chapters_proportions(
 def test_a_larger_weight_is_darker(tmp_path: Path) -> None:
     weight = torch.zeros(2, 1, 2, 2)
     weight[1] = 1.0
-    figure = figures.filters_figure(weight, tmp_path / "f.png", "filters")
+    figure = pictures.filters_figure(weight, tmp_path / "f.png", "filters")
     image = figure.axes[0].images[0]
     small, large = image.get_cmap()(image.norm(np.array([0.0, 1.0])))
     assert list(small) == [1, 1, 1, 1]
@@ -206,7 +206,7 @@ def test_a_larger_weight_is_darker(tmp_path: Path) -> None:
 
 def test_several_input_channels_are_a_grid_within_each_tile(tmp_path: Path) -> None:
     weight = torch.arange(3 * 2 * 4.0).reshape(3, 2, 2, 2)
-    figure = figures.filters_figure(weight, tmp_path / "f.png", "filters")
+    figure = pictures.filters_figure(weight, tmp_path / "f.png", "filters")
     picture = np.ma.filled(figure.axes[0].images[0].get_array(), NAN)
     tile_height, tile_width = 2 + 2, 2 * 3 + 1
     assert picture.shape == (2 * (tile_height + 4) + 4, 2 * (tile_width + 4) + 4)
@@ -216,15 +216,51 @@ def test_several_input_channels_are_a_grid_within_each_tile(tmp_path: Path) -> N
 
 
 def test_weights_that_are_not_finite_are_blank(tmp_path: Path) -> None:
-    figures.filters_figure(torch.full((3, 1, 5, 5), NAN), tmp_path / "f.png", "filters")
+    pictures.filters_figure(torch.full((3, 1, 5, 5), NAN), tmp_path / "f.png", "filters")
     half = torch.tensor([NAN, math.inf, 1.0, 2.0]).reshape(1, 1, 2, 2)
-    image = figures.filters_figure(half, tmp_path / "g.png", "filters").axes[0].images[0]
+    image = pictures.filters_figure(half, tmp_path / "g.png", "filters").axes[0].images[0]
     assert image.get_clim() == (1.0, 2.0)
+
+
+def test_the_filters_of_colour_images_are_in_colour(tmp_path: Path) -> None:
+    weight = torch.zeros(3, 3, 2, 2)
+    weight[0, 0] = 2.0  # all red
+    weight[1, 2] = -1.0  # half without blue
+    weight[2, 1, 0, 0] = NAN
+    best = result([0.5], weights={"layers.0.weight": weight, "layers.1.weight": torch.rand(4, 3, 2, 2)})
+    paths = figures.draw([best], tmp_path, torch.zeros(1, 3, 4, 4), torch.zeros(1, dtype=torch.int64))
+    assert [path.stem for path in paths[2:]] == ["filters_conv1", "filters_conv2"]  # three maps are no colours
+    assert_picture(tmp_path / "filters_conv1.png")
+    figure = pictures.colour_filters_figure(weight, tmp_path / "f.png", "filters")
+    picture = np.ma.filled(figure.axes[0].images[0].get_array(), NAN)
+    blank = matplotlib.colors.to_rgb(pictures.PAPER)
+    assert picture[1, 1].tolist() == [1, 0.5, 0.5]
+    assert picture[1, 4].tolist() == [0.5, 0.5, 0.25]
+    assert picture[4, 1] == pytest.approx(blank)  # not finite
+    assert picture[0, 0] == pytest.approx(blank)  # between them
+    assert picture[5, 2].tolist() == [0.5] * 3
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_wrong_images_of_three_channels_are_in_colour_others_in_grey(tmp_path: Path, channels: int) -> None:
+    images, _, given = a_vote(wrong=1)
+    images = torch.rand(len(images), channels, SIDE, SIDE) - 0.5
+    images[0, :, 0, 0], images[0, :, 1, 1] = -2, 2  # the smallest, the largest
+    image = pictures.errors_figure(images, given, tmp_path / "e.png", "conv").axes[0].images[0]
+    picture = np.ma.filled(image.get_array(), NAN)
+    gap = max(1, SIDE // 7)
+    shown = picture[gap : gap + SIDE, gap : gap + SIDE]
+    if channels == 3:
+        np.testing.assert_allclose(shown, images[0].permute(1, 2, 0) / 4 + 0.5, atol=1e-6)
+        assert picture[0, 0].tolist() == [1, 1, 1]
+    else:
+        np.testing.assert_allclose(shown, images[0].mean(0), atol=1e-6)
+        assert image.get_clim() == (-2, 2)
 
 
 def test_each_wrong_image_stands_with_its_two_digits_at_its_right(tmp_path: Path) -> None:
     images, _, given = a_vote(wrong=11)
-    figure = figures.errors_figure(images, given, tmp_path / "e.png", "conv on mnist, vote of 5 networks")
+    figure = pictures.errors_figure(images, given, tmp_path / "e.png", "conv on mnist, vote of 5 networks")
     (ax,) = figure.axes
     digits = [(text.get_text(), *text.get_position()) for text in ax.texts]
     assert [word for word, _, _ in digits] == [str(d) for e in given.errors for d in (e.true, e.given)]
@@ -242,15 +278,15 @@ def test_each_wrong_image_stands_with_its_two_digits_at_its_right(tmp_path: Path
 
 def test_of_many_wrong_images_the_first_are_shown_and_the_title_says_so(tmp_path: Path) -> None:
     images, _, given = a_vote(wrong=45)
-    figure = figures.errors_figure(images, given, tmp_path / "e.png", "conv on mnist")
-    assert len(figure.axes[0].patches) == figures.MOST_ERRORS
+    figure = pictures.errors_figure(images, given, tmp_path / "e.png", "conv on mnist")
+    assert len(figure.axes[0].patches) == pictures.MOST_ERRORS
     assert title(figure) == "conv on mnist: 45 of 50 test images misclassified (the first 40 shown)"
 
 
 def test_classes_of_three_figures_do_not_reach_into_the_next_image(tmp_path: Path) -> None:
     images, _, given = a_vote(wrong=40, images=256, classes=256)
     given.errors[:] = [type(error)(error.image, 255, 254) for error in given.errors]
-    figure = figures.errors_figure(images, given, tmp_path / "e.png", "letters")
+    figure = pictures.errors_figure(images, given, tmp_path / "e.png", "letters")
     (ax,) = figure.axes
     frames = [frame.get_window_extent() for frame in ax.patches]
     for number, text in enumerate(ax.texts[:14]):
@@ -259,7 +295,7 @@ def test_classes_of_three_figures_do_not_reach_into_the_next_image(tmp_path: Pat
 
 def test_no_wrong_image_gives_a_figure_that_says_so(tmp_path: Path) -> None:
     images, _, given = a_vote(wrong=0)
-    figure = figures.errors_figure(images, given, tmp_path / "e.png", "conv on mnist")
+    figure = pictures.errors_figure(images, given, tmp_path / "e.png", "conv on mnist")
     assert "All 50 test images have the right answer." in [text.get_text() for text in figure.texts]
     assert title(figure) == "conv on mnist: no test image misclassified"
     assert_picture(tmp_path / "e.png")

@@ -1,0 +1,164 @@
+"""The figures that consist of pictures, each a png: the filters of a convolution, and misclassified images.
+
+Every function draws one figure, writes it and returns it.
+Source: [N6] M. Nielsen, Neural Networks and Deep Learning, ch. 6.
+
+Legend: N images, C channels, H × W pixels, M maps, F side of a local receptive field, E images shown.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, uint8
+
+from src.config.words import number_of
+from src.runs.canvas import BLUE, VERMILLION, page
+from src.runs.vote import NO_ANSWER, Vote
+
+PAPER = "#DCE6F0"  # between pictures: neither ink nor white
+COLOUR = 3  # channels of images that are drawn as red, green and blue
+MOST_ERRORS = 40  # misclassified images shown, 5 rows of 8 [N6, conv.py plot_errors]
+ERROR_COLUMNS = 8
+GRID_ASPECT = 5 / 4  # columns to rows: 20 filters are 5×4, 40 are 8×5 [N6]
+
+
+def filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
+    """The filters of one convolution on one grey scale, dark = larger weight, in a grid of about 5:4 [N6].
+
+    weight: (M, C, F, F'). With one input channel each tile is a map's filter. With several, each tile is again a grid,
+    the map's filters for input channels 1 to C row by row: all that the layer holds. (The chapter shows the first
+    channel's only; a mean over channels would average strokes away.) A weight that is not finite is left blank.
+    """
+    kernels = weight.detach().cpu().float().numpy()
+    maps, channels, high, wide = kernels.shape
+    tiles = [kernel[0] if channels == 1 else _mosaic(list(kernel), gap=1) for kernel in kernels]
+    picture = _mosaic(tiles, gap=1 if channels == 1 else 4)
+    caption = f"{number_of(maps, 'filter')} of {high}×{wide} pixels; dark = larger weight"
+    if channels > 1:
+        caption = (
+            f"{number_of(maps, 'map')}, a tile each: its {channels} filters of {high}×{wide} pixels, "
+            "one per input channel, row by row; dark = larger weight"
+        )
+    with page(path, _fitting(picture.shape, 6 if channels == 1 else 11, margin=1.4), title) as figure:
+        ax = figure.add_subplot()
+        finite = kernels[np.isfinite(kernels)]
+        ends = {"vmin": finite.min(), "vmax": finite.max()} if finite.size else {}
+        image = ax.imshow(picture, cmap=matplotlib.colormaps["binary"].with_extremes(bad=PAPER), **ends)
+        bar = figure.colorbar(image, ax=ax, shrink=0.7, pad=0.01, label="weight")
+        bar.ax.grid(False)
+        _bare(ax)
+        ax.set_xlabel(caption, wrap=True)
+    return figure
+
+
+def colour_filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
+    """The filters of a convolution of red, green and blue images, each in these colours, in a grid of about 5:4.
+
+    weight: (M, 3, F, F'). A weight of 0 is the middle of its colour's range, so that a filter of zeros is grey; the
+    largest in size of all filters is its end. A weight that is not finite is left blank, with the pixel's other two.
+    """
+    kernels = weight.detach().cpu().float().numpy().transpose(0, 2, 3, 1)  # (M, F, F', 3)
+    maps, high, wide, _ = kernels.shape
+    largest = max(np.abs(kernels[np.isfinite(kernels)]).max(initial=0.0), np.finfo(np.float32).tiny)
+    picture = _on_paper(_mosaic(list(0.5 + kernels / largest / 2), gap=1), PAPER)
+    with page(path, _fitting(picture.shape, 6, margin=0.3), title) as figure:
+        ax = figure.add_subplot()
+        ax.imshow(picture)
+        _bare(ax)
+        words = f"{number_of(maps, 'filter')} of {high}×{wide} pixels in red, green and blue; grey = 0"
+        ax.set_xlabel(f"{words}, bright = {largest:.3g}, dark = −{largest:.3g}", wrap=True)
+    return figure
+
+
+def errors_figure(images: Tensor, given: Vote, path: Path, who: str) -> Figure:
+    """The misclassified test images, the true digit at the top right of each, the given one at the bottom right [N6].
+
+    images: (N, C, H, W) uint8 or float32, all of them; of more than MOST_ERRORS the first are shown, and the title says
+    so. C = 3: in colour; else the mean over the channels, dark = larger. Colours and greys range over what a byte can
+    be, or for float32 from the smallest to the largest value shown.
+    """
+    errors, total = given.errors, int((given.answers != NO_ANSWER).sum())
+    if not errors:
+        with page(path, (7, 2.5), f"{who}: no test image misclassified") as figure:
+            words = f"All {total:,} test images have the right answer."
+            figure.text(0.5, 0.4, words, ha="center", va="center", fontsize=14)
+        return figure
+    shown = errors[:MOST_ERRORS]
+    limit = f" (the first {len(shown)} shown)" if len(shown) < len(errors) else ""
+    height, width = images.shape[-2:]
+    margin = (5 + 4 * max(len(str(digit)) for error in shown for digit in (error.true, error.given))) * width // 28 + 1
+    pictures = images[[error.image for error in shown]].cpu().permute(0, 2, 3, 1).double().numpy()  # (E, H, W, C)
+    ends = (0.0, 255.0) if images.dtype == uint8 else (pictures.min(), max(pictures.max(), pictures.min() + 1e-9))
+    in_colour = pictures.shape[-1] == COLOUR
+    pictures = (pictures - ends[0]) / (ends[1] - ends[0]) if in_colour else pictures.mean(axis=-1)
+    blank = np.full((height, margin, *pictures.shape[3:]), np.nan)  # where the digits stand
+    cells = [np.hstack([one, blank]) for one in pictures]
+    columns = min(ERROR_COLUMNS, len(shown))
+    gap = max(1, height // 7)
+    picture = _mosaic(cells, gap=gap, columns=columns)
+    title = f"{who}: {len(errors):,} of {total:,} test images misclassified{limit}"
+    inches = max(1.5 * columns, 6)
+    with page(path, _fitting(picture.shape, inches, margin=0.3), title) as figure:
+        ax = figure.add_subplot()
+        if in_colour:
+            ax.imshow(_on_paper(picture, "white"))
+        else:
+            grey = matplotlib.colormaps["binary"].with_extremes(bad="white")
+            ax.imshow(picture, cmap=grey, vmin=ends[0], vmax=ends[1])
+        for place, error in enumerate(shown):
+            top = place // columns * (height + gap) + gap
+            left = place % columns * (width + margin + gap) + gap
+            frame = matplotlib.patches.Rectangle(
+                (left - 0.5, top - 0.5), width, height, fill=False, edgecolor="#BBBBBB", linewidth=0.6
+            )
+            ax.add_patch(frame)
+            right = left + width + 1
+            ax.text(right, top - 0.5, str(error.true), color=BLUE, ha="left", va="top", fontsize=12)
+            ax.text(
+                right, top + height - 0.5, str(error.given), color=VERMILLION, ha="left", va="bottom", fontsize=12
+            )  # fmt: skip
+        _bare(ax)
+        ax.set_xlabel("top right: true class; bottom right: given answer")
+    return figure
+
+
+def _bare(ax: Axes) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _columns(count: int) -> int:
+    """Columns of a grid of about 5:4: 20 -> 5 (×4), 40 -> 8 (×5)."""
+    return min(count, math.ceil(math.sqrt(count * GRID_ASPECT)))
+
+
+def _mosaic(tiles: Sequence[np.ndarray], gap: int, columns: int | None = None) -> np.ndarray:
+    """Equal pictures (h, w) or (h, w, 3) in one, row by row, with `gap` pixels of NaN around each."""
+    columns = columns or _columns(len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    high, wide, *colours = tiles[0].shape
+    picture = np.full((rows * (high + gap) + gap, columns * (wide + gap) + gap, *colours), np.nan)
+    for place, tile in enumerate(tiles):
+        top = place // columns * (high + gap) + gap
+        left = place % columns * (wide + gap) + gap
+        picture[top : top + high, left : left + wide] = tile
+    return picture
+
+
+def _on_paper(picture: np.ndarray, paper: str) -> np.ndarray:
+    """Red, green and blue (h, w, 3) in 0…1, with `paper` for the colour of pixels that are not finite in all three."""
+    blank = ~np.isfinite(picture).all(axis=-1, keepdims=True)
+    return np.where(blank, matplotlib.colors.to_rgb(paper), picture)
+
+
+def _fitting(shape: tuple[int, ...], width: float, margin: float) -> tuple[float, float]:
+    """Inches of a page for a picture of this shape and width: `margin` beside it, title and caption above and below."""
+    return width + margin, min(width * shape[0] / shape[1], 16.0) + 1.1
