@@ -37,13 +37,13 @@ class Section(BaseModel):
 
 
 # The data sets whose images have a size of their own: (channels, height, width, classes). Others take what is given.
-SIZES = {"auto": (1, 28, 28, 10), "mnist": (1, 28, 28, 10), "digits": (1, 28, 28, 10)}
+SIZES = {"auto": (1, 28, 28, 10), "mnist": (1, 28, 28, 10), "digits": (1, 28, 28, 10), "cifar10": (3, 32, 32, 10)}
 
 
 class DataConfig(Section):
     """Which images, how they are split, and in which order a member sees them."""
 
-    name: Literal["auto", "mnist", "digits", "idx"]
+    name: Literal["auto", "mnist", "digits", "idx", "cifar10"]
     dir: str | None = None  # folder with the four IDX files, plain or gzipped
     expand: Literal["none", "shifts"] = "none"  # shifts: each image and its four one-pixel moves [N6, expand_mnist.py]
     order: Literal["fixed", "once", "epoch"] = (

@@ -234,6 +234,7 @@ def test_a_layer_that_does_not_fit_is_named_with_the_sizes(model, sizes):
     [
         ({"data": {"dir": None}}, "data=idx needs the folder"),
         ({"data": {"name": "mnist"}}, "describe data=idx only"),
+        ({"data": {"name": "cifar10"}}, "cifar10 has 32x32x3 images of 10 classes, not 12x12x1 of 4"),
         ({"data": {"name": "digits", "dir": "here"}}, "data=digits reads no folder"),
         ({"optim": {"schedule": "exponential"}}, "needs the last epoch's rate"),
         ({"trainer": {"engine": "cpu", "accelerator": "cuda"}}, "cannot run on trainer.accelerator=cuda"),
