@@ -28,27 +28,29 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Table, delete, event, func, insert, or_, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session, selectinload
 
 from src.config.address import file_now, masked, sqlite_path
 from src.config.error import StoreError, UserError
 from src.config.words import locked
 from src.sweep.studies.lock import study_lock
-from src.sweep.studies.reader import read_trials
-from src.sweep.studies.schema import (
-    HEARTBEATS,
-    PARAMS,
-    REPORTS,
-    STUDIES,
-    STUDY_ATTRS,
-    SYSTEM_ATTRS,
-    TRIALS,
-    USER_ATTRS,
-    VALUES,
-)
 
 BUSY_SECONDS = 60  # how long SQLite waits for another process' transaction
 WAITS = (0.5, 2.0)  # seconds before the second and the third time that a database is asked
 
+# Optuna's own tables.
+STUDIES: Table = models.StudyModel.__table__
+STUDY_ATTRS: Table = models.StudySystemAttributeModel.__table__
+TRIALS: Table = models.TrialModel.__table__
+PARAMS: Table = models.TrialParamModel.__table__
+VALUES: Table = models.TrialValueModel.__table__
+REPORTS: Table = models.TrialIntermediateValueModel.__table__
+USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
+SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
+HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
+
+# What belongs to a trial, in tables of its own.
+_PARTS = ("params", "values", "user_attributes", "system_attributes", "intermediate_values")
 
 Attrs = Mapping[str, Any]  # JSON-able values
 T = TypeVar("T")
@@ -58,6 +60,7 @@ class Store:
     """One study's rows. `identifier` is a trial's id in the database, `number` its number in the study."""
 
     def __init__(self, storage: RDBStorage, study_id: int) -> None:
+        self._storage = storage
         self._engine: Engine = storage.engine
         self._address = self._engine.url.render_as_string(hide_password=True)
         self._file = file_now(self._address)
@@ -186,7 +189,19 @@ class Store:
 
     def changed(self, unfinished: set[int], after: int) -> list[FrozenTrial]:
         """The trials after an identifier (-1: all) and the ones in `unfinished`, in the order of their numbers."""
-        return self._patiently(lambda connection: read_trials(connection, self._study_id, unfinished, after))
+        changed = (TRIALS.c.study_id == self._study_id) & or_(
+            TRIALS.c.trial_id > after, TRIALS.c.trial_id.in_(unfinished)
+        )
+        # A trial's state is read before its parts: what belongs to a state was written before it or with it.
+        parts = [selectinload(getattr(models.TrialModel, part)) for part in _PARTS]
+        wanted = select(models.TrialModel).where(changed).options(*parts).order_by(TRIALS.c.number)
+
+        def read(connection: Connection) -> list[FrozenTrial]:
+            with Session(connection) as session:
+                build = self._storage._build_frozen_trial_from_trial_model
+                return [build(trial) for trial in session.scalars(wanted)]
+
+        return self._patiently(read)
 
     def study_attrs(self) -> dict[str, Any]:
         """What samplers noted about the study."""
