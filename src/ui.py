@@ -5,4 +5,4 @@ import sys
 from src.commands.ui import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,18 +1,47 @@
-"""Arguments of the form KEY=VALUE, as the commands on studies take them: python -m src.report study=NAME out=FOLDER."""
+"""The one grammar of the commands: WORD … KEY=VALUE …, as in python -m src.report study=NAME out=FOLDER."""
 
 import difflib
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from src.config.error import TrialFailed, UserError
+
+# Options as other tools write them, each with the key that it stands for.
+OPTIONS = {"-o": "out", "--out": "out", "--docs": "docs", "--port": "port", "--host": "host"}
 
 
 def at_home(argument: str) -> str:
     """KEY=~/… with the user's own folder in place of ~, which a shell puts in only where a word begins with it."""
     key, _, value = argument.partition("=")
     return f"{key}={os.path.expanduser(value)}" if f"{value}/".startswith("~/") else argument  # noqa: PTH111 (no home)
+
+
+def words_and_keys(
+    arguments: Sequence[str], defaults: Mapping[str, str | None], usage: str
+) -> tuple[list[str], dict[str, str]]:
+    """The words, in order, and each key of `defaults` with the value given or its default, as `key_values` says.
+
+    `-o FILE` and the others of OPTIONS are read as KEY=VALUE where their key is one of `defaults`.
+    """
+    words, keys, left = list[str](), list[str](), list(arguments)
+    while left:
+        argument = left.pop(0)
+        option, sign, value = argument.partition("=")
+        key = OPTIONS.get(option)
+        if key in defaults:
+            if not sign and not left:
+                raise UserError(f"{option}: a value is missing behind it. Usage: {usage}")
+            keys.append(f"{key}={value if sign else left.pop(0)}")
+        elif argument.startswith("-"):
+            known = ", ".join(one for one, own in OPTIONS.items() if own in defaults)
+            raise UserError(f"{option}: no such option; accepted: {known}. Usage: {usage}")
+        elif sign and option in defaults:
+            keys.append(argument)
+        else:
+            words.append(argument)
+    return words, key_values(keys, defaults, usage)
 
 
 def key_values(arguments: list[str], defaults: Mapping[str, str | None], usage: str) -> dict[str, str]:
@@ -41,13 +70,20 @@ def key_values(arguments: list[str], defaults: Mapping[str, str | None], usage: 
     return {key: given.get(key, value or "") for key, value in defaults.items()}
 
 
-def run_command(act: Callable[[list[str]], int], arguments: list[str] | None, text: str | None, nothing: str) -> int:
+def run_command(
+    act: Callable[[list[str]], int],
+    arguments: list[str] | None,
+    text: str | None,
+    nothing: str,
+    stopped: str = "Stopped.",
+) -> int:
     """The exit status of `act` on the arguments, by default those of the process.
 
-    `text`, the command's own description, answers --help. A UserError is printed behind `nothing`, what the command did
-    not do, and gives 2; Ctrl-C gives 130.
+    `text`, the command's own description, answers --help. What the user can mend is printed behind `nothing`, what the
+    command did not do, and gives 2; Ctrl-C prints `stopped` and gives 130; a trial that failed after its training, 1.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    begins = f"{nothing}: " if nothing else ""
     try:
         if any(argument in ("-h", "--help") for argument in given):
             print((text or "").strip())
@@ -57,11 +93,14 @@ def run_command(act: Callable[[list[str]], int], arguments: list[str] | None, te
         print(error, file=sys.stderr)
         return 1
     except UserError as error:
-        print(f"{nothing}: {error}", file=sys.stderr)
+        print(f"{begins}{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read the output has gone, as `| head` does; Python's exit must not write either
         sys.stdout = io.StringIO()
         return 0
+    except OSError as error:
+        print(f"{begins}A file or folder could not be used: {error}", file=sys.stderr)
+        return 2

@@ -1,12 +1,11 @@
 """Several runs side by side: a table, and their validation accuracies by epoch in one figure.
 
-    python -m src.compare RUN_FOLDER RUN_FOLDER… [-o FILE.png]
+    python -m src.compare RUN_FOLDER RUN_FOLDER… [-o FILE.png]     (mlruns/comparison.png)
 
 Each folder holds the result.json that a run left (src/training/result.py). The chapter's problem, tanh against sigmoid
 [N6], is `python -m src.compare` of a conv2 and a conv2_tanh run.
 """
 
-import argparse
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.commands.arguments import run_command
+from src.commands.arguments import run_command, words_and_keys
 from src.config.changes import dotted
 from src.config.error import UserError
 from src.tracking.log_error import validation_data
@@ -23,6 +22,7 @@ from src.training.result import Result
 if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does not wait for it
     from rich.table import Table
 
+USAGE = "python -m src.compare RUN_FOLDER RUN_FOLDER... [-o FILE.png]"
 RESULT_FILE = "result.json"
 DEFAULT_OUTPUT = Path("mlruns/comparison.png")
 # Differences in these say nothing about what was trained.
@@ -35,23 +35,17 @@ Runs = dict[str, list[Result]]  # what the table calls a run -> its members
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; `arguments` without the program's name. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m src.compare",
-        description="Compare runs: a table, and validation accuracy by epoch in one figure.",
-    )
-    parser.add_argument("folders", metavar="RUN_FOLDER", nargs="+", type=Path, help=f"holds a run's {RESULT_FILE}")
-    parser.add_argument(
-        "-o", dest="output", metavar="FILE.png", type=Path, default=DEFAULT_OUTPUT,
-        help="the figure to write (default: %(default)s)",
-    )  # fmt: skip
-    options = parser.parse_args(arguments)
-    return run_command(lambda _: _compare(options.folders, options.output), [], None, "Nothing was compared")
+    return run_command(_compare, arguments, __doc__, "Nothing was compared")
 
 
-def _compare(folders: list[Path], output: Path) -> int:
+def _compare(arguments: list[str]) -> int:
+    folders, options = words_and_keys(arguments, {"out": str(DEFAULT_OUTPUT)}, USAGE)
+    output = Path(options["out"])
     if output.suffix != ".png":
         raise UserError(f"-o {output}: the figure is a png; accepted: a file name that ends in .png.")
-    runs = read_runs(folders)
+    if not folders:
+        raise UserError(f"the folders of the runs are missing. Usage: {USAGE}")
+    runs = read_runs([Path(folder) for folder in folders])
 
     from rich.console import Console
 

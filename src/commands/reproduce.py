@@ -8,17 +8,16 @@ configuration has changed since is made anew.
 Exit status: 0 done; 1 a network of a run failed; 2 cannot run; 130 stopped by the user.
 """
 
-import argparse
 import datetime
 import json
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.commands.arguments import run_command, words_and_keys
 from src.config.error import UserError
 from src.report.reproduction import Kept, Row, computed, page, read, save
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from src.config.schema import RunConfig
     from src.runs.checkpoint import Saved
 
+USAGE = "python -m src.reproduce [RUN ...] [--docs FOLDER]"
+STOPPED = "Stopped. What has ended is kept; the same command goes on where this one stopped."
 FOLDER = Path("mlruns/reproduction")
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 REPEATS = 3
@@ -70,21 +71,12 @@ COMPARISON = "tanh against sigmoid: validation accuracy by epoch of conv2_tanh a
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; `arguments` without the program's name. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m src.reproduce", description="Reproduce the chapter's table.")
-    parser.add_argument("runs", metavar="RUN", nargs="*", help=f"of {', '.join(RUNS)}; none: all that is missing")
-    parser.add_argument("--docs", type=Path, default=DOCS, help="where reproduction.md and its files go (%(default)s)")
-    options = parser.parse_args(arguments)
-    try:
-        return _reproduce(options.runs, options.docs)
-    except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped. What has ended is kept; the same command goes on where this one stopped.", file=sys.stderr)
-        return 130
+    return run_command(_reproduce, arguments, __doc__, "Nothing more was reproduced", STOPPED)
 
 
-def _reproduce(wanted: list[str], docs: Path) -> int:
+def _reproduce(arguments: list[str]) -> int:
+    wanted, options = words_and_keys(arguments, {"docs": str(DOCS)}, USAGE)
+    docs = Path(options["docs"])
     unknown = [run for run in wanted if run not in RUNS]
     if unknown:
         raise UserError(f"{', '.join(unknown)}: no such run; accepted: {', '.join(RUNS)}")

@@ -6,7 +6,6 @@ off. The command prints the addresses of the comparison view and of the latest s
 SIGTERM; no process outlives it.
 """
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -23,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from src.commands.arguments import run_command, words_and_keys
 from src.commands.port import free_port, moved
 from src.config.address import DATABASES, RUNS, absolute, is_run_store, lower_scheme, masked, sqlite_path
 from src.config.error import UserError
@@ -30,6 +30,7 @@ from src.tracking.journal import ENVIRONMENT
 from src.tracking.readable import readable
 from src.tracking.view import KEY, TAG, study_views, view_url
 
+USAGE = "python -m src.ui [--port 5000] [--host 127.0.0.1] [store]"
 SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html
 STARTS = 3  # a port may be taken between the look at it and the server's start
 # Of MLflow and the servers under it: another prefix of its addresses, another port or store, a log in, artifacts only.
@@ -213,24 +214,25 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0 interrupted, 1 the server failed, 2 nothing to show or used wrongly."""
-    parser = argparse.ArgumentParser(prog="python -m src.ui", description="MLflow's UI, the comparison view ready.")
-    parser.add_argument("store", nargs="?", default=RUNS, help=f"address or SQLite file, default {RUNS}")
-    parser.add_argument("--port", type=int, default=5000, help="default 5000, or the next free one")
-    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
-    chosen = parser.parse_args(arguments)
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    return run_command(_serve, arguments, __doc__, "")
+
+
+def _serve(arguments: list[str]) -> int:
+    stores, options = words_and_keys(arguments, {"port": "5000", "host": "127.0.0.1"}, USAGE)
+    if len(stores) > 1:
+        raise UserError(f"{' '.join(stores)}: one store is shown at a time. Usage: {USAGE}")
+    if not options["port"].isdecimal():
+        raise UserError(f"--port {options['port']}: must be a port number; accepted: 1 to 65535")
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        serve(chosen.store, chosen.host, chosen.port)
+        serve(stores[0] if stores else RUNS, options["host"], int(options["port"]))
     except KeyboardInterrupt:
         return 0
     except UiError as error:
         print(error, file=sys.stderr)
         return error.status
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0

@@ -1,7 +1,7 @@
 """What is wrong with a configuration, in words: the field, the value received, the rule and what is accepted."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -90,19 +90,39 @@ _OWN_RULES = {
 }
 
 
-def explain(item: Any) -> str:
-    path = [part for part in item["loc"] if part not in ("conv", "fc", "bool") and not str(part).startswith("literal[")]
+def explain(
+    item: Any, schema: type[BaseModel] = RunConfig, prefix: str = "", own_rules: Mapping[str, str] = _OWN_RULES
+) -> str:
+    """The line for one of pydantic's errors over `schema`, whose keys stand behind `prefix`, such as "hydra.sweeper.".
+
+    own_rules: by key without the prefix, or by its first part, what is said in place of pydantic's words.
+    """
+    path = [part for part in item["loc"] if not _is_no_key(str(part))]
     if item["loc"][-1] in ("conv", "fc"):
         path.append(item["loc"][-1])
-    key = ".".join(str(part) for part in path)
+    own = ".".join(str(part) for part in path)
+    key = prefix + own
     if item["type"] == "extra_forbidden":
-        if key in ("exp", "sweeps"):
-            return f"{key}: the first line of its file must be # @package _global_"
-        return _extra_layer_key(key, item["loc"]) if "layers" in path else unknown_key(key, all_keys())
+        return _extra_key(key, own, item["loc"], schema, prefix)
     rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be").replace("String should", "must"))
-    rule = _OWN_RULES.get(key, rule)
-    received = "" if item["type"] == "missing" else f" = {written(item['input'])}"
-    return f"{key}{received}: {rule}{_range(path, rule)}"
+    rule = own_rules.get(own) or own_rules.get(str(path[0])) or rule + _range(path, schema)
+    value = item["input"]
+    received = "" if item["type"] == "missing" else f" = {written(masked(value) if isinstance(value, str) else value)}"
+    return f"{key}{received}: {rule}"
+
+
+def _is_no_key(part: str) -> bool:
+    """Whether pydantic adds this to a key's place to say which of several types it has tried."""
+    return part in ("conv", "fc", "bool", "int") or part.startswith(("literal[", "constrained"))
+
+
+def _extra_key(key: str, own: str, location: tuple[Any, ...], schema: type[BaseModel], prefix: str) -> str:
+    if schema is not RunConfig:
+        known = [f"{prefix}{name}" for name in schema.model_fields]
+        return unknown_key(key, known) if known else f"{key}: no such key; there is nothing to set here"
+    if own in ("exp", "sweeps"):
+        return f"{key}: the first line of its file must be # @package _global_"
+    return _extra_layer_key(key, location) if "layers" in location else unknown_key(key, all_keys())
 
 
 def _extra_layer_key(key: str, location: tuple[Any, ...]) -> str:
@@ -110,30 +130,24 @@ def _extra_layer_key(key: str, location: tuple[Any, ...]) -> str:
     return f"{key}: no such key in a layer of this kind; accepted: {', '.join(layer.model_fields)}"
 
 
-def _range(path: list[Any], rule: str) -> str:
-    """What a field accepts, for errors whose rule names only a type or one end of the range."""
-    section: Any = RunConfig
+def _range(path: list[Any], schema: Any) -> str:
+    """What a field of `schema` accepts, where its range is limited, in words."""
     field = None
     for part in path:
-        fields = getattr(section, "model_fields", {})
+        fields = getattr(schema, "model_fields", {})
         if part not in fields:
-            return ""
+            break
         field = fields[part]
-        section = field.annotation
-    assert field is not None
-    ends = {type(item).__name__: item for item in field.metadata}
-    words = [
-        f"{word} {getattr(ends[kind], attribute):.15g}"
-        for kind, attribute, word in (
-            ("Gt", "gt", "above"),
-            ("Ge", "ge", "at least"),
-            ("Lt", "lt", "below"),
-            ("Le", "le", "at most"),
-        )
-        if kind in ends
+        schema = field.annotation
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    ends = [
+        f"{word} {getattr(limit, name):.15g}"
+        for limit in (field.metadata if field else ())
+        for name, word in words.items()
+        if hasattr(limit, name)
     ]
-    optional = type(None) in get_args(field.annotation)
-    return f"; accepted: {' and '.join(words)}{' (or null)' if optional else ''}" if words else ""
+    optional = " (or null)" if field and type(None) in get_args(field.annotation) else ""
+    return f"; accepted: {' and '.join(ends)}{optional}" if ends else ""
 
 
 def written(value: Any) -> str:

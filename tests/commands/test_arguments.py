@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from src.commands.arguments import key_values, run_command
+from src.commands.arguments import key_values, run_command, words_and_keys
 from src.config.error import UserError
 
 DEFAULTS = {"study": None, "storage": "sqlite:///a.db", "out": ""}
@@ -63,3 +63,13 @@ def test_a_reader_that_has_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     assert run_command(act, [], "", "Nothing was done") == 0
     print("goes nowhere")
+
+
+def test_words_and_options_stand_anywhere_among_keys() -> None:
+    words, keys = words_and_keys(["a", "-o", "x", "b", "study=s"], DEFAULTS, USAGE)
+    assert words == ["a", "b"]
+    assert keys == {"study": "s", "storage": "sqlite:///a.db", "out": "x"}
+    assert words_and_keys(["--out=y", "study=s"], DEFAULTS, USAGE)[1]["out"] == "y"
+    for wrong, said in ((["study=s", "-o"], "-o: a value is missing"), (["--port", "1"], "accepted: -o, --out")):
+        with pytest.raises(UserError, match=said):
+            words_and_keys(wrong, DEFAULTS, USAGE)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.commands import reproduce, train
+from src.config.compose import CONF
 from src.config.files import write_json
 from src.config.schema import RunConfig
 from src.report.reproduction import CURVES, read
@@ -123,6 +124,6 @@ def test_what_cannot_be_read_is_named_in_a_paragraph(docs: Path, capsys: pytest.
 
 
 def test_every_row_of_the_chapters_table_is_reproduced() -> None:
-    experiments = {path.stem for path in (Path(reproduce.__file__).parent.parent / "conf/exp").glob("*.yaml")}
+    experiments = {path.stem for path in (CONF / "exp").glob("*.yaml")}
     assert {*reproduce.TABLE, "dropout", "ensemble"} == experiments
     assert {*reproduce.TABLE, *reproduce.ENSEMBLES, *reproduce.ORDERS} == set(reproduce.RUNS)

@@ -185,8 +185,8 @@ def test_a_store_of_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str
     assert "foo://bar: no database that MLflow knows; accepted: sqlite" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("given", ["port=5000", "tracking.uri=sqlite:///mlruns/mlflow.db"])
-def test_a_key_is_answered_with_how_options_are_written(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_is_answered_with_how_options_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    given = "tracking.uri=sqlite:///mlruns/mlflow.db"
     assert ui.main([given]) == 2
     assert f"{given}: options are written --port 5000" in capsys.readouterr().err
 

@@ -7,14 +7,13 @@ in one go. Nothing heavy is imported (no optuna), so a wrong command is refused 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from src.config.address import RULE, STUDIES, is_database, lower_scheme, masked
+from src.config.address import RULE, STUDIES, is_database, lower_scheme
 from src.config.limit import Limit
-from src.config.problems import RULES, unknown_key, written
+from src.config.problems import explain
 from src.config.schema import Section
 from src.sweep.space.dimension import flat
 from src.sweep.space.domain import Choice
@@ -153,18 +152,6 @@ def _with_first(
     return settings.model_copy(update={"first": kept})
 
 
-def explain(item: Any, schema: type[BaseModel], prefix: str) -> str:
-    """The line for one of pydantic's errors over `schema`, whose keys stand below `prefix`."""
-    path = [str(part) for part in item["loc"] if part != "int" and not str(part).startswith(("constrained", "literal"))]
-    key = f"{prefix}.{'.'.join(path)}"
-    if item["type"] == "extra_forbidden":
-        known = [f"{prefix}.{name}" for name in schema.model_fields]
-        return unknown_key(key, known) if known else f"{key}: no such key; there is nothing to set here"
-    received = "" if item["type"] == "missing" else f" = {written(_unmasked(item['input']))}"
-    rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be").replace("String should", "must"))
-    return f"{key}{received}: {_OWN_RULES.get(path[0], rule + _range(schema.model_fields[path[0]]))}"
-
-
 _OWN_RULES = {
     "storage": RULE,
     "objectives": f"must be a list of some of {', '.join(DIRECTIONS)}",
@@ -175,30 +162,13 @@ _OWN_RULES = {
 }
 
 
-def _unmasked(value: Any) -> Any:
-    return masked(value) if isinstance(value, str) else value
-
-
-def _range(field: FieldInfo) -> str:
-    """What a field accepts, in words."""
-    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    ends = [
-        f"{word} {getattr(item, name):.15g}"
-        for item in field.metadata
-        for name, word in words.items()
-        if hasattr(item, name)
-    ]
-    optional = " (or null)" if type(None) in get_args(field.annotation) else ""
-    return f"; accepted: {' and '.join(ends)}{optional}" if ends else ""
-
-
 def _settings(content: dict[str, Any], problems: list[str]) -> StudySettings | None:
     """The settings by themselves; what is wrong is added to `problems`."""
     problems += _option_problems(content, "sampler", SAMPLERS) + _option_problems(content, "pruner", PRUNERS)
     try:
         settings = StudySettings.model_validate(content)
     except ValidationError as error:
-        problems += [explain(item, StudySettings, "hydra.sweeper") for item in error.errors()]
+        problems += [explain(item, StudySettings, "hydra.sweeper.", _OWN_RULES) for item in error.errors()]
         return None
     problems += _cross_checks(settings)
     return settings
@@ -211,15 +181,16 @@ def _option_problems(content: dict[str, Any], kind: str, known: dict[str, type[S
         return []  # the settings' own check says so
     if not schema.model_fields and kind == "pruner":
         return []  # pruner=none on the command line turns off the one in a file, whose options stay
+    problems = list[str]()
     try:
         schema.model_validate(options)
     except ValidationError as error:
         key = f"hydra.sweeper.{kind}_options"
         hint = f"; {key}=null leaves out what a sweep's file sets for another {kind}"
-        return [
-            explain(item, schema, key) + (hint if item["type"] == "extra_forbidden" else "") for item in error.errors()
-        ]
-    return []
+        for item in error.errors():
+            said = explain(item, schema, f"{key}.", _OWN_RULES)
+            problems.append(said + (hint if item["type"] == "extra_forbidden" else ""))
+    return problems
 
 
 def _hook(settings: StudySettings | None, problems: list[str]) -> Hook | None:
