@@ -5,7 +5,8 @@ between two of them leaves a trial that nobody can tell apart from a running one
 belongs to its start, and its state changes together with all that belongs to its end. What is written are Optuna's own
 tables (`optuna.storages._rdb.models`; optuna is pinned), so every tool for Optuna reads them.
 
-An SQLite file serves the processes of one machine; several machines share a server (tested: PostgreSQL, not MySQL).
+An SQLite file serves the processes of one machine; several machines share a server (tested: PostgreSQL; by hand,
+MariaDB 10.11).
 
 Reports of running trials are queued and written with whatever is written next, or by `flush`: a killed process loses
 only reports of trials that report again anyway.
