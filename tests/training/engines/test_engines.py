@@ -35,18 +35,29 @@ def trained(engine, configs, order, convention="chapter", eta=None):
     return built, cost, correct
 
 
+TWINS: dict[str, list[tuple[dict[str, torch.Tensor], float]]] = {}
+
+
+def twins(config, convention):
+    """Each member's weights after these steps of the twin, and its summed cost; once for both engines."""
+    key = config.model_dump_json() + convention
+    if key not in TWINS:
+        split, stack, order = example.dataset().train, members_of([config]), orders(config.members)
+        initial = first_state(stack, spec_of(config, BATCHES).model)
+        TWINS[key] = [
+            twin.train(
+                config.shapes(), {name: value[number] for name, value in initial.items()}, split.images, split.labels,
+                order[number], config.optim.eta, config.optim, BATCHES, config.model.dropouts(), convention,
+                member.seed,
+            )
+            for number, member in enumerate(stack)
+        ]  # fmt: skip
+    return TWINS[key]
+
+
 def check_against_twin(engine, config, convention="chapter"):
-    order = orders(config.members)
-    built, cost, _ = trained(engine, [config], order, convention)
-    split, stack = example.dataset().train, members_of([config])
-    initial = first_state(stack, built.spec.model)
-    for number, member in enumerate(stack):
-        own = {name: value[number] for name, value in initial.items()}
-        dropouts = config.model.dropouts()
-        expected, total = twin.train(
-            config.shapes(), own, split.images, split.labels, order[number], config.optim.eta, config.optim, BATCHES,
-            dropouts, convention, member.seed,
-        )  # fmt: skip
+    built, cost, _ = trained(engine, [config], orders(config.members), convention)
+    for number, (expected, total) in enumerate(twins(config, convention)):
         for name, value in expected.items():
             # 200 steps of float32 in another order of summation; a wrong term would show at 1e-2.
             torch.testing.assert_close(built.state(slots=False)[name][number], value, rtol=2e-3, atol=2e-4)
