@@ -301,7 +301,12 @@ def test_without_a_compiler_training_goes_on_with_one_line(monkeypatch):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU, and none is here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own compiler
 def test_a_compiled_step_computes_what_the_plain_one_does(tmp_path, monkeypatch):
+    from torch._inductor import config as inductor
+
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    # Into an empty cache the compiler would first put ten programs: which vectors work here.
+    monkeypatch.setattr(inductor.cpp, "vec_isa_ok", True)
+    monkeypatch.setattr(inductor.cpp, "simdlen", 256)
     model = {"maps": [], "hidden": [6], "dropout": 0.3}
     plain, _, _, _ = go([example.config(repeats=2, model=model)])
     compiled, _, prepared, lines = go([example.config(repeats=2, model=model, trainer={"compile": True})])
@@ -313,6 +318,8 @@ def test_a_compiled_step_computes_what_the_plain_one_does(tmp_path, monkeypatch)
 
 
 def test_more_shapes_than_dynamo_allows_for_one_function_are_all_compiled(monkeypatch):
+    assert torch_engine.COMPILATIONS > 8  # Dynamo's own limit; here a lower one, so that fewer shapes pass it
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
     graphs, compile_ = [], torch.compile
 
     def counted(graph, _):
@@ -321,7 +328,7 @@ def test_more_shapes_than_dynamo_allows_for_one_function_are_all_compiled(monkey
 
     monkeypatch.setattr(torch, "compile", lambda step, **options: compile_(step, backend=counted, **options))
     engines = []
-    for repeats in range(1, 11):
+    for repeats in range(1, 5):
         model = {"maps": [], "hidden": []}
         _, _, prepared, lines = go(
             [example.config(repeats=repeats, model=model, trainer={"compile": True}, max_epochs=1)]
@@ -329,7 +336,7 @@ def test_more_shapes_than_dynamo_allows_for_one_function_are_all_compiled(monkey
         assert lines == []
         engines.append(prepared.engine)
     assert all(engine.compiled for engine in engines)
-    assert len(graphs) >= 10
+    assert len(graphs) >= 4
 
 
 @pytest.mark.parametrize("call", ["train", "evaluate"])
