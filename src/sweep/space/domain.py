@@ -10,9 +10,10 @@ Optuna stores scalars only, so the value of a list or dictionary in a study is i
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from src.sweep.space import override
 
@@ -29,36 +30,50 @@ _ROUNDING = Decimal("1e-6")
 _STEPS_FROM_0 = 10**7
 
 
-class Domain(Protocol):
+class Domain(ABC):
     """The values of one dimension; a value is what Optuna stores of it."""
 
-    def suggest(self, trial: Any, name: str) -> Scalar:
-        """A value from an Optuna trial."""
-
+    @abstractmethod
     def distribution(self) -> Any:
         """Optuna's distribution."""
 
+    @abstractmethod
     def ends(self) -> list[Scalar]:
         """Both ends, or all elements of a choice."""
 
+    @abstractmethod
     def values(self) -> list[Scalar] | None:
         """All values in order; None where there is no end of them."""
 
+    @abstractmethod
     def size(self) -> int | None:
         """How many values there are; None where there is no end of them."""
 
+    @abstractmethod
     def encode(self, value: Any) -> Scalar:
         """What Optuna stores for `value`. Raises ValueError, with the rule, for one that cannot occur."""
 
-    def written(self, value: Scalar) -> str:
-        """The right side of the override that sets this value."""
-
+    @abstractmethod
     def text(self) -> str:
         """The domain in its own syntax, equal for equal domains."""
 
+    def suggest(self, trial: Any, name: str) -> Scalar:
+        """A value from an Optuna trial, without the rounding errors of low + n · step."""
+        from optuna.distributions import CategoricalDistribution, IntDistribution
+
+        of = self.distribution()
+        if isinstance(of, CategoricalDistribution):
+            return self.encode(trial.suggest_categorical(name, of.choices))
+        suggest = trial.suggest_int if isinstance(of, IntDistribution) else trial.suggest_float
+        return self.encode(suggest(name, of.low, of.high, step=of.step, log=of.log))
+
+    def written(self, value: Scalar) -> str:
+        """The right side of the override that sets this value; a number with all its digits."""
+        return override.written(self.encode(value))
+
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(Domain):
     """Numbers between two ends, both of them included."""
 
     low: float
@@ -75,12 +90,6 @@ class Interval:
             raise ValueError(f"in log scale both ends must be above 0, not {self.low!r}")
         if self.log and self.whole and self.low < 1:
             raise ValueError("whole numbers in log scale start at 1")
-
-    def suggest(self, trial: Any, name: str) -> Scalar:
-        """A value from an Optuna trial."""
-        suggest = trial.suggest_int if self.whole else trial.suggest_float
-        value: Scalar = suggest(name, self.low, self.high, log=self.log)
-        return value
 
     def distribution(self) -> Any:
         """Optuna's distribution."""
@@ -114,10 +123,6 @@ class Interval:
             raise ValueError(f"must be {kind} from {self.low!r} to {self.high!r}")
         return int(value) if self.whole else float(value)
 
-    def written(self, value: Scalar) -> str:
-        """A number with all its digits."""
-        return override.written(value)
-
     def text(self) -> str:
         """Such as tag(log, interval(0.001, 1.0))."""
         inner = f"interval({self.low!r}, {self.high!r})"
@@ -126,7 +131,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(Domain):
     """`count` numbers from `start` in steps of `step`, counted in decimals: 0.1 and its multiples have no rest."""
 
     start: Decimal
@@ -155,12 +160,6 @@ class Range:
     def _element(self, index: int) -> Scalar:
         number = self.start + index * self.step
         return int(number) if self.whole else float(number)
-
-    def suggest(self, trial: Any, name: str) -> Scalar:
-        """A value from an Optuna trial, without the rounding errors of low + n · step."""
-        low, high, step = self._element(0), self._element(self.count - 1), self._step()
-        suggest = trial.suggest_int if self.whole else trial.suggest_float
-        return self.encode(suggest(name, low, high, step=step))
 
     def _step(self) -> Any:
         return int(self.step) if self.whole else float(self.step)
@@ -194,17 +193,13 @@ class Range:
         low, high = self._element(0), self._element(self.count - 1)
         raise ValueError(f"must be one of {low!r} to {high!r} in steps of {self._step()!r}")
 
-    def written(self, value: Scalar) -> str:
-        """A number with all its digits, without Optuna's rounding errors."""
-        return override.written(self.encode(value))
-
     def text(self) -> str:
         """Such as range(0.0, 0.3, 0.1), with the first number that no longer occurs."""
         return f"range({self._element(0)!r}, {self._element(self.count)!r}, {self._step()!r})"
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Domain):
     """One of the elements; `stored` holds what Optuna keeps of each."""
 
     elements: tuple[Any, ...]
@@ -223,11 +218,6 @@ class Choice:
                 both = [elements[stored.index(value)], elements[index]]
                 raise ValueError(f"{both[0]!r} and {both[1]!r} are the same to the sampler; name each once")
         return cls(tuple(elements), stored)
-
-    def suggest(self, trial: Any, name: str) -> Scalar:
-        """A value from an Optuna trial."""
-        value: Scalar = trial.suggest_categorical(name, self.stored)
-        return value
 
     def distribution(self) -> Any:
         """Optuna's distribution."""
