@@ -113,7 +113,7 @@ def one_paragraph(text: str) -> bool:
 
 def broken_seed(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Whoever trains a member with this seed fails before the first epoch."""
-    from src.training import stack
+    from src.models import model as stack
 
     original = stack.initial_weights
 

@@ -54,7 +54,8 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: Sequence[str]) -> Any:
         """Runs the study until its budget is used up."""
         from src.runs import terminal
-        from src.sweep.launch import Composer, study_in_batches
+        from src.sweep.batches import study_in_batches
+        from src.sweep.composer import Composer
         from src.sweep.space import settings
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)

@@ -34,8 +34,9 @@ class StackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Trains the jobs; one JobReturn each, in their order."""
+        from src.sweep.composer import Composer
         from src.sweep.job import Returned
-        from src.sweep.launch import Composer, launch_each, launch_grid
+        from src.sweep.launch import launch_each, launch_grid
 
         with Composer(self.hydra_context, self.config, self.task_function) as composer:
             if composer.makes_jobs:
@@ -45,7 +46,8 @@ class StackedLauncher(Launcher):
 
     def study(self, sweep: Any) -> None:
         """What the Optuna sweeper asks instead of `launch`: trains a study, whose trials come while others train."""
-        from src.sweep.launch import Composer, launch_study
+        from src.sweep.composer import Composer
+        from src.sweep.launch import launch_study
 
         with Composer(self.hydra_context, self.config, self.task_function) as composer:
             launch_study(composer, sweep, self.max_members)

@@ -26,7 +26,7 @@ from src.commands.arguments import run_command, words_and_keys
 from src.commands.port import free_port, moved
 from src.config.address import DATABASES, RUNS, absolute, is_run_store, lower_scheme, masked, sqlite_path
 from src.config.error import UserError
-from src.tracking.journal import ENVIRONMENT
+from src.tracking.connection import ENVIRONMENT
 from src.tracking.readable import readable
 from src.tracking.view import KEY, TAG, study_views, view_url
 

@@ -259,6 +259,19 @@ class RunConfig(Section):
         return content
 
 
+def default_values() -> dict[str, Any]:
+    """What each key stands at where it is not given, `section.key` -> value: so earlier versions, without it, acted."""
+
+    def walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, field in section.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                yield from walk(field.annotation, f"{prefix}{name}.")
+            elif not field.is_required():
+                yield f"{prefix}{name}", field.get_default(call_default_factory=True)
+
+    return dict(walk(RunConfig, ""))
+
+
 def is_per_member(field: FieldInfo) -> bool:
     """Whether the members of one stack may differ in this field."""
     extra = field.json_schema_extra

@@ -7,7 +7,7 @@ from typing import Any
 
 from src.config.address import masked, sqlite_path
 from src.sweep.studies.study_record import Study
-from src.tracking.journal import set_environment
+from src.tracking.connection import set_environment
 from src.tracking.readable import can_be_written
 from src.tracking.writer import UID_TAG
 

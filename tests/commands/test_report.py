@@ -9,7 +9,7 @@ import pytest
 
 from src.commands import report
 from src.config.folder import file_name
-from src.tracking.journal import connect
+from src.tracking.connection import connect
 from src.tracking.writer import UID_TAG
 from tests.commands.test_startup import LIBRARIES, ROOT
 from tests.report.study_example import SPACE, save, trial

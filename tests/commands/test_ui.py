@@ -26,7 +26,7 @@ from src.commands import ui
 from src.commands.port import PORTS_TRIED, main
 from src.config.schema import RunConfig
 from src.tracking import __main__ as pending
-from src.tracking import journal
+from src.tracking import connection, journal
 from src.tracking import tracker as tracking
 from src.tracking.study_tracking import StudyTracker, Trial
 from src.training.result import Result
@@ -551,7 +551,7 @@ def test_a_study_goes_on_through_the_server(shown: Shown, tmp_path: Path) -> Non
     again = {number: Trial(trial_config(shown.base, 0.1), tmp_path, number, number, 0, **about) for number in states}
     study.reconcile(states, again.__getitem__)
     study.finish("FINISHED")
-    client, experiment_id = journal.connect(shown.store, "sweepstack")
+    client, experiment_id = connection.connect(shown.store, "sweepstack")
     found = client.search_runs([experiment_id], "tags.study = 'rates'")
     assert len(found) == 7
     statuses = {run.data.tags["number"]: run.data.tags["status"] for run in found if run.data.tags["kind"] == "trial"}
@@ -577,7 +577,7 @@ def test_a_run_tracked_through_the_server_outlives_it(shown: Shown, tmp_path: Pa
     assert len(said) == 2
 
     assert pending.main([str(tmp_path / journal.PENDING), shown.store]) == 0
-    client, experiment_id = journal.connect(shown.store, "sweepstack")
+    client, experiment_id = connection.connect(shown.store, "sweepstack")
     found = client.search_runs([experiment_id], "tags.kind = 'member'", order_by=["attributes.start_time DESC"])
     assert len(found) == 4
     for run in found[:2]:

@@ -7,7 +7,7 @@ import pytest
 
 from src.config.address import absolute, is_database, is_run_store, lower_scheme, refuse_unusable, sqlite_path
 from src.config.error import UserError
-from src.tracking import journal
+from src.tracking import connection
 from tests.sweeping import SMALL, command, one_paragraph
 from tests.tracking.test_tracker import empty_store
 
@@ -63,7 +63,7 @@ def test_a_store_lies_where_it_is_said_to_lie_whatever_its_folder_is_called(tmp_
     odd.mkdir()
     empty_store(odd / "mlruns", tmp_path_factory)
     monkeypatch.chdir(odd)
-    client, experiment = journal.connect(absolute("sqlite:///mlruns/mlflow.db"), "sweepstack")
+    client, experiment = connection.connect(absolute("sqlite:///mlruns/mlflow.db"), "sweepstack")
     run = client.create_run(experiment)
     client.log_text(run.info.run_id, "text", "a.txt")
     assert [path.name for path in tmp_path.iterdir()] == [odd.name]

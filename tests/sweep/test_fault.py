@@ -10,8 +10,8 @@ import torch
 
 from src.config.error import ConfigError, StoreError
 from src.data.error import DataError
+from src.models import model as stack
 from src.sweep import fault
-from src.training import stack
 from src.training.memory import TooLargeError
 from tests.example import config, dataset
 

@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import event
 
 from benchmarks.kills import PROCESSES, SWEEP, disagreements, kill_and_resume, live, stored
-from src.tracking.journal import connect
+from src.tracking.connection import connect
 from tests.tracking.test_tracker import empty_store
 
 # MLflow 3.17.2 itself uses what its SQLAlchemy (2.1) calls deprecated.

@@ -15,7 +15,7 @@ import pytest
 
 from src.config.address import sqlite_path
 from src.config.error import StoreError
-from src.tracking import journal, log_error
+from src.tracking import connection, journal, log_error
 from src.tracking.__main__ import main
 from src.tracking.journal import Journal, log_pending
 from tests.tracking.test_tracker import artifacts, config, empty_store, history, opened, raced, result, row, runs
@@ -64,7 +64,7 @@ def uri(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def flaky(monkeypatch: pytest.MonkeyPatch) -> list[Flaky]:
     """Puts a Flaky around every client that is connected from now on."""
     made: list[Flaky] = []
-    connect = journal.connect
+    connect = connection.connect
 
     def connected(*args: Any) -> tuple[Any, str]:
         client, experiment_id = connect(*args)
@@ -101,7 +101,7 @@ def test_a_connected_epoch_takes_one_call_a_member(uri: str, tmp_path: Path, fla
 
 
 def test_what_exceeds_mlflows_batches_goes_in_several(uri: str, tmp_path: Path) -> None:
-    client, experiment_id = journal.connect(uri, "sweepstack")
+    client, experiment_id = connection.connect(uri, "sweepstack")
     run = client.create_run(experiment_id)
     queue = Journal(uri, "sweepstack", tmp_path, runs={"a": run.info.run_id})
     queue.batch(
@@ -275,7 +275,7 @@ def test_a_replay_without_the_server_keeps_the_file(tmp_path: Path, capsys: pyte
 def test_what_the_store_refuses_is_kept_and_holds_up_nothing(uri: str, tmp_path: Path) -> None:
     said: list[str] = []
     tracker = opened(config(uri, repeats=2), tmp_path, say=said.append)
-    client, _ = journal.connect(uri, "sweepstack")
+    client, _ = connection.connect(uri, "sweepstack")
     _, first, second = sorted(runs(uri), key=lambda run: run.info.run_name)
     client.delete_run(first.info.run_id)  # as a user does in the UI
     tracker.epoch([row(1), row(1)])
@@ -326,7 +326,7 @@ def test_readers_do_not_wait_for_the_writer(uri: str, tmp_path: Path) -> None:
 
 
 def test_a_deleted_experiment_is_restored(uri: str, tmp_path: Path) -> None:
-    client, experiment_id = journal.connect(uri, "sweepstack")
+    client, experiment_id = connection.connect(uri, "sweepstack")
     client.delete_experiment(experiment_id)
     said: list[str] = []
     opened(config(uri), tmp_path, say=said.append)
@@ -348,7 +348,7 @@ def test_an_experiment_that_another_process_creates_meanwhile_is_used() -> None:
         def get_experiment(self, experiment_id: str) -> Any:
             return self.found
 
-    assert journal._experiment_id(Racing(), "sweepstack", None, print) == "5"
+    assert connection._experiment_id(Racing(), "sweepstack", None, print) == "5"
 
 
 def test_an_experiment_that_cannot_be_created_is_an_error() -> None:
@@ -360,7 +360,7 @@ def test_an_experiment_that_cannot_be_created_is_an_error() -> None:
             raise RuntimeError("the disk is full")
 
     with pytest.raises(RuntimeError, match="disk is full"):
-        journal._experiment_id(Full(), "sweepstack", None, print)
+        connection._experiment_id(Full(), "sweepstack", None, print)
 
 
 def test_a_users_own_settings_of_mlflow_win(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +368,7 @@ def test_a_users_own_settings_of_mlflow_win(uri: str, tmp_path: Path, monkeypatc
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("NO_PROXY", "a.b,localhost")
-    journal.connect(uri, "sweepstack")
+    connection.connect(uri, "sweepstack")
     assert os.environ["no_proxy"] == "a.b,localhost,127.0.0.1,::1"  # a proxy does not reach this machine's stores
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from src.config.address import sqlite_path
 from src.config.files import write_json
 from src.runs.summary import summarise
-from src.tracking import journal, view, writer
+from src.tracking import connection, journal, view, writer
 from src.tracking import study_tracking as sweep_tracking
 from src.tracking.study_tracking import LIVES, NullStudyTracker, StudyTracker, Trial, open_study
 from src.tracking.writer import Writer
@@ -171,7 +171,7 @@ def test_a_trial_that_failed_carries_its_traceback(uri: str, tmp_path: Path) -> 
     run = by_name(uri)["#0 eta=0.01"]
     assert run.data.tags["reason"].startswith("ValueError: no room")
     assert len(run.data.tags["reason"]) == 500
-    client, _ = journal.connect(uri, "sweepstack")
+    client, _ = connection.connect(uri, "sweepstack")
     assert [one.path for one in client.list_artifacts(run.info.run_id)] == ["traceback.txt"]
 
 
@@ -215,7 +215,7 @@ def test_a_studys_view_has_an_axis_that_every_trial_has(
 ) -> None:
     tracker = study(uri, tmp_path, params=params)
     tracker.finish("FINISHED")
-    client, experiment_id = journal.connect(uri, "sweepstack")
+    client, experiment_id = connection.connect(uri, "sweepstack")
     key = view.study_key("u1")
     assert tracker.address == view.view_url("", experiment_id, key)
     packed = json.loads(client.get_experiment(experiment_id).tags[view.TAGS + key])["state"].removeprefix("deflate;")
@@ -368,7 +368,7 @@ def points_of(uri: str, run_id: str) -> list[tuple[Any, ...]]:
 
 def content(uri: str, uid: str) -> dict[str, Any]:
     """All that a study's trials and members hold, but for times, and for the epochs of those without results."""
-    client, experiment_id = journal.connect(uri, "sweepstack")
+    client, experiment_id = connection.connect(uri, "sweepstack")
     found: dict[str, Any] = {}
     for run in client.search_runs([experiment_id], f"tags.kind != 'study' and tags.`study.uid` = '{uid}'"):
         tags = {key: text for key, text in run.data.tags.items() if key not in ("mlflow.parentRunId", "study.uid")}
@@ -633,7 +633,7 @@ def test_a_deleted_run_holds_up_no_other(uri: str, tmp_path: Path) -> None:
     first = study(uri, tmp_path, say=said.append)
     doomed, other = begin(first, uri, tmp_path, 0), begin(first, uri, tmp_path, 1)
     written(first)
-    client, _ = journal.connect(uri, "sweepstack")
+    client, _ = connection.connect(uri, "sweepstack")
     client.delete_run(by_name(uri)["#0 eta=0.01"].info.run_id)  # as a user does in the UI
     for trial in (doomed, other):
         trial.epoch([row(1)])

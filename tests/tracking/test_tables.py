@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.config.address import sqlite_path
-from src.tracking import journal, tables
+from src.tracking import connection, tables
 from src.tracking.journal import Journal
 from tests.tracking.test_tracker import empty_store
 
@@ -93,7 +93,7 @@ def test_the_tables_hold_what_the_client_would_have_written(
 
 
 def test_nothing_is_written_when_one_of_the_runs_is_deleted(uri: str) -> None:
-    client, experiment_id = journal.connect(uri, "sweepstack")
+    client, experiment_id = connection.connect(uri, "sweepstack")
     there, gone = (client.create_run(experiment_id).info.run_id for _ in range(2))
     client.delete_run(gone)
     ours = tables.tables(client, experiment_id)
@@ -107,7 +107,7 @@ def test_nothing_is_written_when_one_of_the_runs_is_deleted(uri: str) -> None:
 def test_another_version_of_mlflow_and_a_server_have_no_tables_here(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
-    client, experiment_id = journal.connect(uri, "sweepstack")
+    client, experiment_id = connection.connect(uri, "sweepstack")
     assert tables.tables(client, experiment_id) is not None
     assert tables.tables(mlflow.MlflowClient("http://127.0.0.1:9"), experiment_id) is None
     monkeypatch.setattr(mlflow, "__version__", "3.18.0")

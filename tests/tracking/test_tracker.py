@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from src.config.schema import RunConfig
-from src.tracking import journal, log_error
+from src.tracking import connection, journal, log_error
 from src.tracking import tracker as tracking
 from src.tracking.__main__ import main
 from src.tracking.tracker import NullTracker, open_tracker
@@ -34,8 +34,8 @@ def raced(folder: Path) -> list[tuple[int, str, str]]:
     path = folder / "mlflow.db"
     code = """
 import sys
-from src.tracking import journal
-client, experiment = journal.connect(sys.argv[1], "raced")
+from src.tracking import connection
+client, experiment = connection.connect(sys.argv[1], "raced")
 print(client.create_run(experiment).info.status)
 """
     command = [sys.executable, "-c", code, f"sqlite:///{path}"]
@@ -93,13 +93,13 @@ def result(seed: int = 0, status: str = "FINISHED", **more: Any) -> Result:
 
 def runs(uri: str, experiment: str = "sweepstack") -> list[Any]:
     """All runs in the order of their creation."""
-    client, experiment_id = journal.connect(uri, experiment)
+    client, experiment_id = connection.connect(uri, experiment)
     found = client.search_runs([experiment_id], order_by=["attributes.start_time ASC"])
     return sorted(found, key=lambda run: (run.info.start_time, "mlflow.parentRunId" in run.data.tags))
 
 
 def history(uri: str, run: Any, key: str) -> list[tuple[int, float]]:
-    client, _ = journal.connect(uri, "sweepstack")
+    client, _ = connection.connect(uri, "sweepstack")
     return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
 
 
@@ -285,13 +285,13 @@ def test_a_result_that_was_said_before_another_one_counts_again(uri: str, tmp_pa
 
 
 def test_runs_of_an_earlier_version_get_what_the_views_need_once(uri: str) -> None:
-    client, experiment = journal.connect(uri, "sweepstack")
+    client, experiment = connection.connect(uri, "sweepstack")
     old = client.create_run(experiment, tags={"dataset": "mnist-expanded"}).info.run_id
     client.log_metric(old, log_error.ACCURACY, 0.98)
     client.delete_experiment_tag(experiment, log_error.DONE_TAG)
     said: list[str] = []
     for _ in range(2):
-        journal.connect(uri, "sweepstack", said.append)
+        connection.connect(uri, "sweepstack", said.append)
     (run,) = runs(uri)
     assert run.data.tags[log_error.DATA_TAG] == "mnist"
     assert run.data.metrics[log_error.LOG_ERROR] == pytest.approx(math.log10(0.02))

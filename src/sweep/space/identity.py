@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 
 from src.config.address import masked
 from src.config.error import ConfigError
+from src.config.schema import default_values
 from src.sweep.space.points import total
 from src.sweep.space.settings import StudySettings
 from src.sweep.space.space import Space
@@ -45,7 +46,7 @@ def agree(
             )
         created = datetime.now().astimezone().isoformat(timespec="seconds")
         before = shared | {"uid": uuid4().hex, "created": created, "version": VERSION}
-    _refuse_changes({key: before.get(key) for key in shared}, shared, settings)
+    _refuse_changes(_with_later_keys({key: before.get(key) for key in shared}, shared), shared, settings)
     shown = settings.model_dump(mode="json") | {"storage": masked(settings.storage)}
     now = (
         before
@@ -72,6 +73,13 @@ def _shared(settings: StudySettings, space: Space, identity: dict[str, Any]) -> 
     shared = {"identity": identity, "space": space.as_json(), **{name: getattr(settings, name) for name in names}}
     content: dict[str, Any] = json.loads(json.dumps(shared))
     return content
+
+
+def _with_later_keys(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """`before` as today's version would have written it: keys that came later stand at their defaults."""
+    then, today = (whole["identity"].get("config", {}) if whole.get("identity") else {} for whole in (before, now))
+    later = {key: value for key, value in json.loads(json.dumps(default_values())).items() if key in today}
+    return before | {"identity": {**(before["identity"] or {}), "config": later | then}} if then else before
 
 
 def _refuse_changes(before: dict[str, Any], now: dict[str, Any], settings: StudySettings) -> None:

@@ -306,6 +306,15 @@ def test_what_trials_share_cannot_change(tmp_path, params, identity, changes, li
     assert "study_name" in str(caught.value)
 
 
+def test_a_key_that_came_after_the_study_stands_at_its_default(tmp_path):
+    space, before = Space.parse(PARAMS), {"config": {"max_epochs": 3}, "dataset": "digits"}
+    open_study(in_file(tmp_path), space, before, print).close()
+    now = {"config": {"max_epochs": 3, "optim.nesterov": False}, "dataset": "digits"}
+    open_study(in_file(tmp_path), space, now, print).close()
+    with pytest.raises(ConfigError, match=r"optim\.nesterov: false -> true"):
+        open_study(in_file(tmp_path), space, now | {"config": now["config"] | {"optim.nesterov": True}}, print)
+
+
 def test_budget_sampler_and_pruner_may_change(tmp_path):
     opened(in_file(tmp_path)).close()
     changes = {"n_trials": 3, "sampler": "random", "pruner": "median", "seed": 7, "max_failures": 1, "target": 0.5}
