@@ -15,23 +15,22 @@ import torch
 from torch import Tensor
 
 from src.config.shapes import ConvPool, LayerShape
+from src.models.network import Network
 
 
 def initial_weights(layers: list[LayerShape], init: str, seed: int) -> dict[str, Tensor]:
-    """State dict of one network, float32 on the CPU; the same seed gives the same weights everywhere."""
+    """State dict of one network, float32 on the CPU; the same seed gives the same weights everywhere.
+
+    What a layer has beside its weights and biases begins as its own file in src/models/layers says.
+    """
     generator = torch.Generator().manual_seed(seed)
-    weights = {}
-    for number, layer in enumerate(layers):
-        softmax = number == len(layers) - 1
-        shape = layer.weight_shape
-        weight, bias = torch.zeros(shape), torch.zeros(shape[0])
-        if not softmax:
-            _fill(weight, bias, layer, init, generator)
-        weights[f"layers.{number}.weight"], weights[f"layers.{number}.bias"] = weight, bias
-    return weights
+    state: dict[str, Tensor] = Network(layers).state_dict()
+    for number, layer in enumerate(layers[:-1]):
+        _fill(state[f"layers.{number}.weight"], state.get(f"layers.{number}.bias"), layer, init, generator)
+    return state
 
 
-def _fill(weight: Tensor, bias: Tensor, layer: LayerShape, init: str, generator: torch.Generator) -> None:
+def _fill(weight: Tensor, bias: Tensor | None, layer: LayerShape, init: str, generator: torch.Generator) -> None:
     fan_in = math.prod(layer.weight_shape[1:])
     fan_out: float = layer.weight_shape[0]
     if isinstance(layer, ConvPool):
@@ -42,5 +41,5 @@ def _fill(weight: Tensor, bias: Tensor, layer: LayerShape, init: str, generator:
         return
     variance = {"chapter": 1 / fan_out, "fan_in": 1 / fan_in, "he": 2 / fan_in}[init]
     weight.normal_(0, math.sqrt(variance), generator=generator)
-    if init != "he":
+    if init != "he" and bias is not None:
         bias.normal_(0, 1, generator=generator)

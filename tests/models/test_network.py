@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from src.config.shapes import chain, parameter_count
+from src.config.shapes import ConvPool, chain, parameter_count
 from src.models.dropout import drop, step_key
 from src.models.init import initial_weights
-from src.models.network import Network, l2_pool
+from src.models.layers.l2_pool import L2Pool
+from src.models.network import Network
 from tests import example
 from tests.training import twin
 
@@ -54,7 +55,7 @@ def test_a_forward_pass_equals_the_twins(pool, stride):
 
 def test_l2_pooling_has_gradient_zero_where_the_region_is_zero():
     x = torch.zeros(1, 1, 4, 4, requires_grad=True)
-    l2_pool(x, 2, 2).sum().backward()
+    L2Pool(ConvPool(1, 1, 1, "l2", 2, 2, "none"), 0)(x).sum().backward()
     assert torch.equal(x.grad, torch.zeros(1, 1, 4, 4))
 
 

@@ -16,7 +16,7 @@ from torch.nn import Module
 from torch.utils.hooks import RemovableHandle
 
 from src.models.dropout import step_key
-from src.models.network import Dense
+from src.models.layers.dense import Dense
 from src.training.engines.engine import State, Sums, joined_states, slot_name, slots_of
 from src.training.engines.graphs import BLOCK, Block, CudaRecorder, Recorder, Replay, Steps, no_sums
 from src.training.hyper import Hyper, any_member, joined, select
@@ -248,8 +248,8 @@ class TorchEngine:
         """One member's mean cost, its outputs (B, …) and what went into the layers whose weights are `fixed`."""
 
         def call(x: Tensor, key: Tensor | None) -> Tensor:
-            drop = (dropout, key) if self.uses_dropout else ()
-            outputs: Tensor = functional_call(self.network, moving | fixed, (x, *drop))
+            drop = dropout if self.uses_dropout else None
+            outputs: Tensor = functional_call(self.network, moving | fixed, (x, drop, key))
             return outputs.float()
 
         with self._inputs(self._fused_layers()) as seen:

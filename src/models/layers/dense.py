@@ -1,0 +1,23 @@
+"""A fully connected layer: a = σ(w x + b)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from src.config import shapes
+from src.models.layers.part import part_of
+
+
+class Dense(nn.Module):
+    """One layer of a network, number `number` from 0."""
+
+    def __init__(self, shape: shapes.Dense, number: int = 0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.weight = nn.Parameter(torch.zeros(shape.weight_shape))  # (outputs, inputs)
+        self.bias = nn.Parameter(torch.zeros(shape.outputs))
+        self.activation = part_of("activation", shape, number)
+
+    def forward(self, x: Tensor, key: Tensor | None = None) -> Tensor:
+        """(B, inputs) -> (B, outputs); key: of the training step, None: it is evaluated."""
+        return self.activation(F.linear(x, self.weight, self.bias), key)
