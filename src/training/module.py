@@ -328,7 +328,10 @@ class StackModule(LightningModule):
 
     def _row(self, place: int, epoch: int, eta: float, state: State) -> Row:
         images = self._batches * self.chunks.batch_size
-        norms = {f"weight_norm/{name}": float(w[place].norm()) for name, w in state.items() if name.endswith("weight")}
+        weights = {name: w[place] for name, w in state.items() if name.endswith("weight")}
+        norms = {
+            f"weight_norm/{name}": float(w.norm()) for name, w in weights.items() if w.dim() > 1
+        }  # no norm's scale
         return {
             "epoch": epoch + 1,
             "eta": eta,

@@ -69,7 +69,9 @@ class TorchEngine:
         self.numbers = StepNumbers(self.spec, hyper)
         self._seed, self._dropout = hyper["seed"].to(self.device), hyper["dropout"].to(self.device)
         self.uses_dropout = any_member(hyper, "dropout")
-        self.parameters = {name: state[name] for name, _ in self.network.named_parameters()}
+        own = {name: state[name] for name in self.network.state_dict()}
+        self.parameters = {name: own.pop(name) for name, _ in self.network.named_parameters()}
+        self._buffers = own  # such as the running statistics of batch norm
         self._slots = slots_of(state, self.numbers.slots, self.parameters)
 
     @property
@@ -90,12 +92,13 @@ class TorchEngine:
         return ", ".join(words)
 
     def state(self, slots: bool = True) -> State:
-        """The members' parameters and, unless told otherwise, slots."""
-        return self.parameters | self._slots if slots else self.parameters
+        """The members' parameters and buffers and, unless told otherwise, slots."""
+        own = self.parameters | self._buffers
+        return own | self._slots if slots else own
 
     def load(self, state: State) -> None:
         """Replaces the members' state in place, where captured graphs find it."""
-        for name, value in self.parameters.items():
+        for name, value in self.state(slots=False).items():
             value.copy_(state[name])
         for name, value in self._slots.items():
             if name in state:
@@ -152,13 +155,13 @@ class TorchEngine:
     def _outputs(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W) -> every member's outputs in evaluation (K, B, …) float32."""
 
-        def one(parameters: State, dropout: Tensor) -> Tensor:
-            outputs: Tensor = functional_call(self.network, parameters, (x, dropout if self.uses_dropout else None))
+        def one(state: State, dropout: Tensor) -> Tensor:
+            outputs: Tensor = functional_call(self.network, state, (x, dropout if self.uses_dropout else None))
             return outputs
 
         x = inputs.float() / 255
         with torch.no_grad(), self._arithmetic():
-            stacked: Tensor = vmap(one)(self.parameters, self._dropout)
+            stacked: Tensor = vmap(one)(self.state(slots=False), self._dropout)
         return stacked.float()
 
     def _chunk(self, inputs: Tensor, targets: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
@@ -233,9 +236,11 @@ class TorchEngine:
         moving = {name: value for name, value in self.parameters.items() if name not in fixed}
         for layer in fused:  # with a bias of its own, each image has its own delta
             moving[f"{layer}.bias"] = moving[f"{layer}.bias"][:, None].expand(-1, y.shape[-1], -1)  # (K, B, outputs)
-        gradients, (costs, (outputs, seen)) = vmap(
-            grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, axis, axis, 0, 0)
-        )(moving, fixed, x, y, self._dropout, keys)
+        gradients, (costs, (outputs, seen, buffers)) = vmap(
+            grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, 0, axis, axis, 0, 0)
+        )(moving, fixed, self._buffers, x, y, self._dropout, keys)
+        for name, value in buffers.items():
+            self._buffers[name].copy_(value)
         for layer in fused:
             self._update_dense(layer, gradients.pop(f"{layer}.bias"), seen[layer], numbers)
         for name, gradient in gradients.items():
@@ -243,18 +248,19 @@ class TorchEngine:
         return costs, outputs
 
     def _cost(
-        self, moving: State, fixed: State, x: Tensor, y: Tensor, dropout: Tensor, key: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, State]]:
-        """One member's mean cost, its outputs (B, …) and what went into the layers whose weights are `fixed`."""
+        self, moving: State, fixed: State, buffers: State, x: Tensor, y: Tensor, dropout: Tensor, key: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, State, State]]:
+        """One member's mean cost, its outputs (B, …), what went into `_fused_layers`, and its buffers afterwards."""
+        kept = {name: value.clone() for name, value in buffers.items()}  # which the network changes in place
 
         def call(x: Tensor, key: Tensor | None) -> Tensor:
             drop = dropout if self.uses_dropout else None
-            outputs: Tensor = functional_call(self.network, moving | fixed, (x, drop, key))
+            outputs: Tensor = functional_call(self.network, moving | fixed | kept, (x, drop, key))
             return outputs.float()
 
         with self._inputs(self._fused_layers()) as seen:
             cost, outputs = self.spec.task.cost(call, x, y, key)
-        return cost, (outputs, seen)
+        return cost, (outputs, seen, kept)
 
     def _fused_layers(self) -> list[str]:
         """Dense layers that `_update_dense` can serve; a compiled step writes gradients in its own way."""
