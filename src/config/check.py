@@ -7,8 +7,17 @@ from pydantic import ValidationError
 from src.config.address import refuse_unusable
 from src.config.error import ConfigError
 from src.config.problems import explain, written
-from src.config.schema import SEEDS, SIZES, DataConfig, ModelConfig, OptimConfig, RunConfig, TrainerConfig
-from src.config.shapes import ShapeError
+from src.config.schema import (
+    NORMS_OVER_EXAMPLES,
+    SEEDS,
+    SIZES,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    TrainerConfig,
+)
+from src.config.shapes import LayerShape, ShapeError
 
 
 def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
@@ -53,7 +62,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         pass
     else:
         try:
-            model.shapes(data)
+            problems += _batch_problems(raw.get("batch_size"), model.shapes(data))
         except ShapeError as error:
             problems.append(f"model: {error}")
         if data.name == "idx" and data.dir is None:
@@ -93,6 +102,17 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 "accepted with that: auto"
             )
     return problems
+
+
+def _batch_problems(batch_size: Any, layers: list[LayerShape]) -> list[str]:
+    """Norms that would have one value to take a mean and a variance of."""
+    alone = [
+        f"batch_size = 1: layer {number} has norm = {layer.norm!r}, which needs two examples or more in a mini-batch; "
+        "accepted: at least 2"
+        for number, layer in enumerate(layers, start=1)
+        if layer.norm in NORMS_OVER_EXAMPLES and layer.normed == 1
+    ]
+    return alone if batch_size == 1 else []
 
 
 def _size_problem(data: DataConfig) -> str | None:

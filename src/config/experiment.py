@@ -29,7 +29,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
         "plateau_epochs": optim["schedule"] != "halve",
         "min_eta_factor": optim["schedule"] != "halve",
     }
-    dropouts = config.model.dropouts()
+    dropouts = config.model.dropouts_by_layer()
     return {
         "layers": config.shapes(),
         "task": config.task.name,

@@ -1,6 +1,7 @@
 """What is wrong with a configuration, in words: the field, the value received, the rule and what is accepted."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -86,6 +87,7 @@ _OWN_RULES = {
     "trainer.compile": "must be auto, true or false",
     "trainer.precision": "must be 32, tf32 or bf16",
     "tracking.uri": RUNS_RULE,
+    "model.padding": "must be same, or a number of pixels, at least 0",
     "model.layers": "must be a list of layers such as [{conv: 20, field: 5, pool: max}, {fc: 100, dropout: 0.5}]",
 }
 
@@ -105,7 +107,8 @@ def explain(
     if item["type"] == "extra_forbidden":
         return _extra_key(key, own, item["loc"], schema, prefix)
     rule = RULES.get(item["type"], item["msg"].replace("Input should be", "must be").replace("String should", "must"))
-    rule = own_rules.get(own) or own_rules.get(str(path[0])) or rule + _range(path, schema)
+    everywhere = re.sub(r"layers\.\d+\.", "", own)  # a key of one layer is one of the model's
+    rule = own_rules.get(everywhere) or own_rules.get(str(path[0])) or rule + _range(path, schema)
     value = item["input"]
     received = "" if item["type"] == "missing" else f" = {written(masked(value) if isinstance(value, str) else value)}"
     return f"{key}{received}: {rule}"

@@ -14,10 +14,14 @@ from pydantic.fields import FieldInfo
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
 from src.config.folder import is_name
 from src.config.metric import ACCURACY, Metric
-from src.config.shapes import ConvPool, Dense, LayerShape, chain
+from src.config.shapes import ConvPool, Dense, LayerShape, chain, same_padding
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"]
-Pooling = Literal["max", "l2", "none"]
+Pooling = Literal["max", "l2", "avg", "none"]
+Padding = Literal["same"] | Annotated[int, Field(ge=0)]
+Norm = Literal["none"]
+NORMS_OVER_EXAMPLES: tuple[str, ...] = ()  # those that need two values or more of each map or unit in a mini-batch
+PartName = Literal["norm", "activation", "pool"]
 Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 
 # Marks a field whose value may differ between the members of one stack; every other field must be equal in a stack.
@@ -58,22 +62,31 @@ class DataConfig(Section):
 
 
 class ConvLayer(Section):
-    """One convolution with its pooling; a field left out takes the model's value."""
+    """One convolution with its parts; a field left out takes the model's value, but for dropout, which is then 0."""
 
     conv: int = Field(ge=1)  # feature maps
     field: int | None = Field(None, ge=1)
     stride: int | None = Field(None, ge=1)
+    padding: Padding | None = None
+    norm: Norm | None = None
+    groups: int | None = Field(None, ge=1)
+    activation: Activation | None = None
     pool: Pooling | None = None
     pool_size: int | None = Field(None, ge=1)
     pool_stride: int | None = Field(None, ge=1)
-    activation: Activation | None = None
+    bias: bool | None = None
+    order: list[PartName] | None = None
+    dropout: float | None = Field(None, ge=0, lt=1)  # of each value that goes into the layer
 
 
 class FcLayer(Section):
     """One fully connected layer; a field left out takes the model's value."""
 
     fc: int = Field(ge=1)  # units
+    norm: Norm | None = None
+    groups: int | None = Field(None, ge=1)
     activation: Activation | None = None
+    bias: bool | None = None
     dropout: float | None = Field(None, ge=0, lt=1)  # of the layer's inputs
 
 
@@ -101,9 +114,14 @@ class ModelConfig(Section):
     activation: Activation = "sigmoid"
     field: int = Field(5, ge=1)  # side of the local receptive field, pixels
     stride: int = Field(1, ge=1)
+    padding: Padding = 0  # pixels of zeros on each side of a convolution's input; same: half the field, which is odd
+    norm: Norm = "none"
+    groups: int | None = Field(None, ge=1)  # norm=group; None: up to 8
     pool: Pooling = "max"
     pool_size: int = Field(2, ge=1)
     pool_stride: int | None = Field(None, ge=1)  # None: pool_size
+    bias: bool = True  # whether layers before the softmax have biases
+    order: list[PartName] | None = None  # behind a convolution; None: norm, activation, pool; [N6]'s without a norm
     init: Initialisation = "chapter"
     dropout: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # inputs of every fully connected layer
     dropout_convention: Literal["chapter", "inverted"] = "chapter"
@@ -117,33 +135,45 @@ class ModelConfig(Section):
     def shapes(self, data: DataConfig) -> list[LayerShape]:
         """Every layer with its sizes, the softmax last. Raises ShapeError where a layer does not fit its input."""
 
-        def plan() -> Iterator[ConvPool | Dense]:
-            for layer in self.all_layers():
-                activation = layer.activation or self.activation
-                if isinstance(layer, FcLayer):
-                    yield Dense(outputs=layer.fc, activation=activation)
-                    continue
-                pool = layer.pool or self.pool
-                pool_size = 1 if pool == "none" else layer.pool_size or self.pool_size
-                pool_stride = 1 if pool == "none" else layer.pool_stride or self.pool_stride or pool_size
-                yield ConvPool(
-                    maps=layer.conv,
-                    field=layer.field or self.field,
-                    stride=layer.stride or self.stride,
-                    pool="none" if (pool, pool_size, pool_stride) == ("max", 1, 1) else pool,
-                    pool_size=pool_size,
-                    pool_stride=pool_stride,
-                    activation=activation,
-                )
+        plan = [self._shape(number, layer) for number, layer in enumerate(self.all_layers(), start=1)]
+        return chain((data.channels, data.height, data.width), [*plan, Dense(outputs=data.classes, activation="none")])
 
-        return chain(
-            (data.channels, data.height, data.width), [*plan(), Dense(outputs=data.classes, activation="none")]
+    def _shape(self, number: int, layer: ConvLayer | FcLayer) -> LayerShape:
+        """A layer with the model's values in place of what it leaves out."""
+
+        def value(key: str) -> Any:
+            own = getattr(layer, key)
+            return getattr(self, key) if own is None else own
+
+        both = {key: value(key) for key in ("activation", "norm", "groups", "bias")}
+        if isinstance(layer, FcLayer):
+            return Dense(outputs=layer.fc, **both)
+        field, padding, order, pool = (value(key) for key in ("field", "padding", "order", "pool"))
+        pool_size = 1 if pool == "none" else value("pool_size")
+        pool_stride = 1 if pool == "none" else value("pool_stride") or pool_size
+        return ConvPool(
+            maps=layer.conv,
+            field=field,
+            stride=value("stride"),
+            padding=same_padding(number, field) if padding == "same" else padding,
+            pool="none" if pool in ("max", "avg") and pool_size == pool_stride == 1 else pool,
+            pool_size=pool_size,
+            pool_stride=pool_stride,
+            order=None if order is None else tuple(order),
+            dropout=layer.dropout or 0.0,
+            **both,
         )
 
     def dropouts(self) -> list[float]:
         """Dropout probability of the inputs of every fully connected layer, the softmax last."""
-        dense = [layer for layer in self.all_layers() if isinstance(layer, FcLayer)]
-        return [*(self.dropout if layer.dropout is None else layer.dropout for layer in dense), self.dropout]
+        kinds = [*map(type, self.all_layers()), None]
+        return [p for kind, p in zip(kinds, self.dropouts_by_layer(), strict=True) if kind is not ConvLayer]
+
+    def dropouts_by_layer(self) -> list[float]:
+        """Dropout probability of the inputs of every layer, the softmax last; a convolution that says nothing has 0."""
+        usual = {ConvLayer: 0.0, FcLayer: self.dropout}
+        own = [usual[type(layer)] if layer.dropout is None else layer.dropout for layer in self.all_layers()]
+        return [*own, self.dropout]
 
 
 # The tasks with their scores; src/tasks/NAME.py is what a task does.

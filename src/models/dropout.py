@@ -1,4 +1,4 @@
-"""Dropout whose masks are a pure function of the member, the step, the layer and the unit.
+"""Random numbers in a network that are a pure function of the member, the step, the layer and the unit; dropout.
 
 A counter-based hash needs no generator state, so a member draws the same masks alone and in any stack, eager and
 compiled. The definition stands in src/training/engines/engine.py, equation (4). Legend: B images, U units.
@@ -9,6 +9,10 @@ from torch import Tensor
 
 _MASK = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: spreads consecutive indices
+# Each use draws from a stream of its own: d for the inputs of dense layer d (from 0), and, counted from the first layer
+# of the network, these plus its number.
+CONVOLUTIONS = 0x10000  # for the inputs of a convolution
+SLOPES = 0x20000  # for a layer's random slopes
 
 
 def mix(x: Tensor) -> Tensor:
@@ -25,20 +29,23 @@ def step_key(seed: Tensor, step: Tensor) -> Tensor:
     return mix(mix(seed) ^ step)
 
 
-def drop(x: Tensor, p: Tensor, key: Tensor, layer: int, inverted: bool) -> Tensor:
-    """x (B, U) with inputs zeroed with probability p (scalar); inverted: the kept ones divided by 1 − p."""
-    index = torch.arange(x.numel(), device=x.device).view(x.shape)  # b·U + u
-    bits = mix((mix(key ^ layer) + _GOLDEN * index) & _MASK)
-    uniform = (bits >> 8).to(torch.float32) * 2.0**-24
-    kept = torch.where(uniform < p, torch.zeros_like(x), x)
+def uniform(shape: torch.Size, key: Tensor, stream: int) -> Tensor:
+    """Numbers of this shape in 0…1 (without 1), multiples of 2^-24, float32; the last axes count fastest."""
+    index = torch.arange(shape.numel(), device=key.device).view(shape)  # b·U + u
+    bits = mix((mix(key ^ stream) + _GOLDEN * index) & _MASK)
+    return (bits >> 8).to(torch.float32) * 2.0**-24
+
+
+def drop(x: Tensor, p: Tensor | float, key: Tensor, stream: int, inverted: bool) -> Tensor:
+    """x (B, …) with inputs zeroed with probability p (a scalar); inverted: the kept ones divided by 1 − p."""
+    kept = torch.where(uniform(x.shape, key, stream) < p, torch.zeros_like(x), x)
     return kept / (1 - p) if inverted else kept
 
 
 def scaled_down(weights: dict[str, Tensor], dropouts: list[float]) -> dict[str, Tensor]:
-    """A network's state dict with the weights of each dense layer multiplied by 1 − p, p of its inputs in `dropouts`.
+    """A network's state dict with the weights of each layer multiplied by 1 − p, p of its inputs in `dropouts`.
 
     With it layers without dropout give what the chapter's convention evaluates.
     """
-    dense = [name for name, value in weights.items() if value.dim() == 2]  # (outputs, inputs), in order
-    kept = {name: 1 - p for name, p in zip(dense, dropouts, strict=True)}
+    kept = {f"layers.{number}.weight": 1 - p for number, p in enumerate(dropouts)}
     return {name: value * kept[name] if name in kept else value for name, value in weights.items()}

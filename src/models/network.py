@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from src.config import shapes
-from src.models.dropout import drop
+from src.models.dropout import CONVOLUTIONS, drop
 from src.models.layers.convolution import Convolution
 from src.models.layers.dense import Dense
 
@@ -17,7 +17,7 @@ class Network(nn.Module):
 
     Called with a `key` (src/models/dropout.py) it trains: inputs are dropped by the key. Without one it evaluates:
     in the chapter's convention inputs are multiplied by 1 − p, in the inverted one they stay. `dropout=None` in the
-    constructor leaves the dense layers' dropout out altogether.
+    constructor leaves that out altogether. The inputs of convolutions are dropped as their shapes say.
     """
 
     def __init__(
@@ -36,16 +36,18 @@ class Network(nn.Module):
         """(B, C, H, W) -> logits (B, classes); `dropout` (D,) replaces the network's own."""
         p = self.dropout if dropout is None else dropout
         dense = 0
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
             if isinstance(layer, Dense):
                 x = x.flatten(1)
                 if p is not None:
                     x = self._dropped(x, p[dense], key, dense)
                 dense += 1
+            elif isinstance(layer, Convolution) and layer.shape.dropout:
+                x = self._dropped(x, layer.shape.dropout, key, CONVOLUTIONS + number)
             x = layer(x, key)
         return x
 
-    def _dropped(self, x: Tensor, p: Tensor, key: Tensor | None, stream: int) -> Tensor:
+    def _dropped(self, x: Tensor, p: Tensor | float, key: Tensor | None, stream: int) -> Tensor:
         if key is not None:
             return drop(x, p, key, stream, self.inverted)
         return x if self.inverted else x * (1 - p)

@@ -46,13 +46,14 @@ def keep_weights(results: list[Result], folder: Path) -> None:
 def keep_plain_weights(results: list[Result], folder: Path) -> None:
     """Writes plain_weights.pt of every member that drops inputs by the chapter's convention. Raises OSError.
 
-    In evaluation such a network multiplies what goes into a dense layer by 1 - p, which ordinary layers do not; so here
+    In evaluation such a network multiplies what goes into a layer by 1 - p, which ordinary layers do not; so here
     the layer's weights are multiplied instead. Of all other networks weights.pt does as it is.
     """
     for number, result in enumerate(results):
         model = ModelConfig.model_validate(result.config["model"])
-        if model.dropout_convention == "chapter" and any(model.dropouts()):
-            plain = scaled_down(result.weights, model.dropouts())
+        dropouts = model.dropouts_by_layer()
+        if model.dropout_convention == "chapter" and any(dropouts):
+            plain = scaled_down(result.weights, dropouts)
             _save(plain, folder / f"member-{number:02d}" / "plain_weights.pt")
 
 

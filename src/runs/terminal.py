@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from src.config.address import DATABASES, RUNS, absolute
-from src.config.shapes import ConvPool, Dense, LayerShape, parameter_count
+from src.config.shapes import Dense, LayerShape, parameter_count
 from src.config.words import command, number_of
 
 if TYPE_CHECKING:  # so that what is said while the libraries load does not wait for them
@@ -126,15 +127,20 @@ def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:
 
 def layer_words(layer: LayerShape) -> str:
     """A layer in a few characters, such as conv 20 (5x5, max 2x2) relu."""
-    if isinstance(layer, ConvPool):
-        stride = f" stride {layer.stride}" if layer.stride > 1 else ""
-        pool = ", no pooling" if layer.pool == "none" else f", {layer.pool} {layer.pool_size}x{layer.pool_size}"
-        if layer.pool_stride != layer.pool_size:
-            pool += f" stride {layer.pool_stride}"
-        return f"conv {layer.maps} ({layer.field}x{layer.field}{stride}{pool}) {layer.activation}"
-    if layer.activation == "none":
-        return f"softmax {layer.outputs}"
-    return f"FC {layer.outputs} {layer.activation}"
+    norm = "" if layer.norm == "none" else f" {layer.norm} norm" + (f" in {layer.groups}" if layer.groups else "")
+    behind = norm + ("" if layer.bias else " no bias")
+    if isinstance(layer, Dense):
+        own = f"softmax {layer.outputs}" if layer.activation == "none" else f"FC {layer.outputs} {layer.activation}"
+        return own + behind
+    stride = f" stride {layer.stride}" if layer.stride > 1 else ""
+    padding = f" padding {layer.padding}" if layer.padding else ""
+    pool = ", no pooling" if layer.pool == "none" else f", {layer.pool} {layer.pool_size}x{layer.pool_size}"
+    if layer.pool_stride != layer.pool_size:
+        pool += f" stride {layer.pool_stride}"
+    if layer.parts != replace(layer, order=None).parts:
+        behind += f" in the order {', '.join(layer.parts)}"
+    behind += f" dropout {layer.dropout:g}" if layer.dropout else ""
+    return f"conv {layer.maps} ({layer.field}x{layer.field}{stride}{padding}{pool}) {layer.activation}{behind}"
 
 
 def training_words(config: "RunConfig") -> str:

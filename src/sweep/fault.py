@@ -68,8 +68,9 @@ def read_again(config: RunConfig | None) -> None:
 
 def train_plainly(config: RunConfig, dataset: Dataset) -> None:
     """The probe for all else: trains what `config` would, but tiny. Raises what that raises."""
+    plainest = {"dropout": None, "norm": "none"}
     layers = [
-        layer.model_copy(update={"conv": 1} if isinstance(layer, ConvLayer) else {"fc": 1, "dropout": None})
+        layer.model_copy(update={**plainest, **({"conv": 1} if isinstance(layer, ConvLayer) else {"fc": 1})})
         for layer in config.model.all_layers()
     ]
     batch_size = min(10, len(dataset.train))

@@ -1,6 +1,9 @@
-"""A convolution with its pooling and activation, in the chapter's order:
+"""A convolution with its parts: pooling, norm and activation, in any order.
 
-a = σ(pool(w ∗ x) + b)      pooling first, then bias and activation [N6, network3.py]
+    a = σ(pool(w ∗ x) + b)            the chapter's, where there is no norm [N6, network3.py]                   (1)
+    a = pool(σ(norm(w ∗ x + b)))      where there is one                                                        (2)
+
+The bias comes before the first part that is not pooling.
 """
 
 import torch
@@ -18,13 +21,16 @@ class Convolution(nn.Module):
         super().__init__()
         self.shape = shape
         self.weight = nn.Parameter(torch.zeros(shape.weight_shape))  # (maps, C, field, field)
-        self.bias = nn.Parameter(torch.zeros(shape.maps))
-        self.pool = None if shape.pool == "none" else part_of("pool", shape, number)
-        self.activation = part_of("activation", shape, number)
+        self.bias = nn.Parameter(torch.zeros(shape.maps)) if shape.bias else None
+        for kind in shape.parts:
+            setattr(self, kind, part_of(kind, shape, number))
+        self._biased = next(kind for kind in shape.parts if kind != "pool")
 
     def forward(self, x: Tensor, key: Tensor | None = None) -> Tensor:
         """(B, C, H, W) -> (B, maps, H'', W''); key: of the training step, None: it is evaluated."""
-        z = F.conv2d(x, self.weight, stride=self.shape.stride)
-        if self.pool:
-            z = self.pool(z, key)
-        return self.activation(z + self.bias[:, None, None], key)
+        z = F.conv2d(x, self.weight, stride=self.shape.stride, padding=self.shape.padding)
+        for kind in self.shape.parts:
+            if kind == self._biased and self.bias is not None:
+                z = z + self.bias[:, None, None]
+            z = getattr(self, kind)(z, key)
+        return z

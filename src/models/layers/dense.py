@@ -1,4 +1,4 @@
-"""A fully connected layer: a = σ(w x + b)."""
+"""A fully connected layer with its parts: a = σ(norm(w x + b))."""
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,13 @@ class Dense(nn.Module):
         super().__init__()
         self.shape = shape
         self.weight = nn.Parameter(torch.zeros(shape.weight_shape))  # (outputs, inputs)
-        self.bias = nn.Parameter(torch.zeros(shape.outputs))
-        self.activation = part_of("activation", shape, number)
+        self.bias = nn.Parameter(torch.zeros(shape.outputs)) if shape.bias else None
+        for kind in shape.parts:
+            setattr(self, kind, part_of(kind, shape, number))
 
     def forward(self, x: Tensor, key: Tensor | None = None) -> Tensor:
         """(B, inputs) -> (B, outputs); key: of the training step, None: it is evaluated."""
-        return self.activation(F.linear(x, self.weight, self.bias), key)
+        z = F.linear(x, self.weight, self.bias)
+        for kind in self.shape.parts:
+            z = getattr(self, kind)(z, key)
+        return z

@@ -263,11 +263,12 @@ class TorchEngine:
         return cost, (outputs, seen, kept)
 
     def _fused_layers(self) -> list[str]:
-        """Dense layers that `_update_dense` can serve; a compiled step writes gradients in its own way."""
+        """Dense layers with biases that `_update_dense` can serve; a compiled step writes gradients in its own way."""
         plain = self.spec.rule.name == "sgd" and not self.numbers.slots and not self.numbers.shrinks_by_amounts
         if self.compiled or not plain:
             return []
-        return [name for name, module in self.network.named_modules() if isinstance(module, Dense)]
+        dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
+        return [name for name, module in dense if module.bias is not None]
 
     @contextlib.contextmanager
     def _inputs(self, layers: list[str]) -> Iterator[State]:

@@ -38,8 +38,25 @@ def unsupported(layers: Sequence[LayerShape]) -> str | None:
         return "no dense layer at the end"
     if kinds != sorted(kinds):
         return "a convolution behind a dense layer"
-    unknown = sorted({layer.activation for layer in layers} - set(ACTIVATIONS))
-    return f"activation {unknown[0]}" if unknown else None
+    return next((reason for layer in layers if (reason := _without_kernel(layer))), None)
+
+
+def _without_kernel(layer: LayerShape) -> str | None:
+    if layer.activation not in ACTIVATIONS:
+        return f"activation {layer.activation}"
+    if layer.norm != "none":
+        return f"norm {layer.norm}"
+    if not layer.bias:
+        return "a layer without biases"
+    if isinstance(layer, Dense):
+        return None
+    if layer.pool not in ("max", "l2", "none"):
+        return f"pooling {layer.pool}"
+    if layer.padding:
+        return "a padded convolution"
+    if layer.dropout:
+        return "dropout of a convolution's inputs"
+    return "pooling behind the activation" if layer.parts[-1] == "pool" else None
 
 
 class CpuEngine:

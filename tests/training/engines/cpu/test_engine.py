@@ -6,6 +6,7 @@ import torch
 from src.config.shapes import ConvPool, Dense
 from src.training.engines.cpu import CpuEngine, unsupported
 from src.training.engines.cpu.engine import _Queue
+from tests import example
 from tests.training.engines.cpu.twin import make_hyper, make_spec, make_weights, with_softmax
 
 
@@ -63,3 +64,17 @@ def test_five_members_keep_two_threads_busy_to_the_end() -> None:
             break
         rounds += 1
     assert rounds == 5 * 8 / 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ({"padding": "same"}, "a padded convolution"),
+        ({"pool": "avg"}, "pooling avg"),
+        ({"dropout": 0.2}, "dropout of a convolution's inputs"),
+        ({"bias": False}, "a layer without biases"),
+        ({"order": ["activation", "pool"]}, "pooling behind the activation"),
+    ],
+)
+def test_parts_without_a_kernel_are_refused_by_name(layer, words) -> None:
+    assert unsupported(example.config(model={"layers": [{"conv": 3, **layer}]}).shapes()) == words

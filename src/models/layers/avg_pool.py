@@ -1,0 +1,20 @@
+"""Average pooling: the mean of each size × size region."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from src.config.shapes import ConvPool
+
+
+class AvgPool:
+    """(B, C, H, W) -> (B, C, H', W'); side' = (side − pool_size) // pool_stride + 1."""
+
+    def __init__(self, layer: ConvPool, number: int) -> None:
+        self.size, self.stride = layer.pool_size, layer.pool_stride
+
+    def __call__(self, z: Tensor, key: Tensor | None = None) -> Tensor:
+        """The same in training and in evaluation."""
+        return F.avg_pool2d(z, self.size, self.stride)
+
+
+PART = AvgPool

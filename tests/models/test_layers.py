@@ -1,0 +1,113 @@
+"""The parts of layers against torch.nn's own modules, and what does not fit."""
+
+import pytest
+import torch
+from torch import nn
+
+from src.config.error import ConfigError
+from src.config.shapes import parameter_count
+from src.models.dropout import CONVOLUTIONS, step_key, uniform
+from src.models.init import initial_weights
+from src.models.network import Network
+from tests import example
+
+KEY = step_key(torch.tensor(3), torch.tensor(7))
+RELU, MAX = nn.ReLU, nn.MaxPool2d(2)
+
+
+def shapes(*layers, **model):
+    return example.config(model={"layers": list(layers), "activation": "relu", **model}).shapes()
+
+
+def network(*layers, **model):
+    """With every parameter drawn, so that no term is 0."""
+    built = Network(shapes(*layers, **model))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for value in built.parameters():
+            value.normal_(0, 0.5, generator=generator)
+    return built
+
+
+def problem(*layers, **sections):
+    with pytest.raises(ConfigError) as caught:
+        example.config(model={"layers": list(layers)}, **sections)
+    return str(caught.value).splitlines()[1].strip()
+
+
+def in_torch(layer, like):
+    """torch.nn's modules, of which those that have parameters take the layer's under the same names."""
+    weights = layer.state_dict()
+    for name, module in zip(("", "norm.", "activation."), (m for m in like if list(m.parameters())), strict=False):
+        module.load_state_dict({key: weights[name + key] for key in module.state_dict() if name + key in weights})
+    return nn.Sequential(*like).double()
+
+
+@pytest.mark.parametrize(
+    ("layer", "like"),
+    [
+        ({"padding": "same"}, [nn.Conv2d(1, 4, 3, padding=1), MAX, RELU()]),
+        ({"padding": 2, "stride": 2}, [nn.Conv2d(1, 4, 3, 2, padding=2), MAX, RELU()]),
+        ({"pool": "avg", "pool_size": 3, "pool_stride": 2}, [nn.Conv2d(1, 4, 3), nn.AvgPool2d(3, 2), RELU()]),
+        ({"order": ["activation", "pool"], "pool": "avg"}, [nn.Conv2d(1, 4, 3), RELU(), nn.AvgPool2d(2)]),
+        ({"bias": False}, [nn.Conv2d(1, 4, 3, bias=False), MAX, RELU()]),
+    ],
+)
+def test_a_convolution_equals_torchs_modules_one_after_the_other(layer, like):
+    built = network({"conv": 4, "field": 3, **layer}).double().layers[0]
+    modules, x = in_torch(built, like), torch.rand(6, 1, 12, 12, dtype=torch.float64)
+    torch.testing.assert_close(built(x), modules(x))
+    for one in (built, modules):
+        one(x).square().sum().backward()
+    for own, torchs in zip(built.parameters(), modules.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, torchs.grad)
+
+
+def test_the_inputs_of_a_convolution_are_dropped_by_a_stream_of_their_own():
+    inverted = Network(shapes({"conv": 4, "field": 3, "dropout": 0.4}), inverted=True)
+    inverted.load_state_dict(initial_weights(shapes({"conv": 4, "field": 3}), "he", 1))
+    inverted.layers[1].weight.data.normal_()
+    x = torch.rand(6, 1, 12, 12)
+    plain = Network(shapes({"conv": 4, "field": 3}))
+    plain.load_state_dict(inverted.state_dict())
+    kept = x * (uniform(x.shape, KEY, CONVOLUTIONS) >= 0.4) / 0.6
+    torch.testing.assert_close(inverted(x, key=KEY), plain(kept))
+    torch.testing.assert_close(inverted(x), plain(x))
+    chapters = Network(shapes({"conv": 4, "field": 3, "dropout": 0.4}))
+    chapters.load_state_dict(inverted.state_dict())
+    torch.testing.assert_close(chapters(x), plain(x * 0.6))
+
+
+def test_a_layers_words_replace_the_models_and_the_softmax_keeps_its_bias():
+    first, second, dense, softmax = shapes(
+        {"conv": 4, "field": 3, "padding": 0}, {"conv": 2, "field": 3}, {"fc": 3, "bias": True},
+        padding="same", bias=False, order=["activation", "pool"],
+    )  # fmt: skip
+    assert (first.padding, second.padding, second.parts) == (0, 1, ("activation", "pool"))
+    assert (first.bias, dense.bias, softmax.bias) == (False, True, True)
+
+
+def test_every_number_that_is_learnt_is_counted():
+    layers = shapes({"conv": 4, "field": 3, "bias": False}, {"fc": 5})
+    assert parameter_count(layers) == sum(value.numel() for value in Network(layers).parameters())
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (
+            {"conv": 4, "field": 4, "padding": "same"},
+            "model: layer 1: padding = 'same' needs a field with a pixel in its middle, which field = 4 has not; "
+            "accepted: an odd field, or a number of pixels, 0 to 3",
+        ),
+        ({"conv": 4, "padding": 3}, "layer 1: padding = 3 is more than a field of 3 can reach over; accepted: 0 to 2"),
+        ({"conv": 4, "padding": 1, "pool_size": 13}, "accepted: a pool_size of at most 12"),
+        ({"conv": 4, "order": ["pool", "pool", "activation"]}, "order = [pool, pool, activation] names pool twice"),
+        ({"conv": 4, "order": ["activation"]}, "layer 1: order = [activation] leaves out pool, which the layer has"),
+        ({"conv": 4, "dropout": 1.0}, "model.layers.0.dropout = 1.0: must be less than 1"),
+        ({"conv": 4, "padding": "valid"}, "model.layers.0.padding = 'valid': must be same, or a number of pixels"),
+        ({"conv": 4, "pool": "mean"}, "model.layers.0.pool = 'mean': must be 'max', 'l2', 'avg' or 'none'"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_by_layer_value_and_what_is_accepted(layer, words):
+    assert words in problem(layer)
