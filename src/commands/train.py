@@ -111,12 +111,14 @@ def _refuse_unswept(own: Any) -> None:
 
 def _as_job(composed: Any) -> "Job":
     """The trial that Hydra's job asks for, checked. Raises ConfigError."""
-    from src.config.check import parse
+    from src.config.check import parse, refuse_unread_keys
     from src.sweep.job import Job
 
     runtime = HydraConfig.get()
     os.chdir(runtime.runtime.cwd)  # hydra.job.chdir=true: every path is meant from where the command was typed
     config = parse(OmegaConf.to_container(composed, resolve=True))
+    if HydraConfig.get().mode == RunMode.RUN:  # of a sweep it is enough that one trial reads a key
+        refuse_unread_keys(config)
     return Job(config, Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task))
 
 

@@ -1,5 +1,6 @@
 """From raw values to a checked configuration; `parse` reports everything that is wrong in one go."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from src.config.error import ConfigError
 from src.config.problems import explain, written
 from src.config.schema import (
     NORMS_OVER_EXAMPLES,
+    RULES,
     SEEDS,
     SIZES,
     DataConfig,
@@ -16,6 +18,7 @@ from src.config.schema import (
     OptimConfig,
     RunConfig,
     TrainerConfig,
+    unread,
 )
 from src.config.shapes import LayerShape, ShapeError
 
@@ -51,6 +54,32 @@ def refuse_unusable_store(config: RunConfig) -> None:
     """Raises UserError where the runs' store cannot be written, as far as that can be told at once."""
     if config.tracking.kind != "none":
         refuse_unusable("tracking.uri", config.tracking.uri)
+
+
+def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
+    """A line for each key of the optimiser that is set, to another value than its default, for no rule that reads it.
+
+    configs: of one run, or of all trials of a sweep. One of these that reads the key is enough: a sweep over rules sets
+    the keys of all of them.
+    """
+    rules = list(dict.fromkeys(config.optim.rule for config in configs))
+    lines = []
+    for key in sorted(set.intersection(*(unread(RULES, rule) for rule in rules))):
+        default = OptimConfig.model_fields[key].default
+        value = next((v for config in configs if (v := getattr(config.optim, key)) != default), default)
+        if value != default:
+            readers = " or ".join(f"optim.rule={rule}" for rule, keys in RULES.items() if key in keys)
+            lines.append(
+                f"optim.{key} = {written(value)}: optim.rule={','.join(rules)} does not read it; "
+                f"accepted: {default}, or {readers}"
+            )
+    return lines
+
+
+def refuse_unread_keys(config: RunConfig) -> None:
+    """Raises ConfigError where a run sets what its rule does not read."""
+    if lines := unread_keys([config]):
+        raise ConfigError("In the configuration, nothing was started:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 def _cross_checks(raw: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from src.config.compose import CONF, composed
-from src.config.schema import RunConfig
+from src.config.schema import RULES, SCHEDULES, RunConfig, unread
 
 
 def is_as_published(config: RunConfig) -> bool:
@@ -23,19 +23,16 @@ def is_as_published(config: RunConfig) -> bool:
 def trained(config: RunConfig) -> dict[str, Any]:
     """All settings that decide what one network, or one ensemble, comes to; those without effect are left out."""
     optim, stop, data = (section.model_dump() for section in (config.optim, config.stop, config.data))
-    unused = {
-        "decay": optim["schedule"] != "inverse",
-        "eta_end": optim["schedule"] != "exponential",
-        "plateau_epochs": optim["schedule"] != "halve",
-        "min_eta_factor": optim["schedule"] != "halve",
-    }
+    unused = unread(RULES, optim["rule"]) | unread(SCHEDULES, optim["schedule"])
+    unused |= {"nesterov"} if not optim["momentum"] else set()
+    unused |= {"decay_all"} if not (optim["lambda_"] or optim["l1"] or optim["weight_decay"]) else set()
     dropouts = config.model.dropouts_by_layer()
     return {
         "layers": config.shapes(),
         "task": config.task.name,
         "init": config.model.init,
         "dropout": (dropouts, config.model.dropout_convention) if any(dropouts) else None,
-        "optim": {key: value for key, value in optim.items() if not unused.get(key)},
+        "optim": {key: value for key, value in optim.items() if key not in unused},
         "stop": stop if stop["rule"] != "none" else None,
         "data": {key: value for key, value in data.items() if key not in ("name", "dir")},
         "batch_size": config.batch_size,

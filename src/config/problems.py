@@ -23,7 +23,6 @@ ELSEWHERE = {
     **dict.fromkeys(("direction", "directions"), _DIRECTION),
     **dict.fromkeys(("param", "search_space"), _SPACE),
     **dict.fromkeys(("lr", "learning_rate"), "did you mean optim.eta?"),
-    "weight_decay": "did you mean optim.lambda_?",
 }
 
 

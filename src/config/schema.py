@@ -191,16 +191,43 @@ class TaskConfig(Section):
         return TASKS[self.name]
 
 
+# The update rules, src/training/update/NAME.py, each with the keys that not all of them read.
+Rule = Literal["sgd"]
+RULES: dict[str, tuple[str, ...]] = {
+    "sgd": ("momentum", "nesterov"),
+}
+
+# The schedules of eta, src/training/update/schedule.py, likewise.
+Schedule = Literal["constant", "inverse", "exponential", "halve"]
+SCHEDULES: dict[str, tuple[str, ...]] = {
+    "constant": (),
+    "inverse": ("decay",),
+    "exponential": ("eta_end",),
+    "halve": ("plateau_epochs", "min_eta_factor"),
+}
+
+
+def unread(options: dict[str, tuple[str, ...]], chosen: str) -> set[str]:
+    """The keys that other options of RULES or SCHEDULES read, and the chosen one does not."""
+    return {key for keys in options.values() for key in keys} - set(options[chosen])
+
+
 class OptimConfig(Section):
     """The update rule; what may differ inside a stack is marked. src/training/update/RULE.py is what a rule does."""
 
-    rule: Literal["sgd"] = "sgd"
+    rule: Rule = "sgd"
     nesterov: bool = False  # sgd: Nesterov's form of momentum
     eta: float = Field(gt=0, json_schema_extra=PER_MEMBER)
     lambda_: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L2; a step decays weights by eta·lambda_/batches
     l1: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L1, divided by the same number of batches
+    weight_decay: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # decoupled: w <- w - eta·weight_decay·w
+    decay_all: bool = False  # whether what decays are all parameters, or only those of two or more dimensions
     momentum: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)
-    schedule: Literal["constant", "inverse", "exponential", "halve"] = "constant"
+    beta1: float = Field(0.9, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # of the gradients' running mean
+    beta2: float = Field(0.999, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # of their squares' running mean
+    alpha: float = Field(0.99, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # rmsprop: of their squares' running mean
+    epsilon: float = Field(1e-8, gt=0, json_schema_extra=PER_MEMBER)  # added to the root of what squares came to
+    schedule: Schedule = "constant"
     decay: float = Field(0.001, ge=0, json_schema_extra=PER_MEMBER)  # inverse: eta / (1 + decay · epoch)
     eta_end: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # exponential: eta in the last epoch
     plateau_epochs: int = Field(10, ge=1, json_schema_extra=PER_MEMBER)  # halve: epochs without a better validation

@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.changes import dotted
-from src.config.check import refuse_unusable_store
+from src.config.check import refuse_unusable_store, unread_keys
 from src.config.error import ConfigError
 from src.config.folder import refuse_shared, refuse_taken
 from src.config.schema import RunConfig
@@ -170,6 +170,8 @@ def all_checked(composer: Composer, composed: Sequence[DictConfig], what: str) -
         except ConfigError as error:
             refusals.append(str(error))
             problems += [line.strip() for line in refusals[-1].splitlines()[1:]]
+    if not problems:
+        problems = unread_keys(configs)
     if len(refusals) == len(composed) > 1 and len(set(refusals)) == 1:  # it lies in what they share
         raise ConfigError(refusals[0])
     if problems:

@@ -16,8 +16,10 @@ class StackSpec:
     task: Task
     rule: UpdateRule
     batches: int  # mini-batches of an epoch
+    decay_all: bool = False  # whether biases and norms decay too
 
 
 def spec_of(config: RunConfig, batches: int) -> StackSpec:
     """That of a checked configuration; `batches`: mini-batches of an epoch."""
-    return StackSpec(model_of(config), task_of(config.task), rule_of(config.optim), batches)
+    optim = config.optim
+    return StackSpec(model_of(config), task_of(config.task), rule_of(optim), batches, optim.decay_all)

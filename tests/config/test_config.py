@@ -13,11 +13,11 @@ from sqlalchemy import make_url
 
 from src.config import address, schema
 from src.config.address import masked
-from src.config.check import parse
+from src.config.check import parse, unread_keys
 from src.config.compose import CONF
 from src.config.error import ConfigError
 from src.config.problems import all_keys
-from src.config.schema import RunConfig, structure_key
+from src.config.schema import RULES, RunConfig, structure_key
 from tests import example
 
 words = st.text(alphabet="abcdefgxyz", min_size=1, max_size=8).map(lambda word: f"{word}_")
@@ -87,7 +87,13 @@ BAD = {
     "task.name": no_option,
     "optim.rule": no_option,
     "optim.nesterov": st.one_of(words, st.integers(), st.none()),
+    "optim.weight_decay": numbers(low=0),
+    "optim.decay_all": st.one_of(words, st.integers(), st.none()),
     "optim.momentum": numbers(low=0, below=1),
+    "optim.beta1": numbers(low=0, below=1),
+    "optim.beta2": numbers(low=0, below=1),
+    "optim.alpha": numbers(low=0, below=1),
+    "optim.epsilon": numbers(above=0),
     "optim.schedule": no_option,
     "optim.decay": numbers(low=0),
     "optim.eta_end": optional(numbers(above=0)),
@@ -250,6 +256,18 @@ def test_a_layer_that_does_not_fit_is_named_with_the_sizes(model, sizes):
 def test_fields_that_contradict_each_other_are_refused(sections, words):
     with pytest.raises(ConfigError, match=words):
         parse(example.raw(**sections))
+
+
+def test_a_key_that_no_rule_of_the_run_or_sweep_reads_is_refused(monkeypatch):
+    monkeypatch.setitem(RULES, "sgd", ("momentum",))
+    monkeypatch.setitem(RULES, "other", ("beta1",))
+    plain, swept = example.config(), example.config(optim={"momentum": 0.9, "beta1": 0.5})
+    assert unread_keys([plain]) == []
+    assert unread_keys([plain, swept]) == [
+        "optim.beta1 = 0.5: optim.rule=sgd does not read it; accepted: 0.9, or optim.rule=other"
+    ]
+    other = swept.model_copy(update={"optim": swept.optim.model_copy(update={"rule": "other"})})
+    assert unread_keys([swept, other]) == []
 
 
 def test_maps_and_hidden_are_a_short_form_of_layers():

@@ -264,7 +264,8 @@ class TorchEngine:
 
     def _fused_layers(self) -> list[str]:
         """Dense layers with biases that `_update_dense` can serve; a compiled step writes gradients in its own way."""
-        plain = self.spec.rule.name == "sgd" and not self.numbers.slots and not self.numbers.shrinks_by_amounts
+        own = self.numbers
+        plain = self.spec.rule.name == "sgd" and not (own.slots or own.shrinks_by_amounts or self.spec.decay_all)
         if self.compiled or not plain:
             return []
         dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
@@ -301,7 +302,7 @@ class TorchEngine:
         """Equations (1) to (3) of src/training/update/numbers.py for one parameter (K, …)."""
         weight, own = self.parameters[name], self.numbers
         columns = {key: value.view(-1, *[1] * (weight.dim() - 1)) for key, value in numbers.items()}  # (K, 1, …)
-        decayed = name.endswith("weight")
+        decayed = weight.dim() > 2 or self.spec.decay_all
         if decayed and own.shrinks_by_amounts and own.in_gradient:
             gradient = gradient + columns["l1"] * weight.sign()
         if decayed and own.shrinks and own.in_gradient:

@@ -6,7 +6,8 @@ An engine then only applies them, to a parameter w with the gradient g of the me
     w <- w − amount · sign(w);  w <- w − share · w        what is taken off directly (src/training/update/decay.py)  (2)
     w <- the rule's step                                  (src/training/update/NAME.py)                           (3)
 
-(1) and (2) hold for weights only, not for biases. Legend: K members, M steps of a chunk, H numbers a step.
+(1) and (2) hold for parameters of two or more dimensions in one member, not for biases and norms, unless
+optim.decay_all. Legend: K members, M steps of a chunk, H numbers a step.
 """
 
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from src.training.hyper import Hyper, any_member
 from src.training.spec import StackSpec
-from src.training.update.decay import decay
+from src.training.update.decay import StackDecay
 
 DECAY = ("share", "amount", "l2", "l1")  # the first numbers of each step; the rule's own follow
 
@@ -33,14 +34,17 @@ class StepNumbers:
     """The numbers of one stack's steps, as long as its members stay the same."""
 
     def __init__(self, spec: StackSpec, hyper: Hyper) -> None:
-        self.rule, self.batches, self.hyper = spec.rule, spec.batches, hyper
+        self.rule, self.hyper = spec.rule, hyper
         self.slots = spec.rule.slots(hyper)
-        self.shrinks = any_member(hyper, "lambda_")  # whether `share` or `l2` is ever another than 0
+        # Whether `share` or `l2` is ever another than 0.
+        self.shrinks = any_member(hyper, "lambda_") or any_member(hyper, "weight_decay")
         self.shrinks_by_amounts = any_member(hyper, "l1")
+        momentum = "momentum" in spec.rule.hyper
         # Without momentum nothing shrinks by way of the gradient.
-        self.in_gradient = spec.rule.adaptive or any_member(hyper, "momentum")
+        self.in_gradient = spec.rule.adaptive or (momentum and any_member(hyper, "momentum"))
+        self.decay = StackDecay(hyper, spec.batches, momentum, spec.rule.adaptive)
         nothing = torch.zeros(len(hyper["seed"]))
-        self.names = self.of(nothing, nothing.long(), 0).names
+        self.names = self.of(nothing, nothing.long(), 1).names
 
     def of(self, eta: Tensor, first_step: Tensor, steps: int) -> Numbers:
         """eta (K,), in force for the whole chunk; first_step (K,) or (): each member's number of its first step."""
@@ -51,7 +55,7 @@ class StepNumbers:
         each = np.broadcast_to(rates.astype(np.float64)[:, None], step.shape)
         with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN fails by itself
             own = self.rule.numbers({name: self.hyper[name].numpy()[:, None] for name in self.rule.hyper}, each, step)
-            share, amount, *in_gradient = decay(self.hyper, rates, first, steps, self.batches)
+            share, amount, *in_gradient = self.decay.of(rates, first, steps)
             l2, l1 = (np.broadcast_to(one[:, None], step.shape) for one in in_gradient)
             values = np.stack([share, amount, l2, l1, *own.values()], axis=1).astype(np.float32)
         return Numbers((*DECAY, *own), values)

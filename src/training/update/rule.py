@@ -19,6 +19,7 @@ class UpdateRule(Protocol):
 
     name: str
     hyper: tuple[str, ...]  # the per-member hyperparameters that it reads, beside eta
+    kernel: str | None  # which of the cpu engine's kernels computes `step` (engines/cpu/update.py); None: none does
     adaptive: bool  # whether a step's size does not grow with the gradient's: then L2 and L1 are terms of the gradient
 
     def slots(self, hyper: Hyper) -> tuple[str, ...]:

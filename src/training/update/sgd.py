@@ -23,6 +23,7 @@ class Sgd:
 
     def __init__(self, config: OptimConfig) -> None:
         self.nesterov = config.nesterov
+        self.kernel = "nesterov" if config.nesterov else "velocity"
 
     def slots(self, hyper: Hyper) -> tuple[str, ...]:
         """Velocities, where a member has momentum."""

@@ -7,7 +7,7 @@ import torch
 from src.config.shapes import Dense, chain
 from src.training.engines import cpu
 from src.training.engines.torch_engine import TorchEngine
-from src.training.update.decay import ENOUGH_SHARE, decay
+from src.training.update.decay import ENOUGH_SHARE, StackDecay
 from tests.training.engines.cpu.twin import make_hyper, make_spec
 
 BATCHES, ETA = 250, 10.0  # one step's share is eta · lambda_ / batches, an epoch's eta · lambda_
@@ -72,15 +72,16 @@ def test_an_epoch_takes_l1_off_every_weight(engine, momentum, l1):
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_where_a_chunk_begins_changes_no_step_of_decay(momentum):
     some, eta = members([1e-6, 1e-3, 0.5], momentum, l1=1e-5), np.full(3, ETA, np.float32)
-    whole = decay(some, eta, np.zeros(3, np.int64), 3 * BATCHES, BATCHES)
+    whole = StackDecay(some, BATCHES).of(eta, np.zeros(3, np.int64), 3 * BATCHES)
     for start, end in ((0, 1), (1, 249), (249, 700)):
-        part = decay(some, eta, np.full(3, start), end - start, BATCHES)
+        part = StackDecay(some, BATCHES).of(eta, np.full(3, start), end - start)
         for one, other in zip(part[:2], whole[:2], strict=True):
             np.testing.assert_array_equal(one, other[:, start:end])
 
 
 def test_nothing_is_saved_up_beyond_what_rounding_asks_for():
-    found = decay(members([1e-5, 1e-4, 0.5], 0.0), np.full(3, ETA, np.float32), np.zeros(3, np.int64), BATCHES, BATCHES)
+    some = members([1e-5, 1e-4, 0.5], 0.0)
+    found = StackDecay(some, BATCHES).of(np.full(3, ETA, np.float32), np.zeros(3, np.int64), BATCHES)
     times = (found.share > 0).sum(1).tolist()
     assert times == [7, 63, BATCHES]  # every 39th, every fourth, each; and the last
     assert float(found.share.max(1)[0]) == pytest.approx(ENOUGH_SHARE, rel=0.05)

@@ -194,7 +194,7 @@ def convolution_backward(layer, tables, x, by_map, gradient, g, needs_g, values,
 
 
 @kernel
-def update_convolution(layer, weights, gradient, room, velocity, rule: Rule):  # type: ignore[no-untyped-def]
+def update_convolution(layer, weights, gradient, room, slots, rule: Rule):  # type: ignore[no-untyped-def]
     """Updates weights (M, R) from the gradient (M, vectors, L), by way of `room` (R,)."""
     taps, field, row_taps, vectors = layer.taps, layer.field, layer.row_taps, layer.vectors
     for m in range(layer.outputs):
@@ -202,4 +202,4 @@ def update_convolution(layer, weights, gradient, room, velocity, rule: Rule):  #
             for inside in range(0, row_taps, LANES):  # the last vector reaches into the next row, which overwrites it
                 at = (m * vectors + ky) * LANES + inside * field
                 store(room, ky * row_taps + inside, load(gradient, at))
-        update(weights[m * taps : (m + 1) * taps], room, velocity[m * taps : (m + 1) * taps], rule, True)
+        update(weights[m * taps : (m + 1) * taps], room, slots[m * taps :], rule, True)

@@ -145,7 +145,7 @@ def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untype
 
 
 @kernel
-def _backward_panel(panel, weights, velocity, at, inputs, wide, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
+def _backward_panel(panel, weights, slots, at, inputs, wide, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
     """(2) and the update for a panel."""
     width = len(panel) * LANES
     decay, rate = spread(-rule.decay_share), spread(-rule.eta * rule.batch_share)
@@ -178,11 +178,11 @@ def _backward_panel(panel, weights, velocity, at, inputs, wide, d, d_at, d_strid
                 store_rows(weights, here, LANES, grown(rows(panel, weights, here, LANES), decay, rate, sums))
             else:
                 store_rows(room, 0, LANES, sums)
-                update(weights[here : here + width], room[:width], velocity[here : here + width], rule, True)
+                update(weights[here : here + width], room[:width], slots[here:], rule, True)
 
 
 @kernel
-def dense_backward(weights, velocity, columns, inputs, d, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
+def dense_backward(weights, slots, columns, inputs, d, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
     """(2) and the update; g, written where `needs_g`, comes from the weights before the update."""
     if needs_g:
         for b in range(inputs.batch):
@@ -192,5 +192,5 @@ def dense_backward(weights, velocity, columns, inputs, d, d_stride, g, needs_g, 
     for panel in literal_unroll(_PANELS):
         for _ in range((columns - o) // (len(panel) * LANES)):
             at = o * inputs.units
-            _backward_panel(panel, weights, velocity, at, inputs, wide, d, o, d_stride, g, needs_g, room, rule)
+            _backward_panel(panel, weights, slots, at, inputs, wide, d, o, d_stride, g, needs_g, room, rule)
             o += len(panel) * LANES

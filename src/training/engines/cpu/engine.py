@@ -17,7 +17,7 @@ from src.tasks.classify import Classify
 from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
-from src.training.engines.cpu.update import NUMBERS, Rule
+from src.training.engines.cpu.update import KERNELS, NUMBERS, Rule, first_rule
 from src.training.engines.engine import State, Sums, joined_states, slot_name, without_slots
 from src.training.hyper import Hyper, joined, select
 from src.training.spec import StackSpec
@@ -27,8 +27,7 @@ from src.training.update.numbers import Numbers, StepNumbers
 _PIECES = 8
 _EVALUATION_BATCH = 20  # images that go through the network together in evaluation
 _EVALUATION_BLOCK = 25  # such mini-batches a task
-_ZERO = np.float32(0)
-_NO_RULE = Rule(_ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, True)  # in evaluation, where nothing reads it
+_NO_RULE = first_rule(0, True, KERNELS[0], 0, False)  # in evaluation, where nothing reads it
 
 
 def unsupported(layers: Sequence[LayerShape]) -> str | None:
@@ -85,8 +84,8 @@ class CpuEngine:
             return "a network that is no list of layers"
         if not isinstance(spec.task, Classify):
             return "another task than task=classify"
-        if spec.rule.name != "sgd" or getattr(spec.rule, "nesterov", False):
-            return "another update rule than SGD with plain momentum"
+        if spec.rule.kernel not in KERNELS:
+            return f"optim.rule={spec.rule.name}"
         return unsupported(spec.model.plan)
 
     def _seat(self, hyper: Hyper) -> None:
@@ -180,10 +179,12 @@ class CpuEngine:
         return Sums(from_numpy(costs), from_numpy(correct).double())
 
     def _rules(self, batch: int) -> list[Rule]:
-        """Each member's rule, in which `in_step` fills in what differs from step to step."""
-        moves = (self.hyper["momentum"] != 0) | (self.hyper["l1"] != 0)
-        share = np.float32(1) / np.float32(batch)
-        return [Rule(_ZERO, share, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, not own) for own in moves.tolist()]
+        """Each member's rule."""
+        rule, share = self.spec.rule, np.float32(1) / np.float32(batch)
+        assert rule.kernel is not None
+        moves = (self.hyper["momentum"] != 0) | (self.hyper["l1"] != 0) | (rule.adaptive)
+        own = rule.kernel, self._plan.size, self.spec.decay_all
+        return [first_rule(float(share), not one, *own) for one in moves.tolist()]
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
         """Mean cost and accuracy of every member; a NaN counts as wrong."""

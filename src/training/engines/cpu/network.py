@@ -240,7 +240,7 @@ def _backward_convolution(layer, source, target, tables, work, whole, batch, nee
 
 
 @kernel
-def _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, rule):  # type: ignore[no-untyped-def]
+def _backward(signals, layers, tables, weights, slots, work, whole, batch, dropout, rule):  # type: ignore[no-untyped-def]
     """From the gradient in the logits: updates every layer, the last first."""
     dense = len(dropout)
     for number in range(len(layers) - 1, -1, -1):
@@ -248,19 +248,19 @@ def _backward(signals, layers, tables, weights, velocity, work, whole, batch, dr
         needs_g = number > 0  # the images need no gradient
         sums = _part(work, layer.sums_at, layer.outputs)
         _scale_gradients(target, layer.outputs, work, batch, layer.sums_at)
-        matrix, speed = _from(weights, layer.weights_at), _from(velocity, layer.weights_at)
+        matrix, own = _from(weights, layer.weights_at), _from(slots, layer.weights_at)
         room = _from(work, layer.room_at)
         if layer.kind == CONV:
             _backward_convolution(layer, source, target, tables, work, whole, batch, needs_g)
-            update_convolution(layer, matrix, _from(work, layer.gradient_at), room, speed, rule)
+            update_convolution(layer, matrix, _from(work, layer.gradient_at), room, own, rule)
         else:
             dense -= 1
             listed = _many_zeros(layers, number, dropout[dense], True)
             inputs = _inputs(layer, source, tables, work, whole, batch, listed)
             d, g = _from(work, target.gradients), _from(work, source.gradients)
-            dense_backward(matrix, speed, layer.columns, inputs, d, target.stride, g, needs_g, room, rule)
-        bias, speed = _part(weights, layer.bias_at, layer.outputs), _part(velocity, layer.bias_at, layer.outputs)
-        update(bias, sums, speed, rule, False)
+            dense_backward(matrix, own, layer.columns, inputs, d, target.stride, g, needs_g, room, rule)
+        bias = _part(weights, layer.bias_at, layer.outputs)
+        update(bias, sums, _from(slots, layer.bias_at), rule, rule.decay_all)
 
 
 def _sources() -> int:
@@ -276,7 +276,7 @@ def _compiled(version: int) -> Any:
         layers,
         tables,
         weights,  # (size,)
-        velocity,  # (size,), or empty where momentum is 0
+        slots,  # (slots · size,)
         work,
         whole,
         channels,
@@ -294,7 +294,7 @@ def _compiled(version: int) -> Any:
     ):
         """Trains a member on `steps` mini-batches, or evaluates it on them.
 
-        Returns the sum of the mini-batches' mean costs, and the correct answers. Weights and velocity are updated.
+        Returns the sum of the mini-batches' mean costs, and the correct answers. Weights and slots are updated.
         """
         _ = version
         cost, correct, batch = 0.0, 0, order.shape[1]
@@ -317,7 +317,7 @@ def _compiled(version: int) -> Any:
                     _copy(d, outputs[step * batch + b])
             if training:
                 now = in_step(rule, numbers[step])
-                _backward(signals, layers, tables, weights, velocity, work, whole, batch, dropout, now)
+                _backward(signals, layers, tables, weights, slots, work, whole, batch, dropout, now)
         return cost, correct
 
     try:

@@ -1,4 +1,15 @@
-"""The update of a parameter, the same in every layer: equations (1) to (3) of engines/engine.py, and decay.py."""
+"""The update of a parameter, the same in every layer: equations (1) to (3) of src/training/update/numbers.py.
+
+A kernel serves every update rule that names it (`UpdateRule.kernel`) and gives the numbers that it reads, to a
+parameter w with the gradient g:
+
+    velocity       v <- momentum · v + g;  w <- w − eta · v
+    nesterov       v <- momentum · v + g;  w <- w − eta · (g + momentum · v)
+    square         s <- keep · s + gain · g²;  w <- w − eta · g / (√s + epsilon)
+    mean_square    m <- m + blend · (g − m), s likewise;  w <- w − eta · m / (√s + epsilon)
+
+Slots lie one behind the other in one row, each laid out as the weights: m first, then s.
+"""
 
 from typing import NamedTuple
 
@@ -8,9 +19,11 @@ from src.training.engines.cpu.kernel import kernel
 
 f32 = np.float32
 
+KERNELS = ("velocity", "nesterov", "square", "mean_square")  # a rule's kind is its kernel's index here
+_VELOCITY, _NESTEROV, _SQUARE, _MEAN_SQUARE = range(4)
 
-# What `in_step` reads of each step, in this order: src/training/update/numbers.py says what each one is.
-NUMBERS = ("eta", "share", "amount", "l2", "l1", "momentum")
+# What `in_step` reads of each step, in this order: src/training/update/numbers.py says what the first ones are.
+NUMBERS = ("eta", "share", "amount", "l2", "l1", "momentum", "blend", "keep", "gain", "epsilon")
 
 
 class Rule(NamedTuple):
@@ -23,26 +36,56 @@ class Rule(NamedTuple):
     l2: np.float32  # lambda_ / batches where it goes into the gradient, else 0
     l1: np.float32  # l1 / batches likewise
     momentum: np.float32
-    plain: bool  # neither l1 nor momentum: w <- w − decay_share · w − eta · batch_share · gradient is all there is
+    blend: np.float32
+    keep: np.float32
+    gain: np.float32
+    epsilon: np.float32
+    plain: bool  # neither l1 nor slots: w <- w − decay_share · w − eta · batch_share · gradient is all there is
+    kind: int  # of KERNELS
+    size: int  # floats from a slot to the next
+    decay_all: bool  # biases too
+
+
+def first_rule(batch_share: float, plain: bool, kernel_name: str, size: int, decay_all: bool) -> Rule:
+    """One whose numbers are filled in step by step."""
+    o, kind = f32(0), KERNELS.index(kernel_name)
+    return Rule(o, f32(batch_share), o, o, o, o, o, o, o, o, o, plain, kind, size, decay_all)
 
 
 @kernel
 def in_step(rule: Rule, numbers: np.ndarray) -> Rule:
     """The rule with the numbers of one step, (H,)."""
-    return Rule(numbers[0], rule.batch_share, numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], rule.plain)
+    n = numbers
+    return Rule(
+        n[0], rule.batch_share, n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9],
+        rule.plain, rule.kind, rule.size, rule.decay_all,
+    )  # fmt: skip
 
 
 @kernel
-def update(weights: np.ndarray, gradient: np.ndarray, velocity: np.ndarray, rule: Rule, decays: bool) -> None:
-    """Updates `weights`, any count, from the summed gradient; velocity is touched only where there is momentum."""
+def update(weights: np.ndarray, gradient: np.ndarray, slots: np.ndarray, rule: Rule, decays: bool) -> None:
+    """Updates `weights`, any count, from the summed gradient.
+
+    slots: from those of the first weight on; they are touched only where the rule has some. decays: whether the
+    weights shrink.
+    """
     share = rule.decay_share if decays else f32(0)
     amount = rule.decay_amount if decays else f32(0)
-    if rule.momentum != f32(0):
+    if rule.kind >= _SQUARE:
+        _update_adaptive(weights, gradient, slots, rule, decays)
+    elif rule.momentum != f32(0):
         l2, l1 = (rule.l2, rule.l1) if decays else (f32(0), f32(0))
-        for i in range(len(weights)):
-            w = weights[i]
-            velocity[i] = rule.momentum * velocity[i] + (rule.batch_share * gradient[i] + l2 * w + l1 * np.sign(w))
-            weights[i] = w - share * w - amount * np.sign(w) - rule.eta * velocity[i]
+        if rule.kind == _NESTEROV:
+            for i in range(len(weights)):
+                w = weights[i]
+                g = rule.batch_share * gradient[i] + l2 * w + l1 * np.sign(w)
+                slots[i] = rule.momentum * slots[i] + g
+                weights[i] = w - share * w - amount * np.sign(w) - rule.eta * (g + rule.momentum * slots[i])
+        else:
+            for i in range(len(weights)):
+                w = weights[i]
+                slots[i] = rule.momentum * slots[i] + (rule.batch_share * gradient[i] + l2 * w + l1 * np.sign(w))
+                weights[i] = w - share * w - amount * np.sign(w) - rule.eta * slots[i]
     elif rule.plain or amount == f32(0):
         for i in range(len(weights)):
             w = weights[i]
@@ -51,3 +94,24 @@ def update(weights: np.ndarray, gradient: np.ndarray, velocity: np.ndarray, rule
         for i in range(len(weights)):
             w = weights[i]
             weights[i] = w - share * w - amount * np.sign(w) - rule.eta * (rule.batch_share * gradient[i])
+
+
+@kernel
+def _update_adaptive(weights: np.ndarray, gradient: np.ndarray, slots: np.ndarray, rule: Rule, decays: bool) -> None:
+    """The kernels `square` and `mean_square`; what decays by amounts is in the gradient."""
+    share = rule.decay_share if decays else f32(0)
+    l2, l1 = (rule.l2, rule.l1) if decays else (f32(0), f32(0))
+    if rule.kind == _SQUARE:
+        for i in range(len(weights)):
+            w = weights[i]
+            g = rule.batch_share * gradient[i] + l2 * w + l1 * np.sign(w)
+            slots[i] = rule.keep * slots[i] + rule.gain * (g * g)
+            weights[i] = w - share * w - rule.eta * (g / (np.sqrt(slots[i]) + rule.epsilon))
+    else:
+        mean, square = slots[: len(weights)], slots[rule.size : rule.size + len(weights)]
+        for i in range(len(weights)):
+            w = weights[i]
+            g = rule.batch_share * gradient[i] + l2 * w + l1 * np.sign(w)
+            mean[i] = mean[i] + rule.blend * (g - mean[i])
+            square[i] = rule.keep * square[i] + rule.gain * (g * g)
+            weights[i] = w - share * w - rule.eta * (mean[i] / (np.sqrt(square[i]) + rule.epsilon))

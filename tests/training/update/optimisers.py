@@ -1,0 +1,19 @@
+"""torch.optim's optimiser for each of our update rules: what they are held to."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+# A name is that of the rule and of the options that are switched on. The parameters, which may be groups with a
+# weight_decay each, and one member's settings -> the optimiser.
+TORCH: dict[str, Callable[[Any, Mapping[str, float]], torch.optim.Optimizer]] = {
+    "sgd": lambda w, own: torch.optim.SGD(w, own["eta"], own["momentum"]),
+    "sgd nesterov": lambda w, own: torch.optim.SGD(w, own["eta"], own["momentum"], nesterov=own["momentum"] > 0),
+}
+
+
+def options(name: str) -> dict[str, Any]:
+    """The settings of section `optim` for a name of TORCH."""
+    rule, *switches = name.split()
+    return {"rule": rule, **dict.fromkeys(switches, True)}

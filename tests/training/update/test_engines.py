@@ -1,0 +1,128 @@
+"""Each update rule on both engines, in a small network: against torch.optim, and each member by itself."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from src.training import hyper as hypers
+from src.training.engines import cpu
+from src.training.engines.torch_engine import TorchEngine
+from src.training.spec import spec_of
+from src.training.stack import first_state, hyper_of_stack, members_of
+from tests import example
+from tests.training import twin
+from tests.training.update.optimisers import TORCH, options
+
+STEPS, BATCHES = 200, 12
+# Another value in every member; what a rule does not read does nothing.
+OWN = [
+    {"eta": 0.003, "momentum": 0.9, "beta1": 0.9, "alpha": 0.99, "epsilon": 1e-8, "weight_decay": 0.1, "lambda_": 0.0},
+    {"eta": 0.001, "momentum": 0.0, "beta1": 0.0, "alpha": 0.9, "epsilon": 1e-4, "weight_decay": 0.0, "lambda_": 0.1},
+    {"eta": 0.002, "momentum": 0.5, "beta2": 0.9, "alpha": 0.5, "epsilon": 1e-3, "weight_decay": 0.5, "lambda_": 0.0},
+]
+everywhere = pytest.mark.parametrize("engine", ["torch", "cpu"])
+every_rule = pytest.mark.parametrize("name", TORCH)
+
+
+def configs_of(name, **shared):
+    return [
+        example.config(seed=seed, model={"activation": "tanh"}, optim={**options(name), **own, **shared})
+        for seed, own in enumerate(OWN)
+    ]
+
+
+def built(engine, configs):
+    stack, spec = members_of(configs), spec_of(configs[0], BATCHES)
+    arguments = spec, hyper_of_stack(stack), first_state(stack, spec.model)
+    return cpu.CpuEngine(*arguments, 2) if engine == "cpu" else TorchEngine(*arguments, torch.device("cpu"))
+
+
+def etas(configs):
+    return torch.tensor([config.optim.eta for config in configs])
+
+
+def trained(built, order, eta, first=0):
+    split = example.dataset().train
+    built.train(split.images, split.labels, order, torch.tensor(first), eta)
+    return built
+
+
+def order_of(members, steps=STEPS):
+    return torch.randint(0, 60, (members, steps, 5), generator=torch.Generator().manual_seed(7))
+
+
+def by_torch(name, config, weights, order):
+    """One member's weights after the mini-batches `order` (M, B); decay of its own, as optim says."""
+    weights = {key: value.clone().requires_grad_() for key, value in weights.items()}
+    optim, split = config.optim, example.dataset().train
+    decayed = [value for value in weights.values() if value.dim() > 1 or optim.decay_all]
+    others = [value for value in weights.values() if value.dim() == 1 and not optim.decay_all]
+    groups = [{"params": decayed, "weight_decay": optim.lambda_ / BATCHES}, {"params": others}]
+    optimiser = TORCH[name](groups if others else groups[:1], optim.model_dump())
+    for rows in order:
+        x = split.images[rows].float() / 255
+        logits = twin.forward(config.shapes(), weights, x, config.model.dropouts(), "chapter")
+        optimiser.zero_grad()
+        F.cross_entropy(logits, split.labels[rows]).backward()
+        with torch.no_grad():  # decoupled: from the weights before the step, and behind the gradient
+            shrunk = {value: optim.eta * optim.weight_decay * value for value in decayed}
+            optimiser.step()
+            for value, part in shrunk.items():
+                value -= part
+    return {key: value.detach() for key, value in weights.items()}
+
+
+def check_against_torch(engine, name, **shared):
+    configs, order = configs_of(name, **shared), order_of(len(OWN))
+    found = built(engine, configs)
+    first = {key: value.clone() for key, value in found.state(slots=False).items()}
+    after = trained(found, order, etas(configs)).state(slots=False)
+    for k, config in enumerate(configs):
+        expected = by_torch(name, config, {key: value[k] for key, value in first.items()}, order[k])
+        for key, value in expected.items():
+            # 200 steps of float32 in another order of summation; a wrong term would show at 1e-2.
+            torch.testing.assert_close(after[key][k], value, rtol=2e-3, atol=2e-4)
+
+
+@everywhere
+@every_rule
+def test_200_steps_equal_torchs(engine, name):
+    check_against_torch(engine, name)
+
+
+@everywhere
+def test_biases_decay_where_all_is_to(engine):
+    check_against_torch(engine, "sgd", decay_all=True, weight_decay=0.5)
+
+
+@everywhere
+@every_rule
+def test_a_member_is_the_same_alone_and_wherever_it_goes_on(engine, name):
+    """Alone; and cut in two chunks, between which the first member leaves and another engine takes in the last two."""
+    configs, order = configs_of(name), order_of(len(OWN), 60)
+    exact = {"rtol": 0, "atol": 0} if engine == "cpu" else {"rtol": 2e-3, "atol": 2e-4}
+    whole = trained(built(engine, configs), order, etas(configs)).state()
+    alone = trained(built(engine, configs[1:2]), order[1:2], etas(configs[1:2])).state(slots=False)
+    for key, value in alone.items():
+        torch.testing.assert_close(whole[key][1], value[0], **exact)
+    left = trained(built(engine, configs), order[:, :24], etas(configs))
+    left.select(torch.tensor([2, 1]))
+    taken, fresh = {key: value.clone() for key, value in left.state().items()}, built(engine, configs[:1])
+    trained(fresh, order[:1, :24], etas(configs[:1]))
+    fresh.add(hypers.select(hyper_of_stack(members_of(configs)), torch.tensor([2, 1])), taken)
+    rows = torch.tensor([0, 2, 1])
+    after = trained(fresh, order[rows, 24:], etas(configs)[rows], first=24).state()
+    assert set(after) == set(whole)
+    for key, value in after.items():
+        torch.testing.assert_close(value, whole[key][rows], **exact)
+
+
+@everywhere
+@every_rule
+def test_a_nan_stays_in_its_member(engine, name):
+    configs, order = configs_of(name), order_of(len(OWN), 20)
+    clean = trained(built(engine, configs), order, etas(configs)).state()
+    dirty = trained(built(engine, configs), order, torch.tensor([OWN[0]["eta"], float("nan"), OWN[2]["eta"]])).state()
+    for key, value in dirty.items():
+        torch.testing.assert_close(value[[0, 2]], clean[key][[0, 2]], rtol=0, atol=0)
+    assert not dirty["layers.0.weight"][1].isfinite().all()
