@@ -33,29 +33,8 @@ MOST_ELEMENTS = 10  # labels of a choice on an axis
 LONGEST_LABEL = 40  # characters of a line below an axis
 LONGEST_ELEMENT = 14  # characters of a label on an axis
 FLOOR = 0.05  # of (1): an error in %, that of one image in 2,000
-TICKS = (
-    0,
-    20,
-    40,
-    60,
-    70,
-    80,
-    85,
-    90,
-    92,
-    94,
-    95,
-    96,
-    97,
-    98,
-    98.5,
-    99,
-    99.2,
-    99.4,
-    99.6,
-    99.8,
-    100,
-)  # on such an axis
+# Marks on such an axis.
+TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.2, 99.4, 99.6, 99.8, 100)
 MOST_TICKS, FEWEST_TICKS = 8, 3
 ABSENT = -0.14  # where a trial crosses the axis of a parameter that it was not sampled with; the others lie in 0…1
 REACH = 4.0  # the value axis reaches down from the best value so many times its distance to the median

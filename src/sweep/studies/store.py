@@ -214,16 +214,6 @@ class Store:
         wanted = select(USER_ATTRS.c.key, USER_ATTRS.c.value_json).where(USER_ATTRS.c.trial_id == identifier)
         return self._patiently(lambda connection: {key: json.loads(value) for key, value in connection.execute(wanted)})
 
-    def attrs(self) -> dict[int, dict[str, Any]]:
-        """The user attributes of all trials, by number."""
-        columns = (TRIALS.c.number, USER_ATTRS.c.key, USER_ATTRS.c.value_json)
-        joined = USER_ATTRS.join(TRIALS, TRIALS.c.trial_id == USER_ATTRS.c.trial_id)
-        wanted = select(*columns).select_from(joined).where(TRIALS.c.study_id == self._study_id)
-        found: dict[int, dict[str, Any]] = {}
-        for number, key, value in self._patiently(lambda connection: connection.execute(wanted).all()):
-            found.setdefault(number, {})[key] = json.loads(value)
-        return found
-
     def beat(self, identifiers: Iterable[int]) -> None:
         """Says that the worker of these trials lives. An error is left to the next call that needs the database."""
         living = list(identifiers)

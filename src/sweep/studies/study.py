@@ -356,7 +356,7 @@ class Study:
 
     def latest(self) -> list[Latest]:
         """The latest trial of every place that was begun, in their order. Raises StoreError."""
-        attrs, ordered = self._store.attrs(), sorted(self._places.latest.items())
+        attrs = {trial.number: trial.user_attrs for trial in self._store.changed(set(), -1)}
         return [
             Latest(
                 place=place,
@@ -365,7 +365,7 @@ class Study:
                 attrs=attrs.get(trial.number, {}),
                 feasible=_is_feasible(trial),
             )
-            for place, trial in ordered
+            for place, trial in sorted(self._places.latest.items())
         ]
 
     def folders(self, place: int) -> list[Path]:
