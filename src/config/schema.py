@@ -50,6 +50,7 @@ class DataConfig(Section):
     name: Literal["auto", "mnist", "digits", "idx", "cifar10"]
     dir: str | None = None  # folder with the four IDX files, plain or gzipped
     expand: Literal["none", "shifts"] = "none"  # shifts: each image and its four one-pixel moves [N6, expand_mnist.py]
+    normalise: Literal["none", "channel"] = "none"  # channel: mean 0, sd 1 of each channel over the training images
     order: Literal["fixed", "once", "epoch"] = (
         "fixed"  # fixed: as stored [N6]; once: permuted; epoch: again every epoch
     )

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from src.data.scaling import Scaling
+
 
 @dataclass(frozen=True)
 class Split:
-    """images (N, C, H, W): uint8, of which value / 255 is what a network sees, or float32, seen as it is.
-
-    labels: (N,) int64.
-    """
+    """images (N, C, H, W) uint8 or float32, of which a network sees what src/data/scaling.py says; labels (N,)."""
 
     images: Tensor
     labels: Tensor
@@ -37,6 +36,7 @@ class Dataset:
     validation: Split
     test: Split
     classes: int
+    scaling: Scaling | None = None  # of what a network sees, fitted on the training images before they are expanded
     warning: str | None = None  # what the user must not miss, such as digits standing in for MNIST
 
     @property

@@ -12,6 +12,7 @@ from src.config.schema import DataConfig
 from src.data.dataset import Dataset
 from src.data.error import DataError
 from src.data.expansion import shifts
+from src.data.scaling import fitted
 
 __all__ = ["DataError", "Source", "load"]
 
@@ -20,19 +21,21 @@ class Source(Protocol):
     """What a source's module offers."""
 
     def load(self, config: DataConfig) -> Dataset:
-        """The set as stored, on the CPU, cut to data.train and data.validation; data.expand is not its business.
+        """The set as stored, on the CPU, cut to data.train and data.validation, neither scaled nor expanded.
 
         Raises DataError, whose text is the whole message, where files or limits do not fit the configuration.
         """
 
 
 def load(config: DataConfig) -> Dataset:
-    """The data set that `config` names, on the CPU; with its training images expanded if so.
+    """The data set that `config` names, on the CPU; with a scaling, and its training images expanded, if so.
 
     Raises DataError, whose text is the whole message, where files or limits do not fit.
     """
     source: Source = import_module(f"src.data.{config.name}")
     dataset = source.load(config)
+    if config.normalise == "channel":
+        dataset = replace(dataset, scaling=fitted(dataset.train.images))
     if config.expand == "shifts":
         dataset = replace(dataset, name=f"{dataset.name}-expanded", train=shifts(dataset.train))
     return dataset

@@ -100,7 +100,13 @@ def grid(rows: dict[str, str]) -> None:
 def data_words(data: "Dataset") -> str:
     """The images in a line."""
     sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
-    return f"{data.name} ({data.source}): {sizes}"
+    channels, height, width = data.test.images.shape[1:]
+    colours = f" of {height}x{width} pixels, {channels} channels" if channels > 1 else ""
+    scaling = ""
+    if data.scaling:
+        mean, sd = (", ".join(f"{value:.3g}" for value in one) for one in (data.scaling.mean, data.scaling.sd))
+        scaling = f"; normalised from mean {mean}, sd {sd}"
+    return f"{data.name} ({data.source}): {sizes}{colours}{scaling}"
 
 
 def who(config: "RunConfig") -> str:

@@ -12,6 +12,7 @@ from src.config.error import ConfigError, UserError
 from src.config.schema import RunConfig
 from src.data.dataset import Dataset
 from src.data.load import load
+from src.data.scaling import Scaling, as_seen
 from src.models.network import Network
 from src.sweep.studies.study_record import Study, Trial, read_study
 from src.sweep.studies.trial_results import results_of
@@ -85,7 +86,12 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
 
 def _tested(voter: Voter, place: int, dataset: Dataset) -> Voter:
     """The voter with what its network says of the test set, as number `place` of one ensemble."""
-    probabilities = _probabilities(voter.config, voter.result.weights, dataset.test.images)
+    images, scaling = (
+        dataset.test.images,
+        voter.result.scaling,
+    )  # its own: the data may be normalised in some trials only
+    images = as_seen(images, Scaling(**scaling).on(images.device) if scaling else None)
+    probabilities = _probabilities(voter.config, voter.result.weights, images)
     accuracy = float((probabilities.argmax(-1) == dataset.test.labels).double().mean())
     tested = replace(voter.result, repeat=0, vote=place, probabilities=probabilities, test_accuracy=accuracy)
     return replace(voter, result=tested)
@@ -118,10 +124,10 @@ def _members(study: Study, trial: Trial) -> list[tuple[Result, Path]]:
 
 
 def _probabilities(config: RunConfig, weights: dict[str, Tensor], images: Tensor) -> Tensor:
-    """Softmax outputs (N, C) of one network."""
+    """Softmax outputs (N, C) of one network that sees `images` as they are."""
     network = Network(config.shapes(), inverted=config.model.dropout_convention == "inverted")
     network.load_state_dict(weights)
     dropout = torch.tensor(config.model.dropouts())
     with torch.no_grad():
-        parts = [network(part.float() / 255, dropout).softmax(-1) for part in images.split(EVALUATION_BATCH)]
+        parts = [network(part, dropout).softmax(-1) for part in images.split(EVALUATION_BATCH)]
     return torch.cat(parts)

@@ -74,7 +74,7 @@ def prepare(
     check_memory(layers, len(stack), device)
     dataset = dataset.to(device)
     batches = len(dataset.train) // config.batch_size
-    spec = spec_of(config, batches)
+    spec = spec_of(config, batches, dataset.scaling)
     chunks = Chunks(config.data.order, [m.seed for m in stack], len(dataset.train), config.batch_size, 1, batches)
     probe = next(iter(chunks)).order
     with enough_memory(len(stack), device):

@@ -228,6 +228,7 @@ class StackModule(LightningModule):
             test_accuracy=None,
             seconds=progress.seconds,
             dataset=self.dataset.name,
+            scaling=self.dataset.scaling.as_json() if self.dataset.scaling else None,
             device=self.device_name,
             weights={name: value[place].detach().cpu().clone() for name, value in self.best.items()},
             repeat=progress.member.repeat,

@@ -36,6 +36,7 @@ class Result:
     device: str  # as the run's header says it
     weights: dict[str, Any] = field(repr=False, default_factory=dict)
     probabilities: Any = field(repr=False, default=None)
+    scaling: dict[str, list[float]] | None = None  # of what the network sees: each channel's mean and sd
     repeat: int = 0  # which repeat of the trial the member belongs to
     vote: int = 0  # its place in the repeat's ensemble
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from src.config.schema import RunConfig
+from src.data.scaling import Scaling
 from src.models.model import Model, model_of
 from src.tasks.task import Task, task_of
 from src.training.update.rule import UpdateRule, rule_of
@@ -17,9 +18,10 @@ class StackSpec:
     rule: UpdateRule
     batches: int  # mini-batches of an epoch
     decay_all: bool = False  # whether biases and norms decay too
+    scaling: Scaling | None = None  # of what the network sees
 
 
-def spec_of(config: RunConfig, batches: int) -> StackSpec:
-    """That of a checked configuration; `batches`: mini-batches of an epoch."""
+def spec_of(config: RunConfig, batches: int, scaling: Scaling | None = None) -> StackSpec:
+    """That of a checked configuration; `batches`: mini-batches of an epoch; `scaling`: the data set's."""
     optim = config.optim
-    return StackSpec(model_of(config), task_of(config.task), rule_of(optim), batches, optim.decay_all)
+    return StackSpec(model_of(config), task_of(config.task), rule_of(optim), batches, optim.decay_all, scaling)

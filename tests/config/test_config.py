@@ -57,6 +57,7 @@ BAD = {
     "data.name": no_option,
     "data.dir": no_text,
     "data.expand": no_option,
+    "data.normalise": no_option,
     "data.order": no_option,
     "data.channels": at_least(1),
     "data.height": at_least(1),

@@ -70,7 +70,7 @@ def train(layers, weights, images, labels, order, eta, optim, batches, dropouts,
     velocity = {name: torch.zeros_like(value) for name, value in weights.items()}
     total = 0.0
     for step, rows in enumerate(order):
-        x = images[rows].float() / 255
+        x = images[rows].float() / 255 if images.dtype == torch.uint8 else images[rows]
         logits = forward(layers, weights, x, dropouts, convention, seed, step)
         cost = -torch.log_softmax(logits, 1)[torch.arange(len(rows)), labels[rows]].mean()
         total += cost.item()

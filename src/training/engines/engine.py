@@ -89,9 +89,10 @@ class Engine(Protocol):
     def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
         """Trains one chunk.
 
-        inputs (N, C, H, W) uint8, value / 255 is what the network sees; targets (N,) int64; order (K or 1, M, B)
-        int64 picks the examples (1: the same for all members); first_step (K,) or () int64: number of the chunk's
-        first mini-batch, counted from each member's own start; eta (K,) float32, in force for the whole chunk.
+        inputs (N, C, H, W) uint8 or float32: the network sees value / 255 of a byte, a float as it is, and that by
+        spec.scaling where there is one; targets (N,) int64; order (K or 1, M, B) int64 picks the examples (1: the same
+        for all members); first_step (K,) or () int64: number of the chunk's first mini-batch, counted from each
+        member's own start; eta (K,) float32, in force for the whole chunk.
         """
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:

@@ -15,6 +15,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import Module
 from torch.utils.hooks import RemovableHandle
 
+from src.data.scaling import as_seen
 from src.models.dropout import step_key
 from src.models.layers.dense import Dense
 from src.training.engines.engine import State, Sums, joined_states, slot_name, slots_of
@@ -50,6 +51,7 @@ class TorchEngine:
     ) -> None:
         self.spec, self.device, self.precision, self.say = spec, device, precision, say
         self.resize_seconds = COMPILE_SECONDS if compiled else 0.0
+        self._scaling = spec.scaling.on(device) if spec.scaling else None
         with torch.device("meta"):  # the network lends its structure only; its weights come from `state`
             self.network = spec.model.build()
         self.recorder: Recorder | None = CudaRecorder(device) if device.type == "cuda" else None
@@ -159,7 +161,7 @@ class TorchEngine:
             outputs: Tensor = functional_call(self.network, state, (x, dropout if self.uses_dropout else None))
             return outputs
 
-        x = inputs.float() / 255
+        x = as_seen(inputs, self._scaling)
         with torch.no_grad(), self._arithmetic():
             stacked: Tensor = vmap(one)(self.state(slots=False), self._dropout)
         return stacked.float()
@@ -229,7 +231,7 @@ class TorchEngine:
         shared = order.shape[0] == 1  # then all members see the same images, and the first layer is cheaper
         if shared:
             order = order[0]
-        x, y = inputs[order].float() / 255, targets[order]
+        x, y = as_seen(inputs[order], self._scaling), targets[order]
         axis = None if shared else 0
         fused = self._fused_layers()
         fixed = {f"{layer}.weight": self.parameters[f"{layer}.weight"] for layer in fused}

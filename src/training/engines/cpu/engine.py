@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 import numpy as np
-from torch import Tensor, from_numpy
+from torch import Tensor, from_numpy, uint8
 
 from src.config.shapes import Dense, LayerShape
+from src.data.scaling import BYTE
 from src.tasks.classify import Classify
 from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
@@ -142,7 +143,7 @@ class CpuEngine:
         if batch > self._plan.batch:
             self._plan_for(batch)
         plan, members = self._plan, len(self.hyper["seed"])
-        flat, answers = _flat(inputs), _numpy(targets)
+        flat, answers, sight = _flat(inputs), _numpy(targets), self._sight(inputs)
         orders = _numpy(order)
         dropout, first = _numpy(self.hyper["dropout"]), _numpy(first_step.expand(members))
         numbers = _for_kernels(self._numbers.of(eta, first_step, steps))
@@ -161,6 +162,7 @@ class CpuEngine:
                 *self._work[thread],
                 plan.image[0],
                 flat,
+                *sight,
                 answers,
                 orders[member if rows > 1 else 0, start : start + size],
                 int(first[member]) + start,
@@ -198,7 +200,7 @@ class CpuEngine:
 
     def _evaluate(self, images: Tensor, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,)."""
-        plan, members, flat = self._plan, len(self.hyper["seed"]), _flat(images)
+        plan, members, flat, sight = self._plan, len(self.hyper["seed"]), _flat(images), self._sight(images)
         # Mini-batches (rows of a block) in blocks; the images that fill no mini-batch are one of their own.
         full = len(images) // _EVALUATION_BATCH * _EVALUATION_BATCH
         order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
@@ -220,6 +222,7 @@ class CpuEngine:
                 *self._work[thread],
                 plan.image[0],
                 flat,
+                *sight,
                 labels,
                 block,
                 0,
@@ -235,6 +238,12 @@ class CpuEngine:
 
         self._run(_Queue(members, range(len(blocks)), together=True), evaluate)
         return outputs, costs.sum(1), correct.sum(1)
+
+    def _sight(self, images: Tensor) -> tuple[np.float32, np.ndarray]:
+        """What the kernels divide the images by, and their scaling (2, C), or (2, 0)."""
+        divisor = np.float32(BYTE if images.dtype == uint8 else 1)
+        scaling = self.spec.scaling
+        return divisor, np.empty((2, 0), np.float32) if scaling is None else np.array([scaling.mean, scaling.sd], "f4")
 
     def _run(self, queue: "_Queue", task: Callable[[int, int, int], None]) -> None:
         """All tasks of the queue, task(member, start, thread) each; the first one's error is raised."""
@@ -290,5 +299,5 @@ def _numpy(values: Tensor) -> np.ndarray:
 
 
 def _flat(images: Tensor) -> np.ndarray:
-    """(N, C·H·W) uint8."""
+    """(N, C·H·W) uint8 or float32."""
     return _numpy(images).reshape(len(images), -1)

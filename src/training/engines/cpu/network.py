@@ -91,16 +91,21 @@ def _copy(a, target):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _place_image(channels, image, values):  # type: ignore[no-untyped-def]
-    """Pixels / 255, (C, H, W) -> (H, W, C)."""
+def _place_image(channels, image, divisor, scaling, values):  # type: ignore[no-untyped-def]
+    """What the network sees of an image, (C, H, W) -> (H, W, C): src/data/scaling.py."""
     pixels = len(values) // channels
-    if channels == 1:
+    if scaling.shape[1] > 0:
+        for c in range(channels):
+            mean, sd = scaling[0, c], scaling[1, c]
+            for i in range(pixels):
+                values[i * channels + c] = (f32(image[c * pixels + i]) / divisor - mean) / sd
+    elif channels == 1:
         for i in range(pixels):
-            values[i] = f32(image[i]) / f32(255)
+            values[i] = f32(image[i]) / divisor
     else:
         for c in range(channels):
             for i in range(pixels):
-                values[i * channels + c] = f32(image[c * pixels + i]) / f32(255)
+                values[i * channels + c] = f32(image[c * pixels + i]) / divisor
 
 
 @kernel
@@ -280,7 +285,9 @@ def _compiled(version: int) -> Any:
         work,
         whole,
         channels,
-        images,  # (N, C·H·W) uint8
+        images,  # (N, C·H·W) uint8 or float32
+        divisor,  # float32 of an image's values: 255 or 1
+        scaling,  # (2, C) float32: mean and sd of each channel; (2, 0): none
         labels,  # (N,) int64
         order,  # (steps, B) int64
         first_step,
@@ -304,7 +311,8 @@ def _compiled(version: int) -> Any:
             for dense in range(len(dropout)):
                 streams[dense] = _mix(u32(_mix(u32(_mix(seed) ^ u32(first_step + step))) ^ u32(dense)))
             for b in range(batch):
-                _place_image(channels, images[order[step, b]], _image(work, signals[0].values, signals[0], b))
+                seen = _image(work, signals[0].values, signals[0], b)
+                _place_image(channels, images[order[step, b]], divisor, scaling, seen)
             _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams)
             for b in range(batch):
                 label = labels[order[step, b]]
