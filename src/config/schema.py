@@ -19,7 +19,7 @@ from src.config.shapes import ConvPool, Dense, LayerShape, chain, same_padding
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"]
 Pooling = Literal["max", "l2", "avg", "none"]
 Padding = Literal["same"] | Annotated[int, Field(ge=0)]
-Norm = Literal["none"]
+Norm = Literal["none", "group"]
 NORMS_OVER_EXAMPLES: tuple[str, ...] = ()  # those that need two values or more of each map or unit in a mini-batch
 PartName = Literal["norm", "activation", "pool"]
 Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
@@ -117,7 +117,7 @@ class ModelConfig(Section):
     stride: int = Field(1, ge=1)
     padding: Padding = 0  # pixels of zeros on each side of a convolution's input; same: half the field, which is odd
     norm: Norm = "none"
-    groups: int | None = Field(None, ge=1)  # norm=group; None: up to 8
+    groups: int | None = Field(None, ge=1)  # norm=group; None: up to 8 of four maps or units or more
     pool: Pooling = "max"
     pool_size: int = Field(2, ge=1)
     pool_stride: int | None = Field(None, ge=1)  # None: pool_size

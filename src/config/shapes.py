@@ -11,8 +11,9 @@ from math import prod
 
 # Activations that learn a number for each map or unit.
 WITH_SLOPES = ("prelu",)
-# Groups of group norm where none are given: as many as divide the maps or units, up to this, two or more of them each.
-MOST_GROUPS = 8
+# Groups of group norm where none are given: as many as divide the maps or units, up to so many and of so many each. Of
+# two values a norm leaves little but which is larger.
+MOST_GROUPS, SMALLEST_GROUP = 8, 4
 
 
 class ShapeError(ValueError):
@@ -176,7 +177,7 @@ def _check_order(number: int, layer: ConvPool, order: tuple[str, ...]) -> None:
 
 
 def _groups(number: int, layer: LayerShape) -> int:
-    """Of a layer's group norm: the given ones, or the most of what is accepted, up to MOST_GROUPS."""
+    """Of a layer's group norm: the given ones, or, where none are, as many as the constants above allow."""
     channels = layer.output[0]
     accepted = [n for n in range(1, channels + 1) if channels % n == 0 and channels // n * layer.normed > 1]
     kind = "maps" if isinstance(layer, ConvPool) else "units"
@@ -185,7 +186,7 @@ def _groups(number: int, layer: LayerShape) -> int:
             f"layer {number}: norm = 'group' has a single value to work on; accepted: more {kind}, or none"
         )
     if layer.groups is None:
-        return max(n for n in accepted if n <= MOST_GROUPS and (channels // n > 1 or n == 1))
+        return max(n for n in accepted if n == 1 or (n <= MOST_GROUPS and channels // n >= SMALLEST_GROUP))
     if layer.groups not in accepted:
         wrong = "leaves a single value in each group" if channels % layer.groups == 0 else "does not divide them"
         raise ShapeError(

@@ -51,6 +51,11 @@ def in_torch(layer, like):
         ({"pool": "avg", "pool_size": 3, "pool_stride": 2}, [nn.Conv2d(1, 4, 3), nn.AvgPool2d(3, 2), RELU()]),
         ({"order": ["activation", "pool"], "pool": "avg"}, [nn.Conv2d(1, 4, 3), RELU(), nn.AvgPool2d(2)]),
         ({"bias": False}, [nn.Conv2d(1, 4, 3, bias=False), MAX, RELU()]),
+        ({"norm": "group"}, [nn.Conv2d(1, 4, 3), nn.GroupNorm(1, 4), RELU(), MAX]),
+        (
+            {"norm": "group", "groups": 4, "order": ["pool", "norm", "activation"]},
+            [nn.Conv2d(1, 4, 3), MAX, nn.GroupNorm(4, 4), RELU()],
+        ),
     ],
 )
 def test_a_convolution_equals_torchs_modules_one_after_the_other(layer, like):
@@ -61,6 +66,20 @@ def test_a_convolution_equals_torchs_modules_one_after_the_other(layer, like):
         one(x).square().sum().backward()
     for own, torchs in zip(built.parameters(), modules.parameters(), strict=True):
         torch.testing.assert_close(own.grad, torchs.grad)
+
+
+def test_a_fully_connected_layer_equals_torchs_modules_one_after_the_other():
+    built = network({"fc": 6, "norm": "group", "groups": 3}).double().layers[0]
+    modules, x = in_torch(built, [nn.Linear(144, 6), nn.GroupNorm(3, 6), RELU()]), torch.rand(5, 144).double()
+    torch.testing.assert_close(built(x), modules(x))
+
+
+@pytest.mark.parametrize(("units", "groups"), [(1, None), (2, 1), (11, 1), (16, 4), (64, 8), (100, 5)])
+def test_group_norm_has_up_to_eight_groups_of_four_or_more(units, groups):
+    if groups is None:
+        assert "layer 1: norm = 'group' has a single value to work on" in problem({"fc": units, "norm": "group"})
+    else:
+        assert shapes({"fc": units, "norm": "group"})[0].groups == groups
 
 
 def test_the_inputs_of_a_convolution_are_dropped_by_a_stream_of_their_own():
@@ -88,7 +107,7 @@ def test_a_layers_words_replace_the_models_and_the_softmax_keeps_its_bias():
 
 
 def test_every_number_that_is_learnt_is_counted():
-    layers = shapes({"conv": 4, "field": 3, "bias": False}, {"fc": 5})
+    layers = shapes({"conv": 4, "field": 3, "bias": False}, {"fc": 6, "norm": "group"})
     assert parameter_count(layers) == sum(value.numel() for value in Network(layers).parameters())
 
 
@@ -104,6 +123,8 @@ def test_every_number_that_is_learnt_is_counted():
         ({"conv": 4, "padding": 1, "pool_size": 13}, "accepted: a pool_size of at most 12"),
         ({"conv": 4, "order": ["pool", "pool", "activation"]}, "order = [pool, pool, activation] names pool twice"),
         ({"conv": 4, "order": ["activation"]}, "layer 1: order = [activation] leaves out pool, which the layer has"),
+        ({"conv": 6, "norm": "group", "groups": 4}, "groups = 4 of 6 maps does not divide them; accepted: 1, 2, 3, 6"),
+        ({"fc": 4, "norm": "group", "groups": 4}, "leaves a single value in each group; accepted: 1, 2"),
         ({"conv": 4, "dropout": 1.0}, "model.layers.0.dropout = 1.0: must be less than 1"),
         ({"conv": 4, "padding": "valid"}, "model.layers.0.padding = 'valid': must be same, or a number of pixels"),
         ({"conv": 4, "pool": "mean"}, "model.layers.0.pool = 'mean': must be 'max', 'l2', 'avg' or 'none'"),

@@ -12,7 +12,7 @@ from src.training.spec import spec_of
 from src.training.stack import first_state, hyper_of_stack, members_of
 from tests import example
 
-ETAS = (0.02, 0.05, 0.3)
+ETAS = (0.02, 0.05, 0.1)
 STEPS, BATCH = 30, 5
 
 CONV = nn.Conv2d(1, 4, 3, padding=1)
@@ -27,6 +27,13 @@ LAYERS = {
         [
             nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.Tanh(), POOL,
             nn.Flatten(), nn.Linear(100, 6, bias=False), nn.Tanh(), HEAD,
+        ],
+    ),
+    "group norm": (
+        [{"conv": 4, "padding": 1, "norm": "group", "groups": 2}, {"fc": 6, "norm": "group"}],
+        [
+            CONV, nn.GroupNorm(2, 4), nn.Tanh(), POOL,
+            nn.Flatten(), nn.Linear(100, 6), nn.GroupNorm(1, 6), nn.Tanh(), HEAD,
         ],
     ),
 }  # fmt: skip
@@ -91,7 +98,7 @@ def test_each_member_of_a_stack_trains_as_torchs_own_modules_do(name):
         torch.testing.assert_close(trained.predictions(test)[place], outputs, rtol=2e-3, atol=2e-4)
 
 
-EVERYTHING = [{"conv": 4, "padding": "same", "dropout": 0.2}, {"fc": 6, "dropout": 0.3}]
+EVERYTHING = [{"conv": 4, "padding": "same", "dropout": 0.2}, {"fc": 6, "norm": "group", "dropout": 0.3}]
 
 
 def test_a_member_alone_equals_the_same_member_in_a_stack_with_every_part():
