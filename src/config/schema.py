@@ -19,8 +19,10 @@ from src.config.shapes import ConvPool, Dense, LayerShape, chain, same_padding
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"]
 Pooling = Literal["max", "l2", "avg", "none"]
 Padding = Literal["same"] | Annotated[int, Field(ge=0)]
-Norm = Literal["none", "group"]
-NORMS_OVER_EXAMPLES: tuple[str, ...] = ()  # those that need two values or more of each map or unit in a mini-batch
+Norm = Literal["none", "batch", "group"]
+NORMS_OVER_EXAMPLES: tuple[str, ...] = (
+    "batch",
+)  # those that need two values or more of each map or unit in a mini-batch
 PartName = Literal["norm", "activation", "pool"]
 Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 

@@ -51,6 +51,7 @@ def in_torch(layer, like):
         ({"pool": "avg", "pool_size": 3, "pool_stride": 2}, [nn.Conv2d(1, 4, 3), nn.AvgPool2d(3, 2), RELU()]),
         ({"order": ["activation", "pool"], "pool": "avg"}, [nn.Conv2d(1, 4, 3), RELU(), nn.AvgPool2d(2)]),
         ({"bias": False}, [nn.Conv2d(1, 4, 3, bias=False), MAX, RELU()]),
+        ({"norm": "batch"}, [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), RELU(), MAX]),
         ({"norm": "group"}, [nn.Conv2d(1, 4, 3), nn.GroupNorm(1, 4), RELU(), MAX]),
         (
             {"norm": "group", "groups": 4, "order": ["pool", "norm", "activation"]},
@@ -61,11 +62,11 @@ def in_torch(layer, like):
 def test_a_convolution_equals_torchs_modules_one_after_the_other(layer, like):
     built = network({"conv": 4, "field": 3, **layer}).double().layers[0]
     modules, x = in_torch(built, like), torch.rand(6, 1, 12, 12, dtype=torch.float64)
-    torch.testing.assert_close(built(x), modules(x))
-    for one in (built, modules):
-        one(x).square().sum().backward()
+    built(x, KEY).square().sum().backward()
+    modules(x).square().sum().backward()
     for own, torchs in zip(built.parameters(), modules.parameters(), strict=True):
         torch.testing.assert_close(own.grad, torchs.grad)
+    torch.testing.assert_close(built(x), modules.eval()(x))  # a norm's statistics are those of the training before
 
 
 def test_a_fully_connected_layer_equals_torchs_modules_one_after_the_other():
@@ -132,3 +133,9 @@ def test_every_number_that_is_learnt_is_counted():
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_by_layer_value_and_what_is_accepted(layer, words):
     assert words in problem(layer)
+
+
+def test_batch_norm_needs_two_values_of_each_map_or_unit_in_a_mini_batch():
+    example.config(model={"layers": [{"conv": 4, "norm": "batch"}]}, batch_size=1)  # 100 pixels of each map
+    words = "batch_size = 1: layer 1 has norm = 'batch', which needs two examples or more in a mini-batch"
+    assert words in problem({"fc": 4, "norm": "batch"}, batch_size=1)

@@ -36,6 +36,13 @@ LAYERS = {
             nn.Flatten(), nn.Linear(100, 6), nn.GroupNorm(1, 6), nn.Tanh(), HEAD,
         ],
     ),
+    "batch norm": (
+        [{"conv": 4, "padding": 1, "norm": "batch", "bias": False}, {"fc": 6, "norm": "batch"}],
+        [
+            nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.Tanh(), POOL,
+            nn.Flatten(), nn.Linear(100, 6), nn.BatchNorm1d(6), nn.Tanh(), HEAD,
+        ],
+    ),
 }  # fmt: skip
 
 
@@ -98,7 +105,10 @@ def test_each_member_of_a_stack_trains_as_torchs_own_modules_do(name):
         torch.testing.assert_close(trained.predictions(test)[place], outputs, rtol=2e-3, atol=2e-4)
 
 
-EVERYTHING = [{"conv": 4, "padding": "same", "dropout": 0.2}, {"fc": 6, "norm": "group", "dropout": 0.3}]
+EVERYTHING = [
+    {"conv": 4, "padding": "same", "norm": "batch", "dropout": 0.2},
+    {"fc": 6, "norm": "group", "dropout": 0.3},
+]
 
 
 def test_a_member_alone_equals_the_same_member_in_a_stack_with_every_part():
@@ -108,3 +118,21 @@ def test_a_member_alone_equals_the_same_member_in_a_stack_with_every_part():
         alone = train(engine_of(each[place : place + 1]), order[place : place + 1], each[place : place + 1]).state()
         for name, value in alone.items():
             torch.testing.assert_close(stacked[name][place], value[0], rtol=2e-3, atol=2e-4)
+
+
+def test_running_statistics_stay_with_their_members():
+    each, order = configs(EVERYTHING), orders()
+    whole = train(engine_of(each), order, each).state()
+    engine = train(engine_of(each), order[:, :12], each)
+    kept = {name: value[:1].clone() for name, value in engine.state().items()}  # as a checkpoint holds it
+    rows = torch.tensor([2, 1])
+    engine.select(rows)
+    train(engine, order[rows, 12:20], [each[2], each[1]], start=12)
+    newcomer = engine_of(each[:1])
+    newcomer.load(kept)
+    train(newcomer, order[:1, 12:20], each[:1], start=12)
+    engine.add(newcomer.hyper, newcomer.state())
+    train(engine, order[[2, 1, 0], 20:], [each[2], each[1], each[0]], start=20)
+    assert whole["layers.0.norm.running_mean"].any()
+    for name, value in engine.state().items():
+        torch.testing.assert_close(value, whole[name][[2, 1, 0]], rtol=2e-3, atol=2e-4)
