@@ -38,7 +38,9 @@ def problem(*layers, **sections):
 def in_torch(layer, like):
     """torch.nn's modules, of which those that have parameters take the layer's under the same names."""
     weights = layer.state_dict()
-    for name, module in zip(("", "norm.", "activation."), (m for m in like if list(m.parameters())), strict=False):
+    prefixes = {nn.BatchNorm2d: "norm.", nn.GroupNorm: "norm.", nn.PReLU: "activation."}
+    for module in like:
+        name = prefixes.get(type(module), "")
         module.load_state_dict({key: weights[name + key] for key in module.state_dict() if name + key in weights})
     return nn.Sequential(*like).double()
 
@@ -51,6 +53,7 @@ def in_torch(layer, like):
         ({"pool": "avg", "pool_size": 3, "pool_stride": 2}, [nn.Conv2d(1, 4, 3), nn.AvgPool2d(3, 2), RELU()]),
         ({"order": ["activation", "pool"], "pool": "avg"}, [nn.Conv2d(1, 4, 3), RELU(), nn.AvgPool2d(2)]),
         ({"bias": False}, [nn.Conv2d(1, 4, 3, bias=False), MAX, RELU()]),
+        ({"activation": "prelu"}, [nn.Conv2d(1, 4, 3), MAX, nn.PReLU(4)]),
         ({"norm": "batch"}, [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), RELU(), MAX]),
         ({"norm": "group"}, [nn.Conv2d(1, 4, 3), nn.GroupNorm(1, 4), RELU(), MAX]),
         (
@@ -108,7 +111,9 @@ def test_a_layers_words_replace_the_models_and_the_softmax_keeps_its_bias():
 
 
 def test_every_number_that_is_learnt_is_counted():
-    layers = shapes({"conv": 4, "field": 3, "bias": False}, {"fc": 6, "norm": "group"})
+    layers = shapes(
+        {"conv": 4, "field": 3, "bias": False}, {"fc": 6, "norm": "group"}, {"fc": 3, "activation": "prelu"}
+    )
     assert parameter_count(layers) == sum(value.numel() for value in Network(layers).parameters())
 
 

@@ -307,7 +307,7 @@ def test_a_compiled_step_computes_what_the_plain_one_does(tmp_path, monkeypatch)
     # Into an empty cache the compiler would first put ten programs: which vectors work here.
     monkeypatch.setattr(inductor.cpp, "vec_isa_ok", True)
     monkeypatch.setattr(inductor.cpp, "simdlen", 256)
-    model = {"maps": [], "hidden": [6], "dropout": 0.3}
+    model = {"maps": [], "hidden": [6], "dropout": 0.3, "norm": "batch"}
     plain, _, _, _ = go([example.config(repeats=2, model=model)])
     compiled, _, prepared, lines = go([example.config(repeats=2, model=model, trainer={"compile": True})])
     assert (prepared.engine.description, lines) == ("torch, compiled, 1 thread", [])

@@ -43,6 +43,10 @@ LAYERS = {
             nn.Flatten(), nn.Linear(100, 6), nn.BatchNorm1d(6), nn.Tanh(), HEAD,
         ],
     ),
+    "PReLU": (
+        [{"conv": 4, "padding": 1, "activation": "prelu"}, {"fc": 6, "activation": "prelu"}],
+        [CONV, POOL, nn.PReLU(4), nn.Flatten(), nn.Linear(100, 6), nn.PReLU(6), HEAD],
+    ),
 }  # fmt: skip
 
 
