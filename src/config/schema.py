@@ -16,7 +16,7 @@ from src.config.folder import is_name
 from src.config.metric import ACCURACY, Metric
 from src.config.shapes import ConvPool, Dense, LayerShape, chain, same_padding
 
-Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "prelu"]
+Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "prelu", "rrelu"]
 Pooling = Literal["max", "l2", "avg", "none"]
 Padding = Literal["same"] | Annotated[int, Field(ge=0)]
 Norm = Literal["none", "batch", "group"]

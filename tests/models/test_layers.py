@@ -6,7 +6,7 @@ from torch import nn
 
 from src.config.error import ConfigError
 from src.config.shapes import parameter_count
-from src.models.dropout import CONVOLUTIONS, step_key, uniform
+from src.models.dropout import CONVOLUTIONS, SLOPES, step_key, uniform
 from src.models.init import initial_weights
 from src.models.network import Network
 from tests import example
@@ -99,6 +99,20 @@ def test_the_inputs_of_a_convolution_are_dropped_by_a_stream_of_their_own():
     chapters = Network(shapes({"conv": 4, "field": 3, "dropout": 0.4}))
     chapters.load_state_dict(inverted.state_dict())
     torch.testing.assert_close(chapters(x), plain(x * 0.6))
+
+
+def test_a_random_rectifiers_slopes_are_drawn_in_training_and_are_their_mean_in_evaluation():
+    first, second = network({"fc": 2000, "activation": "rrelu"}, {"fc": 2000, "activation": "rrelu"}).layers[:2]
+    z = -torch.ones(9, 2000)
+    assert torch.equal(first.activation(z), nn.RReLU().eval()(z))
+    one, again, deeper = (-layer.activation(z, KEY) for layer in (first, first, second))
+    assert torch.equal(one, again)
+    torch.testing.assert_close(one, 1 / 8 + (1 / 3 - 1 / 8) * uniform(z.shape, KEY, SLOPES))
+    for drawn in (one, deeper):
+        assert 1 / 8 <= drawn.min() < drawn.max() < 1 / 3
+        assert float(drawn.mean()) == pytest.approx(11 / 48, abs=2e-3)  # 18,000 draws: sd 4.5e-4
+    assert abs(float(torch.corrcoef(torch.stack([one.ravel(), deeper.ravel()]))[0, 1])) < 0.05
+    assert torch.equal(first.activation(-z, KEY), -z)
 
 
 def test_a_layers_words_replace_the_models_and_the_softmax_keeps_its_bias():

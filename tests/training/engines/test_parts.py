@@ -111,7 +111,7 @@ def test_each_member_of_a_stack_trains_as_torchs_own_modules_do(name):
 
 EVERYTHING = [
     {"conv": 4, "padding": "same", "norm": "batch", "dropout": 0.2},
-    {"fc": 6, "norm": "group", "dropout": 0.3},
+    {"fc": 6, "norm": "group", "dropout": 0.3, "activation": "rrelu"},
 ]
 
 

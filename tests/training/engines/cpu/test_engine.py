@@ -73,7 +73,7 @@ def test_five_members_keep_two_threads_busy_to_the_end() -> None:
         ({"pool": "avg"}, "pooling avg"),
         ({"dropout": 0.2}, "dropout of a convolution's inputs"),
         ({"norm": "group"}, "norm group"),
-        ({"activation": "prelu"}, "activation prelu"),
+        ({"activation": "rrelu"}, "activation rrelu"),
         ({"bias": False}, "a layer without biases"),
         ({"order": ["activation", "pool"]}, "pooling behind the activation"),
     ],
