@@ -14,9 +14,10 @@ from tests.training import twin
 from tests.training.update.optimisers import TORCH, options
 
 STEPS, BATCHES = 200, 12
-# Another value in every member; what a rule does not read does nothing.
+# Another value in every member; what a rule does not read does nothing. With an epsilon of 1e-8, where a gradient is next
+# to nothing a step follows its rounding: torch's own float32 is 2.6e-3 away from float64 then, with these 2e-6.
 OWN = [
-    {"eta": 0.003, "momentum": 0.9, "beta1": 0.9, "alpha": 0.99, "epsilon": 1e-8, "weight_decay": 0.1, "lambda_": 0.0},
+    {"eta": 0.003, "momentum": 0.9, "beta1": 0.9, "alpha": 0.99, "epsilon": 1e-4, "weight_decay": 0.1, "lambda_": 0.0},
     {"eta": 0.001, "momentum": 0.0, "beta1": 0.0, "alpha": 0.9, "epsilon": 1e-4, "weight_decay": 0.0, "lambda_": 0.1},
     {"eta": 0.002, "momentum": 0.5, "beta2": 0.9, "alpha": 0.5, "epsilon": 1e-3, "weight_decay": 0.5, "lambda_": 0.0},
 ]
@@ -80,8 +81,8 @@ def check_against_torch(engine, name, **shared):
     for k, config in enumerate(configs):
         expected = by_torch(name, config, {key: value[k] for key, value in first.items()}, order[k])
         for key, value in expected.items():
-            # 200 steps of float32 in another order of summation; a wrong term would show at 1e-2.
-            torch.testing.assert_close(after[key][k], value, rtol=2e-3, atol=2e-4)
+            # 200 steps of float32 in another order of summation, and decay that is saved up to 2e-5 of a weight.
+            torch.testing.assert_close(after[key][k], value, rtol=1e-4, atol=2e-5)
 
 
 @everywhere
