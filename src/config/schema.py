@@ -195,9 +195,10 @@ class TaskConfig(Section):
 
 
 # The update rules, src/training/update/NAME.py, each with the keys that not all of them read.
-Rule = Literal["sgd"]
+Rule = Literal["sgd", "adam"]
 RULES: dict[str, tuple[str, ...]] = {
     "sgd": ("momentum", "nesterov"),
+    "adam": ("beta1", "beta2", "epsilon"),
 }
 
 # The schedules of eta, src/training/update/schedule.py, likewise.

@@ -10,6 +10,7 @@ import torch
 TORCH: dict[str, Callable[[Any, Mapping[str, float]], torch.optim.Optimizer]] = {
     "sgd": lambda w, own: torch.optim.SGD(w, own["eta"], own["momentum"]),
     "sgd nesterov": lambda w, own: torch.optim.SGD(w, own["eta"], own["momentum"], nesterov=own["momentum"] > 0),
+    "adam": lambda w, own: torch.optim.Adam(w, own["eta"], (own["beta1"], own["beta2"]), own["epsilon"]),
 }
 
 
