@@ -68,10 +68,10 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
         default = OptimConfig.model_fields[key].default
         value = next((v for config in configs if (v := getattr(config.optim, key)) != default), default)
         if value != default:
-            readers = " or ".join(f"optim.rule={rule}" for rule, keys in RULES.items() if key in keys)
+            readers = ",".join(rule for rule, keys in RULES.items() if key in keys)
             lines.append(
                 f"optim.{key} = {written(value)}: optim.rule={','.join(rules)} does not read it; "
-                f"accepted: {default}, or {readers}"
+                f"accepted: {default}, or optim.rule={readers}"
             )
     return lines
 

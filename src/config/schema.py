@@ -195,10 +195,13 @@ class TaskConfig(Section):
 
 
 # The update rules, src/training/update/NAME.py, each with the keys that not all of them read.
-Rule = Literal["sgd", "adam"]
+Rule = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"]
 RULES: dict[str, tuple[str, ...]] = {
     "sgd": ("momentum", "nesterov"),
     "adam": ("beta1", "beta2", "epsilon"),
+    "adamw": ("beta1", "beta2", "epsilon"),
+    "rmsprop": ("alpha", "epsilon"),
+    "adagrad": ("epsilon",),
 }
 
 # The schedules of eta, src/training/update/schedule.py, likewise.

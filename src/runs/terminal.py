@@ -152,9 +152,12 @@ def layer_words(layer: LayerShape) -> str:
 def training_words(config: "RunConfig") -> str:
     """Optimiser and stopping in a line."""
     optim = config.optim
-    words = [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
+    words = [str(optim.rule)] if optim.rule != "sgd" else []
+    words += [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
     words += [f"L1 {optim.l1:g}"] if optim.l1 else []
-    words += [f"momentum {optim.momentum:g}"] if optim.momentum else []
+    words += [f"weight decay {optim.weight_decay:g}"] if optim.weight_decay else []
+    words += ["decay of biases and norms too"] if optim.decay_all else []
+    words += [f"{'Nesterov ' if optim.nesterov else ''}momentum {optim.momentum:g}"] if optim.momentum else []
     dropouts = config.model.dropouts()
     if any(dropouts):
         amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else each layer says its own

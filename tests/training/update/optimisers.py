@@ -11,6 +11,9 @@ TORCH: dict[str, Callable[[Any, Mapping[str, float]], torch.optim.Optimizer]] = 
     "sgd": lambda w, own: torch.optim.SGD(w, own["eta"], own["momentum"]),
     "sgd nesterov": lambda w, own: torch.optim.SGD(w, own["eta"], own["momentum"], nesterov=own["momentum"] > 0),
     "adam": lambda w, own: torch.optim.Adam(w, own["eta"], (own["beta1"], own["beta2"]), own["epsilon"]),
+    "adamw": lambda w, own: torch.optim.Adam(w, own["eta"], (own["beta1"], own["beta2"]), own["epsilon"]),
+    "rmsprop": lambda w, own: torch.optim.RMSprop(w, own["eta"], own["alpha"], own["epsilon"]),
+    "adagrad": lambda w, own: torch.optim.Adagrad(w, own["eta"], eps=own["epsilon"]),
 }
 
 
