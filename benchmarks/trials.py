@@ -54,7 +54,7 @@ def _ours(net: str, numbers: list[int], options: argparse.Namespace) -> dict[str
     results = run(prepare(configs, images.shortened(images.dataset(), options.images)), [])
     return {
         "seconds": [time.perf_counter() - start],
-        "accuracies": [result.test_accuracy or 0.0 for result in results],  # 0: diverged,
+        "accuracies": [result.test_score or 0.0 for result in results],  # 0: diverged,
     }
 
 

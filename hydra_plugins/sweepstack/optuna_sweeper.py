@@ -26,7 +26,7 @@ class OptunaSweeperConfig:
     seed: Any = 0
     pruner: Any = "none"
     pruner_options: Any = None
-    objectives: Any = field(default_factory=lambda: ["validation_accuracy"])
+    objectives: Any = "auto"  # the validation score of the task, such as [validation_accuracy]
     constraints: Any = field(default_factory=list)
     first: Any = None
     params: Any = field(default_factory=dict)
@@ -53,13 +53,16 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: Sequence[str]) -> Any:
         """Runs the study until its budget is used up."""
+        from src.config.metric import ACCURACY
+        from src.config.schema import TASKS
         from src.runs import terminal
         from src.sweep.batches import study_in_batches
         from src.sweep.composer import Composer
         from src.sweep.space import settings
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)
-        sweep = settings.parse(raw, arguments)
+        task = OmegaConf.select(self.multirun[1], "task.name")  # an unknown one is refused with all else
+        sweep = settings.parse(raw, arguments, TASKS.get(task, ACCURACY))
         if sweep.left_out:
             terminal.say(f"left out of the search space, as the command rules it out: {', '.join(sweep.left_out)}")
         if hasattr(self.starts, "study"):

@@ -1,4 +1,4 @@
-"""Several runs side by side: a table, and their validation accuracies by epoch in one figure.
+"""Several runs side by side: a table, and their validation scores by epoch in one figure.
 
     python -m src.compare RUN_FOLDER RUN_FOLDER… [-o FILE.png]     (mlruns/comparison.png)
 
@@ -9,13 +9,14 @@ Each folder holds the result.json that a run left (src/training/result.py). The 
 import json
 import os
 import re
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.commands.arguments import run_command, words_and_keys
 from src.config.changes import dotted
 from src.config.error import UserError
+from src.config.metric import Metric
+from src.config.schema import task_in
 from src.tracking.log_error import validation_data
 from src.training.result import Result
 
@@ -51,20 +52,22 @@ def _compare(arguments: list[str]) -> int:
 
     from src.runs.figures import compare_figure
 
-    datasets = _datasets(runs)
+    datasets, score = _datasets(runs), score_of(runs)
     drawn = dict(zip(legend(runs), runs.values(), strict=True))
     names = " and ".join(drawn) if len(drawn) <= 3 else f"{len(drawn)} runs"
     different = len({validation_data(name) for name in datasets}) > 1
     warning = " – different data" if different else ""
     try:
-        compare_figure(drawn, output, f"{names} on {', '.join(datasets)}: validation accuracy by epoch{warning}")
+        compare_figure(
+            drawn, output, f"{names} on {', '.join(datasets)}: {score.words('validation')} by epoch{warning}"
+        )
     except OSError as error:
         raise UserError(f"-o {output}: the figure cannot be written there ({error.strerror or error}).") from None
 
     console = Console()
     console.print(table(runs))
     if different:
-        console.print(f"Different data ({', '.join(datasets)}): these accuracies cannot be compared.", markup=False)
+        console.print(f"Different data ({', '.join(datasets)}): these {score.plural} cannot be compared.", markup=False)
     elif len(datasets) > 1:
         console.print(f"Different training data ({', '.join(datasets)}), the same test images.", markup=False)
     console.print(f"Figure: {output}", markup=False, soft_wrap=True)
@@ -75,7 +78,8 @@ def read_runs(folders: list[Path]) -> Runs:
     """The members of each folder's run under a name that tells it from the others, in the order given.
 
     Its result.json may be named instead. A folder given twice counts once. Raises UserError that lists every folder
-    without a readable result, and where fewer than two runs remain or none has a validation accuracy.
+    without a readable result, and where fewer than two runs remain, where they have different scores, and where none
+    has a validation score.
     """
     found: dict[Path, list[Result]] = {}
     problems = []
@@ -89,9 +93,22 @@ def read_runs(folders: list[Path]) -> Runs:
         raise UserError(" ".join(problems))
     if len(found) < 2:
         raise UserError(f"only one run, {next(iter(found))}; accepted: the folders of two or more different runs.")
-    if not any(row.get("validation/accuracy") is not None for run in found.values() for r in run for row in r.history):
-        raise UserError("no run has a validation accuracy in its history; accepted: runs that finished an epoch.")
-    return dict(zip(_names(found), found.values(), strict=True))
+    runs = dict(zip(_names(found), found.values(), strict=True))
+    scores = {one.score: None for members in runs.values() for one in members}
+    if len(scores) > 1:
+        names = " and ".join(score.name for score in scores)
+        raise UserError(f"the runs have different scores ({names}); accepted: runs that are judged by the same one.")
+    score = score_of(runs)
+    rows = [row for members in runs.values() for one in members for row in one.history]
+    if not any(row.get(score.key("validation")) is not None for row in rows):
+        words = score.words("validation")
+        raise UserError(f"no run has a {words} in its history; accepted: runs that finished an epoch.")
+    return runs
+
+
+def score_of(runs: Runs) -> Metric:
+    """What all of the runs are judged by."""
+    return next(iter(runs.values()))[0].score
 
 
 def read_run(folder: Path) -> list[Result]:
@@ -120,21 +137,23 @@ def _member(item: Any, where: str) -> Result:
     """One object of result.json; fields of a later version are ignored."""
     if not isinstance(item, dict):
         raise UserError(f"{where}: must be an object.")
-    needed = [f.name for f in fields(Result) if f.default is MISSING and f.default_factory is MISSING]
+    score = task_in(item["config"] if isinstance(item.get("config"), dict) else {}).score
+    names = [score.field(split) for split in ("validation", "test")]
+    needed = ["config", "seed", "status", "history", "best_epoch", *names, "seconds", "dataset", "device"]
     missing = [name for name in needed if name not in item]
     if missing:
         raise UserError(f"{where}: lacks {', '.join(missing)}.")
     history = item["history"]
     if not (isinstance(item["config"], dict) and isinstance(history, list) and isinstance(item["dataset"], str)):
         raise UserError(f"{where}: config must be an object, history a list and dataset a text.")
-    values = [item["validation_accuracy"], item["test_accuracy"]]
+    values = [item[name] for name in names]
     for row in history:
         if not isinstance(row, dict):
             raise UserError(f"{where}: history must hold one object per epoch.")
         values += row.values()
     if not all(value is None or isinstance(value, int | float) for value in values):
-        raise UserError(f"{where}: accuracies and the figures in history must be numbers or null.")
-    return Result(**{f.name: item[f.name] for f in fields(Result) if f.name in item})
+        raise UserError(f"{where}: {score.plural} and the figures in history must be numbers or null.")
+    return Result.from_kept(item)
 
 
 def _names(found: dict[Path, list[Result]]) -> list[str]:
@@ -198,22 +217,25 @@ def legend(runs: Runs) -> list[str]:
 
 
 def table(runs: Runs) -> "Table":
-    """One row a run: name, what differs, members, validation and test accuracy (mean ± sd over members), data set."""
+    """One row a run: name, what differs, members, validation and test score (mean ± sd over members), data set."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    result = Table(box=box.SIMPLE_HEAD, caption="accuracy: mean ± standard deviation over networks, each by itself")
+    score = score_of(runs)
+    result = Table(
+        box=box.SIMPLE_HEAD, caption=f"{score.name}: mean ± standard deviation over networks, each by itself"
+    )
     result.add_column("run", overflow="fold", min_width=max(len(word) for name in runs for word in name.split()))
     result.add_column("what differs", overflow="fold")
-    for heading in ("networks", "validation %", "test %"):
+    for heading in ("networks", score.heading("validation"), score.heading("test")):
         result.add_column(heading, justify="right", no_wrap=True)
     result.add_column("data", overflow="fold")
     differing = differences(runs)
     for name, members in runs.items():
         settings = "\n".join(f"{key}={value}" for key, value in differing[name].items()) or "nothing"
-        cells = [name, settings, _counted(members), _spread([m.validation_accuracy for m in members])]
-        cells += [_spread([m.test_accuracy for m in members]), ", ".join(dict.fromkeys(m.dataset for m in members))]
+        cells = [name, settings, _counted(members), _spread(score, [m.validation_score for m in members])]
+        cells += [_spread(score, [m.test_score for m in members]), ", ".join(dict.fromkeys(m.dataset for m in members))]
         result.add_row(*(Text(cell) for cell in cells))
     return result
 
@@ -224,10 +246,10 @@ def _counted(members: list[Result]) -> str:
     return f"{len(members)} ({unfinished} unfinished)" if unfinished else str(len(members))
 
 
-def _spread(accuracies: list[float | None]) -> str:
+def _spread(score: Metric, values: list[float | None]) -> str:
     from src.runs.summary import summarise
 
-    summary = summarise(validation=accuracies, test=accuracies)
+    summary = summarise(validation=values, test=values, score=score)
     if summary.mean is None:
         return "none"
-    return f"{100 * summary.mean:.2f}" + ("" if summary.sd is None else f" ± {100 * summary.sd:.2f}")
+    return score.figure(summary.mean) + ("" if summary.sd is None else f" ± {score.figure(summary.sd)}")

@@ -213,8 +213,8 @@ def rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row
     yield Row(
         "dropout",
         _parsed(["+exp=dropout"]).published,
-        [member.test_accuracy for member in networks],
-        [member.validation_accuracy for member in networks],
+        [member.test_score for member in networks],
+        [member.validation_score for member in networks],
         ensembles,
         "the networks of the ensembles, each by itself: the same seeds give the same networks, in the same time",
         timed=False,
@@ -223,7 +223,7 @@ def rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row
         "ensemble",
         _parsed(["+exp=ensemble"]).published,
         [ensemble.votes[0]["accuracy"] for ensemble in ensembles],
-        [_mean([member.validation_accuracy for member in ensemble.members]) for ensemble in ensembles],
+        [_mean([member.validation_score for member in ensemble.members]) for ensemble in ensembles],
         ensembles,
         "five networks each, plurality; ranked by their mean validation accuracy",
     )
@@ -237,8 +237,8 @@ def _row(run: str, kept: dict[str, Kept], configs: "dict[str, RunConfig]", note:
     return Row(
         run,
         configs[run].published,
-        [member.test_accuracy for member in members],
-        [member.validation_accuracy for member in members],
+        [member.test_score for member in members],
+        [member.validation_score for member in members],
         [kept[run]] if run in kept else [],
         note,
     )

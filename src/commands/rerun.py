@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from src.commands.arguments import key_values, run_command
 from src.config.error import UserError
+from src.config.schema import task_in
 
 if TYPE_CHECKING:
+    from src.config.metric import Metric
     from src.training.result import Result
 
 USAGE = "python -m src.rerun study=NAME trial=PLACE [storage=URL] [KEY=VALUE ...]"
 OWN = ("study", "trial", "storage")
 # A member's curves depend on none of these but its seed, by which it is found.
 UNCOMPARED = ("name", "published", "repeats", "ensemble", "seed", "figures", "data.dir", "trainer.", "tracking.")
-COMPARED = ("validation/accuracy", "validation/cost", "train/cost")
 # The cpu engine computes bit for bit the same; the torch engine may add in another order in a stack of another size,
-# and training carries such a difference along. Relative, for costs; absolute, for accuracies.
+# and training carries such a difference along. Relative, but for parts of 1, which are absolute.
 TOLERANCE = 0.01
 
 
@@ -88,7 +89,7 @@ def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]", o
         reason = f"{' and '.join(others)} changed" if others else "other seeds than in the study"
         print(f"{name}: not compared epoch by epoch: {reason}.")
         return 1 if any(result.status == "FAILED" for result in results) else 0
-    gaps = largest_gaps(pairs)
+    gaps = largest_gaps(pairs, task_in(before[0]["config"]).score)
     epochs = min(min(len(first), len(second)) for first, second in pairs)
     listed = ", ".join(f"{key} {gap:.2g}" for key, gap in gaps.items())
     agrees = all(gap <= TOLERANCE for gap in gaps.values())
@@ -98,13 +99,19 @@ def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]", o
     return 0 if agrees else 1
 
 
-def largest_gaps(pairs: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]) -> dict[str, float]:
-    """Over the epochs that both of a pair have: costs relative to the study's, accuracies absolute; NaN equals NaN."""
-    gaps = dict.fromkeys(COMPARED, 0.0)
+def compared(score: "Metric") -> tuple[str, ...]:
+    """What of an epoch is compared."""
+    return score.key("validation"), "validation/cost", "train/cost"
+
+
+def largest_gaps(pairs: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]], score: "Metric") -> dict[str, float]:
+    """Over the epochs that both of a pair have: relative to the study's, parts of 1 absolute; NaN equals NaN."""
+    gaps = dict.fromkeys(compared(score), 0.0)
     for first, second in pairs:
         for one, other in zip(first, second, strict=False):
-            for key in COMPARED:
-                gaps[key] = max(gaps[key], _gap(one[key], other[key], relative=key.endswith("cost")))
+            for key in gaps:
+                relative = not (key == score.key("validation") and score.percent)
+                gaps[key] = max(gaps[key], _gap(one[key], other[key], relative))
     return gaps
 
 

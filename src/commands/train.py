@@ -78,7 +78,7 @@ def _stop(message: str, status: int = CANNOT_RUN) -> NoReturn:
 
 
 def _task(composed: Any) -> float | None:
-    """One job; its value is the mean validation accuracy. What ends the whole command leaves from here, so that Hydra
+    """One job; its value is the mean validation score. What ends the whole command leaves from here, so that Hydra
     adds nothing to the message."""
     try:
         _refuse_unswept(HydraConfig.get())
@@ -96,7 +96,7 @@ def _task(composed: Any) -> float | None:
     if any(result.status == "KILLED" for result in results):
         sys.exit(INTERRUPTED)
     _statuses.append(told_status(results))
-    return fmean(result.validation_accuracy or 0.0 for result in results) if results else None
+    return fmean(result.score.counted(result.validation_score) for result in results) if results else None
 
 
 def _refuse_unswept(own: Any) -> None:

@@ -17,6 +17,7 @@ from src.config.schema import (
     ModelConfig,
     OptimConfig,
     RunConfig,
+    TaskConfig,
     TrainerConfig,
     unread,
 )
@@ -105,8 +106,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
             )
         if (problem := _size_problem(data)) is not None:
             problems.append(problem)
-    if (problem := _seed_problem(raw)) is not None:
-        problems.append(problem)
+    problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
     try:
         optim = OptimConfig.model_validate(raw.get("optim"))
     except ValidationError:
@@ -157,6 +157,18 @@ def _size_problem(data: DataConfig) -> str | None:
         f"data: {data.name} has {height}x{width}{colours[0]} images of {classes} classes, not {given}; "
         "data.channels, data.height, data.width and data.classes describe data=idx only"
     )
+
+
+def _vote_problem(raw: dict[str, Any]) -> str | None:
+    """The networks of an ensemble vote, on classes."""
+    ensemble = raw.get("ensemble", 1)
+    try:
+        task = TaskConfig.model_validate(raw.get("task", {}))
+    except ValidationError:
+        return None
+    if task.votes or not isinstance(ensemble, int) or ensemble <= 1:
+        return None
+    return f"ensemble = {ensemble}: its networks vote, which those of task={task.name} cannot; accepted: 1"
 
 
 def _seed_problem(raw: dict[str, Any]) -> str | None:

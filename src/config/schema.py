@@ -4,14 +4,16 @@ Nothing heavy is imported here (no torch), so a wrong command is refused within 
 everything that is wrong in one go; each line names the field, the value received, the rule and what is accepted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
+from src.config.error import ConfigError
 from src.config.folder import is_name
 from src.config.metric import ACCURACY, Metric
 from src.config.shapes import ConvPool, Dense, LayerShape, chain, same_padding
@@ -183,15 +185,38 @@ class ModelConfig(Section):
 TASKS = {"classify": ACCURACY}
 
 
+def _task(name: str) -> str:
+    if name not in TASKS:
+        raise PydanticCustomError("literal_error", "Input should be {known}", {"known": " or ".join(map(repr, TASKS))})
+    return name
+
+
 class TaskConfig(Section):
     """What the networks are trained for."""
 
-    name: Literal["classify"] = "classify"
+    name: Annotated[str, AfterValidator(_task)] = "classify"
 
     @property
     def score(self) -> Metric:
         """What stops, prunes and ranks the networks."""
         return TASKS[self.name]
+
+    @property
+    def votes(self) -> bool:
+        """Whether networks can vote: on classes alone."""
+        return self.name == "classify"
+
+
+def task_in(config: Mapping[str, Any]) -> TaskConfig:
+    """The task of a kept configuration; where it says nothing, as older ones do, that is to classify.
+
+    Raises ConfigError for a task that is not known here.
+    """
+    try:
+        return TaskConfig.model_validate(config.get("task", {}))
+    except ValidationError:
+        known = " or ".join(TASKS)
+        raise ConfigError(f"task = {config['task']!r}: is not known to this version; accepted: {known}") from None
 
 
 # The update rules, src/training/update/NAME.py, each with the keys that not all of them read.

@@ -8,7 +8,7 @@ docs/reproduction.md         the page: for each row of the chapter's table its a
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +103,7 @@ def read(run: str, folder: Path) -> Kept | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name for field in fields(Result)}
-        members = [Result(**{key: m[key] for key in m if key in known}) for m in content["members"]]
+        members = [Result.from_kept(member) for member in content["members"]]
         return Kept(**{**content, "members": members})
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path}: cannot be read ({error}); delete it, and the run is made anew.") from None

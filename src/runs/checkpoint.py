@@ -73,7 +73,7 @@ class Saved:
         content = {
             **vars(self),
             "format": FORMAT,
-            "ended": {place: vars(result) for place, result in self.ended.items()},
+            "ended": {place: result.as_kept() for place, result in self.ended.items()},
             "members": {place: vars(one) for place, one in self.members.items()},
         }
         draft = _draft(folder)
@@ -127,7 +127,7 @@ def read(folder: Path) -> Saved:
             content["members"] = {place: _from_format_2(values) for place, values in content["members"].items()}
         elif version != FORMAT:
             raise ValueError("another version has written it")
-        ended = {place: Result(**values) for place, values in content.pop("ended").items()}
+        ended = {place: Result.from_kept(values) for place, values in content.pop("ended").items()}
         members = {place: Checkpoint(**values) for place, values in content.pop("members").items()}
         return Saved(**content, ended=ended, members=members)
     except Exception as error:  # torch.load raises whatever the broken part makes of it

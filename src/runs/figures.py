@@ -1,4 +1,4 @@
-"""The figures of a trial, each a png: accuracy by epoch, overfitting, filters, misclassified images.
+"""The figures of a trial, each a png: score by epoch, overfitting, filters, misclassified images.
 
 Every function draws one figure, writes it and returns it (matplotlib's objects, so that tests can look at what was
 drawn). What is not finite is left out of a line, and the legend says where nothing was left. Results without a history
@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from src.config.metric import Metric
+from src.config.schema import task_in
 from src.config.words import number_of
 from src.runs.canvas import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILLION, page
 from src.runs.pictures import COLOUR, colour_filters_figure, errors_figure, filters_figure
@@ -30,11 +32,8 @@ DASHES = ("-", "--", ":", "-.")  # by turns, once the colours are used up
 FEW = 5  # so many members get a line and a legend entry each; more are thin lines around their mean
 LONGEST_LABEL = 70  # characters of a name in a legend
 NARROW_LABEL = 30  # characters up to which two names stand side by side
-CUT_BELOW = 0.05  # share of the smallest accuracies that may lie below the axis…
+CUT_BELOW = 0.05  # share of the worst scores that may lie beyond the axis…
 CUT_GAIN = 3.0  # …where that magnifies the rest at least so much
-
-VALIDATION = "validation/accuracy"
-TRAIN = "train/accuracy"
 
 
 def draw(
@@ -43,14 +42,14 @@ def draw(
     """Every figure that applies to one trial's members, as png files in `folder`; returns their paths.
 
     test_images: (N, C, H, W) uint8 or float32; test_labels: (N,); vote: the ensemble's vote, None for the answers of
-    the best member (highest validation accuracy) alone, whose filters are also drawn.
+    the best member (best validation score) alone, whose filters are also drawn.
     Empty or unfinished results draw less.
     """
     paths = []
     drawn = [result for result in results if result.history]
     if drawn:
-        paths.append(folder / "accuracy.png")
-        accuracy_figure(drawn, paths[-1])
+        paths.append(folder / f"{drawn[0].score.name}.png")
+        score_figure(drawn, paths[-1])
     best = best_member(drawn)
     if best is None:
         return paths
@@ -64,7 +63,7 @@ def draw(
         figure = colour_filters_figure if number == 1 and weight.shape[1] == COLOUR else filters_figure
         figure(weight, paths[-1], words)
     who = f"vote of {number_of(vote.voters, 'network')}" if vote else f"seed {best.seed}"
-    if vote is None and best.probabilities is not None:
+    if vote is None and best.probabilities is not None and task_in(best.config).votes:
         vote = take_vote(best.probabilities[None], test_labels)
     if vote is not None and vote.voters:
         paths.append(folder / "errors.png")
@@ -73,21 +72,22 @@ def draw(
 
 
 def best_member(results: Sequence[Result]) -> Result | None:
-    """The one with the highest finite validation accuracy, the first of equals; None where no member has one."""
-    ranked = [result for result in results if math.isfinite(_number(result.validation_accuracy))]
-    return max(ranked, key=lambda result: result.validation_accuracy or 0, default=None)
+    """The one with the best finite validation score, the first of equals; None where no member has one."""
+    ranked = [result for result in results if math.isfinite(_number(result.validation_score))]
+    return max(ranked, key=lambda result: result.score.merit(result.validation_score), default=None)
 
 
-def accuracy_figure(results: Sequence[Result], path: Path) -> Figure:
-    """Validation accuracy by epoch of a trial's members, each one's best epoch marked.
+def score_figure(results: Sequence[Result], path: Path) -> Figure:
+    """Validation score by epoch of a trial's members, each one's best epoch marked.
 
     Up to FEW members have a legend entry each, more are thin lines around the mean of those still training.
     """
-    with page(path, (9, 5.5), f"{_about(results)}: validation accuracy by epoch") as figure:
+    score = results[0].score
+    with page(path, (9, 5.5), f"{_about(results)}: {score.words('validation')} by epoch") as figure:
         ax = figure.add_subplot()
         many = len(results) > FEW
         for place, result in enumerate(results):
-            epochs, values = _percent(result, VALIDATION)
+            epochs, values = _scores(result, "validation")
             colour = SKY if many else COLOURS[place]
             label = "one network" if many and place == 0 else None if many else _best_words(result)
             thin = {"linewidth": 0.8, "alpha": 0.7} if many else {}
@@ -100,19 +100,20 @@ def accuracy_figure(results: Sequence[Result], path: Path) -> Figure:
                     label="its best epoch" if many and place == 0 else None,
                 )  # fmt: skip
         if many:
-            epochs, mean = _mean([_percent(result, VALIDATION) for result in results])
+            epochs, mean = _mean([_scores(result, "validation") for result in results])
             ax.plot(epochs, mean, color=BLUE, linewidth=2.5, label=f"mean of {_counted(results)}", **_dots(mean))
-        _epoch_axis(ax, "validation accuracy (%)")
-        _zoom(ax)
+        _epoch_axis(ax, score.axis("validation"))
+        _zoom(ax, score)
         ax.legend(loc="best")
     return figure
 
 
 def compare_figure(runs: Mapping[str, Sequence[Result]], path: Path, title: str) -> Figure:
-    """Validation accuracy by epoch of several runs in one figure: a colour a run, its members thin around their mean.
+    """Validation score by epoch of several runs of one task: a colour a run, its members thin around their mean.
 
     runs: what the legend calls each -> its members; the mean is over those still training at that epoch.
     """
+    score = next(result.score for results in runs.values() for result in results)
     columns = 1 if len(runs) < 4 or max(map(len, runs)) > NARROW_LABEL else 2
     with page(path, (9, 5 + 0.3 * math.ceil(len(runs) / columns)), title) as figure:
         ax = figure.add_subplot()
@@ -122,47 +123,49 @@ def compare_figure(runs: Mapping[str, Sequence[Result]], path: Path, title: str)
                 "color": COLOURS[place % len(COLOURS)],
                 "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],
             }
-            lines = [_percent(result, VALIDATION) for result in results]
+            lines = [_scores(result, "validation") for result in results]
             lines = [(epochs, values) for epochs, values in lines if np.isfinite(values).any()]
             for epochs, values in lines if len(lines) > 1 else []:
                 ax.plot(epochs, values, linewidth=0.7, alpha=0.45, **style, **_dots(values))
             epochs, mean = _mean(lines)
             words = f"{_short(name)} (mean of {len(lines)})" if len(lines) > 1 else _short(name)
-            words += "" if lines else ": no finite accuracy"
+            words += "" if lines else f": no finite {score.name}"
             legend += ax.plot(epochs, mean, linewidth=2, label=words, **style, **_dots(mean))
-        _epoch_axis(ax, "validation accuracy (%)")
-        _zoom(ax)
+        _epoch_axis(ax, score.axis("validation"))
+        _zoom(ax, score)
         figure.legend(handles=legend, loc="outside lower center", ncols=columns)
     return figure
 
 
 def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
-    """Train against validation: accuracy, cost, the gap between the accuracies, and each layer's weight norm.
+    """Train against validation: score, cost, the gap between the scores, and each layer's weight norm.
 
     Means over the members still training. Train figures are running means while the epoch goes on, with dropout where
     there is some, so that early in training they lie below validation.
     """
+    score = results[0].score
     who = "" if len(results) == 1 else f", mean of {_counted(results)}"
     with page(path, (12, 8), f"{_about(results)}{who}: overfitting") as figure:
         axes = figure.subplots(2, 2)
         pairs = (("train, while training", "train", ORANGE, "--"), ("validation", "validation", BLUE, "-"))
         for label, split, colour, dash in pairs:
-            for ax, quantity in ((axes[0, 0], "accuracy"), (axes[0, 1], "cost")):
-                epochs, values = _mean([_series(result, f"{split}/{quantity}") for result in results])
-                scale = 100 if quantity == "accuracy" else 1
+            for ax, key, scale in ((axes[0, 0], score.key(split), score.scaled(1)), (axes[0, 1], f"{split}/cost", 1)):
+                epochs, values = _mean([_series(result, key) for result in results])
                 ax.plot(epochs, scale * values, color=colour, linestyle=dash, label=label, **_dots(values))
-        _panel(axes[0, 0], "Accuracy", "accuracy (%)")
-        _zoom(axes[0, 0])
-        _panel(axes[0, 1], "Cost", "cost (nats per image)")
+        _panel(axes[0, 0], score.name.capitalize(), score.axis())
+        _zoom(axes[0, 0], score)
+        _panel(axes[0, 1], "Cost", "cost (nats per image)" if task_in(results[0].config).votes else "cost")
 
         gaps = []
         for result in results:
-            epochs, train = _percent(result, TRAIN)
-            gaps.append((epochs, train - _percent(result, VALIDATION)[1]))
+            epochs, train = _scores(result, "train")
+            gaps.append((epochs, train - _scores(result, "validation")[1]))
         epochs, gap = _mean(gaps)
         axes[1, 0].axhline(0, color=GREY, linewidth=1)
         axes[1, 0].plot(epochs, gap, color=VERMILLION, label="train − validation", **_dots(gap))
-        _panel(axes[1, 0], "Gap: above 0, training data is known better", "accuracy gap (percentage points)")
+        known_better = f"Gap: {'above' if score.maximise else 'below'} 0, training data is known better"
+        unit = " (percentage points)" if score.percent else ""
+        _panel(axes[1, 0], known_better, f"{score.name} gap{unit}")
         _zoom_gap(axes[1, 0], gap)
 
         norms = dict.fromkeys(key for result in results for row in result.history for key in row if "norm/" in key)
@@ -181,17 +184,17 @@ def _about(results: Sequence[Result]) -> str:
 
 
 def _best_words(result: Result) -> str:
-    accuracy = 100 * _number(result.validation_accuracy)
-    if not math.isfinite(accuracy) or result.best_epoch is None:
-        return f"seed {result.seed}: no finite accuracy"
-    return f"seed {result.seed}: best {accuracy:.2f} % in epoch {result.best_epoch}"
+    score, value = result.score, _number(result.validation_score)
+    if not math.isfinite(value) or result.best_epoch is None:
+        return f"seed {result.seed}: no finite {score.name}"
+    return f"seed {result.seed}: best {score.written(value)} in epoch {result.best_epoch}"
 
 
 def _counted(results: Sequence[Result]) -> str:
     """How many members a mean is over, and how many of them say nothing."""
-    finite = sum(bool(np.isfinite(_series(result, VALIDATION)[1]).any()) for result in results)
+    finite = sum(bool(np.isfinite(_scores(result, "validation")[1]).any()) for result in results)
     rest = len(results) - finite
-    return number_of(finite, "network") + (f" ({rest} more without a finite accuracy)" if rest else "")
+    return number_of(finite, "network") + (f" ({rest} more without a finite {results[0].score.name})" if rest else "")
 
 
 def _short(name: str) -> str:
@@ -210,9 +213,11 @@ def _series(result: Result, key: str) -> tuple[np.ndarray, np.ndarray]:
     return epochs, np.array([_number(row.get(key)) for row in result.history])
 
 
-def _percent(result: Result, key: str) -> tuple[np.ndarray, np.ndarray]:
-    epochs, values = _series(result, key)
-    return epochs, 100 * values
+def _scores(result: Result, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The scores by epoch in the unit of axes."""
+    score = result.score
+    epochs, values = _series(result, score.key(split))
+    return epochs, score.scaled(1) * values
 
 
 def _mean(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -252,20 +257,23 @@ def _panel(ax: Axes, title: str, label: str) -> None:
         ax.legend(handles, labels, loc="best", fontsize=9, ncols=1 if len(labels) < 6 else 2)
 
 
-def _zoom(ax: Axes) -> None:
-    """The accuracy axis: all values, unless a few far below the rest would flatten it; then a note says so."""
+def _zoom(ax: Axes, score: Metric) -> None:
+    """The axis of a score: all values, unless a few far worse ones would flatten it; then a note says so."""
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.lines])
     values = values[np.isfinite(values)]
     if not values.size:
-        ax.set_ylim(0, 100)
+        ax.set_ylim(0, score.scaled(1))
         return
-    low, cut, top = values.min(), np.quantile(values, CUT_BELOW), values.max()
+    signed = values if score.maximise else -values
+    low, cut, top = signed.min(), np.quantile(signed, CUT_BELOW), signed.max()
     if top - low > CUT_GAIN * (top - cut) > 0:
-        words = f"values down to {low:.1f} % lie below this axis"
-        ax.set_title(words, loc="right", fontsize=9, color=GREY)
+        side, most = ("down", "below") if score.maximise else ("up", "above")
+        worst = f"{low:.1f} %" if score.percent else score.figure(low if score.maximise else -low)
+        ax.set_title(f"values {side} to {worst} lie {most} this axis", loc="right", fontsize=9, color=GREY)
         low = cut
-    room = max(0.08 * (top - low), 0.05)
-    ax.set_ylim(low - room, top + room)
+    room = max(0.08 * (top - low), 0.05 if score.percent else 1e-9)
+    ends = low - room, top + room
+    ax.set_ylim(ends if score.maximise else (-ends[1], -ends[0]))
 
 
 def _zoom_gap(ax: Axes, gap: np.ndarray) -> None:

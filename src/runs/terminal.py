@@ -26,6 +26,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from src.config.address import DATABASES, RUNS, absolute
+from src.config.metric import ACCURACY
 from src.config.shapes import Dense, LayerShape, parameter_count
 from src.config.words import command, number_of
 
@@ -242,7 +243,8 @@ class ProgressBar:
         config = prepared.members[0].config
         self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
         self.places = [member.place for member in prepared.members]  # of those that train
-        self.best = [-math.inf] * config.members
+        self.score = config.task.score
+        self.best = [self.score.worst] * config.members
         for place, history in saved.histories().items():
             for row in history:
                 self._take_in(place, row)
@@ -274,7 +276,7 @@ class ProgressBar:
         self.bar.update(self.task, completed=epoch * self.batches + batch, epoch=epoch + 1, words=self._words(members))
 
     def epoch_ended(self, rows: "dict[int, Row]", so_far: "Callable[[int], Result]") -> None:
-        """Takes in the accuracies; where there is no terminal, prints a line an epoch instead."""
+        """Takes in the scores; where there is no terminal, prints a line an epoch instead."""
         for number, row in rows.items():
             self._take_in(self.places[number], row)
         if not console.is_terminal:
@@ -282,12 +284,13 @@ class ProgressBar:
             say(f"epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
 
     def _take_in(self, place: int, row: "Row") -> None:
-        if math.isfinite(row["validation/cost"]) and row["validation/accuracy"] > self.best[place]:
-            self.best[place] = row["validation/accuracy"]
+        value = row[self.score.key("validation")]
+        if math.isfinite(row["validation/cost"]) and self.score.is_better(value, self.best[place]):
+            self.best[place] = value
 
     def _words(self, members: int) -> str:
-        known = [accuracy for accuracy in self.best if math.isfinite(accuracy)]
-        best, mean = (f"{percent(of(known))} %" if known else "–" for of in (max, fmean))
+        known = [value for value in self.best if math.isfinite(value)]
+        best, mean = (self.score.written(of(known)) if known else "–" for of in (self.score.best, fmean))
         words = f"best validation {best}"
         if len(self.best) > 1:
             words += f", mean {mean}; {members} of {len(self.best)} training"
@@ -295,12 +298,13 @@ class ProgressBar:
 
 
 def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", names: Sequence[str] = ()) -> None:
-    """One line a member: best epoch, validation and test accuracy, and the published one beside MNIST only.
+    """One line a member: best epoch, validation and test score, and the published one beside MNIST only.
 
     names: what tells the members apart where their seeds do not.
     """
     shown = Table(box=SIMPLE_HEAD, title=Text(f"{config.name} on {dataset.name}"), title_style="bold")
-    for column in ("member", "seed", "best epoch", "validation %", "test %"):
+    score = config.task.score
+    for column in ("member", "seed", "best epoch", *map(score.heading, ("validation", "test"))):
         shown.add_column(column, justify="right")
     if names:
         shown.add_column("network", overflow="fold")
@@ -311,7 +315,7 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
         shown.add_column("status")
     for number, result in enumerate(results):
         cells = [str(number), str(result.seed), str(result.best_epoch or "–")]
-        cells += [percent(result.validation_accuracy), percent(result.test_accuracy), *names[number : number + 1]]
+        cells += [score.figure(result.validation_score), score.figure(result.test_score), *names[number : number + 1]]
         # The ensemble's published figure belongs to its vote, not to a member.
         cells += [f"{config.published:.2f}" if config.ensemble == 1 else ""] if published else []
         cells += [result.status] if result.status != "FINISHED" or len(shown.columns) > len(cells) else []
@@ -326,17 +330,12 @@ def conclusion(config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", sum
     for repeat, vote in enumerate(votes):
         which = f"repeat {repeat}: " if len(votes) > 1 else ""
         tell(
-            f"{which}{vote.voters} networks vote: {percent(vote.accuracy)} % by plurality{beside}, "
-            f"{percent(vote.mean_probability_accuracy)} % by mean probability; "
+            f"{which}{vote.voters} networks vote: {ACCURACY.written(vote.accuracy)} by plurality{beside}, "
+            f"{ACCURACY.written(vote.mean_probability_accuracy)} by mean probability; "
             f"{number_of(len(vote.errors), 'test image')} wrong"
         )
     if not votes or len(votes) > 1:
-        tell(f"test accuracy: {summary.sentence()}{beside}")
-
-
-def percent(accuracy: float | None) -> str:
-    """0.9780 -> 97.80."""
-    return "–" if accuracy is None else f"{100 * accuracy:.2f}"
+        tell(f"{summary.score.words('test')}: {summary.sentence()}{beside}")
 
 
 def next_command(config: "RunConfig", arguments: list[str] | None, folder: Path, hint: str = "") -> None:

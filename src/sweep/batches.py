@@ -82,5 +82,5 @@ def _left_by(returned: JobReturn, place: int) -> "Outcome":
     Returned(**vars(returned)).return_value  # noqa: B018  (raises)
     assert returned.hydra_cfg is not None
     folder = Path(str(returned.hydra_cfg.hydra.runtime.output_dir))
-    results = [Result(**one) for one in results_in(folder)]
+    results = [Result.from_kept(one) for one in results_in(folder)]
     return outcome(Job(parse(results[0].config), folder, [], place), results, pruned=False)

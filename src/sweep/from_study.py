@@ -9,7 +9,7 @@ from torch import Tensor
 
 from src.config.changes import recalled
 from src.config.error import ConfigError, UserError
-from src.config.schema import RunConfig
+from src.config.schema import RunConfig, task_in
 from src.data.dataset import Dataset
 from src.data.load import load
 from src.data.scaling import Scaling, as_seen
@@ -35,7 +35,7 @@ class Voter:
 
 
 def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter], Dataset]:
-    """The `config.top` networks with the highest validation accuracy, best first, with what each says of the test set.
+    """The `config.top` networks with the best validation score, best first, with what each says of the test set.
 
     Only networks of complete trials that keep the study's constraints count, every repeat by itself. Raises UserError
     where there is no such study, and ConfigError where too few networks are left, where they were trained on different
@@ -54,7 +54,9 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
         )
     kept = [trial for trial in study.places if trial.state == "COMPLETE" and not study.broken(trial)]
     found = [(trial, *one) for trial in kept for one in _members(study, trial)]
-    found.sort(key=lambda one: -(one[1].validation_accuracy or 0.0))
+    if found and not task_in(found[0][1].config).votes:
+        raise ConfigError(f"from_study = {config.from_study}: its networks do not classify, so they cannot vote")
+    found.sort(key=lambda one: study.score.merit(one[1].validation_score), reverse=True)
     if len(found) < config.top:
         which = "complete trials that keep its constraints" if study.settings.get("constraints") else "complete trials"
         raise ConfigError(
@@ -93,7 +95,7 @@ def _tested(voter: Voter, place: int, dataset: Dataset) -> Voter:
     images = as_seen(images, Scaling(**scaling).on(images.device) if scaling else None)
     probabilities = _probabilities(voter.config, voter.result.weights, images)
     accuracy = float((probabilities.argmax(-1) == dataset.test.labels).double().mean())
-    tested = replace(voter.result, repeat=0, vote=place, probabilities=probabilities, test_accuracy=accuracy)
+    tested = replace(voter.result, repeat=0, vote=place, probabilities=probabilities, test_score=accuracy)
     return replace(voter, result=tested)
 
 
@@ -119,7 +121,7 @@ def _members(study: Study, trial: Trial) -> list[tuple[Result, Path]]:
         return []
     content = results_of(study, trial)
     paths = [folder / f"member-{number:02d}" / "weights.pt" for number in range(len(content))]
-    pairs = [(Result(**one), path) for one, path in zip(content, paths, strict=True)]
+    pairs = [(Result.from_kept(one), path) for one, path in zip(content, paths, strict=True)]
     return [(result, path) for result, path in pairs if result.best_epoch is not None and path.is_file()]
 
 

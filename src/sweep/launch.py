@@ -14,6 +14,7 @@ from src.config.changes import dotted
 from src.config.check import refuse_unusable_store, unread_keys
 from src.config.error import ConfigError
 from src.config.folder import refuse_shared, refuse_taken
+from src.config.metric import Metric
 from src.config.schema import RunConfig
 from src.config.words import command, number_of
 from src.sweep.composer import Composer, folder_of, split, swept, swept_keys
@@ -139,7 +140,7 @@ def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:
     samples = [composer.composed(sweep.fixed, sweep.space.overrides(sample)) for sample in ends]
     for sample in samples:  # two trials may have the same parameters
         refuse_shared([folder_of(sample, place) for place in range(2)])
-    return all_checked(composer, samples, "study's space")
+    return all_checked(composer, samples, "study's space", [sweep.settings.score])
 
 
 def _check_wilcoxon(settings: "StudySettings", configs: Sequence[RunConfig]) -> None:
@@ -159,8 +160,13 @@ def _check_wilcoxon(settings: "StudySettings", configs: Sequence[RunConfig]) -> 
         )
 
 
-def all_checked(composer: Composer, composed: Sequence[DictConfig], what: str) -> list[RunConfig]:
-    """All of them, checked. Raises one ConfigError with the problems of all that cannot run."""
+def all_checked(
+    composer: Composer, composed: Sequence[DictConfig], what: str, scores: Sequence[Metric] = ()
+) -> list[RunConfig]:
+    """All of them, checked; the score of their tasks is one, that in `scores` if there is one.
+
+    Raises one ConfigError with the problems of all that cannot run.
+    """
     configs, problems, refusals = list[RunConfig](), list[str](), list[str]()
     for config in composed:
         try:
@@ -174,6 +180,9 @@ def all_checked(composer: Composer, composed: Sequence[DictConfig], what: str) -
         problems = unread_keys(configs)
     if len(refusals) == len(composed) > 1 and len(set(refusals)) == 1:  # it lies in what they share
         raise ConfigError(refusals[0])
+    names = dict.fromkeys(score.name for score in [*scores, *(config.task.score for config in configs)])
+    if len(names) > 1:
+        problems.append(f"task: trials with the scores {' and '.join(names)} cannot be ranked; accepted: one of them")
     if problems:
         hint = "; in a search space: int(interval(LOW, HIGH))" if what.startswith("study") else ""
         problems = [f"{one}{hint if 'must be a whole number' in one else ''}" for one in problems]

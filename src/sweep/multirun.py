@@ -69,7 +69,7 @@ class Multirun:
         return False
 
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
-        """Keeps and tracks the trial, and tells Hydra its validation accuracy."""
+        """Keeps and tracks the trial, and tells Hydra its validation score."""
         conclusion = record.conclude(dataset)
         if conclusion.lost:
             raise OSError(conclusion.lost)
@@ -79,7 +79,7 @@ class Multirun:
             error = TrialFailed(f"Trial {job.number} ({job.label}) {result.reason}. Try a smaller optim.eta.")
             job.returned.status, job.returned.return_value = JobStatus.FAILED, error
         else:
-            job.returned.status, job.returned.return_value = JobStatus.COMPLETED, result.validation_accuracy
+            job.returned.status, job.returned.return_value = JobStatus.COMPLETED, result.validation_score
         self._note(result)
         return True
 
@@ -97,10 +97,14 @@ class Multirun:
 
     def _note(self, result: Outcome) -> None:
         self.outcomes.append(result)
-        if result.status == "FINISHED" and better_first([*([self.best] if self.best else []), result])[0] is result:
+        if result.status == "FINISHED" and self._is_best(result):
             self.best = result
-            self.screen.best = f"{terminal.percent(result.validation_accuracy)} % ({result.job.label})"
+            self.screen.best = f"{result.score.written(result.validation_score)} ({result.job.label})"
         self.screen.trial_ended(result)
+
+    def _is_best(self, result: Outcome) -> bool:
+        """Whether it is better than the best so far."""
+        return better_first([*([self.best] if self.best else []), result], result.score)[0] is result
 
     def rows(self) -> list[TrialRow]:
         """The rows of the table at the end, one a job that has ended."""
@@ -113,7 +117,7 @@ class Multirun:
             if job not in over:
                 tracker.abort(status, "stopped")
         best = self.best
-        found = {"validation_accuracy": best.validation_accuracy, "trial": best.job.number} if best else {}
+        found = {best.score.field("validation"): best.validation_score, "trial": best.job.number} if best else {}
         self.tracking.finish(status, found)
 
 
@@ -128,7 +132,7 @@ def train_multirun(
 
     uid: of the grid. swept: the keys that they set differently -> their values.
     """
-    screen = SweepScreen(len(jobs), folder)
+    screen = SweepScreen(len(jobs), folder, score=jobs[0].config.task.score)
     source = Multirun(jobs, folder, uid, screen, swept)
     train_all(source, screen, max_members or sum(job.config.members for job in jobs))
     screen.next_commands([], source.tracking.address, jobs[0].config.tracking.uri)

@@ -1,11 +1,11 @@
-"""What became of one trial, in a few figures; accuracies in 0…1."""
+"""What became of one trial, in a few figures."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Protocol, TypeVar
 
+from src.config.metric import Metric
 from src.config.shapes import parameter_count
 from src.sweep.job import Job
 from src.training.result import Result, Status
@@ -15,16 +15,21 @@ DIVERGED = "diverged: no finite validation cost in any epoch"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Means are over all of the trial's members; one that diverged counts as 0 in both accuracies."""
+    """Means are over all of the trial's members; one that diverged counts as `lost` in both scores."""
 
     job: Job
     status: Status  # FINISHED, PRUNED, KILLED or FAILED
-    validation_accuracy: float | None = None  # of each member's best epoch
-    test_accuracy: float | None = None  # with those weights
+    validation_score: float | None = None  # of each member's best epoch
+    test_score: float | None = None  # with those weights
     epochs: int = 0  # trained, by all members together
     seconds: float = 0.0  # until the last member ended; where they trained one by one, of all together
     reason: str = ""
     members: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def score(self) -> Metric:
+        """What its scores are."""
+        return self.job.config.task.score
 
     def as_status(self, status: Status) -> "Outcome":
         """The same, counted as `status`."""
@@ -40,26 +45,27 @@ class Outcome:
             "max_networks": self.job.config.members,
             "epochs": self.epochs,
             "seconds": self.seconds,
-            "test_accuracy": self.test_accuracy,
+            self.score.field("test"): self.test_score,
             "members": self.members,
             **({"reason": self.reason} if self.reason else {}),
-            **({} if self.validation_accuracy is None else {"validation_accuracy": self.validation_accuracy}),
+            **({} if self.validation_score is None else {self.score.field("validation"): self.validation_score}),
         }
 
 
 def outcome(job: Job, results: Sequence[Result], pruned: bool, one_by_one: bool = False) -> Outcome:
     """Of a trial whose members have all ended; one_by_one: they trained one after another, not together."""
+    score = job.config.task.score
     statuses = {result.status for result in results}
     status = "KILLED" if "KILLED" in statuses else "PRUNED" if pruned else "FINISHED"
     if statuses == {"FAILED"}:
         status = "FAILED"
-    tests = [0.0 if result.status == "FAILED" else result.test_accuracy for result in results]
-    tested = [accuracy for accuracy in tests if accuracy is not None]
+    tests = [score.lost if result.status == "FAILED" else result.test_score for result in results]
+    tested = [value for value in tests if value is not None]
     return Outcome(
         job=job,
         status=status,
-        validation_accuracy=None if status == "FAILED" else fmean(one.validation_accuracy or 0.0 for one in results),
-        test_accuracy=None if status == "FAILED" or len(tested) < len(results) else fmean(tested),
+        validation_score=None if status == "FAILED" else fmean(score.counted(one.validation_score) for one in results),
+        test_score=None if status == "FAILED" or len(tested) < len(results) else fmean(tested),
         epochs=sum(len(result.history) for result in results),
         seconds=(sum if one_by_one else max)(result.seconds for result in results),
         reason=DIVERGED if status == "FAILED" else "",
@@ -69,25 +75,22 @@ def outcome(job: Job, results: Sequence[Result], pruned: bool, one_by_one: bool 
 
 def _member(result: Result) -> dict[str, Any]:
     shown = {name: getattr(result, name) for name in ("seed", "repeat", "vote", "status", "best_epoch")}
-    accuracies = {name: getattr(result, name) for name in ("validation_accuracy", "test_accuracy")}
-    return {**shown, **accuracies, "epochs": len(result.history)}
+    score = result.score
+    scores = {score.field("validation"): result.validation_score, score.field("test"): result.test_score}
+    return {**shown, **scores, "epochs": len(result.history)}
 
 
 class Judged(Protocol):
-    """What has a validation accuracy, or none."""
+    """What has a validation score, or none."""
 
     @property
-    def validation_accuracy(self) -> float | None:
-        """In 0…1."""
+    def validation_score(self) -> float | None:
+        """Of its networks, the mean."""
 
 
 J = TypeVar("J", bound=Judged)
 
 
-def better_first(judged: Sequence[J]) -> list[J]:
-    """By validation accuracy; those without one last, each kind in its order."""
-
-    def value(one: J) -> float:
-        return -math.inf if one.validation_accuracy is None else one.validation_accuracy
-
-    return sorted(judged, key=value, reverse=True)
+def better_first(judged: Sequence[J], score: Metric) -> list[J]:
+    """By the validation score; those without one last, each kind in its order."""
+    return sorted(judged, key=lambda one: score.merit(one.validation_score), reverse=True)

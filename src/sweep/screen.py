@@ -11,6 +11,7 @@ from rich.progress import TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from src.config.metric import ACCURACY, Metric
 from src.config.words import number_of
 from src.runs import terminal
 from src.sweep.job import Job
@@ -28,7 +29,15 @@ LINE_SECONDS = 10.0  # without a terminal, a line at most so often
 class SweepScreen:
     """Shows a sweep of `trials` trials that leaves its results in `folder`; `done` were over before this command."""
 
-    def __init__(self, trials: int, folder: Path, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        trials: int,
+        folder: Path,
+        done: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        score: Metric = ACCURACY,
+    ) -> None:
+        self.score = score  # of the trials' task
         self.trials, self.folder, self.before, self.clock = trials, folder, done, clock
         self._stacks = self._max_epochs = self._whole = self._longest = 0
         self.counts = dict.fromkeys(("FINISHED", "PRUNED", "FAILED", "KILLED"), 0)
@@ -144,21 +153,21 @@ class SweepScreen:
         return max(self._longest, left - under_way) * (self.clock() - self._start) / self._now
 
     def table(self, rows: list[TrialRow]) -> None:
-        """The trials, best first, and the test accuracy of the best one alone; nothing where there are none."""
+        """The trials, best first, and the test score of the best one alone; nothing where there are none."""
         if not rows:
             return
         figures = list(dict.fromkeys(name for one in rows for name in one.figures))
         marked = len({one.here for one in rows}) > 1
-        title = Text("Trials, best validation accuracy first")
+        title = Text(f"Trials, best {self.score.words('validation')} first")
         shown = Table(box=SIMPLE_HEAD, title=title, title_style="bold")
-        widths = {"trial": 5, "what differs": 10, "validation %": 10, **dict.fromkeys(figures, 9)}
+        widths = {"trial": 5, "what differs": 10, self.score.heading("validation"): 10, **dict.fromkeys(figures, 9)}
         for column, width in (widths | {"epochs": 6, "status": 8}).items():  # no number is broken, however narrow
             justify: Literal["left", "right"] = "left" if column == "what differs" else "right"
             shown.add_column(column, justify=justify, min_width=width, overflow="fold")
-        ordered = sorted(better_first(rows), key=lambda one: one.status == "INFEASIBLE")
+        ordered = sorted(better_first(rows, self.score), key=lambda one: one.status == "INFEASIBLE")
         for one in ordered[:SHOWN]:
             number = f"{one.number}{'*' if marked and one.here else ''}"
-            values = [terminal.percent(one.validation_accuracy), *(_plain(one.figures.get(name)) for name in figures)]
+            values = [self.score.figure(one.validation_score), *(_plain(one.figures.get(name)) for name in figures)]
             shown.add_row(number, Text(one.label), *values, _plain(one.epochs), one.status)
         terminal.console.print(shown, crop=False)
         if len(rows) > SHOWN:
@@ -169,9 +178,9 @@ class SweepScreen:
             self.say("INFEASIBLE: breaks a constraint; comes last, and is never the best")
         for one in rows:
             if one.best:
-                tested = "" if one.test_accuracy is None else f", test {terminal.percent(one.test_accuracy)} %"
-                validation = terminal.percent(one.validation_accuracy)
-                self.say(f"Best: trial {one.number} ({one.label}): validation {validation} %{tested}")
+                tested = "" if one.test_score is None else f", test {self.score.written(one.test_score)}"
+                validation = self.score.written(one.validation_score)
+                self.say(f"Best: trial {one.number} ({one.label}): validation {validation}{tested}")
 
     def next_commands(self, commands: list[tuple[str, str]], address: str | None, uri: str) -> None:
         """What one would type now and what for; `address`: of the view in MLflow, its path where it has no server.

@@ -35,7 +35,7 @@ class Office(Protocol):
         """The record of a trial that begins, or goes on where it was `saved`."""
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """The trial's mean validation accuracy in epoch `step`, or of its repeat `step`; True: it is to be pruned."""
+        """The trial's mean validation score in epoch `step`, or of its repeat `step`; True: it is to be pruned."""
 
     def ended(self, job: Job, record: Record, pruned: bool) -> None:
         """All members of the trial have ended."""
@@ -59,8 +59,13 @@ class Seat:
     def __init__(self, job: Job, record: Record, waiting: list[Member]) -> None:
         self.job, self.record, self.waiting = job, record, waiting
         self.numbers: dict[int, int] = {}  # the stack's number of a member -> the trial's
-        self.accuracies: dict[int, float] = {}  # by the trial's number: in the member's last epoch so far
+        self.scores: dict[int, float] = {}  # by the trial's number: in the member's last epoch so far
         self.pruned = False
+
+    def score_of(self, row: Row) -> float:
+        """The validation score of an epoch, as a mean over members counts it."""
+        score = self.job.config.task.score
+        return score.counted(row[score.key("validation")])
 
     @property
     def training(self) -> list[int]:
@@ -100,10 +105,10 @@ class Seats:
         by_epoch: dict[int, dict[int, float]] = {}
         for own, history in saved.histories().items():
             for row in history:
-                by_epoch.setdefault(int(row["epoch"]), {})[own] = row["validation/accuracy"]
-        for epoch, accuracies in sorted(by_epoch.items()):
-            seat.accuracies |= accuracies
-            self.office.reported(seat.job, epoch, fmean(seat.accuracies.values()))
+                by_epoch.setdefault(int(row["epoch"]), {})[own] = seat.score_of(row)
+        for epoch, scores in sorted(by_epoch.items()):
+            seat.scores |= scores
+            self.office.reported(seat.job, epoch, fmean(seat.scores.values()))
 
     def _number(self, seat: Seat, member: Member) -> None:
         seat.numbers[self._count] = member.place
@@ -118,7 +123,7 @@ class Seats:
         for seat in self.seats:
             own_rows = {seat.numbers[number]: row for number, row in rows.items() if number in seat.numbers}
             if own_rows:
-                seat.accuracies |= {own: row["validation/accuracy"] for own, row in own_rows.items()}
+                seat.scores |= {own: seat.score_of(row) for own, row in own_rows.items()}
                 seat.record.epoch_ended(own_rows, partial(_own_so_far, seat, so_far))
 
     def pruned(self, rows: dict[int, Row]) -> set[int]:
@@ -129,7 +134,7 @@ class Seats:
         for seat in self.seats:
             own = [row for number, row in rows.items() if number in seat.numbers]
             if own:
-                epoch, value = max(int(row["epoch"]) for row in own), fmean(seat.accuracies.values())
+                epoch, value = max(int(row["epoch"]) for row in own), fmean(seat.scores.values())
                 if self.office.reported(seat.job, epoch, value):
                     leaving |= set(seat.training)
         return leaving
@@ -155,9 +160,9 @@ class Seats:
 
     def _report(self, seat: Seat, own: int, result: Result) -> bool:
         """Whether the trial is to be pruned after this repeat; one that diverged, or was stopped, says nothing."""
-        if result.status != "FINISHED" or result.validation_accuracy is None:
+        if result.status != "FINISHED" or result.validation_score is None:
             return False
-        return self.office.reported(seat.job, own, result.validation_accuracy)
+        return self.office.reported(seat.job, own, result.validation_score)
 
     def joining(self, free: int) -> list[Member]:
         """See Roster: first those whose trial has begun, then new trials, as long as there is room for one."""

@@ -9,13 +9,13 @@ from src.sweep.outcome import Outcome, better_first
 
 @dataclass(frozen=True)
 class TrialRow:
-    """Accuracies in 0…1; None: not known. The test accuracy is for the best trial alone: nobody is to choose by it."""
+    """Means over its networks; None: not known. The test score is for the best alone: nobody is to choose by it."""
 
     number: int
     label: str  # what differs
     status: str  # FINISHED, INFEASIBLE, PRUNED, DIVERGED, FAILED, KILLED or RUNNING
-    validation_accuracy: float | None = None
-    test_accuracy: float | None = None
+    validation_score: float | None = None
+    test_score: float | None = None
     epochs: float | None = None  # of a network, the mean over the trial's
     figures: dict[str, float] = field(default_factory=dict)  # what else the trials are judged by, such as parameters
     here: bool = True  # whether it was trained by this command
@@ -23,8 +23,9 @@ class TrialRow:
 
 
 def rows_of(outcomes: Sequence[Outcome]) -> list[TrialRow]:
-    """Of the trials of one command; the best is the one with the highest validation accuracy of those FINISHED."""
-    finished = better_first([one for one in outcomes if one.status == "FINISHED"])
+    """Of the trials of one command; the best is the one with the best validation score of those FINISHED."""
+    finished = [one for one in outcomes if one.status == "FINISHED"]
+    finished = better_first(finished, finished[0].score) if finished else []
     return [replace(_row(one), best=one is finished[0] if finished else False) for one in outcomes]
 
 
@@ -33,7 +34,7 @@ def _row(one: Outcome) -> TrialRow:
         one.job.number,
         one.job.label,
         ending(one.status, one.reason),
-        one.validation_accuracy,
-        one.test_accuracy,
+        one.validation_score,
+        one.test_score,
         one.epochs / one.job.config.members,
     )

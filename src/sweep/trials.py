@@ -208,7 +208,8 @@ class Trials:
 
     def _row(self, one: Latest, here: bool, best: bool) -> TrialRow:
         judged: set[str] = {*self.settings.objectives, *(limit.name for limit in self.settings.limits)}
-        shown = judged & one.attrs.keys() - {"validation_accuracy"}
+        score = self.settings.score
+        shown = judged & one.attrs.keys() - {score.field("validation")}
         figures = {name: one.attrs[name] for name in sorted(shown)}
         status = {"COMPLETE": "FINISHED" if one.feasible else "INFEASIBLE", "FAIL": "FAILED"}.get(one.kind, one.kind)
         whole = {"epochs", "max_networks"} <= one.attrs.keys()  # the second is missing in older studies
@@ -217,8 +218,8 @@ class Trials:
             one.place,
             _label(one.params),
             ending(status, one.attrs.get("reason", "")),
-            one.attrs.get("validation_accuracy"),
-            one.attrs.get("test_accuracy"),
+            one.attrs.get(score.field("validation")),
+            one.attrs.get(score.field("test")),
             epochs,
             figures,
             here,
@@ -229,8 +230,9 @@ class Trials:
         best = self.study.best()
         if best:
             place, values, params = best
-            name = self.settings.objectives[0]
-            value = f"{terminal.percent(values[0])} %" if name == "validation_accuracy" else f"{name} {values[0]:,g}"
+            name, score = self.settings.objectives[0], self.settings.score
+            of_score = name == score.field("validation")
+            value = score.written(values[0]) if of_score else f"{name} {values[0]:,g}"
             self.screen.best = f"{value} (trial {place}: {_label(params)})"
         return best
 
@@ -298,7 +300,7 @@ def _shown(value: Any) -> str:
 def train_study(study: Study, compose: Compose, base: RunConfig, folder: Path, limit: int, dataset: Dataset) -> None:
     """Trains the study's trials until the budget is used up. Raises TrialFailed where one failed or none has value."""
     counts = study.counts()
-    screen = SweepScreen(study.total, folder, done=counts.places_done)
+    screen = SweepScreen(study.total, folder, done=counts.places_done, score=study.settings.score)
     source = Trials(study, compose, base, folder, screen)
     try:
         train_all(source, screen, limit, (base, dataset))

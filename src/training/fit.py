@@ -182,6 +182,6 @@ def _tested(prepared: Prepared, members: list[Member], results: list[Result]) ->
     engine = evaluating_engine(prepared.engine, members[0].config, hyper_of_stack(members), state)
     predictions, targets = engine.predictions(test.images).cpu(), test.labels.cpu()
     return [
-        replace(result, probabilities=own, test_accuracy=task.score_of(own, targets))
+        replace(result, probabilities=own, test_score=task.score_of(own, targets))
         for result, own in zip(results, predictions, strict=True)
     ]

@@ -33,7 +33,7 @@ class Observer(Protocol):
         """After each epoch: member's number -> the row of its history, without those that had stopped before.
 
         Also within an epoch, where a member stops there: then with its row alone.
-        `so_far` gives a member's result up to here, without test accuracy, for who wants to keep it.
+        `so_far` gives a member's result up to here, without test score, for who wants to keep it.
         """
 
 
@@ -224,8 +224,8 @@ class StackModule(LightningModule):
             status=RUNNING,
             history=list(progress.history),
             best_epoch=progress.best_epoch,
-            validation_accuracy=progress.best_score if known else None,
-            test_accuracy=None,
+            validation_score=progress.best_score if known else None,
+            test_score=None,
             seconds=progress.seconds,
             dataset=self.dataset.name,
             scaling=self.dataset.scaling.as_json() if self.dataset.scaling else None,
@@ -292,7 +292,7 @@ class StackModule(LightningModule):
             if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != epoch + 1):
                 continue
             row = self._row(place, epoch, member.schedule.eta(epoch), state)  # not rounded to the engine's float32
-            row |= {"validation/cost": costs[place], f"validation/{self.score.name}": scores[place]}
+            row |= {"validation/cost": costs[place], self.score.key("validation"): scores[place]}
             rows[number] = row
             member.history.append(row)
             member.schedule.epoch_ended(scores[place])
@@ -337,7 +337,7 @@ class StackModule(LightningModule):
             "epoch": epoch + 1,
             "eta": eta,
             "train/cost": float(self._cost[place]) / self._batches,
-            f"train/{self.score.name}": float(self._scores[place]) / images,
+            self.score.key("train"): float(self._scores[place]) / images,
             **norms,
             "images_per_second": images * len(self.rows) / max(self._train_seconds, 1e-9),
         }

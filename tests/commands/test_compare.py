@@ -165,7 +165,7 @@ def test_a_failed_member_has_no_accuracy_and_stops_nothing(tmp_path: Path, capsy
 
 def test_fields_of_a_later_version_are_ignored(tmp_path: Path) -> None:
     (read,) = read_run(Path(run_folder(tmp_path / "a", member(invented=1))))
-    assert read.test_accuracy == 0.9275
+    assert read.test_score == 0.9275
 
 
 def test_every_bad_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

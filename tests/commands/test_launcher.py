@@ -92,7 +92,7 @@ def test_a_job_in_a_grid_gives_what_it_gives_alone(tmp_path, monkeypatch):
         (together,) = members(folder)
         (alone,) = train(parse(together["config"]), tmp_path / "alone" / folder.name)
         assert curves(together) == curves(alone.as_json())
-        assert together["test_accuracy"] == alone.test_accuracy
+        assert together["test_accuracy"] == alone.test_score
         kept = torch.load(folder / "member-00" / "weights.pt", weights_only=True)
         assert all(torch.equal(value, alone.weights[name]) for name, value in kept.items())
 

@@ -39,8 +39,8 @@ def test_all_runs_are_made_kept_and_shown_and_a_second_call_does_nothing(
     assert [member.seed for member in kept.members] == [0, 1]
     assert all(set(row) == set(CURVES) for member in kept.members for row in member.history)
     text = (docs / "reproduction.md").read_text()
-    accuracies = [member.test_accuracy or 0 for member in kept.members]
-    best = max(kept.members, key=lambda member: member.validation_accuracy or 0).test_accuracy or 0
+    accuracies = [member.test_score or 0 for member in kept.members]
+    best = max(kept.members, key=lambda member: member.validation_score or 0).test_score or 0
     # These are not the networks whose accuracy was published.
     assert f"| `conv2` | not given | {100 * best:.2f} | {100 * sum(accuracies) / 2:.2f} ± " in text
     assert "| `dropout` | 99.60 |" in text

@@ -78,7 +78,7 @@ def test_a_run_leaves_results_weights_figures_and_says_where(tmp_path, shown):
         assert RunConfig.model_validate(member["config"]) == digits(
             repeats=2, figures=True, name="shallow", published=97.8
         )
-        assert member["validation_accuracy"] == result.validation_accuracy
+        assert member["validation_accuracy"] == result.validation_score
     weights = torch.load(tmp_path / "run" / "member-01" / "weights.pt", weights_only=True)
     Network(digits().shapes()).load_state_dict(weights)
     assert (tmp_path / "run" / "figures" / "accuracy.png").stat().st_size > 1000
@@ -194,7 +194,7 @@ def test_an_ensemble_votes_once_a_repeat(tmp_path, shown):
     assert len(votes) == 2
     for repeat, vote in enumerate(votes):
         members = [result for result in results if result.repeat == repeat]
-        assert vote["member_accuracies"] == pytest.approx([member.test_accuracy for member in members])
+        assert vote["member_accuracies"] == pytest.approx([member.test_score for member in members])
         assert vote["accuracy"] == pytest.approx(1 - len(vote["errors"]) / 300)
     assert shown().count("3 networks vote") == 2
     assert "n = 2" in shown()

@@ -386,7 +386,7 @@ def track_study(uri: str, folder: Path, trials: range, say: Any = print) -> Stud
 
 
 def results() -> list[Result]:
-    values: dict[str, Any] = {"best_epoch": 3, "validation_accuracy": 0.93, "test_accuracy": 0.92, "seconds": 1.0}
+    values: dict[str, Any] = {"best_epoch": 3, "validation_score": 0.93, "test_score": 0.92, "seconds": 1.0}
     fixed: dict[str, Any] = {"config": {}, "status": "FINISHED", "history": [], "dataset": "mnist", "device": "cpu"}
     return [Result(seed=seed, **values, **fixed) for seed in range(2)]
 

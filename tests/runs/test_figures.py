@@ -43,8 +43,8 @@ def result(accuracies: list[float | None], seed: int = 0, **changes: Any) -> Res
         status="FINISHED" if finite else "FAILED",
         history=history,
         best_epoch=None if best is None else accuracies.index(best) + 1,
-        validation_accuracy=best,
-        test_accuracy=best,
+        validation_score=best,
+        test_score=best,
         seconds=1.0,
         dataset="mnist",
         device="cpu",
@@ -89,7 +89,7 @@ def assert_picture(path: Path) -> None:
 
 def test_few_members_have_a_line_each_with_the_best_epoch_marked(tmp_path: Path) -> None:
     members = [result([0.5, 0.75, 0.7], seed=4), result([0.6, 0.65], seed=5)]
-    figure = figures.accuracy_figure(members, tmp_path / "a.png")
+    figure = figures.score_figure(members, tmp_path / "a.png")
     (ax,) = figure.axes
     assert [list(line.get_ydata()) for line in ax.lines] == [[50, 75, 70], [75], [60, 65], [65]]
     assert list(ax.lines[1].get_xdata()) == [2]
@@ -101,7 +101,7 @@ def test_few_members_have_a_line_each_with_the_best_epoch_marked(tmp_path: Path)
 
 def test_many_members_are_thin_lines_around_their_mean(tmp_path: Path) -> None:
     members = [result([0.5, 0.5 + seed / 100], seed) for seed in range(6)] + [result([NAN, NAN], 6)]
-    (ax,) = figures.accuracy_figure(members, tmp_path / "a.png").axes
+    (ax,) = figures.score_figure(members, tmp_path / "a.png").axes
     assert legend(ax) == ["one network", "its best epoch", "mean of 6 networks (1 more without a finite accuracy)"]
     assert list(ax.lines[-1].get_ydata()) == pytest.approx([50, 52.5])
     assert ax.lines[-1].get_linewidth() > 2 * ax.lines[0].get_linewidth()
@@ -114,7 +114,7 @@ def test_the_mean_is_over_the_members_still_training(tmp_path: Path) -> None:
 
 
 def test_a_member_without_finite_values_is_named_and_not_drawn(tmp_path: Path) -> None:
-    (ax,) = figures.accuracy_figure([result([NAN, None], seed=3)], tmp_path / "a.png").axes
+    (ax,) = figures.score_figure([result([NAN, None], seed=3)], tmp_path / "a.png").axes
     assert legend(ax) == ["seed 3: no finite accuracy"]
     assert np.isnan(ax.lines[0].get_ydata()).all()
     assert ax.get_ylim() == (0, 100)
@@ -127,10 +127,10 @@ def test_a_single_epoch_is_a_dot(tmp_path: Path) -> None:
 
 
 def test_values_far_below_the_rest_are_cut_and_the_figure_says_so(tmp_path: Path) -> None:
-    (cut,) = figures.accuracy_figure([result([0.1] + [0.97, 0.98, 0.99] * 10)], tmp_path / "a.png").axes
+    (cut,) = figures.score_figure([result([0.1] + [0.97, 0.98, 0.99] * 10)], tmp_path / "a.png").axes
     assert cut.get_ylim()[0] > 90
     assert cut.get_title(loc="right") == "values down to 10.0 % lie below this axis"
-    (whole,) = figures.accuracy_figure([result([0.1, 0.5, 0.99])], tmp_path / "b.png").axes
+    (whole,) = figures.score_figure([result([0.1, 0.5, 0.99])], tmp_path / "b.png").axes
     assert whole.get_ylim()[0] < 10
     assert whole.get_title(loc="right") == ""
 
@@ -343,5 +343,5 @@ def test_draw_leaves_out_what_there_is_nothing_of(tmp_path: Path) -> None:
 
 def test_a_long_title_is_broken_and_not_cut(tmp_path: Path) -> None:
     config = {"name": "a name with many words that goes on and on " * 3}
-    figures.accuracy_figure([result([0.5, 0.6], config=config, dataset="a_folder_" * 12)], tmp_path / "a.png")
+    figures.score_figure([result([0.5, 0.6], config=config, dataset="a_folder_" * 12)], tmp_path / "a.png")
     assert_picture(tmp_path / "a.png")

@@ -21,18 +21,18 @@ def member(accuracy: float | None, test: float | None = None) -> Result:
 def test_a_network_that_diverged_counts_as_0_in_both_means() -> None:
     found = outcome(JOB, [member(0.9, 0.8), member(None), member(0.6, 0.4)], pruned=False)
     assert (found.status, found.reason) == ("FINISHED", "")
-    assert found.validation_accuracy == pytest.approx(0.5)
-    assert found.test_accuracy == pytest.approx(0.4)
+    assert found.validation_score == pytest.approx(0.5)
+    assert found.test_score == pytest.approx(0.4)
 
 
 def test_where_a_network_was_not_tested_there_is_no_mean_of_the_test_accuracy() -> None:
-    assert outcome(JOB, [member(0.9, 0.8), member(0.9)], pruned=True).test_accuracy is None
+    assert outcome(JOB, [member(0.9, 0.8), member(0.9)], pruned=True).test_score is None
 
 
 def test_where_all_networks_diverged_there_is_no_mean() -> None:
     found = outcome(JOB, [member(None), member(None)], pruned=False)
     assert (found.status, found.reason) == ("FAILED", DIVERGED)
-    assert (found.validation_accuracy, found.test_accuracy) == (None, None)
+    assert (found.validation_score, found.test_score) == (None, None)
 
 
 def test_seconds_are_added_up_where_the_networks_trained_one_after_another() -> None:

@@ -41,7 +41,7 @@ class Sweep:
 
     def trial_ends(self, epochs):
         self.screen.best = "97.00 % (eta=1)"
-        self.screen.trial_ended(Outcome(JOB, "FINISHED", validation_accuracy=0.97, epochs=epochs))
+        self.screen.trial_ended(Outcome(JOB, "FINISHED", validation_score=0.97, epochs=epochs))
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_no_number_is_broken_on_a_narrow_terminal(monkeypatch, capsys):
 
 def ended(number, validation, test, status="FINISHED"):
     job = Job(CONFIG, Path(), [], number, f"eta={number}")
-    return Outcome(job, status, validation_accuracy=validation, test_accuracy=test, epochs=10)
+    return Outcome(job, status, validation_score=validation, test_score=test, epochs=10)
 
 
 def test_the_best_is_chosen_by_validation_and_its_test_accuracy_alone_is_shown(capsys):

@@ -13,6 +13,7 @@ from benchmarks.kills import client, disagreements, status, stored, tracked
 from src.commands import rerun
 from src.config.compose import CONF
 from src.config.error import StoreError
+from src.config.metric import ACCURACY
 from src.sweep import fault, screen
 from src.sweep.studies.store import Store
 from src.sweep.studies.study import Study
@@ -520,7 +521,7 @@ def test_every_trial_trained_alone_agrees_exactly(study_copy, capsys):
     for trial in stored(study_copy, "small"):
         assert rerun.main(["study=small", f"trial={trial.user_attrs['place']}", "tracking.kind=none"]) == 0
         shown = capsys.readouterr().out
-        gaps = ", ".join(f"{key} 0" for key in rerun.COMPARED)
+        gaps = ", ".join(f"{key} 0" for key in rerun.compared(ACCURACY))
         assert f"largest differences from the study: {gaps}." in shown
         assert "agrees with the study" in shown
 

@@ -59,7 +59,7 @@ def test_a_run_leaves_one_complete_result_a_member():
 
 def test_the_networks_learn():
     results, _, _, _ = go([example.config(max_epochs=8, optim={"eta": 0.5})], train=200)
-    assert results[0].test_accuracy > 0.9
+    assert results[0].test_score > 0.9
     assert results[0].history[-1]["train/cost"] < results[0].history[0]["train/cost"]
 
 
@@ -70,7 +70,7 @@ def test_the_best_weights_are_those_of_the_latest_epoch_with_the_highest_validat
     for result in results:
         accuracies = [row["validation/accuracy"] for row in result.history]
         best = max(accuracies)
-        assert result.validation_accuracy == best
+        assert result.validation_score == best
         assert result.best_epoch == max(number for number, value in enumerate(accuracies, 1) if value == best)
         network = Network(config.shapes())
         network.load_state_dict(result.weights)
@@ -78,7 +78,7 @@ def test_the_best_weights_are_those_of_the_latest_epoch_with_the_highest_validat
             answers = network(data.validation.images.float() / 255).argmax(1)
             test = network(data.test.images.float() / 255).argmax(1)
         assert float((answers == data.validation.labels).double().mean()) == pytest.approx(best)
-        assert result.test_accuracy == pytest.approx(float((test == data.test.labels).double().mean()))
+        assert result.test_score == pytest.approx(float((test == data.test.labels).double().mean()))
 
 
 def test_the_test_set_is_judged_by_the_weights_of_the_best_epoch_not_the_last_one(monkeypatch):
@@ -91,7 +91,7 @@ def test_the_test_set_is_judged_by_the_weights_of_the_best_epoch_not_the_last_on
         lambda *split: (judged(*split)[0], torch.tensor([next(looks)], dtype=torch.float64)),
     )
     (result,) = run(prepared, [])
-    assert (result.best_epoch, result.validation_accuracy) == (1, 0.9)
+    assert (result.best_epoch, result.validation_score) == (1, 0.9)
     ((first_epoch,), _, _, _) = go([example.config(max_epochs=1)])
     torch.testing.assert_close(result.probabilities, first_epoch.probabilities, rtol=0, atol=0)
     assert not torch.equal(result.weights["layers.2.weight"], prepared.engine.state(slots=False)["layers.2.weight"][0])
@@ -174,7 +174,7 @@ def test_a_diverged_member_ends_as_failed_and_the_others_do_not_notice():
     trials = [example.config(optim={"eta": eta}, max_epochs=3) for eta in (1e38, 0.3)]
     results, _, _, _ = go(trials)
     assert [result.status for result in results] == ["FAILED", "FINISHED"]
-    assert results[0].test_accuracy is None
+    assert results[0].test_score is None
     assert len(results[0].history) == 1
     assert math.isfinite(results[1].history[-1]["validation/cost"])
 
@@ -190,7 +190,7 @@ def test_an_interrupted_run_keeps_what_is_there_as_killed():
     results, _, _, _ = go([config], interrupted)
     assert [result.status for result in results] == ["KILLED", "KILLED"]
     assert len(results[0].history) == 1
-    assert results[0].test_accuracy is not None
+    assert results[0].test_score is not None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -208,19 +208,19 @@ def test_a_signal_keeps_what_is_there_too(number):
         (result,) = run(prepared, [Sender()], interrupt)
     assert result.status == "KILLED"
     assert len(result.history) == 2
-    assert result.test_accuracy is not None
+    assert result.test_score is not None
 
 
 def test_a_run_interrupted_before_its_first_epoch_has_no_accuracy_and_does_not_fail():
     results, _, _, _ = go([example.config(trainer={"chunk": 2}, max_epochs=3)], lambda: True)
     assert results[0].status == "KILLED"
-    assert (results[0].best_epoch, results[0].test_accuracy, results[0].history) == (None, None, [])
+    assert (results[0].best_epoch, results[0].test_score, results[0].history) == (None, None, [])
 
 
 def test_results_so_far_can_be_kept_after_every_epoch():
     _, recorder, _, _ = go([example.config(max_epochs=3)])
     assert len(recorder.kept[0].history) == 3
-    assert recorder.kept[0].test_accuracy is None
+    assert recorder.kept[0].test_score is None
     assert set(recorder.kept[0].weights) == {f"layers.{n}.{kind}" for n in range(3) for kind in ("weight", "bias")}
 
 

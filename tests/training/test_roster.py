@@ -49,7 +49,7 @@ def assert_alike(engine, one, other):
         for key in ("epoch", "eta", "train/cost", "train/accuracy", "validation/cost", "validation/accuracy"):
             assert row[key] == (expected[key] if exact else pytest.approx(expected[key], rel=1e-3, abs=1e-6))
     assert one.best_epoch == other.best_epoch
-    assert one.test_accuracy == other.test_accuracy
+    assert one.test_score == other.test_score
     for name, value in one.weights.items():
         torch.testing.assert_close(value, other.weights[name], rtol=0 if exact else 1e-3, atol=0 if exact else 1e-5)
 
@@ -62,7 +62,7 @@ def test_who_takes_a_freed_place_trains_as_alone(engine):
     results, _ = train(first, office)
     assert [results[number].status for number in range(5)] == ["FINISHED", "PRUNED", "FINISHED", "FINISHED", "FINISHED"]
     assert len(results[1].history) == 2
-    assert results[1].test_accuracy is None
+    assert results[1].test_score is None
     for number, config in ((0, first[0]), (2, first[2]), (3, later[0]), (4, later[1])):
         assert_alike(engine, results[number], alone(config))
 
@@ -131,7 +131,7 @@ def test_who_is_pruned_in_its_last_epoch_has_finished():
     office = Office(who=[0], when=4)
     results, _ = train([trial("cpu", 0.1, 0)], office)
     assert results[0].status == "FINISHED"
-    assert results[0].test_accuracy is not None
+    assert results[0].test_score is not None
 
 
 def test_an_interrupted_stack_takes_nobody_in():

@@ -2,7 +2,7 @@
 
 It stands in the study's user attribute `sweepstack`: {identity, space, objectives, constraints, first} is what its
 trials share, `settings` are the latest ones, `total` the places that follow from them, `uid` names the study for good;
-beside them stand `created` and `version`.
+beside them stand `created`, `version` and `score`, what its trials' task is judged by (absent: the accuracy).
 """
 
 import json
@@ -50,7 +50,7 @@ def agree(
     shown = settings.model_dump(mode="json") | {"storage": masked(settings.storage)}
     now = (
         before
-        | {"settings": shown, "total": total(settings, space)}
+        | {"settings": shown, "total": total(settings, space), "score": settings.score.as_json()}
         | ({"command": masked(command)} if command else {})
     )
     if now != storage.get_study_user_attrs(study_id).get(ATTR):

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo
 
 from src.config.address import RULE, STUDIES, is_database, lower_scheme
 from src.config.limit import Limit
+from src.config.metric import ACCURACY, Metric
 from src.config.problems import explain
 from src.config.schema import Section
 from src.sweep.space.dimension import flat
@@ -20,16 +21,10 @@ from src.sweep.space.domain import Choice
 from src.sweep.space.options import PRUNERS, SAMPLERS
 from src.sweep.space.space import Hook, Space, from_overrides, merged, refuse
 
-Objective = Literal["validation_accuracy", "parameters", "seconds"]
 Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc", "nsga2"]
 Pruner = Literal["none", "median", "percentile", "asha", "hyperband", "wilcoxon"]
 
-# What may be an objective or a constraint, and in which direction it is good.
-DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
-    "validation_accuracy": "maximize",  # mean over the members of the best one, 0...1
-    "parameters": "minimize",  # weights and biases of one member
-    "seconds": "minimize",  # that the trial trained
-}
+Direction = Literal["maximize", "minimize"]
 
 # Samplers that look at constraints; the others would sample as if there were none.
 _CONSTRAINED = ("tpe", "gp", "nsga2")
@@ -47,11 +42,35 @@ def _database(address: str) -> str:
     return address
 
 
+def directions(score: Metric) -> dict[str, Direction]:
+    """What may be an objective or a constraint, and in which direction it is good."""
+    return {
+        score.field("validation"): score.direction,  # mean over the members of each one's best
+        "parameters": "minimize",  # weights and biases of one member
+        "seconds": "minimize",  # that the trial trained
+    }
+
+
+def _score_in(info: ValidationInfo) -> Metric:
+    score: Metric = (info.context or {}).get("score", ACCURACY)
+    return score
+
+
+def _objective(name: str, info: ValidationInfo) -> str:
+    if name not in directions(_score_in(info)):
+        raise ValueError
+    return name
+
+
+Objective = Annotated[str, AfterValidator(_objective)]
 Entries = Annotated[list[dict[str, Any]], BeforeValidator(_entries)]
 
 
 class StudySettings(Section):
-    """A study's search space, sampler, pruner and budget."""
+    """A study's search space, sampler, pruner and budget.
+
+    Validated with the context {"score": METRIC}, which its trials' task has; without one that is the accuracy.
+    """
 
     study_name: str = Field(min_length=1, max_length=512)  # Optuna's column
     storage: Annotated[str, AfterValidator(_database)] = STUDIES  # SQLAlchemy's URL
@@ -70,15 +89,31 @@ class StudySettings(Section):
     custom_search_space: str | None = None  # package.module.function: f(trial, params so far) -> further params
     max_failures: int = Field(5, ge=0)  # failed trials after which no new one starts
 
+    _score: Metric = PrivateAttr(ACCURACY)
+
+    def model_post_init(self, context: Any) -> None:
+        """Keeps the score."""
+        self._score = (context or {}).get("score", ACCURACY)
+
     @property
-    def directions(self) -> list[str]:
+    def score(self) -> Metric:
+        """The score of the trials' task."""
+        return self._score
+
+    @property
+    def follows_score(self) -> bool:
+        """Whether the validation score is the one objective: then trials report their value."""
+        return self.objectives == [self.score.field("validation")]
+
+    @property
+    def directions(self) -> list[Direction]:
         """Optuna's direction of each objective."""
-        return [DIRECTIONS[name] for name in self.objectives]
+        return [directions(self.score)[name] for name in self.objectives]
 
     @property
     def limits(self) -> list[Limit]:
         """The constraints, read."""
-        return [Limit.read(text, DIRECTIONS) for text in self.constraints]
+        return [Limit.read(text, directions(self.score)) for text in self.constraints]
 
     def hook(self) -> Hook | None:
         """The custom search space. Raises ValueError where there is no such function."""
@@ -107,15 +142,17 @@ class Sweep:
     left_out: list[str] = field(default_factory=list)  # of the file, in words: what the command line makes impossible
 
 
-def parse(raw: dict[str, Any], overrides: Iterable[str] = ()) -> Sweep:
+def parse(raw: dict[str, Any], overrides: Iterable[str] = (), score: Metric = ACCURACY) -> Sweep:
     """The study of a composed `hydra.sweeper` (as OmegaConf.to_container gives it) and of a command line's overrides.
 
-    Raises ConfigError that lists every problem.
+    score: of the trials' task. Raises ConfigError that lists every problem.
     """
     content = {key: value for key, value in raw.items() if key != "_target_"}
     content = {key: value for key, value in content.items() if value is not None or not key.endswith("_options")}
+    if content.get("objectives", "auto") == "auto":
+        content["objectives"] = [score.field("validation")]
     problems: list[str] = []
-    settings = _settings(content, problems)
+    settings = _settings(content, problems, score)
     hook = _hook(settings, problems)
     params = content.get("params")
     own = flat(params) if isinstance(params, dict) else {}
@@ -154,7 +191,6 @@ def _with_first(
 
 _OWN_RULES = {
     "storage": RULE,
-    "objectives": f"must be a list of some of {', '.join(DIRECTIONS)}",
     "constraints": 'must be a list such as ["parameters <= 100000"]',
     "first": "must be a list of trials such as [{optim.eta: 0.03}]",
     "min_resource": "must be auto or a whole number of at least 1",
@@ -162,13 +198,14 @@ _OWN_RULES = {
 }
 
 
-def _settings(content: dict[str, Any], problems: list[str]) -> StudySettings | None:
+def _settings(content: dict[str, Any], problems: list[str], score: Metric) -> StudySettings | None:
     """The settings by themselves; what is wrong is added to `problems`."""
     problems += _option_problems(content, "sampler", SAMPLERS) + _option_problems(content, "pruner", PRUNERS)
     try:
-        settings = StudySettings.model_validate(content)
+        settings = StudySettings.model_validate(content, context={"score": score})
     except ValidationError as error:
-        problems += [explain(item, StudySettings, "hydra.sweeper.", _OWN_RULES) for item in error.errors()]
+        own = _OWN_RULES | {"objectives": f"must be a list of some of {', '.join(directions(score))}"}
+        problems += [explain(item, StudySettings, "hydra.sweeper.", own) for item in error.errors()]
         return None
     problems += _cross_checks(settings)
     return settings
@@ -208,9 +245,10 @@ def _cross_checks(settings: StudySettings) -> list[str]:
     several = len(settings.objectives) > 1
     if len(set(settings.objectives)) < len(settings.objectives):
         problems.append(f"hydra.sweeper.objectives = {settings.objectives!r}: each objective once")
-    if settings.objectives != ["validation_accuracy"] and settings.pruner != "none":
+    score = settings.score
+    if not settings.follows_score and settings.pruner != "none":
         problems.append(
-            f"hydra.sweeper.pruner = {settings.pruner!r}: judges the validation accuracy of each epoch; "
+            f"hydra.sweeper.pruner = {settings.pruner!r}: judges the {score.words('validation')} of each epoch; "
             "accepted with other objectives: none"
         )
     if several and settings.sampler == "cmaes":
@@ -225,12 +263,15 @@ def _cross_checks(settings: StudySettings) -> list[str]:
         )
     for number, text in enumerate(settings.constraints):
         try:
-            Limit.read(text, DIRECTIONS)
+            Limit.read(text, directions(score))
         except ValueError as error:
             problems.append(f"hydra.sweeper.constraints[{number}] = {text!r}: {error}")
     target = settings.target
-    if target is not None and settings.objectives[0] == "validation_accuracy" and not 0 < target <= 1:
-        problems.append(f"hydra.sweeper.target = {target!r}: is an accuracy; accepted: above 0 and at most 1, as 0.99")
+    part = settings.objectives[0] == score.field("validation") and score.percent
+    if target is not None and part and not 0 < target <= 1:
+        article = "an" if score.name[0] in "aeiou" else "a"
+        rule = f"above 0 and at most 1, as {0.99 if score.maximise else 0.01}"
+        problems.append(f"hydra.sweeper.target = {target!r}: is {article} {score.name}; accepted: {rule}")
     return problems + _rung_problems(settings)
 
 

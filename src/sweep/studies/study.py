@@ -4,9 +4,9 @@
         while asks := study.ask(count=8):
             for ask in asks:
                 ...                                           # train what ask.overrides says
-                if study.report(ask, epoch, accuracy):        # the pruner has seen enough
+                if study.report(ask, epoch, score):        # the pruner has seen enough
                     study.tell(ask, "PRUNED", attrs=attrs)
-            study.tell(ask, "COMPLETE", [accuracy], attrs)
+            study.tell(ask, "COMPLETE", [score], attrs)
 
 A *place* (0 ... n_trials - 1) is what the budget counts, a trial is Optuna's. Whoever asks holds the study's lock
 (lock.py): it reads what other processes have done (src/sweep/studies/mirror.py), ends the running trials of those
@@ -228,7 +228,7 @@ class Study:
     def report(self, ask: Ask, step: int, value: float) -> bool:
         """The value of a running trial in an epoch (`step`, from 1); True: end it, and tell PRUNED.
 
-        A step that was reported before is ignored. The value is the validation accuracy: a sampler sees it where that
+        A step that was reported before is ignored. The value is the validation score: a sampler sees it where that
         is the one objective, and nothing is pruned elsewhere. True as well where another process has taken the place
         over.
         """
@@ -241,7 +241,7 @@ class Study:
             return False
         steps.add(step)
         prune = False
-        if self.settings.objectives == ["validation_accuracy"]:
+        if self.settings.follows_score:
             with quiet() if self.settings.pruner == "wilcoxon" else nullcontext():
                 self._mine[ask.number].report(value, step)
                 prune = bool(self._mine[ask.number].should_prune())

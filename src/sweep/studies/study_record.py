@@ -30,6 +30,7 @@ from src.config import words
 from src.config.address import STUDIES, lower_scheme, masked, sqlite_path
 from src.config.error import UserError
 from src.config.limit import Limit
+from src.config.metric import ACCURACY, Metric
 from src.config.schema import SEEDS
 from src.config.words import ending, locked
 from src.tracking.readable import readable
@@ -42,11 +43,11 @@ BUSY_SECONDS = 20  # a SQLite store that another process writes to
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a trial; accuracies in 0…1, None where they are not there. One that diverged has 0."""
+    """One network of a trial; scores are None where they are not there. One that diverged has the score's `lost`."""
 
     seed: int
-    validation_accuracy: float | None
-    test_accuracy: float | None
+    validation_score: float | None
+    test_score: float | None
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Trial:
     epochs: int | None  # trained, over all members; this and seconds: None of a KILLED one that does not say
     seconds: float | None
     resumed: str  # where the attempt before it was, which it contains, such as "after epoch 5"; empty: it began
-    validation_accuracy: float | None  # mean over the members, as the sweep counts it; None in older studies
-    test_accuracy: float | None
+    validation_score: float | None  # mean over the members, as the sweep counts it; None in older studies
+    test_score: float | None
     reason: str  # of a FAIL, or why a PRUNED one diverged
     worker: dict[str, Any]
     silent: float | None  # seconds since the worker's last sign of life, None where it gave none
@@ -116,6 +117,11 @@ class Study:
         return _section(self.attributes, "identity")
 
     @property
+    def score(self) -> Metric:
+        """What its trials' task is judged by."""
+        return Metric.from_json(self.attributes.get("score"))
+
+    @property
     def objectives(self) -> list[str]:
         """Names, such as validation_accuracy; `value` where the study does not say."""
         names = self.settings.get("objectives")
@@ -126,8 +132,8 @@ class Study:
 
     @property
     def reports_value(self) -> bool:
-        """Whether what trials report is the first objective; those of a sweep report their validation accuracy."""
-        return self.by_hand or self.objectives[0] == "validation_accuracy"
+        """Whether what trials report is the first objective; those of a sweep report their validation score."""
+        return self.by_hand or self.objectives[0] == self.score.field("validation")
 
     @property
     def by_epoch(self) -> bool:
@@ -238,8 +244,12 @@ def _breaks(rule: str, study: Study, trial: Trial) -> bool:
         limit = Limit.read(rule)
     except ValueError:
         return False
-    noted = ("validation_accuracy", "parameters", "seconds")
-    known = {name: getattr(trial, name) for name in noted} | dict(zip(study.objectives, trial.values, strict=False))
+    noted = {"parameters": trial.parameters, "seconds": trial.seconds}
+    known = (
+        noted
+        | {study.score.field("validation"): trial.validation_score}
+        | dict(zip(study.objectives, trial.values, strict=False))
+    )
     value = known.get(limit.name)
     return value is not None and limit.violation(value) > 0
 
@@ -351,13 +361,14 @@ def _study(store: Any, name: str, storage: str) -> Study:
     from optuna.study import StudyDirection
 
     key = store.get_study_id_from_name(name)
-    attributes, beats = store.get_study_user_attrs(key).get(ATTRIBUTES), _beats(store)
+    attributes, beats = _section(store.get_study_user_attrs(key), ATTRIBUTES), _beats(store)
+    score = Metric.from_json(attributes.get("score"))
     return Study(
         name=name,
         storage=storage,
         maximised=[direction == StudyDirection.MAXIMIZE for direction in store.get_study_directions(key)],
-        trials=[read_trial(frozen, beats) for frozen in store.get_all_trials(key, deepcopy=False)],
-        attributes=attributes if isinstance(attributes, dict) else {},
+        trials=[read_trial(frozen, beats, score) for frozen in store.get_all_trials(key, deepcopy=False)],
+        attributes=attributes,
     )
 
 
@@ -371,11 +382,11 @@ def _beats(store: Any) -> dict[int, datetime]:
         return {trial: beat.replace(tzinfo=UTC) for trial, beat in rows}
 
 
-def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
-    """One of Optuna's trials; beats: its id -> the worker's last heartbeat."""
+def read_trial(frozen: Any, beats: dict[int, datetime], score: Metric = ACCURACY) -> Trial:
+    """One of Optuna's trials; beats: its id -> the worker's last heartbeat; score: of the study."""
     attrs = frozen.user_attrs
     curve = {step: float(value) for step, value in sorted(frozen.intermediate_values.items()) if math.isfinite(value)}
-    members = [_member(item) for item in _items(attrs.get("members")) if isinstance(item, dict)]
+    members = [_member(item, score) for item in _items(attrs.get("members")) if isinstance(item, dict)]
     beat = beats.get(frozen._trial_id)
     networks = max(1, len(_items(attrs.get("seeds"))))
     killed = frozen.state.name == "FAIL" and attrs.get("killed") is True
@@ -400,8 +411,8 @@ def read_trial(frozen: Any, beats: dict[int, datetime]) -> Trial:
         # A killed trial's end is when the next process noticed, perhaps days later.
         seconds=_first_of(_number(attrs.get("seconds")), None if killed else _lasted(frozen)),
         resumed=_text(attrs.get("resumed")),
-        validation_accuracy=_number(attrs.get("validation_accuracy")),
-        test_accuracy=_number(attrs.get("test_accuracy")),
+        validation_score=_number(attrs.get(score.field("validation"))),
+        test_score=_number(attrs.get(score.field("test"))),
         reason=_text(attrs.get("reason")),
         worker=_section(attrs, "worker"),
         silent=None if beat is None else (datetime.now(UTC) - beat).total_seconds(),
@@ -417,10 +428,10 @@ def _lasted(frozen: Any) -> float | None:
     return seconds
 
 
-def _member(item: dict[str, Any]) -> Member:
-    lost = 0.0 if item.get("status") == "FAILED" else None  # as the sweep counts it, src/sweep/outcome.py
-    accuracies = (_first_of(_number(item.get(key)), lost) for key in ("validation_accuracy", "test_accuracy"))
-    return Member(_whole(item.get("seed")) or 0, *accuracies)
+def _member(item: dict[str, Any], score: Metric) -> Member:
+    lost = score.lost if item.get("status") == "FAILED" else None  # as the sweep counts it, src/sweep/outcome.py
+    scores = (_first_of(_number(item.get(score.field(split))), lost) for split in ("validation", "test"))
+    return Member(_whole(item.get("seed")) or 0, *scores)
 
 
 # What a store holds may be of any kind.

@@ -40,9 +40,10 @@ def _difference(study: Study, trial: Trial, members: list[dict[str, Any]]) -> st
     if trial.members and seeds[0] != seeds[1]:
         return f"its seeds are {seeds[1]}, the study's {seeds[0]}"
     for one, other in zip(trial.members, members, strict=False):
-        accuracy = other.get("validation_accuracy", one.validation_accuracy) or 0.0
-        if one.validation_accuracy is not None and one.validation_accuracy != accuracy:
-            return f"its validation accuracy is {accuracy:.4f}, the study's {one.validation_accuracy:.4f}"
+        score, value = study.score, one.validation_score
+        found = score.counted(other.get(score.field("validation"), value))
+        if value is not None and value != found:
+            return f"its {score.words('validation')} is {found:.4f}, the study's {value:.4f}"
     return ""
 
 

@@ -35,7 +35,7 @@ def test_a_trial_is_read_with_all_that_the_sweep_noted(tmp_path: Path) -> None:
     assert read.value == pytest.approx(0.91)
     assert read.params["optim.eta"] == 0.03
     assert read.curve == {1: 0.5, 3: 0.91}
-    assert [(one.seed, one.validation_accuracy, one.test_accuracy) for one in read.members] == [
+    assert [(one.seed, one.validation_score, one.test_score) for one in read.members] == [
         (0, 0.9, 0.89),
         (1, 0.92, None),
     ]
@@ -157,7 +157,7 @@ def test_a_constraint_on_the_accuracy_counts_whether_or_not_it_is_an_objective(n
     assert [one.place for one in alone.ranked] == [1]
     limits["objectives"] = ["seconds"]
     study = made([trial(n, values=[1.0], **notes[n]) for n in range(2)], maximised=[False], settings=limits)
-    assert [one.validation_accuracy for one in study.places] == (accuracies if noted else [None, None])
+    assert [one.validation_score for one in study.places] == (accuracies if noted else [None, None])
     assert [one.place for one in study.ranked] == ([1] if noted else [0, 1])
 
 

@@ -322,7 +322,7 @@ def test_on_cuda_a_whole_run_learns_what_it_learns_on_the_cpu(optim):
         for row, other in zip(on_gpu.history, on_cpu.history, strict=True):
             assert row["train/cost"] == pytest.approx(other["train/cost"], rel=2e-3)
             assert row["validation/cost"] == pytest.approx(other["validation/cost"], rel=2e-3)
-        assert abs(on_gpu.test_accuracy - on_cpu.test_accuracy) <= 0.05
+        assert abs(on_gpu.test_score - on_cpu.test_score) <= 0.05
     assert lines == []
 
 
