@@ -1,7 +1,8 @@
-"""What the charts of MLflow's UI need of a run beside its accuracies, and how runs of earlier versions get it.
+"""What the charts of MLflow's UI need of a run beside its scores, and how runs of earlier versions get it.
 
-(1) log10_error = log10(max(1 - a, FLOOR)), a the best validation accuracy in 0…1. On an axis of accuracies one trial at
-    0.1 leaves 0.988 and 0.991 in one point; here they are as far apart as 0.88 and 0.91.
+(1) log10_error = log10(max(1 - a, FLOOR)), a the best validation score where that is a part of 1, such as an accuracy;
+    other scores are drawn as they are. On an axis of accuracies one trial at 0.1 leaves 0.988 and 0.991 in one point;
+    here they are as far apart as 0.88 and 0.91.
 (2) The tag DATA_TAG: the data set whose validation images gave `a`; expanded training data have the same ones.
 """
 
@@ -10,10 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from src.config.metric import ACCURACY, Metric
 from src.config.words import number_of
 from src.training.result import Row
 
-ACCURACY = "best/validation_accuracy"
 LOG_ERROR = "best/log10_error"
 FLOOR = 1e-4  # of the error: that of one image in 10,000; 0 has no logarithm
 DATA_TAG = "validation_data"
@@ -22,11 +23,16 @@ DONE_TAG = "sweepstack.log10_error"  # of an experiment all of whose runs have (
 PAGE = 1000  # runs asked for at once
 
 
-def with_log_error(values: Row) -> Row:
-    """The values and, where the best validation accuracy is among them, (1)."""
-    if ACCURACY not in values:
+def best_key(score: Metric) -> str:
+    """The metric that holds a network's best validation score, such as best/validation_accuracy."""
+    return f"best/{score.field('validation')}"
+
+
+def with_log_error(values: Row, score: Metric) -> Row:
+    """The values and, where the best validation score is among them and has an error, (1)."""
+    if not score.has_error or best_key(score) not in values:
         return values
-    return {**values, LOG_ERROR: math.log10(max(1 - values[ACCURACY], FLOOR))}
+    return {**values, LOG_ERROR: math.log10(max(score.error(values[best_key(score)]), FLOOR))}
 
 
 def validation_data(dataset: str) -> str:
@@ -41,22 +47,25 @@ def bring_up_to_date(client: Any, experiment_id: str, say: Callable[[str], None]
     """
     if DONE_TAG in client.get_experiment(experiment_id).tags:
         return
-    from mlflow.entities import Metric, RunTag
+    from mlflow.entities import Metric as Value
+    from mlflow.entities import RunTag
     from mlflow.exceptions import MlflowException
 
     changed, page = 0, None
+    judged = f"metrics.`{best_key(ACCURACY)}` >= 0"  # of other scores there are no such runs
     while True:
-        found = client.search_runs([experiment_id], f"metrics.`{ACCURACY}` >= 0", max_results=PAGE, page_token=page)
+        found = client.search_runs([experiment_id], judged, max_results=PAGE, page_token=page)
         for run in found:
             values, tags = run.data.metrics, run.data.tags
             if LOG_ERROR in values and DATA_TAG in tags:
                 continue
-            metric = Metric(LOG_ERROR, with_log_error(values)[LOG_ERROR], run.info.end_time or run.info.start_time, 0)
+            error = with_log_error(values, ACCURACY)[LOG_ERROR]
+            value = Value(LOG_ERROR, error, run.info.end_time or run.info.start_time, 0)
             tag = RunTag(DATA_TAG, validation_data(tags.get("dataset", "unknown")))
             with suppress(
                 MlflowException
             ):  # one that was deleted meanwhile, say, must not keep others from being tracked
-                client.log_batch(run.info.run_id, metrics=[metric], tags=[tag])
+                client.log_batch(run.info.run_id, metrics=[value], tags=[tag])
                 changed += 1
         page = found.token
         if not page:

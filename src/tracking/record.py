@@ -105,18 +105,19 @@ class Record:
 
 def conclude(config: RunConfig, results: list[Result], dataset: Dataset) -> tuple[list[Vote], Summary]:
     """The vote of each repeat of an ensemble, and the summary over the repeats."""
+    score = config.task.score
     if config.ensemble == 1:
-        validation = [result.validation_accuracy for result in results]
-        return [], summarise(validation=validation, test=[result.test_accuracy for result in results])
+        validation = [result.validation_score for result in results]
+        return [], summarise(validation=validation, test=[result.test_score for result in results], score=score)
     votes, validation = [], []
     for repeat in sorted({result.repeat for result in results}):
         members = [result for result in results if result.repeat == repeat]
         nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # a member without a vote
         given = [nothing if member.probabilities is None else member.probabilities for member in members]
         votes.append(vote(torch.stack(given), dataset.test.labels))
-        known = [member.validation_accuracy for member in members if member.validation_accuracy is not None]
+        known = [member.validation_score for member in members if member.validation_score is not None]
         validation.append(sum(known) / len(known) if known else None)
-    return votes, summarise(validation=validation, test=[vote.accuracy for vote in votes])
+    return votes, summarise(validation=validation, test=[vote.accuracy for vote in votes], score=score)
 
 
 def _metrics(conclusion: Conclusion, members: int) -> Row | None:

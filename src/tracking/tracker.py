@@ -26,9 +26,10 @@ from typing import Any, Protocol
 
 from src.config.address import absolute
 from src.config.changes import dotted
+from src.config.metric import Metric
 from src.config.schema import RunConfig
 from src.tracking.journal import PENDING, Journal, milliseconds
-from src.tracking.log_error import DATA_TAG, validation_data, with_log_error
+from src.tracking.log_error import DATA_TAG, best_key, validation_data, with_log_error
 from src.tracking.view import members_view
 from src.tracking.writer import UID_TAG
 from src.training.result import Result, Row, Status
@@ -116,6 +117,7 @@ class MlflowTracker:
         resumed: str,
     ):
         self._journal, self._resumed = journal, resumed
+        self._score = config.task.score
         self._not_finite = [False] * len(seeds)
         self._trial = run
         self._members = [run] if len(seeds) == 1 else [f"{run}-{index}" for index in range(len(seeds))]
@@ -128,7 +130,7 @@ class MlflowTracker:
             self._start(uid, None if uid == self._trial else self._trial, labels.member(name), own)
         if not members:
             journal.add({"do": "text", "run": self._trial, "name": "config.yaml", "text": config_text(config)})
-        journal.add({"do": "view", "run": self._trial, **asdict(members_view(labels.dataset))})
+        journal.add({"do": "view", "run": self._trial, **asdict(members_view(labels.dataset, config.task.score))})
         journal.flush()
 
     def _start(
@@ -150,7 +152,7 @@ class MlflowTracker:
         for index, (uid, row) in enumerate(zip(self._members, rows, strict=True)):
             if row is None:
                 continue
-            values, lost = curve_values(row)
+            values, lost = curve_values(row, self._score)
             tags = {}
             if lost and not self._not_finite[index]:
                 self._not_finite[index] = True
@@ -272,11 +274,12 @@ def config_text(config: RunConfig) -> str:
     return OmegaConf.to_yaml(config.shown())
 
 
-def curve_values(row: Row) -> tuple[Row, list[str]]:
-    """What is recorded of an epoch, validation/error added; and the names of the values that are not finite."""
+def curve_values(row: Row, score: Metric) -> tuple[Row, list[str]]:
+    """What is recorded of an epoch, with validation/error where the score has one; and the names of the values that are
+    not finite."""
     values = {key: value for key, value in row.items() if key != "epoch"}
-    if "validation/accuracy" in values:  # the view draws its curves on a logarithmic axis
-        values["validation/error"] = 1 - values["validation/accuracy"]
+    if score.has_error and score.key("validation") in values:  # the view draws its curves on a logarithmic axis
+        values["validation/error"] = score.error(values[score.key("validation")])
     return finite_values(values), [key for key, value in values.items() if not math.isfinite(value)]
 
 
@@ -284,12 +287,17 @@ def last_values(result: Result) -> Row:
     """What is recorded of a member's end."""
     values = {
         "best/epoch": result.best_epoch,
-        "best/validation_accuracy": result.validation_accuracy,
-        "test/accuracy": result.test_accuracy,
-        "test/error": None if result.test_accuracy is None else 1 - result.test_accuracy,
+        **score_values(result.score, result.validation_score, result.test_score),
         "seconds": result.seconds,
     }
-    return with_log_error(finite_values({key: float(value) for key, value in values.items() if value is not None}))
+    known = {key: float(value) for key, value in values.items() if value is not None}
+    return with_log_error(finite_values(known), result.score)
+
+
+def score_values(score: Metric, validation: float | None, test: float | None) -> dict[str, float | None]:
+    """The metrics of a network's best validation score and its test score, with the error where there is one."""
+    error = {"test/error": None if test is None else score.error(test)} if score.has_error else {}
+    return {best_key(score): validation, score.key("test"): test, **error}
 
 
 def member_tags(result: Result) -> dict[str, str]:

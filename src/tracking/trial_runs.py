@@ -6,13 +6,14 @@ A trial that trains is told what happens (TrialTracker); one whose process was k
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 from statistics import fmean
-from typing import Protocol
+from typing import Any, Protocol
 
 from src.config.changes import dotted
+from src.config.metric import ACCURACY
 from src.config.schema import RunConfig
 from src.runs.summary import summarise
 from src.tracking.journal import Journal, milliseconds
@@ -26,6 +27,7 @@ from src.tracking.tracker import (
     logarithms,
     member_tags,
     provenance,
+    score_values,
     short_label,
     trial_status,
 )
@@ -34,7 +36,6 @@ from src.training.result import Result, Row, Status
 
 STUDY_TAG = "study.uid"
 REASON_LENGTH = 500
-NOTHING_RIGHT = {"best/validation_accuracy": 0.0, "test/accuracy": 0.0, "test/error": 1.0}
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class TrialRuns:
             return
         epoch = int(known[0][1]["epoch"])
         for uid, row in known:
-            values, lost = curve_values(row)
+            values, lost = curve_values(row, self._trial.config.task.score)
             self._curves.setdefault(uid, {})[epoch] = values
             tags = {}
             if lost and uid not in self._not_finite:
@@ -211,8 +212,9 @@ class TrialRuns:
         self._because(self._trial.reason)
         summary = None
         if config.repeats > 1 and config.ensemble == 1:
-            validation = [result.validation_accuracy for result in results]
-            summary = summarise(validation=validation, test=[result.test_accuracy for result in results]).metrics()
+            validation = [result.validation_score for result in results]
+            test = [result.test_score for result in results]
+            summary = summarise(validation=validation, test=test, score=config.task.score).metrics()
         self.finish(results, summary, [folder / "votes.json"], status)
 
     def _close(self, statuses: dict[str, Status]) -> None:
@@ -229,12 +231,8 @@ def end(journal: Journal, statuses: dict[str, Status]) -> None:
 
 def read_results(path: Path, seeds: Collection[int]) -> list[Result] | None:
     """What a trial left of its members; None where the file is missing or that of another trial."""
-    known = {field.name for field in fields(Result)}
     try:
-        results = [
-            Result(**{key: own[key] for key in own if key in known})
-            for own in json.loads(path.read_text(encoding="utf-8"))
-        ]
+        results = [Result.from_kept(own) for own in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return None
     results = [replace(result, history=[_finite_or_nan(row) for row in result.history]) for result in results]
@@ -264,11 +262,11 @@ def _means(rows: Sequence[Row], at_least: int = 1) -> Row:
 
 
 def _mean_values(results: Sequence[Result]) -> Row:
-    """Of values that all members have their mean; one that diverged counts as 0 in both accuracies, unless all did."""
+    """Of values that all members have their mean; one that diverged counts as `lost` in both scores, unless all did."""
     values = [last_values(result) for result in results]
+    score = results[0].score if results else ACCURACY
+    lost: Any = score_values(score, score.lost, score.lost)
     if any(result.status != "FAILED" for result in results):
-        values = [
-            own | NOTHING_RIGHT if result.status == "FAILED" else own
-            for own, result in zip(values, results, strict=True)
-        ]
-    return with_log_error(_means(values, len(results)))  # that of the mean, not the mean of theirs
+        values = [own | lost if result.status == "FAILED" else own for own, result in zip(values, results, strict=True)]
+    means = finite_values(_means(values, len(results)))
+    return with_log_error(means, score)  # that of the mean, not the mean of theirs

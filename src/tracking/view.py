@@ -1,7 +1,7 @@
 """The saved views of an experiment in MLflow's UI: which runs, which columns, which order, which charts.
 
 One shows the networks of all runs on the data set of the latest one, and each study has one of its own, of its trials
-alone. What is chosen from is sorted and drawn by validation: a study's view holds no test accuracy, as its trials are
+alone. What is chosen from is sorted and drawn by validation: a study's view holds no test score, as its trials are
 there to be chosen from; that of runs has it in a column, as they are ends in themselves. Charts draw log10 of the error
 (src/tracking/log_error.py), so that one trial that diverged does not flatten them.
 
@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from src.tracking.log_error import DATA_TAG, LOG_ERROR, validation_data
+from src.config.metric import ACCURACY, Metric
+from src.tracking.log_error import DATA_TAG, LOG_ERROR, best_key, validation_data
 
 KEY = "sweepstack"
 TAGS = "mlflow.sharedViewState."  # followed by a view's key
@@ -31,11 +32,8 @@ CARD_HEIGHT = 400  # pixels
 ERROR_WORDS = "log10 error: -2 is 99 %"  # the title of a section
 CURVES = 50  # runs in a chart of curves; more cannot be told apart
 
-# Column -> width in pixels, in the order in which the table shows them.
+# Column -> width in pixels, in the order in which the table shows them, after those of the scores.
 COLUMNS = {
-    "metrics.`best/validation_accuracy`": 170,
-    "metrics.`best/epoch`": 90,
-    "metrics.`test/accuracy`": 110,
     "params.`optim.eta`": 100,
     "params.`optim.lambda_`": 110,
     "params.`model.dropout`": 110,
@@ -44,7 +42,7 @@ COLUMNS = {
     "tags.`status`": 100,
 }
 # What src/tracking/tracker.py and src/runs/summary.py log of the test images.
-TESTED = ("accuracy", "error", "chapter_rule", "mean", "sd", "low", "high", "n", "left_out")
+TESTED = ("error", "chapter_rule", "mean", "sd", "low", "high", "n", "left_out")
 # The columns that every table has, under the names that the UI gives them.
 FIXED_COLUMNS = {"attributes.`Run Name`": 260, "runDateAndNestInfo": 140, "duration": 80}
 
@@ -58,29 +56,31 @@ class View:
     state: dict[str, Any]
 
 
-def members_view(dataset: str) -> View:
-    """The networks of all runs on the images of `dataset`, by their best validation accuracy; of studies none."""
-    return View(KEY, f"sweepstack: networks on {validation_data(dataset)}, best first", view_state(dataset))
+def members_view(dataset: str, score: Metric = ACCURACY) -> View:
+    """The networks of all runs on the images of `dataset`, by their best validation score; of studies none."""
+    return View(KEY, f"sweepstack: networks on {validation_data(dataset)}, best first", view_state(dataset, score))
 
 
-def study_view(study: str, uid: str, keys: Sequence[str] = (), axes: Sequence[str] = ()) -> View:
-    """The trials of one study, by the validation accuracy that it searches for; those that were killed are left out.
+def study_view(
+    study: str, uid: str, keys: Sequence[str] = (), axes: Sequence[str] = (), score: Metric = ACCURACY
+) -> View:
+    """The trials of one study, by the validation score that it searches for; those that were killed are left out.
 
     keys: the params that are searched. axes: the same as they are drawn, such as log10.optim.eta; every trial has them.
     """
-    best = "best/validation_accuracy"
+    drawn, title = _drawn(score)
     layout = {
-        ERROR_WORDS: [_parallel([*axes], [LOG_ERROR])],
-        "parameters": [_scatter(axis, LOG_ERROR) for axis in ("trial", *axes)],
-        "validation": [_curves("validation/error", "log"), _curves("validation/cost", "log")],
-        "train": [_curves("train/cost", "log"), _curves("train/accuracy")],
-        "test": [_left_out(f"test/{name}") for name in TESTED],
+        title: [_parallel([*axes], [drawn])],
+        "parameters": [_scatter(axis, drawn) for axis in ("trial", *axes)],
+        "validation": [_validation_curves(score), _curves("validation/cost", "log")],
+        "train": [_curves("train/cost", "log"), _curves(score.key("train"))],
+        "test": [_left_out(f"test/{name}") for name in (score.name, *TESTED)],
     }
-    columns = {f"metrics.`{best}`": 170, "metrics.`best/epoch`": 90}
+    columns = {f"metrics.`{best_key(score)}`": 170, "metrics.`best/epoch`": 90}
     columns |= {f"params.`{key}`": 120 for key in keys}
     columns |= {"metrics.`seconds`": 90, "tags.`status`": 100, "tags.`trial`": 70}
     wanted = f"tags.`study.uid` = '{uid}' and tags.kind = 'trial' and tags.status != 'KILLED'"
-    state = _state(wanted, f"metrics.`{best}`", columns, layout, {ERROR_WORDS: 1})
+    state = _state(wanted, score, columns, layout, {title: 1})
     return View(study_key(uid), f"study {study}", state)
 
 
@@ -89,22 +89,36 @@ def study_key(uid: str) -> str:
     return STUDY_KEY + hashlib.sha256(uid.encode()).hexdigest()[:12]
 
 
-def view_state(dataset: str) -> dict[str, Any]:
+def _drawn(score: Metric) -> tuple[str, str]:
+    """The metric that charts show of a network's best, and the title of their section."""
+    if score.has_error:
+        return LOG_ERROR, ERROR_WORDS
+    return best_key(score), f"best {score.words('validation')}"
+
+
+def _validation_curves(score: Metric) -> dict[str, Any]:
+    return _curves("validation/error", "log") if score.has_error else _curves(score.key("validation"))
+
+
+def view_state(dataset: str, score: Metric = ACCURACY) -> dict[str, Any]:
     """The fields of the view of runs as MLflow's UI keeps them."""
+    drawn, title = _drawn(score)
     layout: dict[str, list[dict[str, Any]]] = {
-        ERROR_WORDS: [
-            _curves("validation/error", "log"),
-            _parallel(["log10.optim.eta", "optim.lambda_", "model.dropout"], [LOG_ERROR]),
-            _scatter("log10.optim.eta", LOG_ERROR),
-            _bars("test/error"),  # bars start at 0: those of accuracies all look alike
+        title: [
+            _validation_curves(score),
+            _parallel(["log10.optim.eta", "optim.lambda_", "model.dropout"], [drawn]),
+            _scatter("log10.optim.eta", drawn),
+            # Bars start at 0: those of accuracies all look alike.
+            _bars("test/error" if score.has_error else score.key("test")),
         ],
         "validation": [_curves("validation/cost", "log")],
-        "train": [_curves("train/cost", "log"), _curves("train/accuracy")],
+        "train": [_curves("train/cost", "log"), _curves(score.key("train"))],
     }
     wanted = (
         f"tags.kind = 'member' and tags.{DATA_TAG} = {_quoted(validation_data(dataset))} and tags.`study.uid` IS NULL"
     )
-    return _state(wanted, "metrics.`best/validation_accuracy`", COLUMNS, layout)
+    judged = {f"metrics.`{best_key(score)}`": 170, "metrics.`best/epoch`": 90, f"metrics.`{score.key('test')}`": 110}
+    return _state(wanted, score, judged | COLUMNS, layout)
 
 
 def _quoted(text: str) -> str:
@@ -114,20 +128,20 @@ def _quoted(text: str) -> str:
 
 def _state(
     wanted: str,
-    best: str,
+    score: Metric,
     columns: dict[str, int],
     layout: dict[str, list[dict[str, Any]]],
     abreast: dict[str, int] | None = None,
 ) -> dict[str, Any]:
-    """A view of the runs that the filter `wanted` finds, those with the highest `best` first.
+    """A view of the runs that the filter `wanted` finds, those with the best validation score first.
 
     layout: section -> its charts. abreast: section -> how many of them stand side by side, by default 2.
     """
     charts, sections = _charts(layout, abreast or {})
     return {
         "searchFilter": wanted,
-        "orderByKey": best,
-        "orderByAsc": False,
+        "orderByKey": f"metrics.`{best_key(score)}`",
+        "orderByAsc": not score.maximise,
         "selectedColumns": list(columns),
         "columnOrder": [*FIXED_COLUMNS, *columns],
         "columnWidths": {**FIXED_COLUMNS, **columns},

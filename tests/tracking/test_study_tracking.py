@@ -92,7 +92,7 @@ def test_members_are_children_of_their_trial_which_carries_their_means(uri: str,
     trial = begin(tracker, uri, tmp_path, 0, seeds=[7, 8], place=5, attempt=1)
     trial.epoch([row(1, 0.5), row(1, 0.75)])
     trial.epoch([row(2, 0.7), None])
-    trial.finish([result(7, validation_accuracy=0.25), result(8, validation_accuracy=0.75)], {"test/mean": 0.5})
+    trial.finish([result(7, validation_score=0.25), result(8, validation_score=0.75)], {"test/mean": 0.5})
     tracker.finish("FINISHED")
     found = by_name(uri)
     name = "#5 eta=0.01 · attempt 2"
@@ -130,7 +130,7 @@ def test_the_curve_of_members_that_follow_one_another_is_their_mean(
 
 def test_a_member_that_diverged_counts_as_nothing_right(uri: str, tmp_path: Path) -> None:
     tracker = study(uri, tmp_path)
-    diverged = {"best_epoch": None, "validation_accuracy": None, "test_accuracy": None}
+    diverged = {"best_epoch": None, "validation_score": None, "test_score": None}
     begin(tracker, uri, tmp_path, 0, seeds=[0, 1]).finish([result(0), result(1, "FAILED", **diverged)])
     tracker.finish("FINISHED")
     trial = by_name(uri)["#0 eta=0.01"]
@@ -313,7 +313,7 @@ def rows_of(number: int, seed: int) -> list[dict[str, float]]:
 
 
 def result_of(number: int, seed: int) -> Any:
-    return replace(result(seed), history=rows_of(number, seed), validation_accuracy=0.5 + number / 100)
+    return replace(result(seed), history=rows_of(number, seed), validation_score=0.5 + number / 100)
 
 
 def leave(folder: Path) -> None:
@@ -337,8 +337,8 @@ def live(tracker: StudyTracker, uri: str, folder: Path) -> None:
             summary = None
             if len(seeds) > 1:
                 results = [result_of(number, seed) for seed in seeds]
-                validation = [one.validation_accuracy for one in results]
-                summary = summarise(validation=validation, test=[one.test_accuracy for one in results]).metrics()
+                validation = [one.validation_score for one in results]
+                summary = summarise(validation=validation, test=[one.test_score for one in results]).metrics()
             trial.finish([result_of(number, seed) for seed in seeds], summary, status=TAGS[STATES[number]])
         else:
             trial.abort(TAGS[STATES[number]], "ValueError: why")

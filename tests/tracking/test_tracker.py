@@ -87,7 +87,7 @@ def row(epoch: int, accuracy: float = 0.9, **more: float) -> dict[str, float]:
 
 
 def result(seed: int = 0, status: str = "FINISHED", **more: Any) -> Result:
-    values: dict[str, Any] = {"best_epoch": 2, "validation_accuracy": 0.98, "test_accuracy": 0.97, "seconds": 1.5}
+    values: dict[str, Any] = {"best_epoch": 2, "validation_score": 0.98, "test_score": 0.97, "seconds": 1.5}
     return Result(config={}, seed=seed, status=status, history=[], dataset="mnist", device="cpu", **{**values, **more})
 
 
@@ -227,7 +227,7 @@ def test_results_weights_and_figures_are_kept_and_runs_end(uri: str, tmp_path: P
     (folder / "curves.png").write_bytes(b"a picture")
     (tmp_path / "report.md").write_text("elsewhere")
     tracker = opened(config(uri, ensemble=2), folder)
-    diverged = {"best_epoch": None, "validation_accuracy": None, "test_accuracy": None}
+    diverged = {"best_epoch": None, "validation_score": None, "test_score": None}
     results = [result(0), result(1, "FAILED", vote=1, **diverged)]
     tracker.finish(results, {"test/mean": 0.97, "test/sd": math.nan}, [folder / "curves.png", tmp_path / "report.md"])
 
@@ -260,7 +260,7 @@ def test_a_trial_that_goes_on_writes_what_its_runs_lack_and_its_last_result(uri:
         if again == 1:
             tracker.abort("KILLED", "the disk was full")
         else:
-            tracker.finish([result(seed, test_accuracy=accuracy) for seed in (0, 1)], {"test/mean": accuracy})
+            tracker.finish([result(seed, test_score=accuracy) for seed in (0, 1)], {"test/mean": accuracy})
     parent, *members = runs(uri)
     assert [run.info.status for run in (parent, *members)] == ["FINISHED"] * 3
     assert [run.data.tags["resumed"] for run in (parent, *members)] == ["after epoch 1"] * 3
@@ -276,7 +276,7 @@ def test_a_result_that_was_said_before_another_one_counts_again(uri: str, tmp_pa
     for again, accuracy in enumerate([0.5, 0.4, 0.5]):
         tracker = opened(config(uri), tmp_path, run="one", resumed="after epoch 1" if again else "")
         (tmp_path / journal.PENDING).write_text("what the store did not take when the trial was stopped")
-        tracker.finish([result(test_accuracy=accuracy)])
+        tracker.finish([result(test_score=accuracy)])
     (run,) = runs(uri)
     assert run.data.tags["reason"] == ""
     assert not (tmp_path / journal.PENDING).exists()
@@ -287,7 +287,7 @@ def test_a_result_that_was_said_before_another_one_counts_again(uri: str, tmp_pa
 def test_runs_of_an_earlier_version_get_what_the_views_need_once(uri: str) -> None:
     client, experiment = connection.connect(uri, "sweepstack")
     old = client.create_run(experiment, tags={"dataset": "mnist-expanded"}).info.run_id
-    client.log_metric(old, log_error.ACCURACY, 0.98)
+    client.log_metric(old, "best/validation_accuracy", 0.98)
     client.delete_experiment_tag(experiment, log_error.DONE_TAG)
     said: list[str] = []
     for _ in range(2):
