@@ -57,7 +57,7 @@ def _summary(study: "Study") -> str:
         return "No trial is complete yet."
     spread = value_spread(study, best)
     n = f" (n = {spread.n})" if spread.n else ""
-    return f"Best: trial {best.place}, {quantity.words} {quantity.spread(spread)}{quantity.unit}{n}: {settings(best)}"
+    return f"Best: trial {best.place}, {quantity.label} {quantity.spread(spread)}{quantity.unit}{n}: {settings(best)}"
 
 
 def _log(study: "Study", uri: str, paths: list[Path]) -> str:

@@ -114,7 +114,7 @@ def _best(study: "Study") -> str:
     best, quantity = study.best, quantities(study)[0]
     if best is None:
         return "–"
-    words = f"{quantity.number(best.value)}{quantity.unit} (trial {best.place})"
+    words = f"{quantity.figure(best.value)}{quantity.unit} (trial {best.place})"
     return f"{words}, front of {len(study.front())}" if len(study.maximised) > 1 else words
 
 

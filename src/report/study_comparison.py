@@ -1,12 +1,13 @@
 """The best trial against the published setting: a paired test over the seeds that both were trained with."""
 
+from src.config.metric import Metric
 from src.report.document import Block, Heading, Paragraph, Table
-from src.report.study_quantity import Quantity, quantities
+from src.report.study_quantity import quantities
 from src.report.study_statistics import Paired, paired
 from src.sweep.studies.study_record import Study, Trial
 
 FEW_PAIRS = 6  # seeds in common below which the test sees only large differences
-FIGURES = {"validation_accuracy": "validation", "test_accuracy": "test"}
+SPLITS = ("validation", "test")
 
 
 def comparison(study: Study) -> list[Block]:
@@ -18,10 +19,11 @@ def comparison(study: Study) -> list[Block]:
     if reason:
         return [title, Paragraph(reason)]
     assert study.published is not None
-    tests = {name: paired(_by_seed(study.best, name), _by_seed(study.published, name)) for name in FIGURES}
-    rows = [_row(name, tests[name], study.best, study.published) for name in FIGURES if tests[name].difference.n]
-    columns = ["accuracy (%)", f">trial {study.published.place}, published", f">trial {study.best.place}, best"]
-    columns += [">difference (points)", ">seeds", ">p"]
+    score = study.score
+    tests = {split: paired(_by_seed(study.best, split), _by_seed(study.published, split)) for split in SPLITS}
+    rows = [_row(score, split, test, study.best, study.published) for split, test in tests.items() if test.difference.n]
+    columns = [score.axis(), f">trial {study.published.place}, published", f">trial {study.best.place}, best"]
+    columns += [f">difference{' (points)' if score.percent else ''}", ">seeds", ">p"]
     return [title, Table(columns, rows), Paragraph(_verdict(study, tests))]
 
 
@@ -40,7 +42,7 @@ def _missing(study: Study) -> str:
         again = study.command("rerun", f"trial={published.place}")
         words = f"Trial {published.place}, the published setting, is {published.kind}: it has no value to compare with."
         return f"{words} Alone: `{again}`."
-    common = _by_seed(best, "validation_accuracy").keys() & _by_seed(published, "validation_accuracy").keys()
+    common = _by_seed(best, "validation").keys() & _by_seed(published, "validation").keys()
     if len(common) < 2:
         return _untested(study, best, published, len(common))
     return ""
@@ -48,27 +50,28 @@ def _missing(study: Study) -> str:
 
 def _untested(study: Study, best: Trial, published: Trial, common: int) -> str:
     quantity = quantities(study)[0]
-    words = f"Trial {best.place} reached {quantity.number(best.value)}{quantity.unit}, trial {published.place}, the "
-    words += f"published setting, {quantity.number(published.value)}{quantity.unit}. "
+    words = f"Trial {best.place} reached {quantity.figure(best.value)}{quantity.unit}, trial {published.place}, the "
+    words += f"published setting, {quantity.figure(published.value)}{quantity.unit}. "
     if best.value is not None and published.value is not None:
         words += f"The difference is {quantity.difference(best.value - published.value)}. "
     words += f"They have {common} seed{'' if common == 1 else 's'} in common and a paired test needs two at least, so "
-    words += "whether their accuracies differ by more than luck is unknown. "
+    words += f"whether their {study.score.plural} differ by more than luck is unknown. "
     return f"{words}A sweep with `repeats=3` would tell more."
 
 
-def _by_seed(trial: Trial, name: str) -> dict[int, float | None]:
-    return {member.seed: getattr(member, name) for member in trial.members}
+def _by_seed(trial: Trial, split: str) -> dict[int, float | None]:
+    return {member.seed: getattr(member, f"{split}_score") for member in trial.members}
 
 
-def _row(name: str, test: Paired, best: Trial, published: Trial) -> list[str]:
+def _row(score: Metric, split: str, test: Paired, best: Trial, published: Trial) -> list[str]:
     """Means over the common seeds, their difference with its interval, and p."""
-    quantity, found = Quantity(name, True), test.difference
-    of_both = [_by_seed(trial, name) for trial in (published, best)]
+    found = test.difference
+    of_both = [_by_seed(trial, split) for trial in (published, best)]
     seeds = [seed for seed in of_both[0] if all(one.get(seed) is not None for one in of_both)]
-    means = [quantity.number(sum(one[seed] or 0 for seed in seeds) / len(seeds)) for one in of_both]
-    spread = f"{100 * (found.mean or 0):+.2f}" + ("" if found.half is None else f" ± {100 * found.half:.2f}")
-    return [FIGURES[name], *means, spread, str(found.n), _p(test)]
+    means = [score.figure(sum(one[seed] or 0 for seed in seeds) / len(seeds)) for one in of_both]
+    spread = score.difference(found.mean or 0).removesuffix(" points")
+    spread += "" if found.half is None else f" ± {score.figure(found.half)}"
+    return [split, *means, spread, str(found.n), _p(test)]
 
 
 def _p(test: Paired) -> str:
@@ -81,22 +84,24 @@ def _verdict(study: Study, tests: dict[str, Paired]) -> str:
     assert study.published is not None
     words = "Paired t-test over the seeds that both trials were trained with; ± is half the 95 % interval of the "
     words += "difference. "
-    if study.objectives[0] == "validation_accuracy":
+    if study.objectives[0] == study.score.field("validation"):
         words += "The validation row favours the best trial, which was chosen by it out of "
         words += f"{len(study.ranked)}; the test row did not choose and is the one to read, though the same networks "
         words += "are behind both. "
     else:
         words += "The test row is the one to read: by validation each network's epoch was chosen. "
-    test = tests["test_accuracy"]
+    test = tests["test"]
     found = test.difference
     if found.mean is None or found.half is None or test.p is None:
         words += "Its differences do not allow a test (too few, or all equal). "
     elif abs(found.mean) <= found.half:
         words += "By it, **the two cannot be told apart**: the interval of the difference holds 0. "
     else:
-        words += f"By it, the best trial is **{'better' if found.mean > 0 else 'worse'}** than the published setting. "
-    n = tests["validation_accuracy"].difference.n
+        verdict = "better" if study.score.is_better(found.mean, 0) else "worse"
+        words += f"By it, the best trial is **{verdict}** than the published setting. "
+    n = tests["validation"].difference.n
     if n < FEW_PAIRS and found.half is not None:
-        words += f"With {n} seeds, only differences above about {100 * found.half:.2f} points can be seen. "
+        smallest = study.score.difference(found.half).lstrip("+")
+        words += f"With {n} seeds, only differences above about {smallest} can be seen. "
     more = [study.command("rerun", f"trial={one.place}", *study.fresh_seeds()) for one in (study.best, study.published)]
     return words + f"Fresh seeds for both: `{more[0]}` and `{more[1]}`."

@@ -1,7 +1,7 @@
 """The figures of a study's report, each a png: what mattered, history, parallel coordinates, slices, curves, front.
 
 Every function draws one figure, writes it and returns it (matplotlib's objects, so that tests can look at what was
-drawn). The value axis shows the better trials apart, and all others as well where values are accuracies:
+drawn). The value axis shows the better trials apart, and all others as well where values are parts of 1 that rise:
 
 (1) an accuracy a (%) stands at the height -log10(max(100 - a, FLOOR)): 98.8 and 99.1 are as far apart as 88 and 91.
 
@@ -22,7 +22,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from src.report.study_dimension import Dimension, dimensions, keys, shown
 from src.report.study_importance import Importance, Sample
-from src.report.study_quantity import Quantity, quantities
+from src.report.study_quantity import Quantity, of_score, quantities
 from src.runs.canvas import BLUE, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILLION, page
 from src.sweep.studies.study_record import Study, Trial
 
@@ -70,7 +70,7 @@ def history_figure(study: Study, path: Path) -> Figure:
         ax = figure.add_subplot()
         _scatter(ax, study, quantity, _groups(study), lambda trial: trial.place)
         ranked = sorted(study.ranked, key=lambda trial: trial.place)
-        best = (np.maximum if quantity.up else np.minimum).accumulate([_value(study, trial) for trial in ranked])
+        best = (np.maximum if quantity.maximise else np.minimum).accumulate([_value(study, trial) for trial in ranked])
         ax.step([trial.place for trial in ranked], best, where="post", color=ORANGE, linewidth=2, label="best so far")
         published = study.published
         if published is not None and published in ranked:
@@ -95,7 +95,7 @@ def slices_figure(study: Study, path: Path) -> Figure:
         for place, (ax, dimension) in enumerate(zip(panels, shown_ones, strict=False)):
             _slice(ax, study, quantity, dimension)
             if place % columns == 0:
-                ax.set_ylabel(quantity.axis)
+                ax.set_ylabel(quantity.axis_label)
         _note_worse(panels[columns - 1], study, quantity)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
@@ -142,7 +142,7 @@ def parallel_figure(study: Study, path: Path) -> Figure:
     axes = [dimension for dimension in keys(study) if not dimension.single]
     trials = study.ranked[:MOST_LINES]
     scale = _Scale(quantity, *_ends(study, quantity))
-    colours = matplotlib.colormaps["viridis" if quantity.up else "viridis_r"]
+    colours = matplotlib.colormaps["viridis" if quantity.maximise else "viridis_r"]
     ended = [trial for trial in study.places if trial.state == "PRUNED"][:MOST_LINES]
     with page(path, (max(7.0, 1.7 * (len(axes) + 1)), 4.6)) as figure:
         ax = figure.add_subplot()
@@ -158,7 +158,7 @@ def parallel_figure(study: Study, path: Path) -> Figure:
             absent = [(ABSENT, "not sampled")] if place in partial else []
             _upright(ax, place, _ticks(dimension) + absent)
         _upright(ax, len(axes), [(scale.fraction(tick), f"{tick:.4g}") for tick in scale.ticks()], right=True)
-        _parallel_frame(ax, [*(dimension.short for dimension in axes), quantity.axis], ABSENT if partial else 0.0)
+        _parallel_frame(ax, [*(dimension.short for dimension in axes), quantity.axis_label], ABSENT if partial else 0.0)
     return figure
 
 
@@ -213,9 +213,9 @@ def _parallel_frame(ax: Axes, names: Sequence[str], lowest: float) -> None:
 def curves_figure(study: Study, path: Path) -> Figure:
     """What the best trials and the published one reported by epoch, a colour each; all others thin and grey.
 
-    Whatever the objectives are, the trials of a sweep report their validation accuracy.
+    Whatever the objectives are, the trials of a sweep report their validation score.
     """
-    quantity = quantities(study)[0] if study.by_hand else Quantity("validation_accuracy", True)
+    quantity = quantities(study)[0] if study.by_hand else of_score(study, "validation")
     best = [trial for trial in study.ranked if trial.curve][:BEST_CURVES]
     named = [*best, *([study.published] if study.published and study.published not in best else [])]
     with page(path, (9, 5.6)) as figure:
@@ -232,7 +232,7 @@ def curves_figure(study: Study, path: Path) -> Figure:
             label = "all others; pruned ones end early" if place == 0 else None
             ax.plot(*_curve(quantity, trial), color="#BBBBBB", linewidth=0.7, zorder=1, label=label)
         ax.set_xlabel("epoch")
-        ax.set_ylabel(quantity.axis)
+        ax.set_ylabel(quantity.axis_label)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         _Scale(quantity, *_limits(quantity, [value for one in named for value in _curve(quantity, one)[1]])).apply(ax)
         figure.legend(loc="outside lower center", ncols=3)
@@ -258,7 +258,7 @@ def front_figure(study: Study, second: int, path: Path) -> Figure:
             y = np.clip([_value(study, trial) for trial in trials], *ends)
             ax.plot(x, y, "o", color=colour, alpha=0.8, label=label, clip_on=False, zorder=3)
         if len(study.maximised) == 2:
-            ax.step(x, y, where="pre" if other.up else "post", color=VERMILLION)
+            ax.step(x, y, where="pre" if other.maximise else "post", color=VERMILLION)
         for trial, at, height in zip(front, x, y, strict=True):
             ax.annotate(f"{trial.place}", (at, height), (4, 5), textcoords="offset points", fontsize=9)
         everywhere = [other.scaled(trial.values[second]) for trial in study.ranked]
@@ -266,7 +266,7 @@ def front_figure(study: Study, second: int, path: Path) -> Figure:
             _logarithmic(ax)
         else:
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-        ax.set(xlabel=other.axis, ylabel=one.axis, ylim=ends)
+        ax.set(xlabel=other.axis_label, ylabel=one.axis_label, ylim=ends)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -294,7 +294,7 @@ def _seen(study: Study, quantity: Quantity, trial: Trial) -> float:
 
 def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
     """Ends of the value axis; the published setting is on it, unless that would shrink the rest to less than half."""
-    if quantity.is_accuracy:
+    if quantity.has_error:
         return _limits(quantity, [_value(study, trial) for group in _groups(study) for trial in group])
     low, high = _limits(quantity, [_value(study, trial) for trial in study.ranked])
     height, published = high - low, study.published
@@ -309,7 +309,7 @@ def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Scale:
-    """The value axis from `low` to `high`, in its unit; that of accuracies as (1) has it."""
+    """The value axis from `low` to `high`, in its unit; that of parts of 1 as (1) has it."""
 
     quantity: Quantity
     low: float
@@ -323,7 +323,7 @@ class _Scale:
     def ticks(self) -> list[float]:
         """The marks of the axis."""
         marks = [float(one) for one in MaxNLocator(5).tick_values(self.low, self.high)]
-        if self.quantity.is_accuracy:
+        if self.quantity.has_error:
             round_ones = [float(one) for one in reversed(TICKS) if self.low <= one <= self.high]
             apart = list[float]()
             for one in round_ones:
@@ -334,14 +334,14 @@ class _Scale:
 
     def apply(self, ax: Axes) -> None:
         """Makes it the y axis."""
-        if self.quantity.is_accuracy:
+        if self.quantity.has_error:
             ax.set_yscale("function", functions=(_stretched, _unstretched))
             ax.yaxis.set_major_locator(FixedLocator(self.ticks()))
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.set_ylim(self.low, self.high)
 
     def _height(self, value: float) -> float:
-        return float(_stretched(value)) if self.quantity.is_accuracy else value
+        return float(_stretched(value)) if self.quantity.has_error else value
 
 
 def _stretched(accuracy: Any) -> Any:
@@ -366,27 +366,27 @@ def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequen
 
 
 def _limits(quantity: Quantity, values: Sequence[float]) -> tuple[float, float]:
-    """Ends of the value axis: of accuracies all, of others the best values and what lies within REACH of them."""
+    """Ends of the value axis: of parts of 1 all, of others the best values and what lies within REACH of them."""
     if not values:
         return 0.0, 1.0
-    if quantity.is_accuracy:  # all of them
+    if quantity.has_error:  # all of them
         low, high = _stretched(min(values)), _stretched(max(values))
         room = max(0.05 * (high - low), 0.01)
         return float(_unstretched(low - room)), float(min(100.0, _unstretched(high + room)))
-    signed = np.sort(np.array(values) if quantity.up else -np.array(values))
+    signed = np.sort(np.array(values) if quantity.maximise else -np.array(values))
     best, worst = signed[-1], signed[0]
     reach = REACH * (best - np.median(signed))
     if reach > 0:
         worst = max(worst, min(best - reach, np.quantile(signed, BEYOND, method="higher")))
     room = max(0.06 * (best - worst), 1e-3 * abs(best), 1e-9)
     ends = (worst - room, best + room)
-    return ends if quantity.up else (-ends[1], -ends[0])
+    return ends if quantity.maximise else (-ends[1], -ends[0])
 
 
 def _value_axis(ax: Axes, study: Study, quantity: Quantity) -> None:
     """The axis of the first objective, with a note on how many trials would lie beyond it."""
     _Scale(quantity, *_ends(study, quantity)).apply(ax)
-    ax.set_ylabel(quantity.axis)
+    ax.set_ylabel(quantity.axis_label)
     _note_worse(ax, study, quantity)
 
 

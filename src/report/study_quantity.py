@@ -1,76 +1,67 @@
-"""What an objective's figures are called and how they are written: accuracies in per cent, others as numbers."""
+"""What an objective's figures are called and how they are written: parts of 1 in per cent, others as numbers."""
 
 from dataclasses import dataclass
 
+from src.config.metric import Metric
 from src.report.study_statistics import Interval, interval
 from src.sweep.studies.study_record import Study, Trial
 
 
 @dataclass(frozen=True)
-class Quantity:
-    """One objective; `better` is higher where `up`."""
-
-    name: str
-    up: bool
+class Quantity(Metric):
+    """An objective: a metric, with the units that times and counts of parameters have."""
 
     @property
-    def is_accuracy(self) -> bool:
-        """Whether values are accuracies in 0…1, which readers see in per cent."""
-        return self.name.endswith("accuracy")
-
-    @property
-    def words(self) -> str:
+    def label(self) -> str:
         """Such as `validation accuracy`."""
         return self.name.replace("_", " ")
 
     @property
-    def axis(self) -> str:
+    def axis_label(self) -> str:
         """With its unit, such as `validation accuracy (%)`."""
-        unit = " (%)" if self.is_accuracy else " (s)" if self.name == "seconds" else ""
-        return self.words.replace("seconds", "time") + unit
+        unit = " (%)" if self.percent else " (s)" if self.name == "seconds" else ""
+        return self.label.replace("seconds", "time") + unit
 
     @property
     def unit(self) -> str:
         """What stands behind a value."""
-        return " %" if self.is_accuracy else " s" if self.name == "seconds" else ""
+        return " s" if self.name == "seconds" else super().unit
 
-    def scaled(self, value: float) -> float:
-        """The value in the axis's unit."""
-        return 100 * value if self.is_accuracy else value
-
-    def number(self, value: float | None) -> str:
+    def figure(self, value: float | None) -> str:
         """Without its unit; – where there is none."""
-        if value is None:
-            return "–"
-        if self.is_accuracy:
-            return f"{100 * value:.2f}"
-        return f"{value:,.0f}" if self.name == "parameters" else f"{value:.4g}"
-
-    def difference(self, value: float) -> str:
-        """With its sign and unit; accuracies differ by percentage points."""
-        return f"{100 * value:+.2f} points" if self.is_accuracy else f"{value:+.4g}{self.unit}"
+        if value is not None and self.name == "parameters":
+            return f"{value:,.0f}"
+        return super().figure(value)
 
     def spread(self, given: Interval) -> str:
         """Mean ± half of the 95 % interval, without the unit; the mean alone where n = 1."""
         if given.mean is None or given.half is None:
-            return self.number(given.mean)
-        return f"{self.number(given.mean)} ± {self.number(given.half)}"
+            return self.figure(given.mean)
+        return f"{self.figure(given.mean)} ± {self.figure(given.half)}"
+
+
+def of_score(study: Study, split: str) -> Quantity:
+    """The score of a study's task on a split, such as its validation accuracy."""
+    score = study.score
+    return Quantity(score.field(split), score.maximise, score.percent)
 
 
 def quantities(study: Study) -> list[Quantity]:
     """One an objective."""
-    return [Quantity(name, up) for name, up in zip(study.objectives, study.maximised, strict=True)]
+    own = of_score(study, "validation")
+    pairs = zip(study.objectives, study.maximised, strict=True)
+    return [own if name == own.name else Quantity(name, up) for name, up in pairs]
 
 
 def value_spread(study: Study, trial: Trial) -> Interval:
-    """The first objective; with its interval where it is the mean validation accuracy of the trial's members."""
-    own = interval([member.validation_accuracy for member in trial.members])
-    if study.objectives[0] != "validation_accuracy" or own.n == 0:
+    """The first objective; with its interval where it is the mean validation score of the trial's members."""
+    own = interval([member.validation_score for member in trial.members])
+    if study.objectives[0] != study.score.field("validation") or own.n == 0:
         return Interval(0, trial.value, None)
     return Interval(own.n, trial.value, own.half)
 
 
-def tested(trial: Trial) -> tuple[Interval, Quantity]:
-    """The test accuracy of the trial's members."""
-    own = interval([member.test_accuracy for member in trial.members])
-    return (own if own.n else Interval(0, trial.test_accuracy, None)), Quantity("test_accuracy", True)
+def tested(study: Study, trial: Trial) -> tuple[Interval, Quantity]:
+    """The test score of the trial's members."""
+    own = interval([member.test_score for member in trial.members])
+    return (own if own.n else Interval(0, trial.test_score, None)), of_score(study, "test")

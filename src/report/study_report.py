@@ -3,7 +3,7 @@
     FOLDER/report.md      reads well as plain text; pictures beside it in FOLDER/figures/
     FOLDER/report.html    the same in one file, pictures inside, no network
 
-What is honest about it: every mean has its interval and its n; the test accuracy is shown for the trial that
+What is honest about it: every mean has its interval and its n; the test score is shown for the trial that
 validation chose and for the setting fixed beforehand, never to choose by; the luck in the best of many trials is
 estimated and said.
 """
@@ -68,13 +68,13 @@ def _answer(study: Study) -> list[Block]:
     if study.best is None:
         words = _no_best(study)
     elif len(study.maximised) > 1:
-        aims = " and ".join(f"{'higher' if one.up else 'lower'} {one.words}" for one in quantities(study))
+        aims = " and ".join(f"{'higher' if one.maximise else 'lower'} {one.label}" for one in quantities(study))
         front = study.front()
         keep = " that keep all constraints" if study.settings.get("constraints") else ""
         words = f"**Pareto front: {_named(front)}**, of {len(study.ranked)} complete ones{keep}. "
         words += f"No other trial is better in all of {aims} at once; which one to take is a choice, not a result."
     else:
-        words = f"**Best: trial {study.best.place}**, {_accuracies(study, study.best)}: `{settings(study.best)}`."
+        words = f"**Best: trial {study.best.place}**, {_scores(study, study.best)}: `{settings(study.best)}`."
     return [Paragraph(words), Paragraph(_progress(study))]
 
 
@@ -94,15 +94,15 @@ def _no_best(study: Study) -> str:
     return f"{words}broken: {rules}."
 
 
-def _accuracies(study: Study, trial: Trial) -> str:
+def _scores(study: Study, trial: Trial) -> str:
     quantity, spread = quantities(study)[0], value_spread(study, trial)
-    words = f"{quantity.words} **{quantity.spread(spread)}{quantity.unit}**"
+    words = f"{quantity.label} **{quantity.spread(spread)}{quantity.unit}**"
     if spread.half is not None:
         words += f" (mean and 95 % interval, n = {spread.n})"
     elif spread.n == 1:
         words += " (n = 1, so no interval)"
-    test, accuracy = tested(trial)
-    return words if test.mean is None else f"{words}, test accuracy {accuracy.spread(test)} %"
+    test, of_test = tested(study, trial)
+    return words if test.mean is None else f"{words}, {of_test.label} {of_test.spread(test)}{of_test.unit}"
 
 
 def _progress(study: Study) -> str:
@@ -120,7 +120,7 @@ def _progress(study: Study) -> str:
 def _caution(study: Study) -> list[Block]:
     """Why the best one's figure is too good, by about how much, and how one would know."""
     trials, quantity = len(study.ranked), quantities(study)[0]
-    lucky = study.by_hand or quantity.name == "validation_accuracy"
+    lucky = study.by_hand or quantity.name == study.score.field("validation")
     if study.best is None or trials < 2 or not lucky:
         return []
     subject = "The front" if len(study.maximised) > 1 else "The best"
@@ -148,7 +148,7 @@ def _leaderboard(study: Study) -> list[Block]:
     several, axes = len(study.maximised) > 1, keys(study)
     rows = study.front() if several else study.ranked
     first, *rest = quantities(study)
-    columns = [">rank", ">trial", f">{first.axis}", ">n", *(f">{one.axis}" for one in rest)]
+    columns = [">rank", ">trial", f">{first.axis_label}", ">n", *(f">{one.axis_label}" for one in rest)]
     columns += ["parameters"] if len(axes) > WIDEST else [f"{'' if one.choices else '>'}{one.short}" for one in axes]
     columns += [">epochs", ">time (s)"]
     listed = list(enumerate(rows, start=1))
@@ -162,7 +162,7 @@ def _row(study: Study, rank: int, trial: Trial, axes: list[Dimension]) -> list[s
     spread = value_spread(study, trial)
     name = f"{trial.place} (published)" if trial is study.published else str(trial.place)
     cells = [str(rank), name, first.spread(spread), str(spread.n or "–")]
-    cells += [one.number(value) for one, value in zip(rest, trial.values[1:], strict=True)]
+    cells += [one.figure(value) for one, value in zip(rest, trial.values[1:], strict=True)]
     if len(axes) > WIDEST:
         cells.append(f"`{settings(trial)}`")
     else:
@@ -177,7 +177,10 @@ def _reading(study: Study, rows: int) -> str:
     if any(value_spread(study, trial).half is not None for trial in study.ranked[:LEADERS]):
         words += " ± is half the 95 % interval of the mean over the trial's n networks (Student's t)."
     if not study.by_hand:
-        words += " Epochs count all networks of a trial. Test accuracies are left out, so that nobody chooses by them."
+        words += (
+            f" Epochs count all networks of a trial. Test {study.score.plural} are left out, so that nobody chooses "
+        )
+        words += "by them."
     broken = [trial for trial in study.places if trial.state == "COMPLETE" and study.broken(trial)]
     if broken:
         words += f" Left out, as they break a constraint: {_named(broken)}."
@@ -219,7 +222,7 @@ def _importance(study: Study, figures: Path) -> list[Block]:
     if fit is None or fit >= POOR_FIT:
         draw.importance_figure(found, compared, path)
         words = (
-            f"Share of the variation of the {quantities(study)[0].words} that each parameter explains alone (fANOVA)"
+            f"Share of the variation of the {quantities(study)[0].label} that each parameter explains alone (fANOVA)"
         )
         pictures.append(Picture(path, words))
     rows = [[f"`{one.dimension.label}`", *map(_percent, one.shares), str(one.trials)] for one in found]
@@ -281,7 +284,7 @@ def _fronts(study: Study, figures: Path) -> list[Block]:
     for place, quantity in enumerate(quantities(study)[1:], start=1):
         path = figures / f"front_{place}.png"
         draw.front_figure(study, place, path)
-        blocks.append(Picture(path, f"{quantities(study)[0].words} against {quantity.words}; numbers name trials"))
+        blocks.append(Picture(path, f"{quantities(study)[0].label} against {quantity.label}; numbers name trials"))
     return [Heading("Trade-off"), *blocks] if blocks else []
 
 

@@ -68,7 +68,7 @@ def luck(study: Study) -> float | None:
     """
     k = len(study.ranked)
     half = study.ranked[: max(2, (k + 1) // 2)]
-    groups = [values for trial in half if len(values := _trained(trial)) > 1]
+    groups = [values for trial in half if len(values := _trained(study, trial)) > 1]
     if k < 2 or not groups:
         return None
     from scipy.special import ndtri
@@ -79,8 +79,9 @@ def luck(study: Study) -> float | None:
     return float(ndtri((k - BLOM) / (k + 1 - 2 * BLOM))) * math.sqrt(pooled / members)
 
 
-def _trained(trial: Trial) -> list[float]:
-    return [member.validation_accuracy for member in trial.members if member.validation_accuracy]
+def _trained(study: Study, trial: Trial) -> list[float]:
+    values = [member.validation_score for member in trial.members]
+    return [value for value in values if value is not None and value != study.score.lost]
 
 
 @dataclass(frozen=True)
