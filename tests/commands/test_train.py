@@ -26,6 +26,7 @@ from src.runs.checkpoint import Saved
 from src.tracking import record
 from src.training.stack import members_of
 from tests import example
+from tests.sweeping import command as in_process
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -114,6 +115,36 @@ def test_ordinary_layers_give_the_networks_outputs_from_the_file_for_them(conven
     with torch.no_grad():
         outputs = layers(load(config.data).test.images.float() / 255).softmax(1)
     torch.testing.assert_close(outputs, result.probabilities, atol=1e-5, rtol=1e-4)
+
+
+PARTS = (
+    "model.layers=[{conv: 4, field: 3, padding: same, norm: batch, activation: prelu, pool: avg, pool_size: 3, "
+    "pool_stride: 2}, {conv: 4, activation: rrelu, bias: false, dropout: 0.2}, {fc: 20, norm: group, dropout: 0.5}]",
+    "data=digits", "data.train=400", "max_epochs=4", "model.init=he", "optim.eta=0.2", "repeats=2", "tracking=none",
+    "figures=false", "trainer.compile=false", "trainer.threads=1", "hydra.run.dir=run",
+)  # fmt: skip
+
+
+def test_a_network_of_every_part_is_torchs_own_layers_in_the_end(tmp_path, monkeypatch, capsys):
+    from torch import nn
+
+    from src.data.load import load
+
+    assert in_process(monkeypatch, tmp_path, *PARTS) == 0
+    assert "engine: torch, eager" in capsys.readouterr().out  # engine=auto: the cpu engine has no kernels for these
+    weights = torch.load(tmp_path / "run" / "member-01" / "plain_weights.pt", weights_only=True)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.PReLU(4), nn.AvgPool2d(3, 2),
+        nn.Conv2d(4, 4, 5, bias=False), nn.MaxPool2d(2), nn.RReLU(),
+        nn.Flatten(), nn.Linear(64, 20), nn.GroupNorm(5, 20), nn.Sigmoid(), nn.Linear(20, 10),
+    )  # fmt: skip
+    names = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
+    network.load_state_dict(dict(zip(names, weights.values(), strict=True)))
+    (_, result) = json.loads((tmp_path / "run" / "result.json").read_text())
+    test = load(RunConfig.model_validate(result["config"]).data).test
+    with torch.no_grad():
+        answers = network.eval()(test.images.float() / 255).argmax(1)
+    assert float((answers == test.labels).double().mean()) == result["test_accuracy"] > 0.3
 
 
 def test_the_published_accuracy_stands_beside_mnist(shown):

@@ -71,6 +71,14 @@ def test_from_the_end_of_any_epoch_they_go_on_as_if_nothing_had_happened(engine,
         assert len({len(result.history) for result in whole.values()}) > 1
 
 
+def test_running_statistics_go_on_with_their_members():
+    config = example.config(model={"norm": "batch"}, trainer=ENGINES["torch"], max_epochs=3, repeats=2)
+    whole, kept = trained(config)
+    assert "layers.0.norm.running_var" in kept[1][0].best
+    results, _ = trained(config, kept[1])
+    assert_same(results, whole)
+
+
 def test_a_checkpoint_is_a_copy():
     _, kept = trained(example.config(max_epochs=3, optim={"eta": 0.5, "momentum": 0.5}))
     first, second = (one for checkpoints in kept.values() for one in checkpoints.values())

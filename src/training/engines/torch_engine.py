@@ -71,9 +71,10 @@ class TorchEngine:
         self.numbers = StepNumbers(self.spec, hyper)
         self._seed, self._dropout = hyper["seed"].to(self.device), hyper["dropout"].to(self.device)
         self.uses_dropout = any_member(hyper, "dropout")
-        own = {name: state[name] for name in self.network.state_dict()}
-        self.parameters = {name: own.pop(name) for name, _ in self.network.named_parameters()}
-        self._buffers = own  # such as the running statistics of batch norm
+        self._own = {name: state[name] for name in self.network.state_dict()}
+        self.parameters = {name: self._own[name] for name, _ in self.network.named_parameters()}
+        # Such as the running statistics of batch norm.
+        self._buffers = {name: value for name, value in self._own.items() if name not in self.parameters}
         self._slots = slots_of(state, self.numbers.slots, self.parameters)
 
     @property
@@ -95,8 +96,7 @@ class TorchEngine:
 
     def state(self, slots: bool = True) -> State:
         """The members' parameters and buffers and, unless told otherwise, slots."""
-        own = self.parameters | self._buffers
-        return own | self._slots if slots else own
+        return self._own | self._slots if slots else self._own
 
     def load(self, state: State) -> None:
         """Replaces the members' state in place, where captured graphs find it."""
