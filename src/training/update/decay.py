@@ -97,7 +97,7 @@ class StackDecay:
         count = len(eta)
         share, amount = np.zeros((2, count, steps))
         in_gradient = np.zeros((2, count), np.float32)
-        rates = np.broadcast_to(eta.astype(np.float64).reshape(count, -1), (count, steps))
+        rates = np.broadcast_to((eta if eta.ndim == 2 else eta[:, None]).astype(np.float64), (count, steps))
         with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN has such weights; it fails by itself
             for kind, term in enumerate((*self.coupled, self.decoupled)):
                 for k in map(int, np.flatnonzero(term.factor)):
