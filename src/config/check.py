@@ -114,6 +114,11 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
     else:
         if optim.schedule == "exponential" and optim.eta_end is None:
             problems.append("optim.eta_end = null: schedule=exponential needs the last epoch's rate; accepted: above 0")
+        if optim.schedule == "steps" and not optim.steps:
+            problems.append(
+                "optim.steps = []: schedule=steps needs where eta falls; accepted: a list such as [0.5,0.75] (parts of "
+                "the whole training) or [20,40] (epochs)"
+            )
     try:
         trainer = TrainerConfig.model_validate(raw.get("trainer"))
     except ValidationError:

@@ -230,13 +230,17 @@ RULES: dict[str, tuple[str, ...]] = {
 }
 
 # The schedules of eta, src/training/update/schedule.py, likewise.
-Schedule = Literal["constant", "inverse", "exponential", "halve"]
+Schedule = Literal["constant", "inverse", "exponential", "halve", "cosine", "one_cycle", "steps"]
 SCHEDULES: dict[str, tuple[str, ...]] = {
     "constant": (),
     "inverse": ("decay",),
     "exponential": ("eta_end",),
     "halve": ("plateau_epochs", "min_eta_factor"),
+    "cosine": ("eta_end",),
+    "one_cycle": (),
+    "steps": ("steps", "step_factor"),
 }
+BY_STEP = ("cosine", "one_cycle", "steps")  # the others move eta from epoch to epoch
 
 
 def unread(options: dict[str, tuple[str, ...]], chosen: str) -> set[str]:
@@ -261,9 +265,17 @@ class OptimConfig(Section):
     epsilon: float = Field(1e-8, gt=0, json_schema_extra=PER_MEMBER)  # added to the root of what squares came to
     schedule: Schedule = "constant"
     decay: float = Field(0.001, ge=0, json_schema_extra=PER_MEMBER)  # inverse: eta / (1 + decay · epoch)
-    eta_end: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # exponential: eta in the last epoch
+    eta_end: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # in the last epoch; cosine: None is 0
     plateau_epochs: int = Field(10, ge=1, json_schema_extra=PER_MEMBER)  # halve: epochs without a better validation
     min_eta_factor: float = Field(1 / 128, gt=0, le=1)  # halve: the schedule stops halving here [N6, ch. 3]
+    steps: list[Annotated[float, Field(gt=0)]] = []  # steps: where eta falls; below 1 of all mini-batches, else epochs
+    step_factor: float = Field(0.1, gt=0, le=1, json_schema_extra=PER_MEMBER)  # steps: by this factor
+    warmup_steps: int = Field(0, ge=0, json_schema_extra=PER_MEMBER)  # mini-batches in which eta rises from 0
+
+    @property
+    def by_step(self) -> bool:
+        """Whether eta moves from mini-batch to mini-batch, not only from epoch to epoch."""
+        return self.schedule in BY_STEP or self.warmup_steps > 0
 
 
 class StopConfig(Section):

@@ -163,7 +163,7 @@ def training_words(config: "RunConfig") -> str:
     if any(dropouts):
         amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else each layer says its own
         words.append(f"dropout{amounts} ({config.model.dropout_convention})")
-    words += [schedule_words(config)] if optim.schedule != "constant" else []
+    words += [schedule] if (schedule := schedule_words(config)) else []
     orders = {"once": "permuted once", "epoch": "reshuffled every epoch"}
     words += [f"images {orders[config.data.order]}"] if config.data.order != "fixed" else []
     words += [f"precision {config.trainer.precision}"] if config.trainer.precision != 32 else []
@@ -180,14 +180,20 @@ def training_words(config: "RunConfig") -> str:
 
 
 def schedule_words(config: "RunConfig") -> str:
-    """How eta changes."""
+    """How eta changes, in words; empty where it does not."""
     optim = config.optim
-    if optim.schedule == "inverse":
-        return f"eta inverse with decay {optim.decay:g}"
-    if optim.schedule == "exponential":
-        return f"eta exponential to {optim.eta_end:g}"
     plateau = number_of(optim.plateau_epochs, "epoch")
-    return f"eta halves after {plateau} without a better accuracy, down to {optim.min_eta_factor:.3g} of it"
+    halves = f"eta halves after {plateau} without a better accuracy, down to {optim.min_eta_factor:.3g} of it"
+    words = {
+        "inverse": f"eta inverse with decay {optim.decay:g}",
+        "exponential": f"eta exponential to {optim.eta_end or 0:g}",
+        "halve": halves,
+        "cosine": f"eta along a cosine to {optim.eta_end or 0:g}",
+        "one_cycle": "eta in one cycle",
+        "steps": f"eta times {optim.step_factor:g} at {', '.join(f'{one:g}' for one in optim.steps)}",
+    }
+    warm_up = f"warm-up over {optim.warmup_steps:,} mini-batches"
+    return ", ".join([words[optim.schedule]] * (optim.schedule in words) + [warm_up] * (optim.warmup_steps > 0))
 
 
 def duration(seconds: float) -> str:

@@ -160,7 +160,7 @@ class StackModule(LightningModule):
         """Trains one chunk and, where it ends at one, does what an epoch's end or a look at validation asks for."""
         if self.trainer.should_stop:
             return
-        eta = torch.tensor([self._eta(number, chunk.epoch) for number in self.rows])
+        eta = self._eta(chunk)
         split = self.dataset.train
         start = time.perf_counter()
         cost, score = self.engine.train(split.images, split.labels, chunk.order, chunk.first_step, eta)
@@ -245,17 +245,24 @@ class StackModule(LightningModule):
     def _live(self) -> list[int]:
         return [number for number in self.rows if number in self.members and not self.members[number].done]
 
-    def _eta(self, number: int, epoch: int) -> float:
-        """The learning rate; 0 for who has stopped and only keeps a place."""
-        member = self.members.get(number)
-        return member.schedule.eta(epoch - member.born) if member else 0.0
+    def _eta(self, chunk: Chunk) -> torch.Tensor:
+        """The learning rates, (K,) or, where one moves within an epoch, (K, M); 0 for who only keeps a place."""
+        seats = [self.members.get(number) for number in self.rows]
+        if not any(member.schedule.by_step for member in seats if member):
+            return torch.tensor([member.schedule.eta(chunk.epoch - member.born) if member else 0.0 for member in seats])
+        eta = torch.zeros(len(seats), chunk.order.shape[1])
+        for place, member in enumerate(seats):
+            if member:
+                first = int(chunk.first_step[place])
+                eta[place] = torch.from_numpy(member.schedule.etas(chunk.epoch - member.born, first, eta.shape[1]))
+        return eta
 
     def _seat(self, members: list[Member], epoch: int) -> None:
         """Gives numbers and the places behind the taken ones; the engine has the members already."""
         now = time.perf_counter()
         for member in members:
             config = member.config
-            schedule = Schedule(config.optim, config.max_epochs, self.score)
+            schedule = Schedule(config.optim, config.max_epochs, self.score, self.chunks.batches)
             stopping = Stopping(config.stop, self.score)
             progress = Progress(replace(member, checkpoint=None), epoch - member.epochs, schedule, stopping, now)
             if member.checkpoint:
@@ -291,7 +298,8 @@ class StackModule(LightningModule):
             # A member that stops within an epoch leaves a row of it, one that should have stopped before does not.
             if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != epoch + 1):
                 continue
-            row = self._row(place, epoch, member.schedule.eta(epoch), state)  # not rounded to the engine's float32
+            eta = float(member.schedule.etas(epoch, ends[place] - 1, 1)[0])  # the last one, not rounded to float32
+            row = self._row(place, epoch, eta, state)
             row |= {"validation/cost": costs[place], self.score.key("validation"): scores[place]}
             rows[number] = row
             member.history.append(row)

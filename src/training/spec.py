@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from src.config.schema import RunConfig
+from src.config.schema import BY_STEP, RunConfig
 from src.data.scaling import Scaling
 from src.models.model import Model, model_of
 from src.tasks.task import Task, task_of
@@ -18,10 +18,19 @@ class StackSpec:
     rule: UpdateRule
     batches: int  # mini-batches of an epoch
     decay_all: bool = False  # whether biases and norms decay too
+    by_step: bool = False  # whether eta moves from step to step by its schedule, beside a member's own warm-up
     scaling: Scaling | None = None  # of what the network sees
 
 
 def spec_of(config: RunConfig, batches: int, scaling: Scaling | None = None) -> StackSpec:
     """That of a checked configuration; `batches`: mini-batches of an epoch; `scaling`: the data set's."""
     optim = config.optim
-    return StackSpec(model_of(config), task_of(config.task), rule_of(optim), batches, optim.decay_all, scaling)
+    return StackSpec(
+        model_of(config),
+        task_of(config.task),
+        rule_of(optim),
+        batches,
+        optim.decay_all,
+        optim.schedule in BY_STEP,
+        scaling,
+    )

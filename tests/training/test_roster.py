@@ -78,6 +78,24 @@ def test_newcomers_bring_momentum_and_l1_where_nobody_had_them(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "rule", [{"momentum": 0.5}, {"rule": "adam", "eta": 0.01, "epsilon": 1e-4}], ids=["sgd", "adam"]
+)
+def test_who_joins_warms_up_from_its_own_start_and_decays_as_alone(engine, rule):
+    def with_warm_up(eta, seed, steps):
+        optim = {"eta": eta, "lambda_": 1e-4, "l1": 1e-4, "weight_decay": 1e-4, "warmup_steps": steps, **rule}
+        return example.config(trainer=ENGINES[engine], max_epochs=3, optim=optim, seed=seed)
+
+    first = [with_warm_up(0.1, 0, 0), with_warm_up(0.2, 1, 7)]  # one is by epoch, the other by step
+    later = with_warm_up(0.1, 2, 20)
+    results, _ = train(first, Office(who=[0], waiting=members_of([later])))
+    for number, config in ((1, first[1]), (2, later)):
+        assert_alike(engine, results[number], alone(config))
+    assert results[2].history[0]["eta"] == pytest.approx(later.optim.eta * 12 / 20)  # an epoch has 12 mini-batches
+    assert results[2].history[1]["eta"] == later.optim.eta
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_tutorials_patience_counts_from_the_member_s_own_start(engine):
     stop = {"rule": "patience_batches", "patience_batches": 20, "patience_increase": 1.0}
     first = [trial(engine, 0.1, 0), trial(engine, 1e-9, 1)]

@@ -92,7 +92,8 @@ class Engine(Protocol):
         inputs (N, C, H, W) uint8 or float32: the network sees value / 255 of a byte, a float as it is, and that by
         spec.scaling where there is one; targets (N,) int64; order (K or 1, M, B) int64 picks the examples (1: the same
         for all members); first_step (K,) or () int64: number of the chunk's first mini-batch, counted from each
-        member's own start; eta (K,) float32, in force for the whole chunk.
+        member's own start; eta (K,) float32, in force for the whole chunk, or (K, M). A chunk that does not begin with
+        an epoch follows the one before it.
         """
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:

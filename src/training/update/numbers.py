@@ -42,17 +42,21 @@ class StepNumbers:
         momentum = "momentum" in spec.rule.hyper
         # Without momentum nothing shrinks by way of the gradient.
         self.in_gradient = spec.rule.adaptive or (momentum and any_member(hyper, "momentum"))
-        self.decay = StackDecay(hyper, spec.batches, momentum, spec.rule.adaptive)
+        warms_up = hyper["warmup_steps"].numpy() > 0 if "warmup_steps" in hyper else False
+        self.decay = StackDecay(hyper, spec.batches, momentum, spec.rule.adaptive, spec.by_step | warms_up)
         nothing = torch.zeros(len(hyper["seed"]))
         self.names = self.of(nothing, nothing.long(), 1).names
 
     def of(self, eta: Tensor, first_step: Tensor, steps: int) -> Numbers:
-        """eta (K,), in force for the whole chunk; first_step (K,) or (): each member's number of its first step."""
+        """eta (K,), in force for the whole chunk, or (K, M); first_step (K,) or (): each member's number of its first.
+
+        Chunks follow one another, each but the first of an epoch.
+        """
         count = len(self.hyper["seed"])
         first = first_step.expand(count).cpu().numpy()
-        rates = eta.cpu().numpy().astype(np.float32)  # (K,)
+        rates = eta.cpu().numpy().astype(np.float32)  # (K,) or (K, M)
         step = first[:, None] + np.arange(steps)  # (K, M)
-        each = np.broadcast_to(rates.astype(np.float64)[:, None], step.shape)
+        each = np.broadcast_to(rates.astype(np.float64).reshape(count, -1), step.shape)
         with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN fails by itself
             own = self.rule.numbers({name: self.hyper[name].numpy()[:, None] for name in self.rule.hyper}, each, step)
             share, amount, *in_gradient = self.decay.of(rates, first, steps)

@@ -1,25 +1,47 @@
-"""The learning rate of one member as a function of the epoch (e, from 0).
+"""The learning rate of one member as a function of the epoch e or the mini-batch t, both from 0, of E and T in all.
 
-constant      η
-inverse       η / (1 + decay · e)                               [DLT]
-exponential   from η in the first epoch to eta_end in the last  Cireşan et al. (2010)
-halve         halved after plateau_epochs epochs without a better validation score, down to
-              min_eta_factor · η                                [N6, ch. 3, a problem]
+By epoch:
+
+    constant      η
+    inverse       η / (1 + decay · e)                               [DLT]
+    exponential   from η in the first epoch to eta_end in the last  Cireşan et al. (2010)
+    halve         halved after plateau_epochs epochs without a better validation score, down to
+                  min_eta_factor · η                                [N6, ch. 3, a problem]
+
+By mini-batch:
+
+    cosine        eta_end + (η − eta_end) · (1 + cos(π t / T)) / 2  I. Loshchilov, F. Hutter (2017)
+    one_cycle     up from η / 25 to η in 3 T / 10 mini-batches, then down to η / 250,000, both along half a cosine
+                                                                    L. Smith, N. Topin (2019); torch's OneCycleLR
+    steps         η · step_factor for each of `steps` that is over
+
+Of any of these, the first `warmup_steps` mini-batches take the part (t + 1) / warmup_steps [P. Goyal et al., 2017].
 """
 
+import numpy as np
+
 from src.config.metric import Metric
-from src.config.schema import OptimConfig
+from src.config.schema import BY_STEP, OptimConfig
+
+RISE = 0.3  # one_cycle: the part of the mini-batches in which eta rises,
+FIRST, LAST = 1 / 25, 1 / 25e4  # from this part of it, and where it ends [torch]
 
 
 class Schedule:
-    """One member's rate; `eta` before an epoch, `epoch_ended` after it."""
+    """One member's rate; `eta` before an epoch, or `etas` before mini-batches of it, `epoch_ended` after it."""
 
-    def __init__(self, config: OptimConfig, max_epochs: int, score: Metric) -> None:
-        self.config, self.max_epochs, self.score = config, max_epochs, score
+    def __init__(self, config: OptimConfig, max_epochs: int, score: Metric, batches: int = 1) -> None:
+        """batches: mini-batches of an epoch."""
+        self.config, self.max_epochs, self.score, self.batches = config, max_epochs, score, batches
         self.factor, self.best, self.waited = 1.0, score.worst, 0
 
+    @property
+    def by_step(self) -> bool:
+        """Whether the rate moves within an epoch."""
+        return self.config.by_step
+
     def eta(self, epoch: int) -> float:
-        """The rate in `epoch`, from 0."""
+        """The rate in `epoch`, of a schedule by epoch and without its warm-up."""
         config = self.config
         if config.schedule == "inverse":
             return config.eta / (1 + config.decay * epoch)
@@ -27,6 +49,30 @@ class Schedule:
             assert config.eta_end is not None
             return config.eta * float((config.eta_end / config.eta) ** (epoch / max(1, self.max_epochs - 1)))
         return config.eta * self.factor
+
+    def etas(self, epoch: int, first: int, count: int) -> np.ndarray:
+        """The rates of `count` mini-batches of `epoch`, (count,) float64; first: number of the first, from 0.
+
+        Numbers count from the member's first mini-batch.
+        """
+        step = np.arange(first, first + count)
+        rates = self._by_step(step) if self.config.schedule in BY_STEP else np.full(count, self.eta(epoch))
+        if self.config.warmup_steps:
+            rates *= np.minimum(1, (step + 1) / self.config.warmup_steps)
+        return rates
+
+    def _by_step(self, step: np.ndarray) -> np.ndarray:
+        config, total = self.config, self.max_epochs * self.batches
+        if config.schedule == "cosine":
+            return _half_cosine(config.eta, config.eta_end or 0.0, step / total)
+        if config.schedule == "one_cycle":
+            top = RISE * total - 1
+            up = _half_cosine(config.eta * FIRST, config.eta, step / top if top > 0 else np.ones(len(step)))
+            down = _half_cosine(config.eta, config.eta * LAST, (step - top) / (total - 1 - top))
+            return np.where(step <= top, up, down)
+        falls = np.array([one * (total if one < 1 else self.batches) for one in config.steps])
+        over = (step[:, None] >= falls - 1e-6).sum(1)  # a third of 30 mini-batches is 10
+        return np.asarray(config.eta * config.step_factor**over)
 
     def epoch_ended(self, score: float) -> None:
         """Takes in the epoch's validation score; a NaN is no improvement."""
@@ -37,3 +83,8 @@ class Schedule:
         config = self.config
         if config.schedule == "halve" and self.waited >= config.plateau_epochs:
             self.factor, self.waited = max(self.factor / 2, config.min_eta_factor), 0
+
+
+def _half_cosine(start: float, end: float, part: np.ndarray) -> np.ndarray:
+    """From start, where part is 0, to end, where it is 1."""
+    return np.asarray(end + (start - end) * (1 + np.cos(np.pi * part)) / 2)

@@ -1,5 +1,7 @@
 """Decay: what the weights of both engines lose in an epoch, against a loop in float64."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -77,6 +79,30 @@ def test_where_a_chunk_begins_changes_no_step_of_decay(momentum):
         part = StackDecay(some, BATCHES).of(eta, np.full(3, start), end - start)
         for one, other in zip(part[:2], whole[:2], strict=True):
             np.testing.assert_array_equal(one, other[:, start:end])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_moving_rate_takes_off_what_float64_does_wherever_chunks_are_cut(momentum):
+    """A member by step and one by epoch; the weight hardly moves, so that it is its steps' shares that multiply."""
+    some = members([1e-6, 1e-6], momentum, l1=1e-6) | {"weight_decay": torch.tensor([3e-7, 0.03], dtype=torch.float64)}
+    some["eta"] = torch.full((2,), ETA, dtype=torch.float64)
+    eta = (ETA * np.linspace(0.001, 1, 2 * BATCHES) * np.ones((2, 1))).astype(np.float32)
+    eta[1] = eta[1, 0]
+    whole = StackDecay(some, BATCHES, by_step=np.array([True, False])).of(eta, np.zeros(2, np.int64), 2 * BATCHES)
+    cut = StackDecay(some, BATCHES, by_step=np.array([True, False]))
+    ends = [0, 1, 40, 41, 249, 251, 500]
+    parts = [cut.of(eta[:, a:b], np.full(2, a), b - a) for a, b in pairwise(ends)]
+    for number in range(2):
+        np.testing.assert_array_equal(np.concatenate([part[number] for part in parts], 1), whole[number])
+    velocity = (1 - momentum ** (np.arange(2 * BATCHES) + 1)) / (1 - momentum)
+    for k, decoupled in enumerate([3e-7, 0.03]):
+        rates = eta[k].astype(np.float64)
+        left = np.prod(1 - rates * 1e-6 / BATCHES * velocity) * np.prod(1 - rates * decoupled)
+        assert 1 - np.prod(1 - whole.share[k].astype(np.float64)) == pytest.approx(1 - left, rel=1e-4)
+        assert whole.amount[k].sum() == pytest.approx((rates * 1e-6 / BATCHES * velocity).sum(), rel=1e-4)
+    single = whole.share[0][whole.share[0] > 0]
+    assert len(single) < BATCHES
+    assert np.sort(single)[2:].min() > ENOUGH_SHARE / 2  # but for what is left at the ends of two epochs
 
 
 def test_nothing_is_saved_up_beyond_what_rounding_asks_for():

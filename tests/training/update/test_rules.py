@@ -1,8 +1,10 @@
 """Learning-rate schedules, stopping rules and where chunks are cut."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LinearLR, MultiStepLR, OneCycleLR
 
 from src.config.metric import ACCURACY
 from src.config.schema import OptimConfig, StopConfig
@@ -38,6 +40,41 @@ def test_a_rate_is_halved_on_a_plateau_down_to_its_floor():
         rates.append(schedule.eta(epoch))
         schedule.epoch_ended(accuracy)
     assert rates == [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2, 0.2]
+
+
+EPOCHS, BATCHES = 6, 25
+BY_TORCH = {
+    "cosine": ({}, lambda w: CosineAnnealingLR(w, EPOCHS * BATCHES)),
+    "cosine to": ({"eta_end": 0.02}, lambda w: CosineAnnealingLR(w, EPOCHS * BATCHES, 0.02)),
+    "one_cycle": ({}, lambda w: OneCycleLR(w, 0.8, EPOCHS * BATCHES, cycle_momentum=False)),
+    "steps": ({"steps": [0.3, 3, 5], "step_factor": 0.5}, lambda w: MultiStepLR(w, [45, 75, 125], 0.5)),
+    "constant": ({"warmup_steps": 40}, lambda w: LinearLR(w, 1 / 40, total_iters=39)),
+    "steps warmed up": (
+        {"steps": [1, 4], "warmup_steps": 40},
+        lambda w: ChainedScheduler([MultiStepLR(w, [25, 100]), LinearLR(w, 1 / 40, total_iters=39)]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_TORCH)
+def test_a_rate_by_step_is_torchs(name):
+    settings, scheduler_of = BY_TORCH[name]
+    schedule = Schedule(optim(schedule=name.split()[0], **settings), EPOCHS, ACCURACY, BATCHES)
+    optimiser = torch.optim.SGD([torch.zeros(1)], 0.8)
+    scheduler, expected = scheduler_of(optimiser), []
+    for _ in range(EPOCHS * BATCHES):
+        expected.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    found = [rate for epoch in range(EPOCHS) for rate in schedule.etas(epoch, epoch * BATCHES, BATCHES)]
+    assert schedule.by_step
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_rate_by_epoch_is_the_same_in_all_of_its_mini_batches():
+    schedule = Schedule(optim(schedule="inverse", decay=0.5), 10, ACCURACY, BATCHES)
+    assert not schedule.by_step
+    assert set(schedule.etas(2, 2 * BATCHES + 3, 7)) == {0.4}
 
 
 def test_patience_in_epochs_ends_after_that_many_without_a_better_accuracy():
