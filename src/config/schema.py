@@ -282,7 +282,7 @@ class StopConfig(Section):
     """When a member ends before `max_epochs`."""
 
     rule: Literal["none", "patience_epochs", "patience_batches"] = "none"
-    patience_epochs: int = Field(10, ge=1)  # epochs without a better validation accuracy [N6, ch. 3]
+    patience_epochs: int = Field(10, ge=1)  # epochs without a better validation score [N6, ch. 3]
     patience_batches: int = Field(10_000, ge=1)  # mini-batches that are trained at least [DLT]
     patience_increase: float = Field(2.0, ge=1)  # a real improvement extends patience to this times the mini-batch
     improvement_threshold: float = Field(0.995, gt=0, le=1)  # real: validation error below this times the best

@@ -169,7 +169,9 @@ def training_words(config: "RunConfig") -> str:
     words += [f"precision {config.trainer.precision}"] if config.trainer.precision != 32 else []
     words += [f"mini-batch {config.batch_size}", f"at most {number_of(config.max_epochs, 'epoch')}"]
     if config.stop.rule == "patience_epochs":
-        words.append(f"stops after {config.stop.patience_epochs} epochs without a better validation accuracy")
+        words.append(
+            f"stops after {config.stop.patience_epochs} epochs without a better {config.task.score.words('validation')}"
+        )
     if config.stop.rule == "patience_batches":
         words.append(f"stops by the tutorial's patience of {config.stop.patience_batches} mini-batches")
         if config.stop.patience_increase != 2:
@@ -182,8 +184,8 @@ def training_words(config: "RunConfig") -> str:
 def schedule_words(config: "RunConfig") -> str:
     """How eta changes, in words; empty where it does not."""
     optim = config.optim
-    plateau = number_of(optim.plateau_epochs, "epoch")
-    halves = f"eta halves after {plateau} without a better accuracy, down to {optim.min_eta_factor:.3g} of it"
+    plateau, score = number_of(optim.plateau_epochs, "epoch"), config.task.score.name
+    halves = f"eta halves after {plateau} without a better {score}, down to {optim.min_eta_factor:.3g} of it"
     words = {
         "inverse": f"eta inverse with decay {optim.decay:g}",
         "exponential": f"eta exponential to {optim.eta_end or 0:g}",
@@ -243,7 +245,7 @@ class TwoLines(Progress):
 
 
 class ProgressBar:
-    """An observer that shows epoch, best validation accuracy and time left."""
+    """An observer that shows epoch, best validation score and time left."""
 
     def __init__(self, prepared: "Prepared", saved: "Saved") -> None:
         config = prepared.members[0].config

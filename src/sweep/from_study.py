@@ -16,6 +16,7 @@ from src.data.scaling import Scaling, as_seen
 from src.models.network import Network
 from src.sweep.studies.study_record import Study, Trial, read_study
 from src.sweep.studies.trial_results import results_of
+from src.tasks.task import task_of
 from src.training.result import Result
 
 EVALUATION_BATCH = 500  # images at once
@@ -94,8 +95,8 @@ def _tested(voter: Voter, place: int, dataset: Dataset) -> Voter:
     )  # its own: the data may be normalised in some trials only
     images = as_seen(images, Scaling(**scaling).on(images.device) if scaling else None)
     probabilities = _probabilities(voter.config, voter.result.weights, images)
-    accuracy = float((probabilities.argmax(-1) == dataset.test.labels).double().mean())
-    tested = replace(voter.result, repeat=0, vote=place, probabilities=probabilities, test_score=accuracy)
+    score = task_of(voter.config.task).score_of(probabilities, dataset.test.labels)
+    tested = replace(voter.result, repeat=0, vote=place, probabilities=probabilities, test_score=score)
     return replace(voter, result=tested)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from src.config.metric import Metric
 from src.runs.summary import summarise
 
 accuracies = st.floats(0, 1)
@@ -89,3 +90,13 @@ def test_nothing_finite_gives_no_figure_and_says_so() -> None:
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"longer|shorter"):
         summarise(validation=[0.5], test=[0.5, 0.6])
+
+
+def test_of_a_score_that_is_to_be_small_the_smallest_gives_the_chapters_figure_and_no_interval_is_cut() -> None:
+    summary = summarise(validation=[3.0, 2.0, 4.0], test=[3.5, 2.5, 0.1], score=Metric("rmse", maximise=False))
+    assert summary.chapter_rule == 2.5
+    assert (summary.low or 0) < 0
+    assert (summary.high or 0) > 1
+    assert summary.sentence().startswith(
+        "2.5 by the chapter's rule (the repeat with the best validation rmse); mean 2.033"
+    )

@@ -82,7 +82,7 @@ class StudySettings(Section):
     seed: int = Field(0, ge=0, lt=2**32)  # of the sampler
     pruner: Pruner = "none"
     pruner_options: dict[str, Any] = Field({})
-    objectives: list[Objective] = Field(["validation_accuracy"], min_length=1)
+    objectives: list[Objective] = Field([ACCURACY.field("validation")], min_length=1)
     constraints: list[str] = Field([])  # such as parameters <= 100000
     first: Entries = Field([])  # fixed first trials, key -> value; a key left out is sampled
     params: dict[str, Any] = Field({})  # key -> domain, src/sweep/space/space.py
