@@ -263,6 +263,8 @@ class OptimConfig(Section):
     beta2: float = Field(0.999, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # of their squares' running mean
     alpha: float = Field(0.99, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # rmsprop: of their squares' running mean
     epsilon: float = Field(1e-8, gt=0, json_schema_extra=PER_MEMBER)  # added to the root of what squares came to
+    clip_norm: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # of the gradient of all parameters
+    max_norm: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # of each unit's incoming weights
     schedule: Schedule = "constant"
     decay: float = Field(0.001, ge=0, json_schema_extra=PER_MEMBER)  # inverse: eta / (1 + decay · epoch)
     eta_end: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # in the last epoch; cosine: None is 0
@@ -385,9 +387,9 @@ def structure_key(config: RunConfig) -> str:
     def shared(section: BaseModel) -> dict[str, Any]:
         kept = {}
         for name, field in type(section).model_fields.items():
-            if is_per_member(field):
-                continue
             value = getattr(section, name)
+            if is_per_member(field) and value is not None:  # where it is left out, members train in another way
+                continue
             kept[name] = shared(value) if isinstance(value, BaseModel) else value
         return kept
 

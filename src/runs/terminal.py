@@ -159,6 +159,8 @@ def training_words(config: "RunConfig") -> str:
     words += [f"weight decay {optim.weight_decay:g}"] if optim.weight_decay else []
     words += ["decay of biases and norms too"] if optim.decay_all else []
     words += [f"{'Nesterov ' if optim.nesterov else ''}momentum {optim.momentum:g}"] if optim.momentum else []
+    words += [f"gradients clipped to norm {optim.clip_norm:g}"] if optim.clip_norm else []
+    words += [f"each unit's weights to norm {optim.max_norm:g}"] if optim.max_norm else []
     dropouts = config.model.dropouts()
     if any(dropouts):
         amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else each layer says its own

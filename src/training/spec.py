@@ -19,6 +19,8 @@ class StackSpec:
     batches: int  # mini-batches of an epoch
     decay_all: bool = False  # whether biases and norms decay too
     by_step: bool = False  # whether eta moves from step to step by its schedule, beside a member's own warm-up
+    clips: bool = False  # whether gradients are scaled down to optim.clip_norm
+    bounds: bool = False  # whether a unit's weights are, to optim.max_norm
     scaling: Scaling | None = None  # of what the network sees
 
 
@@ -32,5 +34,7 @@ def spec_of(config: RunConfig, batches: int, scaling: Scaling | None = None) -> 
         batches,
         optim.decay_all,
         optim.schedule in BY_STEP,
+        optim.clip_norm is not None,
+        optim.max_norm is not None,
         scaling,
     )

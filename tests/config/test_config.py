@@ -100,6 +100,8 @@ BAD = {
     "optim.eta_end": optional(numbers(above=0)),
     "optim.plateau_epochs": at_least(1),
     "optim.min_eta_factor": numbers(above=0, high=1),
+    "optim.clip_norm": optional(numbers(above=0)),
+    "optim.max_norm": optional(numbers(above=0)),
     "optim.steps": st.one_of(words, st.integers(), st.lists(st.floats(max_value=0), min_size=1, max_size=2)),
     "optim.step_factor": numbers(above=0, high=1),
     "optim.warmup_steps": at_least(0),
@@ -290,7 +292,14 @@ def test_members_of_one_stack_may_differ_in_hyperparameters(key, value):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("model.hidden", [7]), ("batch_size", 6), ("max_epochs", 3), ("model.activation", "relu"), ("data.dir", "other")],
+    [
+        ("model.hidden", [7]),
+        ("optim.clip_norm", 1.0),
+        ("batch_size", 6),
+        ("max_epochs", 3),
+        ("model.activation", "relu"),
+        ("data.dir", "other"),
+    ],
 )
 def test_members_of_one_stack_share_the_structure(key, value):
     assert structure_key(parse(with_value(key, value))) != structure_key(example.config())

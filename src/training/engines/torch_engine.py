@@ -22,6 +22,7 @@ from src.training.engines.engine import State, Sums, joined_states, slot_name, s
 from src.training.engines.graphs import BLOCK, Block, CudaRecorder, Recorder, Replay, Steps, no_sums
 from src.training.hyper import Hyper, any_member, joined, select
 from src.training.spec import StackSpec
+from src.training.update.norms import bound, clipped
 from src.training.update.numbers import StepNumbers
 
 # Images a member sees at once in evaluation; 1,000 and more are up to twice as slow for convolutions on a CPU.
@@ -243,6 +244,8 @@ class TorchEngine:
         )(moving, fixed, self._buffers, x, y, self._dropout, keys)
         for name, value in buffers.items():
             self._buffers[name].copy_(value)
+        if self.spec.clips:
+            gradients = clipped(gradients, numbers["clip_norm"])
         for layer in fused:
             self._update_dense(layer, gradients.pop(f"{layer}.bias"), seen[layer], numbers)
         for name, gradient in gradients.items():
@@ -266,9 +269,9 @@ class TorchEngine:
 
     def _fused_layers(self) -> list[str]:
         """Dense layers with biases that `_update_dense` can serve; a compiled step writes gradients in its own way."""
-        own = self.numbers
-        plain = self.spec.rule.name == "sgd" and not (own.slots or own.shrinks_by_amounts or self.spec.decay_all)
-        if self.compiled or not plain:
+        own, spec = self.numbers, self.spec
+        more = own.slots or own.shrinks_by_amounts or spec.decay_all or spec.clips or spec.bounds
+        if self.compiled or spec.rule.name != "sgd" or more:
             return []
         dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
         return [name for name, module in dense if module.bias is not None]
@@ -315,6 +318,8 @@ class TorchEngine:
             weight.addcmul_(columns["share"], weight, value=-1)
         slots = {slot: self._slots[slot_name(slot, name)] for slot in own.slots}
         self.spec.rule.step(weight, gradient, slots, columns)
+        if self.spec.bounds and weight.dim() > 2:
+            bound(weight, numbers["max_norm"])
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:

@@ -20,7 +20,8 @@ from src.training.hyper import Hyper, any_member
 from src.training.spec import StackSpec
 from src.training.update.decay import StackDecay
 
-DECAY = ("share", "amount", "l2", "l1")  # the first numbers of each step; the rule's own follow
+DECAY = ("share", "amount", "l2", "l1")  # the first numbers of each step; the rule's own follow, then NORMS in use
+NORMS = ("clip_norm", "max_norm")  # src/training/update/norms.py: before (1) and after (3)
 
 
 class Numbers(NamedTuple):
@@ -36,6 +37,7 @@ class StepNumbers:
     def __init__(self, spec: StackSpec, hyper: Hyper) -> None:
         self.rule, self.hyper = spec.rule, hyper
         self.slots = spec.rule.slots(hyper)
+        self.norms = [name for name, used in zip(NORMS, (spec.clips, spec.bounds), strict=True) if used]
         # Whether `share` or `l2` is ever another than 0.
         self.shrinks = any_member(hyper, "lambda_") or any_member(hyper, "weight_decay")
         self.shrinks_by_amounts = any_member(hyper, "l1")
@@ -59,6 +61,7 @@ class StepNumbers:
         each = np.broadcast_to(rates.astype(np.float64).reshape(count, -1), step.shape)
         with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN fails by itself
             own = self.rule.numbers({name: self.hyper[name].numpy()[:, None] for name in self.rule.hyper}, each, step)
+            own |= {name: np.broadcast_to(self.hyper[name].numpy()[:, None], step.shape) for name in self.norms}
             share, amount, *in_gradient = self.decay.of(rates, first, steps)
             l2, l1 = (np.broadcast_to(one[:, None], step.shape) for one in in_gradient)
             values = np.stack([share, amount, l2, l1, *own.values()], axis=1).astype(np.float32)

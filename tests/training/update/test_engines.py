@@ -26,8 +26,13 @@ every_rule = pytest.mark.parametrize("name", TORCH)
 
 
 def configs_of(name, **shared):
+    """A member a row of OWN; shared: of all members, or a tuple with the value of each."""
     return [
-        example.config(seed=seed, model={"activation": "tanh"}, optim={**options(name), **own, **shared})
+        example.config(
+            seed=seed,
+            model={"activation": "tanh"},
+            optim={**options(name), **own, **{k: v[seed] if isinstance(v, tuple) else v for k, v in shared.items()}},
+        )
         for seed, own in enumerate(OWN)
     ]
 
@@ -70,11 +75,15 @@ def by_torch(name, config, weights, order):
         logits = twin.forward(config.shapes(), weights, x, config.model.dropouts(), "chapter")
         optimiser.zero_grad()
         F.cross_entropy(logits, split.labels[rows]).backward()
+        if optim.clip_norm:
+            torch.nn.utils.clip_grad_norm_(weights.values(), optim.clip_norm)
         with torch.no_grad():  # decoupled: from the weights before the step, and behind the gradient
             shrunk = {value: optim.eta * optim.weight_decay * value for value in decayed}
             optimiser.step()
             for value, part in shrunk.items():
                 value -= part
+            for value in decayed if optim.max_norm else ():
+                value.copy_(torch.renorm(value, 2, 0, optim.max_norm))
     return {key: value.detach() for key, value in weights.items()}
 
 
@@ -94,6 +103,18 @@ def check_against_torch(engine, name, **shared):
 @every_rule
 def test_200_steps_equal_torchs(engine, name):
     check_against_torch(engine, name)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("option", [{"clip_norm": (0.1, 0.3, 100.0)}, {"max_norm": (0.4, 0.7, 100.0)}])
+def test_norms_are_bounded_as_in_a_plain_loop(name, option):
+    check_against_torch("torch", name, **option)
+
+
+@pytest.mark.parametrize("option", ["clip_norm", "max_norm"])
+def test_what_the_kernels_do_not_bound_they_refuse(option):
+    spec = spec_of(example.config(optim={option: 1.0}), BATCHES)
+    assert cpu.CpuEngine.refuses(spec) == f"optim.{option}"
 
 
 @everywhere

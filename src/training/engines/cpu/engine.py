@@ -87,6 +87,8 @@ class CpuEngine:
             return "another task than task=classify"
         if spec.rule.kernel not in KERNELS:
             return f"optim.rule={spec.rule.name}"
+        if spec.clips or spec.bounds:
+            return "optim.clip_norm" if spec.clips else "optim.max_norm"
         return unsupported(spec.model.plan)
 
     def _seat(self, hyper: Hyper) -> None:
