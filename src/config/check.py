@@ -37,11 +37,16 @@ def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
         problems += [explain(item) for item in error.errors()]
     problems += _cross_checks(raw)
     if problems:
-        lines = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
-        count = "1 problem" if len(dict.fromkeys(problems)) == 1 else f"{len(dict.fromkeys(problems))} problems"
-        raise ConfigError(f"{count} in the configuration, nothing was started:\n{lines}")
+        raise _refused(problems)
     assert config is not None
     return config if config.published is None else _claiming(config)
+
+
+def _refused(problems: list[str]) -> ConfigError:
+    each = list(dict.fromkeys(problems))
+    lines = "\n".join(f"  {problem}" for problem in each)
+    count = "1 problem" if len(each) == 1 else f"{len(each)} problems"
+    return ConfigError(f"{count} in the configuration, nothing was started:\n{lines}")
 
 
 def _claiming(config: RunConfig) -> RunConfig:
@@ -80,7 +85,7 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
 def refuse_unread_keys(config: RunConfig) -> None:
     """Raises ConfigError where a run sets what its rule does not read."""
     if lines := unread_keys([config]):
-        raise ConfigError("In the configuration, nothing was started:\n" + "\n".join(f"  {line}" for line in lines))
+        raise _refused(lines)
 
 
 def _cross_checks(raw: dict[str, Any]) -> list[str]:

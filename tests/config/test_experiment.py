@@ -11,6 +11,10 @@ from src.config.compose import composed
     [
         (["+exp=shallow", "repeats=3", "seed=7", "trainer.threads=1", "name=mine", "data=mnist"], 97.8),
         (["+exp=shallow", "model.layers=[{fc: 100}]", "optim.decay=0.5", "model.dropout_convention=inverted"], 97.8),
+        (["+exp=shallow", "optim.beta1=0.5", "optim.nesterov=true", "optim.decay_all=true"], 97.8),
+        (["+exp=shallow", "optim=adam"], None),
+        (["+exp=shallow", "optim.weight_decay=0.01"], None),
+        (["+exp=shallow", "optim.warmup_steps=10"], None),
         (["+exp=shallow", "model.hidden=[30]", "optim.eta=0.3"], None),
         (["+exp=shallow", "max_epochs=59"], None),
         (["+exp=shallow", "stop=patience_epochs"], None),

@@ -6,13 +6,14 @@ Weights travel under the names of the network's state_dict with a leading member
 (K, maps, C, field, field) for a convolution, (K, outputs, inputs) for a dense layer, whose inputs are ordered as torch
 flattens (C, H, W); `layers.0.bias` (K, maps or outputs). The softmax layer is the last `layers.L`.
 
-One step of one member, mini-batch number t (from 0), mean cost over the mini-batch:
+One step of one member under SGD, mini-batch number t (from 0), mean cost over the mini-batch:
 
     g = d cost / d w + (lambda_ / batches) · w + (l1 / batches) · sign(w)    weights; biases: first term only  (1)
     v <- momentum · v + g                                                                                          (2)
     w <- w − eta · v                                                                                               (3)
 
 The terms with lambda_ and l1 are mostly too small for float32 to add; src/training/update/decay.py says how they count.
+src/training/update/numbers.py is what holds for every update rule.
 
 Dropout of dense layer d, sample b of the mini-batch, input unit u (in torch's order) of U: the input is zeroed where
 
