@@ -24,7 +24,7 @@ from src.config.error import UserError
 from src.config.schema import RunConfig
 from src.data.load import load
 from src.models.model import model_of
-from src.runs.keep import results_in
+from src.runs.result_files import results_in
 from src.sweep.studies.study_record import Study, read_study
 from src.training.device import cores
 

@@ -9,7 +9,7 @@ import torch
 import torchmetrics  # noqa: F401  (before src.training.lightning: the benchmarks hand its metrics to Lightning)
 from hypothesis import settings
 
-from src.runs import keep
+from src.runs import result_files
 
 # Started in the background of a shell, Python finds SIGINT ignored; tests send it, to themselves and to their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,7 +29,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def kept_at_every_epoch(monkeypatch):
     """What a run keeps on its way must change nothing in what it ends with, whenever it is kept."""
-    monkeypatch.setattr(keep, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(result_files, "KEEP_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)

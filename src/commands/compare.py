@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.commands.arguments import run_command, words_and_keys
-from src.config.changes import dotted
 from src.config.error import UserError
+from src.config.kept_config import dotted
 from src.config.metric import Metric
 from src.config.schema import task_in
 from src.tracking.log_error import validation_data

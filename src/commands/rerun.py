@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _rerun(arguments: list[str]) -> int:
     from src.config.address import STUDIES
-    from src.config.changes import changed, different
+    from src.config.kept_config import changed, different
     from src.sweep.studies.study_record import read_study
     from src.sweep.studies.trial_results import results_of
 

@@ -27,7 +27,7 @@ def _resume(arguments: list[str]) -> int:
         raise UserError(f"{folder}: no such folder; accepted: a run's own, mlruns/hydra/DATE/TIME-NAME. Usage: {USAGE}")
 
     from src.commands.train import told_status, train
-    from src.config.changes import changed, different
+    from src.config.kept_config import changed, different
     from src.config.schema import COMMANDS
     from src.runs.checkpoint import FREE, read
 

@@ -157,9 +157,9 @@ def train(
     with terminal.waiting("Loading the libraries"):
         from src.data.load import load
         from src.runs.checkpoint import Checkpoints, begins
-        from src.sweep.alone import Alone
         from src.sweep.job import Job
-        from src.sweep.seats import Seats, seated
+        from src.sweep.single_trial import SingleTrial
+        from src.sweep.trial_roster import TrialRoster, members_left
         from src.tracking.record import Record
         from src.training.fit import prepare, run_roster
         from src.training.interrupt import Interrupt
@@ -175,7 +175,7 @@ def train(
         checkpoints.compare(dataset)
         with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):
             job = Job(config, folder, arguments or [], label=label)
-            prepared = prepare([config], dataset, terminal.say, seated(job, saved, one_by_one=False)[0])
+            prepared = prepare([config], dataset, terminal.say, members_left(job, saved, one_by_one=False)[0])
         terminal.header(prepared, config, folder, saved.epochs)
         if config.plan:
             terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
@@ -185,9 +185,9 @@ def train(
             tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
             record = Record(config, folder, tracker)
             with _told(record, interrupt):
-                seats = Seats(Alone(record, saved, checkpoints), [job])
+                roster = TrialRoster(SingleTrial(record, saved, checkpoints), [job])
                 with terminal.ProgressBar(prepared, saved) as bar:
-                    run_roster(prepared, seats, [bar, seats], interrupt, keep=seats.keep)
+                    run_roster(prepared, roster, [bar, roster], interrupt, keep=roster.offer_checkpoints)
                 path, lost = _conclude(record, dataset)
         if lost:
             raise TrialFailed(lost)

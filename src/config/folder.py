@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from re import sub
 
 from src.config.error import UserError
-from src.config.words import command
+from src.config.wording import command
 
 OWNER = ".owner"
 RUN = "run "  # begins the name of an owner that is a run, not a trial

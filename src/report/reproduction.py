@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.config.changes import recalled
 from src.config.error import ConfigError, UserError
 from src.config.files import finite, write_text
+from src.config.kept_config import recalled
 from src.runs.summary import COINCIDENCE, Summary, summarise
 from src.training.result import Result
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from src.config.files import write_text
-from src.config.words import number_of
+from src.config.wording import number_of
 from src.report import study_figures as draw
 from src.report.document import Block, Document, Heading, Listing, Paragraph, Picture, Table
 from src.report.study_comparison import comparison

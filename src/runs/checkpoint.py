@@ -19,9 +19,9 @@ from src.config.address import absolute, masked
 from src.config.error import UserError
 from src.config.folder import CHECKPOINT
 from src.config.schema import RunConfig, TrainerConfig
-from src.config.words import command as type_again
+from src.config.wording import command as type_again
 from src.data.dataset import Dataset
-from src.runs.keep import KEEP_SECONDS
+from src.runs.result_files import KEEP_SECONDS
 from src.training.checkpoint import Checkpoint
 from src.training.engines.engine import slot_name
 from src.training.result import Result, Row

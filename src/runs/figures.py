@@ -20,7 +20,7 @@ from torch import Tensor
 
 from src.config.metric import Metric
 from src.config.schema import task_in
-from src.config.words import number_of
+from src.config.wording import number_of
 from src.runs.canvas import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILLION, page
 from src.runs.pictures import COLOUR, colour_filters_figure, errors_figure, filters_figure
 from src.runs.vote import Vote

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, uint8
 
-from src.config.words import number_of
+from src.config.wording import number_of
 from src.runs.canvas import BLUE, VERMILLION, page
 from src.runs.vote import NO_ANSWER, Vote
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from src.config.metric import ACCURACY, Metric
-from src.config.words import number_of
+from src.config.wording import number_of
 
 TWO_SIDED_95 = 0.975
 COINCIDENCE = "all repeats are equal, by chance: an interval of no width says nothing"

@@ -28,7 +28,7 @@ from rich.text import Text
 from src.config.address import DATABASES, RUNS, absolute
 from src.config.metric import ACCURACY
 from src.config.shapes import Dense, LayerShape, parameter_count
-from src.config.words import command, number_of
+from src.config.wording import command, number_of
 
 if TYPE_CHECKING:  # so that what is said while the libraries load does not wait for them
     from src.config.schema import RunConfig

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from src.config.check import parse
 from src.config.error import ConfigError, TrialFailed
-from src.config.words import number_of
+from src.config.wording import number_of
 from src.sweep.composer import Composer
 from src.sweep.job import Job, Returned
 from src.sweep.launch import check, identity, typed
@@ -76,7 +76,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
 
 def _left_by(returned: JobReturn, place: int) -> "Outcome":
     """What became of a job that another launcher ran, from its folder. Raises what was raised in the job."""
-    from src.runs.keep import results_in
+    from src.runs.result_files import results_in
     from src.sweep.outcome import outcome
 
     Returned(**vars(returned)).return_value  # noqa: B018  (raises)

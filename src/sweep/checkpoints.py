@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from src.config.changes import different
 from src.config.error import UserError
+from src.config.kept_config import different
 from src.data.dataset import Dataset
 from src.runs.checkpoint import FILE, FREE, Pace, Saved, read, remove
 from src.sweep.job import Job
-from src.sweep.seats import Training
+from src.sweep.trial_roster import Training
 
 
 class TrialCheckpoints:

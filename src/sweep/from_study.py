@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.config.changes import recalled
 from src.config.error import ConfigError, UserError
+from src.config.kept_config import recalled
 from src.config.schema import RunConfig, task_in
 from src.data.dataset import Dataset
 from src.data.load import load

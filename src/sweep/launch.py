@@ -10,13 +10,13 @@ from uuid import uuid4
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
-from src.config.changes import dotted
 from src.config.check import refuse_unusable_store, unread_keys
 from src.config.error import ConfigError
 from src.config.folder import refuse_shared, refuse_taken
+from src.config.kept_config import dotted
 from src.config.metric import Metric
 from src.config.schema import RunConfig
-from src.config.words import command, number_of
+from src.config.wording import command, number_of
 from src.sweep.composer import Composer, folder_of, split, swept, swept_keys
 from src.sweep.job import Job
 from src.sweep.space.options import WilcoxonOptions
@@ -94,7 +94,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
     with terminal.waiting("Loading the libraries"):
         from src.data.load import load
         from src.sweep.plan import show_plan
-        from src.sweep.space.points import total
+        from src.sweep.space.grid_points import total
         from src.sweep.studies.study import open_study
         from src.sweep.studies.trial_results import trial_owner
         from src.sweep.trials import train_study
@@ -195,11 +195,11 @@ def sample_overrides(sweep: "Sweep", most: int = PLANNED_SAMPLES) -> list[list[s
     """At most so many samples of the space, without a study; of a grid different points of it."""
     import optuna
 
-    from src.sweep.space.points import Points
+    from src.sweep.space.grid_points import GridPoints
 
     count, space, seed = min(sweep.settings.n_trials, most), sweep.space, sweep.settings.seed
     if sweep.settings.sampler == "grid":
-        points = Points(sweep.settings, space).all
+        points = GridPoints(sweep.settings, space).all
         chosen = random.Random(seed).sample(points, min(count, len(points)))
         return [space.overrides(space.params(point)) for point in chosen]
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.config.schema import RunConfig, structure_key
-from src.config.words import number_of
+from src.config.wording import number_of
 from src.data.load import load
 from src.runs import terminal
 from src.training.fit import prepare

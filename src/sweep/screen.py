@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.config.metric import ACCURACY, Metric
-from src.config.words import number_of
+from src.config.wording import number_of
 from src.runs import terminal
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first

@@ -22,7 +22,7 @@ from src.runs.checkpoint import Saved
 from src.sweep import fault
 from src.sweep.checkpoints import TrialCheckpoints
 from src.sweep.job import Job
-from src.sweep.seats import Seats, Training, seated
+from src.sweep.trial_roster import Training, TrialRoster, members_left
 from src.sweep.trial_row import TrialRow
 from src.tracking.record import Record
 from src.tracking.tracker import Tracker
@@ -33,7 +33,7 @@ from src.training.module import Observer
 from src.training.stack import members_of
 
 
-class Source(Protocol):
+class Sweep(Protocol):
     """Where trials come from, and who is told what became of them: a grid, or a study."""
 
     one_by_one: bool  # the repeats of a trial follow one another
@@ -52,7 +52,7 @@ class Source(Protocol):
         """Where the trial is recorded; called again for a trial that begins anew. resumed: "after epoch 5", or ""."""
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """See Office."""
+        """The trial's mean validation score in epoch `step`, or of its repeat `step`; True: it is to be pruned."""
 
     def kept(self, job: Job) -> bool:
         """The trial's folder holds a new checkpoint; whether its next attempt will find it. Raises nothing."""
@@ -86,43 +86,43 @@ class Screen(AbstractContextManager[Any], Protocol):
         """What became of the trials."""
 
 
-def train_all(source: Source, screen: Screen, limit: int, loaded: tuple[RunConfig, Dataset] | None = None) -> None:
-    """Trains all that `source` gives, and tells it how that ended. Raises KeyboardInterrupt where the user stops it."""
+def train_all(sweep: Sweep, screen: Screen, limit: int, loaded: tuple[RunConfig, Dataset] | None = None) -> None:
+    """Trains all that `sweep` gives, and tells it how that ended. Raises KeyboardInterrupt where the user stops it."""
     interrupt = Interrupt(screen.say)
     status, stopped = "FAILED", True
     with interrupt:  # until all is told: a first signal costs nothing that is there
         try:
             with screen:
-                Stacks(source, screen, limit, interrupt, loaded).train()
+                Stacks(sweep, screen, limit, interrupt, loaded).train()
             status = "FINISHED"
         finally:
             stopped = interrupt.requested
             try:
-                source.finish("KILLED" if stopped else status)
+                sweep.finish("KILLED" if stopped else status)
             finally:
-                screen.table(source.rows())
+                screen.table(sweep.rows())
     if stopped:
         raise KeyboardInterrupt
 
 
 class Stacks:
-    """Trains all that `source` gives; the Office of its seats."""
+    """Trains all that `sweep` gives; the TrialSource of its stacks."""
 
     def __init__(
         self,
-        source: Source,
+        sweep: Sweep,
         screen: Screen,
         limit: int,
         interrupted: Callable[[], bool],
         loaded: tuple[RunConfig, Dataset] | None = None,
     ) -> None:
         """loaded: a configuration and its images, where they have been read already."""
-        self.source, self.screen, self.limit, self.interrupted = source, screen, limit, interrupted
-        self.one_by_one = source.one_by_one
+        self.sweep, self.screen, self.limit, self.interrupted = sweep, screen, limit, interrupted
+        self.one_by_one = sweep.one_by_one
         self.waiting: list[Job] = []  # for a stack of their own structure
         self.halves: deque[list[Job]] = deque()  # of stacks that broke
-        self._checkpoints = TrialCheckpoints(screen.say, source.kept)
-        self._saved: dict[Job, Saved] = {}  # of those that wait for their seat in the stack
+        self._checkpoints = TrialCheckpoints(screen.say, sweep.kept)
+        self._saved: dict[Job, Saved] = {}  # of those that wait for their turn in the stack
         self._training: dict[Job, Record] = {}
         self._over = set[Job]()  # of those in this stack
         self._key = ""
@@ -132,23 +132,23 @@ class Stacks:
         self._held: dict[str, int] = {}  # structure -> members of the largest trial that has ended
 
     def train(self) -> None:
-        """Until the source has no more, or the user stops it. Raises what asking the source for more raised."""
-        while not self.interrupted() and not self.source.over():
+        """Until the sweep has no more, or the user stops it. Raises what asking the sweep for more raised."""
+        while not self.interrupted() and not self.sweep.over():
             group = self.halves.popleft() if self.halves else self._group()
             if not group:
                 break
             self._train(group)
         if self._refusal and not self.interrupted():
             if fault.is_of_surroundings(self._refusal):
-                raise fault.stopped(self._refusal, self.source.resumable) from self._refusal
+                raise fault.stopped(self._refusal, self.sweep.resumable) from self._refusal
             raise self._refusal
 
     def _more(self, room: int) -> list[Job]:
-        """New trials of the source. What that raises waits until those that were begun have ended."""
+        """New trials of the sweep. What that raises waits until those that were begun have ended."""
         if room < 1 or self._refusal:
             return []
         try:
-            return self.source.jobs(room)
+            return self.sweep.jobs(room)
         except Exception as error:
             self._refusal = error
             return []
@@ -181,7 +181,7 @@ class Stacks:
                 raise
             if self._is_of_surroundings(error, left):
                 self._fail(left, "KILLED", error)
-                raise fault.stopped(error, self.source.resumable) from error
+                raise fault.stopped(error, self.sweep.resumable) from error
             if len(left) > 1 and (isinstance(error, TooLargeError) or not isinstance(error, UserError)):
                 middle = len(left) // 2
                 if fault.is_of_memory(error):  # the halves must not grow to what was too large
@@ -219,12 +219,12 @@ class Stacks:
     def _fail(self, jobs: list[Job], status: str, error: BaseException) -> None:
         reason = str(error) if isinstance(error, UserError) else "".join(traceback.format_exception(error))
         for job in jobs:
-            self.source.failed(job, self._training.get(job), status, reason, error)
+            self.sweep.failed(job, self._training.get(job), status, reason, error)
             if status == "FAILED":
                 self._checkpoints.remove(job)
 
     def _train_together(self, group: list[Job]) -> None:
-        self.source.begin(group)
+        self.sweep.begin(group)
         self._over.clear()
         self._key = structure_key(group[0].config)
         dataset = self._dataset(group[0].config)
@@ -233,12 +233,12 @@ class Stacks:
             [job.config for job in group],
             dataset,
             self.screen.say,
-            [member for job in group for member in seated(job, saved[job], self.one_by_one)[0]],
+            [member for job in group for member in members_left(job, saved[job], self.one_by_one)[0]],
         )
-        seats = Seats(self, group)
+        roster = TrialRoster(self, group)
         watch = self.screen.stack(self._prepared, group, len(self.waiting))
-        keep = seats.keep if self.source.resumable else None
-        run_roster(self._prepared, seats, [seats, watch], self.interrupted, self.limit, keep)
+        offer = roster.offer_checkpoints if self.sweep.resumable else None
+        run_roster(self._prepared, roster, [roster, watch], self.interrupted, self.limit, offer)
 
     def _dataset(self, config: RunConfig) -> Dataset:
         """Loaded once for all stacks that see the same images."""
@@ -246,11 +246,11 @@ class Stacks:
             self._data = config, load(config.data)
         return self._data[1]
 
-    # What the seats ask.
+    # What a stack asks.
 
     def next_job(self, room: int) -> Job | None:
-        """See Office: one that waits already, else the first of this structure that the source gives."""
-        if self.halves or self.source.over():
+        """A trial that waits, else the first of this structure that the sweep gives; None: there is none."""
+        if self.halves or self.sweep.over():
             return None
 
         def fits(job: Job) -> bool:
@@ -267,34 +267,34 @@ class Stacks:
             self.waiting += new
 
     def saved(self, job: Job) -> Saved:
-        """See Office."""
+        """What an earlier attempt of the trial has left; its epochs are shown as done."""
         saved = self._saved.pop(job, None) or self._checkpoints.saved(job, self._dataset(job.config))
         if job.folder not in job.goes_on:  # else those epochs were counted before their stack broke
             self.screen.went_on(sum(map(len, saved.histories().values())))
         return saved
 
     def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
-        """See Office."""
+        """Writes the trials' checkpoints into their folders, if it is time to."""
         assert self._data is not None
         self._checkpoints.offered(trials, self._data[1], last)
 
     def record(self, job: Job, saved: Saved) -> Record:
-        """See Office."""
+        """A record of the trial, tracked as the sweep says."""
         assert self._prepared is not None
         prepared, seeds = self._prepared, [member.seed for member in members_of([job.config])]
         resumed = f"after epoch {saved.epochs}" if saved.histories() else ""
-        tracker = self.source.tracker(job, prepared.dataset.name, prepared.device_name, seeds, resumed)
+        tracker = self.sweep.tracker(job, prepared.dataset.name, prepared.device_name, seeds, resumed)
         self._training[job] = Record(job.config, job.folder, tracker)
         return self._training[job]
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """See Office."""
-        return self.source.reported(job, step, value)
+        """Whether the sweep prunes the trial after this report."""
+        return self.sweep.reported(job, step, value)
 
     def ended(self, job: Job, record: Record, pruned: bool) -> None:
-        """See Office."""
+        """Tells the sweep that the trial has ended, and drops its checkpoints where nobody needs them any more."""
         assert self._prepared is not None
-        if self.source.ended(job, record, pruned, self._prepared.dataset):
+        if self.sweep.ended(job, record, pruned, self._prepared.dataset):
             self._checkpoints.remove(job)
         self._held[self._key] = max(self._held.get(self._key, 0), self.size(job))
         self._over.add(job)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from src.config.words import ending
+from src.config.wording import ending
 from src.sweep.outcome import Outcome, better_first
 
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from src.config.check import parse
 from src.config.error import StoreError, TrialFailed, UserError
 from src.config.schema import RunConfig
-from src.config.words import ending, number_of
+from src.config.wording import ending, number_of
 from src.data.dataset import Dataset
 from src.runs import terminal
 from src.runs.checkpoint import remove
-from src.runs.keep import results_in
+from src.runs.result_files import results_in
 from src.sweep import fault
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, outcome

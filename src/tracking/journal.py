@@ -27,7 +27,7 @@ from filelock import FileLock
 from src.config.address import file_now, masked, sqlite_path
 from src.config.error import StoreError
 from src.config.files import write_json
-from src.config.words import command
+from src.config.wording import command
 from src.tracking.connection import LOCK_SECONDS, connect
 from src.tracking.tables import Note, Seen
 from src.tracking.writer import METRICS_PER_BATCH, Writer

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from src.config.metric import ACCURACY, Metric
-from src.config.words import number_of
+from src.config.wording import number_of
 from src.training.result import Row
 
 LOG_ERROR = "best/log10_error"

@@ -12,7 +12,7 @@ from src.config.folder import named_owner
 from src.config.schema import RunConfig
 from src.data.dataset import Dataset
 from src.runs.checkpoint import Saved
-from src.runs.keep import RESULTS, Keeper, keep_plain_weights, keep_weights
+from src.runs.result_files import RESULTS, ResultsSoFar, write_plain_weights, write_weights
 from src.runs.summary import Summary, summarise
 from src.runs.vote import Vote, vote
 from src.tracking.study_tracking import TrialTracker
@@ -37,7 +37,7 @@ class Record:
 
     def __init__(self, config: RunConfig, folder: Path, tracker: Tracker | TrialTracker) -> None:
         self.config, self.folder, self.tracker = config, folder, tracker
-        self.keeper, self._owner = Keeper(folder), named_owner(folder)
+        self.keeper, self._owner = ResultsSoFar(folder), named_owner(folder)
         self.results: dict[int, Result] = {}  # of members that have ended
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
@@ -79,8 +79,8 @@ class Record:
             kept.append(write_json(self.folder / RESULTS, [result.as_json() for result in results]).name)
             if votes:
                 kept.append(write_json(self.folder / "votes.json", [one.as_json() for one in votes]).name)
-            keep_weights(results, self.folder)
-            keep_plain_weights(results, self.folder)
+            write_weights(results, self.folder)
+            write_plain_weights(results, self.folder)
         except OSError as error:
             reason, names = error.strerror or error, " and ".join(kept) or "nothing"
             return f"{self.folder}: not all could be written ({reason}); kept: {names}; make room, and start it again"

@@ -21,7 +21,7 @@ from threading import Event
 from typing import Any, Literal
 
 from src.config.address import absolute, masked
-from src.config.changes import dotted
+from src.config.kept_config import dotted
 from src.config.schema import RunConfig
 from src.tracking.background import Errands
 from src.tracking.journal import Journal, milliseconds

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from src.config.address import absolute
-from src.config.changes import dotted
+from src.config.kept_config import dotted
 from src.config.metric import Metric
 from src.config.schema import RunConfig
 from src.tracking.journal import PENDING, Journal, milliseconds

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
-from src.config.changes import dotted
+from src.config.kept_config import dotted
 from src.config.metric import ACCURACY
 from src.config.schema import RunConfig
 from src.runs.summary import summarise

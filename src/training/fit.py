@@ -151,7 +151,7 @@ def run_roster(
         0 if prepared.engine.resize_seconds else capacity,
         keep,
     )
-    prepared.members = [replace(member, checkpoint=None) for member in prepared.members]  # seated: memory is free
+    prepared.members = [replace(member, checkpoint=None) for member in prepared.members]  # members_left: memory is free
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters
     with warnings.catch_warnings():
         # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.

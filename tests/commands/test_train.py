@@ -21,7 +21,7 @@ from src.config.check import parse
 from src.config.compose import composed
 from src.config.schema import RunConfig
 from src.models.network import Network
-from src.runs import keep, terminal
+from src.runs import result_files, terminal
 from src.runs.checkpoint import Saved
 from src.tracking import record
 from src.training.stack import members_of
@@ -299,7 +299,7 @@ def test_figures_that_cannot_be_drawn_lose_nothing(tmp_path, monkeypatch, shown)
 
 def test_results_that_cannot_be_written_end_the_tracked_run_as_failed(tmp_path, monkeypatch, shown):
     tracker = with_tracker(monkeypatch, FakeTracker())
-    monkeypatch.setattr(record, "keep_weights", lambda *_: 1 / 0)
+    monkeypatch.setattr(record, "write_weights", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train.train(digits(), tmp_path)
     assert tracker.told[0][0] == "FAILED"
@@ -331,14 +331,14 @@ def test_a_sweep_with_one_impossible_combination_does_not_start(tmp_path, monkey
 
 
 def test_results_so_far_are_kept_while_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(keep, "KEEP_SECONDS", 30.0)
+    monkeypatch.setattr(result_files, "KEEP_SECONDS", 30.0)
     now = [0.0]
-    keeper = keep.Keeper(tmp_path, clock=lambda: now[0])
+    keeper = result_files.ResultsSoFar(tmp_path, clock=lambda: now[0])
     from src.training.fit import prepare, run
 
     class Clock:
         def progressed(self, *_):
-            now[0] += keep.KEEP_SECONDS / 5  # five looks of a clock apart
+            now[0] += result_files.KEEP_SECONDS / 5  # five looks of a clock apart
 
         def epoch_ended(self, rows, so_far):
             keeper.epoch_ended(lambda: [so_far(0)])

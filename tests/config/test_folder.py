@@ -12,7 +12,7 @@ import pytest
 from src.commands import rerun
 from src.config.error import UserError
 from src.config.folder import claim, file_name, is_name, owned, refuse_shared, trial_folder
-from src.config.words import command as typed
+from src.config.wording import command as typed
 from src.runs import terminal
 from src.tracking import record
 from tests.sweeping import SMALL, command, grid, members, one_paragraph, study
@@ -131,7 +131,7 @@ def test_a_full_disk_at_a_runs_end_leaves_its_results_and_no_drafts(monkeypatch,
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(record, "keep_weights", full)
+    monkeypatch.setattr(record, "write_weights", full)
     assert command(monkeypatch, tmp_path, *RUN, "hydra.run.dir=one") == 1
     shown = capsys.readouterr()
     assert "test accuracy" in shown.out

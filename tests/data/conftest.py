@@ -87,7 +87,7 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch, contents: dict[str, bytes], cac
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-class Mirror:
+class StudyCache:
     """A local server of a folder that records what it was asked for."""
 
     def __init__(self, folder: Path) -> None:
@@ -120,12 +120,12 @@ class Mirror:
 
 
 @pytest.fixture
-def mirror_of() -> Iterator[Callable[[Path], Mirror]]:
+def mirror_of() -> Iterator[Callable[[Path], StudyCache]]:
     """Starts a mirror of a folder; all are stopped at the end."""
-    started: list[Mirror] = []
+    started: list[StudyCache] = []
 
-    def start(folder: Path) -> Mirror:
-        started.append(Mirror(folder))
+    def start(folder: Path) -> StudyCache:
+        started.append(StudyCache(folder))
         return started[-1]
 
     yield start

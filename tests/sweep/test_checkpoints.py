@@ -21,9 +21,9 @@ from src.runs import checkpoint
 from src.runs.checkpoint import FILE, Saved, read
 from src.sweep import stacks, trials
 from src.sweep.checkpoints import TrialCheckpoints
-from src.sweep.seats import Seats
 from src.sweep.studies import study as studies
-from src.sweep.studies.mirror import Mirror
+from src.sweep.studies.study_cache import StudyCache
+from src.sweep.trial_roster import TrialRoster
 from tests.commands.test_resume import stops_after
 from tests.sweep.children import start
 from tests.sweeping import SMALL, command, curves, members, replaced, spy
@@ -113,10 +113,10 @@ def trained_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Fills with the epoch of every row of every member."""
     rows: list[int] = []
 
-    def told(result: None, seats: Seats, own: dict[int, dict[str, float]], so_far: object) -> None:
+    def told(result: None, seats: TrialRoster, own: dict[int, dict[str, float]], so_far: object) -> None:
         rows.extend(int(row["epoch"]) for row in own.values())
 
-    spy(monkeypatch, Seats, "epoch_ended", told)
+    spy(monkeypatch, TrialRoster, "epoch_ended", told)
     return rows
 
 
@@ -279,17 +279,17 @@ def test_a_lost_checkpoint_is_no_loss_but_of_time(
 def test_a_stack_that_breaks_goes_on_where_it_was(
     whole: dict[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from src.sweep.seats import Seats
+    from src.sweep.trial_roster import TrialRoster
 
-    told, broken = Seats.epoch_ended, []
+    told, broken = TrialRoster.epoch_ended, []
 
-    def epoch_ended(self: Seats, rows: dict[int, dict[str, float]], so_far: Any) -> None:
+    def epoch_ended(self: TrialRoster, rows: dict[int, dict[str, float]], so_far: Any) -> None:
         if not broken and any(row["epoch"] == 4 for row in rows.values()):
             broken.append(True)
             raise RuntimeError("a cosmic ray")
         told(self, rows, so_far)
 
-    monkeypatch.setattr(Seats, "epoch_ended", epoch_ended)
+    monkeypatch.setattr(TrialRoster, "epoch_ended", epoch_ended)
     rows = trained_rows(monkeypatch)
     assert command(monkeypatch, tmp_path, *STUDY) == 0
     assert left(tmp_path) == whole
@@ -429,7 +429,7 @@ def test_who_was_taken_over_leaves_the_checkpoint_to_the_other_process(
 
 
 def test_a_killed_attempt_is_no_competitor_of_its_successor() -> None:
-    mirror = Mirror("small", [StudyDirection.MAXIMIZE])
+    mirror = StudyCache("small", [StudyDirection.MAXIMIZE])
     for number, killed in enumerate((True, False)):
         attrs = {"place": 0, "attempt": number, **({"killed": True} if killed else {})}
         notes = {"completed_rung_0": 0.5, "fixed_params": {}}

@@ -11,7 +11,7 @@ from tests import example
 ENGINES = {"torch": {"engine": "torch"}, "cpu": {"engine": "cpu", "threads": 2}}
 
 
-class Office(Everyone):
+class TrialSource(Everyone):
     """Prunes `who` after `when`; as soon as there is room, those in `waiting` join."""
 
     def __init__(self, who=(), when=1, waiting=(), watch=None):
@@ -58,7 +58,7 @@ def assert_alike(engine, one, other):
 def test_who_takes_a_freed_place_trains_as_alone(engine):
     first = [trial(engine, eta, seed) for seed, eta in enumerate((0.1, 0.3, 0.5))]
     later = [trial(engine, eta, seed) for seed, eta in enumerate((0.2, 0.4), 10)]
-    office = Office(who=[1], when=2, waiting=members_of(later))
+    office = TrialSource(who=[1], when=2, waiting=members_of(later))
     results, _ = train(first, office)
     assert [results[number].status for number in range(5)] == ["FINISHED", "PRUNED", "FINISHED", "FINISHED", "FINISHED"]
     assert len(results[1].history) == 2
@@ -72,7 +72,7 @@ def test_newcomers_bring_momentum_and_l1_where_nobody_had_them(engine):
     first = [trial(engine, 0.1, 0), trial(engine, 0.2, 1)]
     later = trial(engine, 0.1, 2)
     later = later.model_copy(update={"optim": later.optim.model_copy(update={"momentum": 0.5, "l1": 0.01})})
-    results, _ = train(first, Office(who=[0], waiting=members_of([later])))
+    results, _ = train(first, TrialSource(who=[0], waiting=members_of([later])))
     for number, config in ((1, first[1]), (2, later)):
         assert_alike(engine, results[number], alone(config))
 
@@ -88,7 +88,7 @@ def test_who_joins_warms_up_from_its_own_start_and_decays_as_alone(engine, rule)
 
     first = [with_warm_up(0.1, 0, 0), with_warm_up(0.2, 1, 7)]  # one is by epoch, the other by step
     later = with_warm_up(0.1, 2, 20)
-    results, _ = train(first, Office(who=[0], waiting=members_of([later])))
+    results, _ = train(first, TrialSource(who=[0], waiting=members_of([later])))
     for number, config in ((1, first[1]), (2, later)):
         assert_alike(engine, results[number], alone(config))
     assert results[2].history[0]["eta"] == pytest.approx(later.optim.eta * 12 / 20)  # an epoch has 12 mini-batches
@@ -101,14 +101,14 @@ def test_the_tutorials_patience_counts_from_the_member_s_own_start(engine):
     first = [trial(engine, 0.1, 0), trial(engine, 1e-9, 1)]
     first = [config.model_copy(update={"stop": config.stop.model_copy(update=stop)}) for config in first]
     later = first[1].model_copy(update={"seed": 7})
-    results, _ = train(first, Office(who=[0], when=1, waiting=members_of([later])))
+    results, _ = train(first, TrialSource(who=[0], when=1, waiting=members_of([later])))
     assert_alike(engine, results[2], alone(later))
     assert len(results[2].history) < 4
 
 
 def test_a_stack_grows_to_its_capacity_and_no_further():
     waiting = members_of([trial("cpu", 0.1, seed) for seed in range(10, 15)])
-    office = Office(waiting=waiting)
+    office = TrialSource(waiting=waiting)
     results, _ = train([trial("cpu", 0.1, 0)], office, capacity=3)
     assert office.free[:4] == [2, 0, 0, 1]
     assert sorted(result.seed for result in results.values()) == [0, 10, 11, 12, 13, 14]
@@ -117,7 +117,7 @@ def test_a_stack_grows_to_its_capacity_and_no_further():
 def test_a_stack_does_not_grow_where_another_size_is_compiled_anew():
     prepared = prepare([trial("torch", 0.1, 0)], example.dataset(), lambda line: None)
     prepared.engine.resize_seconds = 30.0
-    office = Office(waiting=members_of([trial("torch", 0.1, 1)]))
+    office = TrialSource(waiting=members_of([trial("torch", 0.1, 1)]))
     run_roster(prepared, office, [], capacity=3)
     assert office.free == [0, 0, 0, 1, 0, 0, 0, 1]
 
@@ -134,7 +134,7 @@ def test_who_has_stopped_keeps_a_place_until_somebody_takes_it_where_resizing_is
         def epoch_ended(self, rows, so_far):
             pass
 
-    class Late(Office):
+    class Late(TrialSource):
         def joining(self, free):
             return super().joining(free) if len(sizes) >= 2 else []
 
@@ -146,14 +146,14 @@ def test_who_has_stopped_keeps_a_place_until_somebody_takes_it_where_resizing_is
 
 
 def test_who_is_pruned_in_its_last_epoch_has_finished():
-    office = Office(who=[0], when=4)
+    office = TrialSource(who=[0], when=4)
     results, _ = train([trial("cpu", 0.1, 0)], office)
     assert results[0].status == "FINISHED"
     assert results[0].test_score is not None
 
 
 def test_an_interrupted_stack_takes_nobody_in():
-    office = Office(who=[0], when=1, waiting=members_of([trial("cpu", 0.1, 5)]))
+    office = TrialSource(who=[0], when=1, waiting=members_of([trial("cpu", 0.1, 5)]))
     prepared = prepare([trial("cpu", 0.1, 0), trial("cpu", 0.1, 1)], example.dataset(), lambda line: None)
     run_roster(prepared, office, [], interrupted=lambda: 0 in office.results)
     assert {number: result.status for number, result in office.results.items()} == {0: "PRUNED", 1: "KILLED"}

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from src.config.address import masked
 from src.config.error import ConfigError
 from src.config.schema import default_values
-from src.sweep.space.points import total
+from src.sweep.space.grid_points import total
 from src.sweep.space.settings import StudySettings
 from src.sweep.space.space import Space
 

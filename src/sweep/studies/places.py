@@ -13,7 +13,7 @@ TRIES, TRIES_TO_GO_ON = 2, 5
 
 
 @dataclass(frozen=True)
-class Spot:
+class NextTrial:
     """A place to be filled; `repeated` is the killed trial whose parameters are taken again.
 
     fruitless: attempts in a row, with these parameters, that were killed outright and left no checkpoint.
@@ -53,7 +53,7 @@ class Places:
         while self._fresh in self.latest:
             self._fresh += 1
 
-    def next(self, total: int) -> Spot | None:
+    def next(self, total: int) -> NextTrial | None:
         """The next place of `total` that nobody has or had; killed ones come first."""
         killed = [place for place in self._killed if place < total]
         if killed:
@@ -61,9 +61,9 @@ class Places:
             attempt = trial.user_attrs["attempt"] + 1
             fruitless, further, left = _fruitless(trial), _further(trial), _left(trial)
             if fruitless < (TRIES_TO_GO_ON if further else TRIES) or self.always_repeat:
-                return Spot(min(killed), attempt, trial, fruitless, further, left)
-            return Spot(min(killed), attempt, left=left)
-        return Spot(self._fresh) if self._fresh < total else None
+                return NextTrial(min(killed), attempt, trial, fruitless, further, left)
+            return NextTrial(min(killed), attempt, left=left)
+        return NextTrial(self._fresh) if self._fresh < total else None
 
     @property
     def over(self) -> int:

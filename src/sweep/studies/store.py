@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from src.config.address import file_now, masked, sqlite_path
 from src.config.error import StoreError, UserError
-from src.config.words import locked
+from src.config.wording import locked
 from src.sweep.studies.lock import study_lock
 
 BUSY_SECONDS = 60  # how long SQLite waits for another process' transaction

@@ -9,7 +9,7 @@
             study.tell(ask, "COMPLETE", [score], attrs)
 
 A *place* (0 ... n_trials - 1) is what the budget counts, a trial is Optuna's. Whoever asks holds the study's lock
-(lock.py): it reads what other processes have done (src/sweep/studies/mirror.py), ends the running trials of those
+(lock.py): it reads what other processes have done (src/sweep/studies/study_cache.py), ends the running trials of those
 that are gone (worker.py), takes the next place (src/sweep/studies/places.py) and writes the new trial in one
 transaction (store.py). Killed before that transaction, nothing has happened; killed after it, the trial is a
 running one without a living worker. A trial's end is one transaction too, and only that of a trial that still runs: a
@@ -30,16 +30,16 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from src.config.words import number_of
+from src.config.wording import number_of
 from src.sweep.space import identity as identities
-from src.sweep.space.points import Points, total
+from src.sweep.space.grid_points import GridPoints, total
 from src.sweep.space.settings import StudySettings
 from src.sweep.space.space import Space
 from src.sweep.studies.lock import Lock, study_lock
-from src.sweep.studies.mirror import Mirror
-from src.sweep.studies.places import Places, Spot, is_killed
+from src.sweep.studies.places import NextTrial, Places, is_killed
 from src.sweep.studies.samplers import make_pruner, make_sampler, quiet, reseed, sampling
 from src.sweep.studies.store import Store, connect
+from src.sweep.studies.study_cache import StudyCache
 from src.sweep.studies.worker import BEAT_SECONDS, HEARTBEAT_SECONDS, Pulse, Worker, lives
 
 REFRESH_SECONDS = 2.0  # a report looks for other processes' news this often, and reports are written within it
@@ -135,7 +135,7 @@ class Study:
         self._say = say
         self._worker = Worker()
         self._first = space.first(settings.first)
-        self._points = Points(settings, space) if settings.sampler == "grid" else None
+        self._points = GridPoints(settings, space) if settings.sampler == "grid" else None
         self._signs = [1 if direction == "maximize" else -1 for direction in settings.directions]
         self._opened = time.monotonic()
         self._mine: dict[int, optuna.Trial] = {}  # running here, by number
@@ -143,7 +143,7 @@ class Study:
         self._identifiers: dict[int, int] = {}  # of the store, by number
         self._load()
         self._reap()
-        self.resumed = len(self._mirror) > 0
+        self.resumed = len(self._cache) > 0
         if self.resumed:
             self._say(self._welcome())
         if (beyond := len(self._first) - self.total) > 0:
@@ -176,21 +176,23 @@ class Study:
         with self._lock:
             self.refresh()
             self._reap()
-            while len(asks) < count and not self._budget_spent() and (spot := self._places.next(self.total)):
+            while len(asks) < count and not self._budget_spent() and (next_trial := self._places.next(self.total)):
                 try:
-                    asks.append(self._start(spot, {"waits": True} if waits else {}))
+                    asks.append(self._start(next_trial, {"waits": True} if waits else {}))
                 except Exception:
                     if not asks:
                         raise
                     break
         return asks
 
-    def _start(self, spot: Spot, attrs: Mapping[str, Any]) -> Ask:
-        attrs = {"place": spot.place, "attempt": spot.attempt, "worker": self._worker.as_json(), **attrs}
-        attrs |= {"fruitless": spot.fruitless} if spot.attempt else {}
-        if spot.repeated:
-            attrs |= ({"left": list(spot.left)} if spot.left else {}) | ({"further": True} if spot.further else {})
-        self._mirror.enqueue(self._fixed(spot), attrs, _notes_to_repeat(spot.repeated))
+    def _start(self, next_trial: NextTrial, attrs: Mapping[str, Any]) -> Ask:
+        attrs = {"place": next_trial.place, "attempt": next_trial.attempt, "worker": self._worker.as_json(), **attrs}
+        attrs |= {"fruitless": next_trial.fruitless} if next_trial.attempt else {}
+        if next_trial.repeated:
+            attrs |= ({"left": list(next_trial.left)} if next_trial.left else {}) | (
+                {"further": True} if next_trial.further else {}
+            )
+        self._cache.enqueue(self._fixed(next_trial), attrs, _notes_to_repeat(next_trial.repeated))
         try:
             trial = self._study.ask()
             number = trial.number
@@ -198,9 +200,9 @@ class Study:
             with sampling(self._study.sampler):
                 params = self.space.suggest(trial)
             overrides = self.space.overrides(params)
-            begun = copy.copy(self._mirror.get_trial(number))
-            begun.system_attrs = self._mirror.take_notes(number)
-            identifier, stored = self._store.add(begun, self._mirror.take_study_notes())
+            begun = copy.copy(self._cache.get_trial(number))
+            begun.system_attrs = self._cache.take_notes(number)
+            identifier, stored = self._store.add(begun, self._cache.take_study_notes())
         except BaseException:
             self._stale = True  # a trial that never began must not stay in the mirror
             self._load()
@@ -208,17 +210,25 @@ class Study:
         self._mine[stored] = trial
         if stored == number:
             self._identifiers[number] = self._last = identifier
-            self._saw(self._mirror.get_trial(number))
+            self._saw(self._cache.get_trial(number))
         else:
             self._load()  # another program has added a trial without the lock
-        return Ask(stored, spot.place, spot.attempt, params, overrides, spot.repeated is not None, spot.left)
+        return Ask(
+            stored,
+            next_trial.place,
+            next_trial.attempt,
+            params,
+            overrides,
+            next_trial.repeated is not None,
+            next_trial.left,
+        )
 
-    def _fixed(self, spot: Spot) -> dict[str, Any]:
-        """The parameters of a spot that are not sampled."""
-        if spot.repeated is not None:
-            return dict(spot.repeated.params)
+    def _fixed(self, next_trial: NextTrial) -> dict[str, Any]:
+        """The parameters of a next_trial that are not sampled."""
+        if next_trial.repeated is not None:
+            return dict(next_trial.repeated.params)
         # In every attempt; what `first` leaves out is sampled.
-        wanted = self._first[spot.place] if spot.place < len(self._first) else {}
+        wanted = self._first[next_trial.place] if next_trial.place < len(self._first) else {}
         if self._points is None:
             return wanted
         return self._points.next((trial.params for trial in self._places.latest.values()), wanted)
@@ -245,11 +255,11 @@ class Study:
             with quiet() if self.settings.pruner == "wilcoxon" else nullcontext():
                 self._mine[ask.number].report(value, step)
                 prune = bool(self._mine[ask.number].should_prune())
-        self._store.queue(self._identifiers[ask.number], step, value, self._mirror.take_notes(ask.number))
+        self._store.queue(self._identifiers[ask.number], step, value, self._cache.take_notes(ask.number))
         return prune
 
     def _is_taken(self, ask: Ask) -> bool:
-        return ask.number not in self._mine and is_killed(self._mirror.get_trial(ask.number))
+        return ask.number not in self._mine and is_killed(self._cache.get_trial(ask.number))
 
     def note(self, ask: Ask, attrs: Mapping[str, Any]) -> None:
         """Keeps something about a running trial, such as the folder that it writes to."""
@@ -277,7 +287,7 @@ class Study:
         if self._is_taken(ask):
             self._say(_TAKEN.format(ask.place))
             return False
-        with self._mirror.unchanged_by_errors(ask.number):
+        with self._cache.unchanged_by_errors(ask.number):
             counts = self._end(ask, state, values, attrs)
         self._mine.pop(ask.number, None)
         self._steps.pop(ask.number, None)
@@ -290,9 +300,9 @@ class Study:
         outcome = TrialState.FAIL if state == "KILLED" else TrialState[state]
         if state == "KILLED":
             attrs = {**attrs, "killed": True}
-            self._mirror.set_trial_user_attr(ask.number, "killed", True)
+            self._cache.set_trial_user_attr(ask.number, "killed", True)
         self._study.tell(ask.number, values if state == "COMPLETE" else None, outcome)
-        ended, notes = self._mirror.get_trial(ask.number), self._mirror.take_notes(ask.number)
+        ended, notes = self._cache.get_trial(ask.number), self._cache.take_notes(ask.number)
         if self._store.finish(self._identifiers[ask.number], outcome, ended.values or (), attrs, notes):
             self._saw(ended)
             return True
@@ -312,7 +322,7 @@ class Study:
         """Trials that still run here are told KILLED; then all that was opened is closed."""
         try:
             for number in list(self._mine):
-                attrs = self._mirror.get_trial(number).user_attrs
+                attrs = self._cache.get_trial(number).user_attrs
                 self.tell(Ask(number, attrs["place"], attrs["attempt"], {}, []), "KILLED")
         finally:
             self._pulse.close()
@@ -376,7 +386,7 @@ class Study:
 
     def ended_with_checkpoint(self) -> list[str]:
         """The folders of the trials that have ended for good and had a checkpoint before."""
-        ended = [trial for trial in self._mirror.all() if trial.state.is_finished() and not is_killed(trial)]
+        ended = [trial for trial in self._cache.all() if trial.state.is_finished() and not is_killed(trial)]
         return [trial.user_attrs["folder"] for trial in ended if "checkpoint" in trial.user_attrs]
 
     def best(self) -> Entry | None:
@@ -438,7 +448,7 @@ class Study:
         """Everything anew from the store; where it does not answer, all stays as it is."""
         self._store.flush()
         news = self._store.changed(set(), -1), self._store.study_attrs()
-        self._mirror = Mirror(
+        self._cache = StudyCache(
             self.settings.study_name, [StudyDirection[one.upper()] for one in self.settings.directions]
         )
         self._places = Places(always_repeat=self._points is not None)
@@ -449,7 +459,7 @@ class Study:
         self._last = -1  # the highest identifier seen
         self._study: optuna.Study = optuna.load_study(
             study_name=self.settings.study_name,
-            storage=self._mirror,
+            storage=self._cache,
             sampler=make_sampler(self.settings, conditional=self.space.conditional or self.space.hook is not None),
             pruner=make_pruner(self.settings),
         )
@@ -461,7 +471,7 @@ class Study:
     def _catch_up(self) -> None:
         """What other processes have done since the last look."""
         self._take(self._store.changed(self._others, self._last), self._store.study_attrs())
-        places = {number: self._mirror.get_trial(number).user_attrs["place"] for number in self._mine}
+        places = {number: self._cache.get_trial(number).user_attrs["place"] for number in self._mine}
         if any(self._places.latest[place].number != number for number, place in places.items()):
             self._load()  # another process holds this one for dead, and has taken a place over
 
@@ -471,9 +481,9 @@ class Study:
             self._identifiers[trial.number] = trial._trial_id
             elsewhere = not trial.state.is_finished() and trial.number not in self._mine
             (self._others.add if elsewhere else self._others.discard)(trial._trial_id)
-            self._mirror.put(trial)
-            self._saw(self._mirror.get_trial(trial.number))
-        self._mirror.know_study(study_attrs)
+            self._cache.put(trial)
+            self._saw(self._cache.get_trial(trial.number))
+        self._cache.know_study(study_attrs)
         self._looked = time.monotonic()
 
     def _saw(self, trial: FrozenTrial) -> None:
@@ -489,7 +499,7 @@ class Study:
 
     def _reap(self) -> None:
         """Ends the running trials whose worker is gone; their places are asked again."""
-        left = [trial for trial in self._mirror.all() if self._is_left(trial)] if self._others else []
+        left = [trial for trial in self._cache.all() if self._is_left(trial)] if self._others else []
         for trial in left:
             if self._store.finish(self._identifiers[trial.number], TrialState.FAIL, user_attrs={"killed": True}):
                 self.reaped.append(trial.number)

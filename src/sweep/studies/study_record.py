@@ -26,13 +26,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from src.config import words
+from src.config import wording
 from src.config.address import STUDIES, lower_scheme, masked, sqlite_path
 from src.config.error import UserError
 from src.config.limit import Limit
 from src.config.metric import ACCURACY, Metric
 from src.config.schema import SEEDS
-from src.config.words import ending, locked
+from src.config.wording import ending, locked
 from src.tracking.readable import readable
 
 ATTRIBUTES = "sweepstack"  # the study's user attribute that holds its settings
@@ -257,7 +257,7 @@ def _breaks(rule: str, study: Study, trial: Trial) -> bool:
 def command(name: str, study: str, storage: str, *more: str) -> str:
     """A command on the study of that name; see Study.command."""
     where = [] if storage == STUDIES else [f"storage={masked(storage)}"]
-    return words.command(name, f"study={study}", *more, *where)
+    return wording.command(name, f"study={study}", *more, *where)
 
 
 # Reading.

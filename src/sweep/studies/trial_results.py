@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from src.config.changes import dotted
 from src.config.error import UserError
 from src.config.folder import owner
-from src.runs.keep import results_in
+from src.config.kept_config import dotted
+from src.runs.result_files import results_in
 from src.sweep.studies.study_record import Study, Trial
 
 

@@ -24,7 +24,7 @@ _DRAWN = "tpe:"
 _RUNG = "completed_rung_"  # what successive halving notes of a trial that it compares others with
 
 
-class Mirror(InMemoryStorage):
+class StudyCache(InMemoryStorage):
     """Optuna's storage in memory, which remembers the notes that nobody has written down yet."""
 
     def __init__(self, name: str, directions: list[StudyDirection]) -> None:

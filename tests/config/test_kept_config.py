@@ -2,8 +2,8 @@
 
 import pytest
 
-from src.config.changes import changed, different, recalled
 from src.config.error import ConfigError
+from src.config.kept_config import changed, different, recalled
 from src.config.schema import SEEDS
 from src.training.stack import members_of
 from tests import example

@@ -15,7 +15,7 @@ def total(settings: StudySettings, space: Space) -> int:
     return settings.n_trials if points is None else min(settings.n_trials, points)
 
 
-class Points:
+class GridPoints:
     """`all`: names -> values, as listed, the last dimension fastest; in random order where the budget is smaller."""
 
     def __init__(self, settings: StudySettings, space: Space) -> None:

@@ -27,23 +27,23 @@ KEEP_SECONDS = 30.0
 RESULTS = "result.json"
 
 
-def keep(results: list[Result], folder: Path) -> Path:
+def write_results(results: list[Result], folder: Path) -> Path:
     """Writes result.json, then the weights, each file whole or not at all; returns the path of result.json.
 
     Raises OSError where the disk does not take it all.
     """
     path = write_json(folder / RESULTS, [result.as_json() for result in results])
-    keep_weights(results, folder)
+    write_weights(results, folder)
     return path
 
 
-def keep_weights(results: list[Result], folder: Path) -> None:
+def write_weights(results: list[Result], folder: Path) -> None:
     """Writes the weights alone. Raises OSError."""
     for number, result in enumerate(results):
         _save(result.weights, folder / f"member-{number:02d}" / "weights.pt")
 
 
-def keep_plain_weights(results: list[Result], folder: Path) -> None:
+def write_plain_weights(results: list[Result], folder: Path) -> None:
     """Writes plain_weights.pt of every member that drops inputs by the chapter's convention. Raises OSError.
 
     In evaluation such a network multiplies what goes into a layer by 1 - p, which ordinary layers do not; so here
@@ -74,7 +74,7 @@ def results_in(folder: Path) -> list[dict[str, Any]]:
     return members
 
 
-class Keeper:
+class ResultsSoFar:
     """Keeps a trial's results while it trains; those of members that still train are marked RUNNING."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -97,4 +97,4 @@ class Keeper:
     def keep_last(self, status: str) -> None:
         """Keeps what is known up to now, members that still train under `status`: for a run that ends amid training."""
         if self._so_far is not None:
-            keep([result.ended_as(status) for result in self._so_far()], self.folder)
+            write_results([result.ended_as(status) for result in self._so_far()], self.folder)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from src.runs.checkpoint import Checkpoints, Saved
 from src.sweep.job import Job
-from src.sweep.seats import Training
+from src.sweep.trial_roster import Training
 from src.tracking.record import Record
 
 
-class Alone:
-    """The Office of its seats: nobody else comes, and nobody is pruned."""
+class SingleTrial:
+    """The TrialSource of a stack that holds one trial: no other joins it, and it is not pruned."""
 
     one_by_one = False
 
@@ -21,11 +21,11 @@ class Alone:
         return None
 
     def saved(self, job: Job) -> Saved:
-        """See Office."""
+        """What the run that goes on has left, or that it begins."""
         return self._saved
 
     def record(self, job: Job, saved: Saved) -> Record:
-        """See Office."""
+        """The run's one record."""
         return self._record
 
     def reported(self, job: Job, step: int, value: float) -> bool:
@@ -36,5 +36,5 @@ class Alone:
         """Nothing: the command concludes the record."""
 
     def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
-        """See Office."""
+        """Offers the run's own checkpoint file what its members hold now."""
         self._checkpoints.offered(self._record.results, lambda: trials()[0][2], last)

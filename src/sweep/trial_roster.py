@@ -1,0 +1,200 @@
+"""The trials in one stack: tells each one's record what its members did, takes pruned trials out, lets new ones in.
+
+The stack numbers its members in the order in which they join; a trial numbers its own from 0, by their places in it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from statistics import fmean
+from typing import Protocol
+
+from src.runs.checkpoint import Saved
+from src.sweep.job import Job
+from src.tracking.record import Record
+from src.training.checkpoint import Checkpoint
+from src.training.result import Result, Row
+from src.training.stack import Member, members_of
+
+# A trial, its record, and those of its members that train, by place.
+Training = tuple[Job, Record, dict[int, Checkpoint]]
+
+
+class TrialSource(Protocol):
+    """Where a stack's trials come from, and who is told what became of them."""
+
+    one_by_one: bool  # the members of a trial follow one another, instead of training together
+
+    def next_job(self, room: int) -> Job | None:
+        """Another trial for this stack, of at most `room` members; None: there is none."""
+
+    def saved(self, job: Job) -> Saved:
+        """What an earlier attempt of a trial that joins the stack has left; nothing, where it begins."""
+
+    def record(self, job: Job, saved: Saved) -> Record:
+        """The record of a trial that begins, or goes on where it was `saved`."""
+
+    def reported(self, job: Job, step: int, value: float) -> bool:
+        """The trial's mean validation score in epoch `step`, or of its repeat `step`; True: it is to be pruned."""
+
+    def ended(self, job: Job, record: Record, pruned: bool) -> None:
+        """All members of the trial have ended."""
+
+    def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
+        """Offers checkpoints at the end of an epoch: `trials`, when called, copies those of all trials in the stack.
+
+        last: training ends here, so there will be no later offer.
+        """
+
+
+def members_left(job: Job, saved: Saved, one_by_one: bool) -> tuple[list[Member], list[Member]]:
+    """The trial's members that train at once, and those that wait for them; without the ones that have ended."""
+    members = members_of([job.config])
+    members = [replace(member, checkpoint=saved.members.get(member.place)) for member in members]
+    left = [member for member in members if member.place not in saved.ended]
+    now = 1 if one_by_one else len(left)
+    return left[:now], left[now:]
+
+
+class StackedTrial:
+    """One trial in the stack."""
+
+    def __init__(self, job: Job, record: Record, waiting: list[Member]) -> None:
+        self.job, self.record, self.waiting = job, record, waiting
+        self.numbers: dict[int, int] = {}  # the stack's number of a member -> the trial's
+        self.scores: dict[int, float] = {}  # by the trial's number: in the member's last epoch so far
+        self.pruned = False
+
+    def score_of(self, row: Row) -> float:
+        """The validation score of an epoch, as a mean over members counts it."""
+        score = self.job.config.task.score
+        return score.counted(row[score.key("validation")])
+
+    @property
+    def training(self) -> list[int]:
+        """The stack's numbers of the members that still train."""
+        return [number for number, own in self.numbers.items() if own not in self.record.results]
+
+
+class TrialRoster:
+    """Observer and Roster of a stack that holds the members of several trials."""
+
+    def __init__(self, source: TrialSource, jobs: Iterable[Job]) -> None:
+        self.source = source
+        self.trials: list[StackedTrial] = []
+        self._by_number: dict[int, StackedTrial] = {}
+        self._count = 0
+        for job in jobs:
+            self._takes_in(job)
+
+    def _takes_in(self, job: Job) -> list[Member]:
+        """Takes the trial into the stack; returns the members that begin, or go on, at once."""
+        saved = self.source.saved(job)
+        now, later = members_left(job, saved, self.source.one_by_one)
+        trial = StackedTrial(job, self.source.record(job, saved), later)
+        self.trials.append(trial)
+        self._go_on(trial, saved)
+        for member in now:
+            self._number(trial, member)
+        return now
+
+    def _go_on(self, trial: StackedTrial, saved: Saved) -> None:
+        """Tells the record, and the source once more, what an earlier attempt did.
+
+        What the source says to it is not heeded: it did not prune the trial then, and the next report decides.
+        """
+        trial.record.go_on(saved, self.source.one_by_one)
+        if self.source.one_by_one:
+            for own, result in sorted(saved.ended.items()):
+                self._report(trial, own, result)
+            return
+        by_epoch: dict[int, dict[int, float]] = {}
+        for own, history in saved.histories().items():
+            for row in history:
+                by_epoch.setdefault(int(row["epoch"]), {})[own] = trial.score_of(row)
+        for epoch, scores in sorted(by_epoch.items()):
+            trial.scores |= scores
+            self.source.reported(trial.job, epoch, fmean(trial.scores.values()))
+
+    def _number(self, trial: StackedTrial, member: Member) -> None:
+        trial.numbers[self._count] = member.place
+        self._by_number[self._count] = trial
+        self._count += 1
+
+    def progressed(self, epoch: int, batch: int, members: int) -> None:
+        """Nothing: trials are told by epochs."""
+
+    def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
+        """Each trial's record gets the rows of its own members, under the trial's own numbers."""
+        for trial in self.trials:
+            own_rows = {trial.numbers[number]: row for number, row in rows.items() if number in trial.numbers}
+            if own_rows:
+                trial.scores |= {own: trial.score_of(row) for own, row in own_rows.items()}
+                trial.record.epoch_ended(own_rows, partial(_own_so_far, trial, so_far))
+
+    def pruned(self, rows: dict[int, Row]) -> set[int]:
+        """The stack's numbers of all members of the trials that the source prunes after this epoch."""
+        leaving = set[int]()
+        if self.source.one_by_one:
+            return leaving
+        for trial in self.trials:
+            own = [row for number, row in rows.items() if number in trial.numbers]
+            if own:
+                epoch, value = max(int(row["epoch"]) for row in own), fmean(trial.scores.values())
+                if self.source.reported(trial.job, epoch, value):
+                    leaving |= set(trial.training)
+        return leaving
+
+    def ended(self, results: dict[int, Result]) -> None:
+        """Hands results to the trials' records; a trial whose members have all ended leaves the stack."""
+        for number, result in results.items():
+            trial = self._by_number.pop(number)
+            own = trial.numbers[number]
+            trial.record.ended({own: result})
+            trial.pruned |= result.status == "PRUNED"  # not so where its last epoch was over anyway
+            if self.source.one_by_one:
+                self._one_ended(trial, own, result)
+        for trial in [trial for trial in self.trials if not trial.training and not trial.waiting]:
+            self.trials.remove(trial)
+            self.source.ended(trial.job, trial.record, trial.pruned)
+
+    def _one_ended(self, trial: StackedTrial, own: int, result: Result) -> None:
+        """After a repeat: the next one waits for a place, unless the trial is pruned or has been stopped."""
+        trial.pruned = self._report(trial, own, result) and bool(trial.waiting)
+        if trial.pruned or result.status == "KILLED":
+            trial.waiting.clear()
+
+    def _report(self, trial: StackedTrial, own: int, result: Result) -> bool:
+        """Whether the trial is to be pruned after this repeat; one that diverged, or was stopped, says nothing."""
+        if result.status != "FINISHED" or result.validation_score is None:
+            return False
+        return self.source.reported(trial.job, own, result.validation_score)
+
+    def joining(self, free: int) -> list[Member]:
+        """At most `free` members: those whose trial has begun, then new trials as long as there is room for one."""
+        members = list[Member]()
+        for trial in self.trials:
+            if trial.waiting and not trial.training and len(members) < free:
+                members.append(trial.waiting.pop(0))
+                self._number(trial, members[-1])
+        while free > len(members) and (job := self.source.next_job(free - len(members))):
+            members += self._takes_in(job)
+        return members
+
+    def offer_checkpoints(self, take: Callable[[], dict[int, Checkpoint]], last: bool) -> None:
+        """Offers the source the checkpoints that `take` copies, sorted by trial; `last` as in TrialSource.offered."""
+
+        def in_stack() -> list[Training]:
+            all_of_them = take()
+            return [
+                (trial.job, trial.record, {own: all_of_them[n] for n, own in trial.numbers.items() if n in all_of_them})
+                for trial in self.trials
+            ]
+
+        if self.trials:
+            self.source.offered(in_stack, last)
+
+
+def _own_so_far(trial: StackedTrial, so_far: Callable[[int], Result], own: int) -> Result:
+    """The result so far of the trial's member `own`."""
+    return so_far(next(number for number, member in trial.numbers.items() if member == own))
