@@ -196,8 +196,8 @@ def schedule_words(config: "RunConfig") -> str:
         "one_cycle": "eta in one cycle",
         "steps": f"eta times {optim.step_factor:g} at {', '.join(f'{one:g}' for one in optim.steps)}",
     }
-    warm_up = f"warm-up over {optim.warmup_steps:,} mini-batches"
-    return ", ".join([words[optim.schedule]] * (optim.schedule in words) + [warm_up] * (optim.warmup_steps > 0))
+    warm_up = f"warm-up over {optim.warmup_steps:,} mini-batches" if optim.warmup_steps else ""
+    return ", ".join(filter(None, [words.get(optim.schedule), warm_up]))
 
 
 def duration(seconds: float) -> str:

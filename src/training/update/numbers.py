@@ -58,7 +58,7 @@ class StepNumbers:
         first = first_step.expand(count).cpu().numpy()
         rates = eta.cpu().numpy().astype(np.float32)  # (K,) or (K, M)
         step = first[:, None] + np.arange(steps)  # (K, M)
-        each = np.broadcast_to(rates.astype(np.float64).reshape(count, -1), step.shape)
+        each = np.broadcast_to((rates if rates.ndim > 1 else rates[:, None]).astype(np.float64), step.shape)
         with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN fails by itself
             own = self.rule.numbers({name: self.hyper[name].numpy()[:, None] for name in self.rule.hyper}, each, step)
             own |= {name: np.broadcast_to(self.hyper[name].numpy()[:, None], step.shape) for name in self.norms}
