@@ -76,6 +76,8 @@ def test_running_statistics_go_on_with_their_members():
     config = example.config(model={"norm": "batch"}, trainer=ENGINES["torch"], max_epochs=3, repeats=2)
     whole, kept = trained(config)
     assert "layers.0.norm.running_var" in kept[1][0].best
+    norms = [name for name in whole[0].history[0] if name.startswith("weight_norm/")]
+    assert norms == [f"weight_norm/layers.{number}.weight" for number in range(3)]  # not of what a norm scales by
     results, _ = trained(config, kept[1])
     assert_same(results, whole)
 

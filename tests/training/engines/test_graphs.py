@@ -87,7 +87,7 @@ def test_the_dropout_of_a_replayed_step_is_that_of_its_number():
 
 
 def test_the_warm_up_trains_nobody():
-    engine = build("torch", seven())
+    engine = build("torch", seven(norm="batch"))
     before = {name: value.clone() for name, value in engine.state(slots=False).items()}
     train(engine, orders(7, 3))
     after = {name: value.clone() for name, value in engine.state().items()}
@@ -101,7 +101,7 @@ def test_the_warm_up_trains_nobody():
 
 
 def test_loaded_weights_are_trained_on_without_another_capture():
-    plain, replaying = pair()
+    plain, replaying = pair(norm="batch")
     weights = {name: value + 0.01 for name, value in plain.state(slots=False).items()}
     for engine in (plain, replaying):
         train(engine, orders(7, BLOCK + 2))
@@ -216,7 +216,11 @@ class CpuOperations(TorchDispatchMode):
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_block_neither_asks_the_device_for_a_value_nor_brings_one_from_the_host(momentum, shared):
     """On the meta device a value that is asked for raises; a graph allows neither."""
-    layers = [{"conv": 3, "field": 3}, {"conv": 2, "field": 2, "pool": "l2"}, {"fc": 6, "dropout": 0.5}]
+    layers = [
+        {"conv": 3, "field": 3, "norm": "batch", "dropout": 0.2},
+        {"conv": 2, "field": 2, "pool": "l2", "activation": "prelu"},
+        {"fc": 6, "norm": "group", "activation": "rrelu", "dropout": 0.5},
+    ]
     config = example.config(
         model={"layers": layers}, optim={"momentum": momentum, "lambda_": 0.1, "l1": momentum}, repeats=2
     )
