@@ -22,14 +22,15 @@ class Convolution(nn.Module):
         self.shape = shape
         self.weight = nn.Parameter(torch.zeros(shape.weight_shape))  # (maps, C, field, field)
         self.bias = nn.Parameter(torch.zeros(shape.maps)) if shape.bias else None
-        for kind in shape.parts:
+        self.parts = shape.parts
+        for kind in self.parts:
             setattr(self, kind, part_of(kind, shape, number))
-        self._biased = next(kind for kind in shape.parts if kind != "pool")
+        self._biased = next(kind for kind in self.parts if kind != "pool")
 
     def forward(self, x: Tensor, key: Tensor | None = None) -> Tensor:
         """(B, C, H, W) -> (B, maps, H'', W''); key: of the training step, None: it is evaluated."""
         z = F.conv2d(x, self.weight, stride=self.shape.stride, padding=self.shape.padding)
-        for kind in self.shape.parts:
+        for kind in self.parts:
             if kind == self._biased and self.bias is not None:
                 z = z + self.bias[:, None, None]
             z = getattr(self, kind)(z, key)

@@ -16,12 +16,13 @@ class Dense(nn.Module):
         self.shape = shape
         self.weight = nn.Parameter(torch.zeros(shape.weight_shape))  # (outputs, inputs)
         self.bias = nn.Parameter(torch.zeros(shape.outputs)) if shape.bias else None
-        for kind in shape.parts:
+        self.parts = shape.parts
+        for kind in self.parts:
             setattr(self, kind, part_of(kind, shape, number))
 
     def forward(self, x: Tensor, key: Tensor | None = None) -> Tensor:
         """(B, inputs) -> (B, outputs); key: of the training step, None: it is evaluated."""
         z = F.linear(x, self.weight, self.bias)
-        for kind in self.shape.parts:
+        for kind in self.parts:
             z = getattr(self, kind)(z, key)
         return z

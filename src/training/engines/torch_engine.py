@@ -239,11 +239,11 @@ class TorchEngine:
         moving = {name: value for name, value in self.parameters.items() if name not in fixed}
         for layer in fused:  # with a bias of its own, each image has its own delta
             moving[f"{layer}.bias"] = moving[f"{layer}.bias"][:, None].expand(-1, y.shape[-1], -1)  # (K, B, outputs)
-        gradients, (costs, (outputs, seen, buffers)) = vmap(
-            grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, 0, axis, axis, 0, 0)
-        )(moving, fixed, self._buffers, x, y, self._dropout, keys)
-        for name, value in buffers.items():
-            self._buffers[name].copy_(value)
+        gradients, (costs, (outputs, seen)) = vmap(
+            grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, axis, axis, 0, 0)
+        )(moving, fixed | self._buffers, x, y, self._dropout, keys)
+        for name, value in self._buffers.items():
+            value.copy_(seen[name])
         if self.spec.clips:
             gradients = clipped(gradients, numbers["clip_norm"])
         for layer in fused:
@@ -253,19 +253,22 @@ class TorchEngine:
         return costs, outputs
 
     def _cost(
-        self, moving: State, fixed: State, buffers: State, x: Tensor, y: Tensor, dropout: Tensor, key: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, State, State]]:
-        """One member's mean cost, its outputs (B, …), what went into `_fused_layers`, and its buffers afterwards."""
-        kept = {name: value.clone() for name, value in buffers.items()}  # which the network changes in place
+        self, moving: State, fixed: State, x: Tensor, y: Tensor, dropout: Tensor, key: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, State]]:
+        """One member's mean cost, its outputs (B, …), and what its network has seen.
+
+        That is by the names of `_fused_layers` what went into them, and by those of buffers what these are now.
+        """
+        buffers = {name: fixed[name].clone() for name in self._buffers}  # which the network changes in place
 
         def call(x: Tensor, key: Tensor | None) -> Tensor:
             drop = dropout if self.uses_dropout else None
-            outputs: Tensor = functional_call(self.network, moving | fixed | kept, (x, drop, key))
+            outputs: Tensor = functional_call(self.network, moving | fixed | buffers, (x, drop, key))
             return outputs.float()
 
         with self._inputs(self._fused_layers()) as seen:
             cost, outputs = self.spec.task.cost(call, x, y, key)
-        return cost, (outputs, seen, kept)
+        return cost, (outputs, seen | buffers)
 
     def _fused_layers(self) -> list[str]:
         """Dense layers with biases that `_update_dense` can serve; a compiled step writes gradients in its own way."""
