@@ -187,7 +187,7 @@ def train(
             with _told(record, interrupt):
                 roster = TrialRoster(SingleTrial(record, saved, checkpoints), [job])
                 with terminal.ProgressBar(prepared, saved) as bar:
-                    run_roster(prepared, roster, [bar, roster], interrupt, keep=roster.offer_checkpoints)
+                    run_roster(prepared, roster, [bar, roster], interrupt, offer=roster.offer_checkpoints)
                 path, lost = _conclude(record, dataset)
         if lost:
             raise TrialFailed(lost)

@@ -252,7 +252,7 @@ class ProgressBar:
     def __init__(self, prepared: "Prepared", saved: "Saved") -> None:
         config = prepared.members[0].config
         self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
-        self.places = [member.place for member in prepared.members]  # of those that train
+        self.numbers = [member.number for member in prepared.members]  # of those that train
         self.score = config.task.score
         self.best = [self.score.worst] * config.members
         for place, history in saved.histories().items():
@@ -288,7 +288,7 @@ class ProgressBar:
     def epoch_ended(self, rows: "dict[int, Row]", so_far: "Callable[[int], Result]") -> None:
         """Takes in the scores; where there is no terminal, prints a line an epoch instead."""
         for number, row in rows.items():
-            self._take_in(self.places[number], row)
+            self._take_in(self.numbers[number], row)
         if not console.is_terminal:
             epoch = max(int(row["epoch"]) for row in rows.values())
             say(f"epoch {epoch}/{self.epochs}  {self._words(len(rows))}")

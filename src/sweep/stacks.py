@@ -29,7 +29,7 @@ from src.tracking.tracker import Tracker
 from src.training.fit import Prepared, prepare, run_roster
 from src.training.interrupt import Interrupt
 from src.training.memory import TooLargeError
-from src.training.module import Observer
+from src.training.roster import Observer
 from src.training.stack import members_of
 
 

@@ -1,6 +1,6 @@
 """The trials in one stack: tells each one's record what its members did, takes pruned trials out, lets new ones in.
 
-The stack numbers its members in the order in which they join; a trial numbers its own from 0, by their places in it.
+The stack numbers its members in the order in which they join; a trial numbers its own from 0.
 """
 
 from collections.abc import Callable, Iterable
@@ -50,8 +50,8 @@ class TrialSource(Protocol):
 def members_left(job: Job, saved: Saved, one_by_one: bool) -> tuple[list[Member], list[Member]]:
     """The trial's members that train at once, and those that wait for them; without the ones that have ended."""
     members = members_of([job.config])
-    members = [replace(member, checkpoint=saved.members.get(member.place)) for member in members]
-    left = [member for member in members if member.place not in saved.ended]
+    members = [replace(member, checkpoint=saved.members.get(member.number)) for member in members]
+    left = [member for member in members if member.number not in saved.ended]
     now = 1 if one_by_one else len(left)
     return left[:now], left[now:]
 
@@ -117,7 +117,7 @@ class TrialRoster:
             self.source.reported(trial.job, epoch, fmean(trial.scores.values()))
 
     def _number(self, trial: StackedTrial, member: Member) -> None:
-        trial.numbers[self._count] = member.place
+        trial.numbers[self._count] = member.number
         self._by_number[self._count] = trial
         self._count += 1
 

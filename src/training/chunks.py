@@ -28,20 +28,20 @@ class Chunk:
 
 
 class Chunks:
-    """Iterated once an epoch. `seeds` are the members', by their places; `seat` sets them anew."""
+    """Iterated once an epoch. `seeds` are the members', in the stack's order; `set_members` sets them anew."""
 
     def __init__(
         self, order: Order, seeds: list[int], images: int, batch_size: int, length: int, check_every: int
     ) -> None:
         self.order, self.images, self.batch_size = order, images, batch_size
-        self.seat([(seed, 0) for seed in seeds])
+        self.set_members([(seed, 0) for seed in seeds])
         self.batches = images // batch_size  # an incomplete last mini-batch is left out [network3.py]
         checks = set(range(check_every, self.batches, check_every)) | {self.batches}
         self.cuts = _cut(sorted(checks), length)
         self.checks = checks
         self.epoch = 0
 
-    def seat(self, members: list[tuple[int, int]]) -> None:
+    def set_members(self, members: list[tuple[int, int]]) -> None:
         """Who sits where from the next epoch on: (seed, the stack's epoch in which it starts)."""
         self.seeds, self.born = [seed for seed, _ in members], [born for _, born in members]
 

@@ -18,8 +18,9 @@ from src.training.engines.engine import Engine
 from src.training.engines.torch_engine import COMPILE_GAIN, COMPILE_SECONDS, timed
 from src.training.lightning import Trainer
 from src.training.memory import check_memory, enough_memory, weight_bytes
-from src.training.module import Everyone, Keep, Observer, Roster, StackModule
+from src.training.module import StackModule
 from src.training.result import Result
+from src.training.roster import Everyone, Observer, OfferCheckpoints, Roster
 from src.training.spec import spec_of
 from src.training.stack import Member, first_state, hyper_of_stack, members_of
 from src.training.stopping import check_every
@@ -127,12 +128,12 @@ def run_roster(
     observers: list[Observer],
     interrupted: Callable[[], bool] = lambda: False,
     capacity: int = 0,
-    keep: Keep | None = None,
+    offer: OfferCheckpoints | None = None,
 ) -> None:
-    """Trains the stack; who leaves it early and who takes a free place is up to `roster`, which gets the results.
+    """Trains the stack; who leaves it early and who takes a free position is up to `roster`, which gets the results.
 
     capacity: members up to which the stack may grow where another size costs nothing, if more than at the start.
-    keep: is offered checkpoints.
+    offer: is offered checkpoints.
     """
 
     def tested(members: list[Member], results: list[Result]) -> list[Result]:
@@ -149,9 +150,9 @@ def run_roster(
         observers,
         interrupted,
         0 if prepared.engine.resize_seconds else capacity,
-        keep,
+        offer,
     )
-    prepared.members = [replace(member, checkpoint=None) for member in prepared.members]  # members_left: memory is free
+    prepared.members = [replace(member, checkpoint=None) for member in prepared.members]  # frees memory
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters
     with warnings.catch_warnings():
         # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.

@@ -13,7 +13,7 @@ from src.training.hyper import Hyper, hyper_of
 
 @dataclass(frozen=True)
 class Member:
-    """One network: its trial's configuration, its seed, its place among the trial's repeats and votes; where it was."""
+    """One network: its trial's configuration, its seed, which of the trial's repeats and votes it is; where it was."""
 
     config: RunConfig
     seed: int
@@ -22,7 +22,7 @@ class Member:
     checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)  # None: it begins
 
     @property
-    def place(self) -> int:
+    def number(self) -> int:
         """Its number in the trial, from 0."""
         return self.repeat * self.config.ensemble + self.vote
 
@@ -63,7 +63,7 @@ def first_state(stack: list[Member], model: Model) -> State:
 def best_state(stack: list[Member], state: State) -> State:
     """That of each member's best epoch so far, without slots; of who begins, its own of `state`, the stack's."""
     best = {name: value.clone() for name, value in without_slots(state).items()}
-    for place, member in enumerate(stack):
+    for position, member in enumerate(stack):
         for name, value in member.checkpoint.best.items() if member.checkpoint else ():
-            best[name][place] = value
+            best[name][position] = value
     return best

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src.training.fit import prepare, run_roster
-from src.training.module import Everyone
+from src.training.roster import Everyone
 from src.training.stack import members_of
 from tests import example
 
@@ -27,7 +27,7 @@ def trained(config, checkpoints=None):
         (epoch,) = {checkpoint.epochs for checkpoint in made.values()}
         kept[epoch] = made
 
-    run_roster(prepared, everyone, [], keep=keep)
+    run_roster(prepared, everyone, [], offer=keep)
     return {result.seed: result for result in everyone.results.values()}, kept
 
 

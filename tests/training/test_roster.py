@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from src.training.fit import prepare, run, run_roster
-from src.training.module import Everyone
+from src.training.roster import Everyone
 from src.training.stack import members_of
 from tests import example
 

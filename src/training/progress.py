@@ -1,0 +1,54 @@
+"""What is known of one member while the stack trains."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.training.checkpoint import Checkpoint
+from src.training.engines.engine import State
+from src.training.result import Row
+from src.training.stack import Member
+from src.training.stopping import Stopping
+from src.training.update.schedule import Schedule
+
+
+@dataclass
+class Progress:
+    """What is known of one member while the stack trains."""
+
+    member: Member
+    born: int  # the stack's epoch in which it began, or would have, had it trained here from its start
+    schedule: Schedule
+    stopping: Stopping
+    start: float  # on the clock
+    history: list[Row] = field(default_factory=list)
+    best_epoch: int | None = None
+    best_score: float = math.nan  # NaN before the first look
+    done: bool = False
+    pruned: bool = False
+    seconds: float = 0.0  # from joining to the member's last epoch
+
+    def checkpoint(self, state: State, best: State) -> Checkpoint:
+        """Where the member is, with what the engine holds of it."""
+        return Checkpoint(
+            history=list(self.history),
+            best_epoch=self.best_epoch,
+            best_score=self.best_score,
+            seconds=self.seconds,
+            schedule=_changing(self.schedule),
+            stopping=_changing(self.stopping),
+            state=state,
+            best=best,
+        )
+
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Puts a member that has not trained yet where it was."""
+        self.history, self.seconds = list(checkpoint.history), checkpoint.seconds
+        self.best_epoch, self.best_score = checkpoint.best_epoch, checkpoint.best_score
+        self.start -= self.seconds
+        vars(self.schedule).update(checkpoint.schedule)
+        vars(self.stopping).update(checkpoint.stopping)
+
+
+def _changing(rule: Schedule | Stopping) -> dict[str, Any]:
+    return {name: value for name, value in vars(rule).items() if name not in ("config", "score")}
