@@ -4,7 +4,8 @@ Legend: K members, M mini-batches in a chunk, B images in a mini-batch, N images
 
 Weights travel under the names of the network's state_dict with a leading member axis: `layers.0.weight`
 (K, maps, C, field, field) for a convolution, (K, outputs, inputs) for a dense layer, whose inputs are ordered as torch
-flattens (C, H, W); `layers.0.bias` (K, maps or outputs). The softmax layer is the last `layers.L`.
+flattens (C, H, W); `layers.0.bias` (K, maps or outputs). The softmax layer is the last `layers.L`. What a layer's parts
+learn or keep follows under their kind, such as `layers.0.norm.running_mean` (K, maps or outputs).
 
 One step of one member under SGD, mini-batch number t (from 0), mean cost over the mini-batch:
 
@@ -21,7 +22,8 @@ Dropout of dense layer d, sample b of the mini-batch, input unit u (in torch's o
 
 with hash(s, t, d, i) = mix(mix(mix(mix(s) ^ t) ^ d) + 0x9E3779B9·i), all modulo 2^32, and mix = lowbias32
 (x ^= x>>16; x *= 0x7feb352d; x ^= x>>15; x *= 0x846ca68b; x ^= x>>16; C. Wellons, "hash prospector", 2018). t counts
-from the member's first mini-batch, d from the first dense layer; so a mask depends on nothing but the member itself.
+from the member's first mini-batch, d from the first dense layer (the inputs of convolutions, and random slopes, have
+numbers d of their own: src/models/dropout.py); so a mask depends on nothing but the member itself.
 Chapter's convention: kept inputs unchanged in training, weights times (1 − p) in evaluation [N6]; inverted: kept
 inputs divided by (1 − p) in training, evaluation unchanged.
 """
