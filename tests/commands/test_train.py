@@ -434,7 +434,7 @@ def test_two_processes_may_start_at_once(tmp_path):
         (["+optim.foo=1"], ["optim.foo: no such key"]),
         (["model.layers=conv"], ["model.layers = 'conv': must be a list of layers"]),
         (["model.layers=[{conv: 20, fc: 9}]"], ["model.layers.0.fc: no such key in a layer of this kind"]),
-        (["model.layers=[{conv: 20, drop: 0.5}]"], ["accepted: conv, field, stride, pool"]),
+        (["model.layers=[{conv: 20, drop: 0.5}]"], ["accepted: conv, field, stride, padding, norm"]),
         (["nokey=1"], ["nokey: no such key; python -m src.train --help lists all keys"]),
         (["-m", "+exp=shallow,conv", "optim.etaa=1"], ["optim.etaa: no such key"]),
         (["hydra.run.dir=/proc/nowhere", "data=digits"], ["could not be used"]),
