@@ -68,7 +68,7 @@ class Side:
         command = [sys.executable, "-S", "-m", module, *arguments]
         self.process = subprocess.Popen(
             command, cwd=self.folder, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, encoding="utf-8", errors="replace", start_new_session=True,
+            encoding="utf-8", errors="replace", start_new_session=True,
         )  # fmt: skip
         if self.over:  # asked to stop while the process began
             self.process.kill()
@@ -129,7 +129,7 @@ def two_sides(revision: str, keep: bool) -> Iterator[tuple[Side, Side]]:
 
 def _git(*arguments: str) -> None:
     """Raises UserError with what git says."""
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise UserError(f"git {' '.join(arguments)}: {done.stderr.strip()}. Nothing was compared.")
 
