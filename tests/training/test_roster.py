@@ -86,13 +86,13 @@ def test_who_joins_warms_up_from_its_own_start_and_decays_as_alone(engine, rule)
         optim = {"eta": eta, "lambda_": 1e-4, "l1": 1e-4, "weight_decay": 1e-4, "warmup_steps": steps, **rule}
         return example.config(trainer=ENGINES[engine], max_epochs=3, optim=optim, seed=seed)
 
-    first = [with_warm_up(0.1, 0, 0), with_warm_up(0.2, 1, 7)]  # one is by epoch, the other by step
-    later = with_warm_up(0.1, 2, 20)
-    results, _ = train(first, TrialSource(who=[0], waiting=members_of([later])))
-    for number, config in ((1, first[1]), (2, later)):
+    first = [with_warm_up(0.1, 0, 0), with_warm_up(0.2, 1, 7), with_warm_up(0.3, 2, 5)]  # one by epoch, two by step
+    later = with_warm_up(0.1, 3, 20)
+    results, _ = train(first, TrialSource(who=[2], waiting=members_of([later])))
+    for number, config in ((0, first[0]), (1, first[1]), (3, later)):
         assert_alike(engine, results[number], alone(config))
-    assert results[2].history[0]["eta"] == pytest.approx(later.optim.eta * 12 / 20)  # an epoch has 12 mini-batches
-    assert results[2].history[1]["eta"] == later.optim.eta
+    assert results[3].history[0]["eta"] == pytest.approx(later.optim.eta * 12 / 20)  # an epoch has 12 mini-batches
+    assert results[3].history[1]["eta"] == later.optim.eta
 
 
 @pytest.mark.parametrize("engine", ENGINES)
