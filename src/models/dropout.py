@@ -9,14 +9,14 @@ from torch import Tensor
 
 _MASK = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: spreads consecutive indices
-# Each use draws from a stream of its own: d for the inputs of dense layer d (from 0), and, counted from the first layer
-# of the network, these plus its number.
+# Each use draws from a stream of its own: the inputs of dense layer d (counted among dense layers, from 0) from stream
+# d, other uses from one of these constants plus the layer's number (counted among all layers of the network, from 0).
 CONVOLUTIONS = 0x10000  # for the inputs of a convolution
 SLOPES = 0x20000  # for a layer's random slopes
 
 
 def mix(x: Tensor) -> Tensor:
-    """lowbias32 (C. Wellons, "hash prospector", 2018) of int64 values below 2^32; element by element."""
+    """The hash lowbias32 (C. Wellons, "hash prospector", 2018) of each element of x: int64 values from 0 below 2^32."""
     x = x ^ (x >> 16)
     x = (x * 0x7FEB352D) & _MASK
     x = x ^ (x >> 15)
@@ -25,27 +25,33 @@ def mix(x: Tensor) -> Tensor:
 
 
 def step_key(seed: Tensor, step: Tensor) -> Tensor:
-    """The part of the hash that a member's step fixes; int64, broadcast over both arguments."""
+    """The hash of a member's seed and the number of its training step, int64 each; both are broadcast."""
     return mix(mix(seed) ^ step)
 
 
 def uniform(shape: torch.Size, key: Tensor, stream: int) -> Tensor:
-    """Numbers of this shape in 0…1 (without 1), multiples of 2^-24, float32; the last axes count fastest."""
+    """Random float32 numbers of this shape, uniform in [0, 1) in multiples of 2^-24.
+
+    They depend only on `key` (from `step_key`, a scalar), `stream` and an element's index, the last axis fastest.
+    """
     index = torch.arange(shape.numel(), device=key.device).view(shape)  # b·U + u
     bits = mix((mix(key ^ stream) + _GOLDEN * index) & _MASK)
     return (bits >> 8).to(torch.float32) * 2.0**-24
 
 
 def drop(x: Tensor, p: Tensor | float, key: Tensor, stream: int, inverted: bool) -> Tensor:
-    """x (B, …) with inputs zeroed with probability p (a scalar); inverted: the kept ones divided by 1 − p."""
+    """x (B, …) with each value zeroed with probability p (a scalar); inverted: the others are divided by 1 − p.
+
+    Which values are zeroed follows from the step's `key` and the `stream`.
+    """
     kept = torch.where(uniform(x.shape, key, stream) < p, torch.zeros_like(x), x)
     return kept / (1 - p) if inverted else kept
 
 
 def scaled_down(weights: dict[str, Tensor], dropouts: list[float]) -> dict[str, Tensor]:
-    """A network's state dict with the weights of each layer multiplied by 1 − p, p of its inputs in `dropouts`.
+    """A network's state dict with each layer's weights multiplied by 1 − p, where p is its entry in `dropouts`.
 
-    With it layers without dropout give what the chapter's convention evaluates.
+    Layers without dropout that load it give what the network gives in evaluation by the chapter's convention.
     """
     kept = {f"layers.{number}.weight": 1 - p for number, p in enumerate(dropouts)}
     return {name: value * kept[name] if name in kept else value for name, value in weights.items()}

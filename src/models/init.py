@@ -21,7 +21,7 @@ from src.models.network import Network
 def initial_weights(layers: list[LayerShape], init: str, seed: int) -> dict[str, Tensor]:
     """State dict of one network, float32 on the CPU; the same seed gives the same weights everywhere.
 
-    What a layer has beside its weights and biases begins as its own file in src/models/layers says.
+    What a layer's parts hold besides, such as the scale of a norm, begins as the part's file in src/models/layers says.
     """
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = Network(layers).state_dict()

@@ -1,8 +1,8 @@
 """One member's network: how it is built, and the state with which it begins.
 
-A network sees one member and nothing of stacks: forward(x) gives the outputs for a mini-batch x (B, …). One that draws
-random numbers in training, or behaves otherwise in it, is called as forward(x, key=key) then, and with key=None when it
-is evaluated.
+A network computes one member and knows nothing of stacks: forward(x) gives the outputs for a mini-batch x (B, …). A
+network that draws random numbers in training, or computes something else there than in evaluation, is called as
+forward(x, key=key) in training and as forward(x, key=None) in evaluation.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,21 @@ from src.models.network import Network
 
 
 class Model(Protocol):
-    """A kind of network, before any weights."""
+    """A kind of network: it builds a member's module and its initial state."""
 
-    plan: (
-        Sequence[LayerShape] | None
-    )  # its layers with their sizes; None: it is no list of layers that a kernel may know
-    inverted: bool  # the convention of its dropout: inverted, or the chapter's
+    # Its layers with their sizes, for kernels that compute such layers; None: it is not made of these layers.
+    plan: Sequence[LayerShape] | None
+    inverted: bool  # whether its dropout follows the inverted convention, not the chapter's
 
     def build(self) -> nn.Module:
-        """One member's module; its weights mean nothing yet."""
+        """One member's module; its weights are placeholders until a state is loaded."""
 
     def first_state(self, seed: int) -> dict[str, Tensor]:
-        """Its parameters and buffers at the start, float32 on the CPU, from the seed alone."""
+        """One member's initial parameters and buffers, float32 on the CPU; they depend on the seed alone."""
 
 
 class LayeredModel:
-    """The layers of `model.layers`, or of `model.maps` and `model.hidden`."""
+    """A network made of the layers that `model.layers`, or `model.maps` and `model.hidden`, list."""
 
     def __init__(self, plan: list[LayerShape], init: str = "chapter", inverted: bool = False) -> None:
         self.plan: Sequence[LayerShape] | None = plan
@@ -43,7 +42,7 @@ class LayeredModel:
         return Network(self.layers, inverted=self.inverted)
 
     def first_state(self, seed: int) -> dict[str, Tensor]:
-        """By the rule of `init`, src/models/init.py."""
+        """One member's initial parameters and buffers by the rule `init` (src/models/init.py), from the seed alone."""
         return initial_weights(self.layers, self.init, seed)
 
 

@@ -15,9 +15,9 @@ from src.models.layers.dense import Dense
 class Network(nn.Module):
     """A list of layers; `dropout` (D,) is the probability for the inputs of each dense layer, the softmax last.
 
-    Called with a `key` (src/models/dropout.py) it trains: inputs are dropped by the key. Without one it evaluates:
-    in the chapter's convention inputs are multiplied by 1 − p, in the inverted one they stay. `dropout=None` in the
-    constructor leaves that out altogether. The inputs of convolutions are dropped as their shapes say.
+    Called with a `key` (src/models/dropout.py) it trains: inputs of layers are zeroed at random, as the key decides.
+    Without a key it evaluates: inputs are multiplied by 1 − p in the chapter's convention, unchanged in the inverted.
+    `dropout=None`, here and in the call, means no dropout in dense layers; a convolution's is part of its shape.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What a network is trained for: the cost that its training lowers, and the score that stops, prunes and ranks it.
 
-A task speaks of one network. Legend: B examples in a mini-batch, C classes; outputs are what the network gives for a
-mini-batch, with the examples as the first axis of one network's, such as logits (B, C).
+A task knows one network, not the stack. Legend: B examples in a mini-batch, C classes; outputs are what one network
+gives for a mini-batch, with the examples as their first axis, such as logits (B, C).
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from torch import Tensor
 from src.config.metric import Metric
 from src.config.schema import TaskConfig
 
-# A network as it is now: its inputs (B, …) float32, and the key of the step's random numbers (None: it evaluates)
-# -> its outputs, float32.
+# A call of the network with its present weights: inputs (B, …) float32 and the key of the step's random numbers (None
+# in evaluation) -> outputs, float32.
 Call = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class Task(Protocol):
-    """One file of src/tasks holds one, under the name that `task=NAME` gives, as `TASK`."""
+    """What networks are trained for; `task=NAME` chooses the one that src/tasks/NAME.py holds as `TASK`."""
 
     score: Metric
 
@@ -27,16 +27,16 @@ class Task(Protocol):
         """The mean cost (a scalar) of a mini-batch, inputs x (B, …) and targets y (B, …), and the outputs for it."""
 
     def costs(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """The sum of the examples' costs; outputs (…, B, C) and y (…, B) with any axes before them: (…)."""
+        """The sum of the examples' costs: outputs (…, B, C) and targets y (…, B), with any leading axes -> (…)."""
 
     def scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """The sum of the examples' scores (…), whose mean is the network's; NaN is the worst."""
+        """The sum of the examples' scores, shapes as in `costs`; their mean is the network's score, NaN the worst."""
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """What is kept of the outputs for the test set, and voted with."""
+        """What of the outputs is kept for the test set and what ensembles vote with, such as probabilities."""
 
     def score_of(self, predictions: Tensor, y: Tensor) -> float:
-        """One network's score from its predictions for all examples."""
+        """One network's score from its predictions (N, …) for all N examples and their targets y (N,)."""
 
 
 def task_of(config: TaskConfig) -> Task:

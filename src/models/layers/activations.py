@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def _part(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor | None], Tensor]:
-    """The same in training and in evaluation."""
+    """The part that applies `function` in training and in evaluation alike."""
 
     def activation(z: Tensor, key: Tensor | None = None) -> Tensor:
         return function(z)

@@ -17,7 +17,7 @@ MOMENTUM, EPSILON = 0.1, 1e-5  # torch's
 
 
 class BatchNorm(nn.Module):
-    """(B, C, …) -> the same shape; the running statistics are buffers."""
+    """The batch norm of a layer: (B, C, …) -> the same shape; the running mean and variance are buffers."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -31,7 +31,11 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, z: Tensor, key: Tensor | None = None) -> Tensor:
-        """With a key it trains: by the mini-batch's own statistics, the running ones changed in place."""
+        """Normalises z.
+
+        With a key (training) by the mini-batch's own statistics, which also update the running ones in place; without
+        one (evaluation) by the running statistics.
+        """
         statistics = self.running_mean, self.running_var
         return F.batch_norm(z, *statistics, self.weight, self.bias, key is not None, MOMENTUM, EPSILON)
 

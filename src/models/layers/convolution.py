@@ -15,7 +15,7 @@ from src.models.layers.part import part_of
 
 
 class Convolution(nn.Module):
-    """One layer of a network, number `number` from 0."""
+    """A convolutional layer of this shape; `number` is its number in the network, from 0."""
 
     def __init__(self, shape: ConvPool, number: int = 0) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Convolution(nn.Module):
         self._biased = next(kind for kind in self.parts if kind != "pool")
 
     def forward(self, x: Tensor, key: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) -> (B, maps, H'', W''); key: of the training step, None: it is evaluated."""
+        """(B, C, H, W) -> (B, maps, H'', W''); `key` is that of the training step, None in evaluation."""
         z = F.conv2d(x, self.weight, stride=self.shape.stride, padding=self.shape.padding)
         for kind in self.parts:
             if kind == self._biased and self.bias is not None:

@@ -9,7 +9,7 @@ from src.models.layers.part import part_of
 
 
 class Dense(nn.Module):
-    """One layer of a network, number `number` from 0."""
+    """A fully connected layer of this shape; `number` is its number in the network, from 0."""
 
     def __init__(self, shape: shapes.Dense, number: int = 0) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Dense(nn.Module):
             setattr(self, kind, part_of(kind, shape, number))
 
     def forward(self, x: Tensor, key: Tensor | None = None) -> Tensor:
-        """(B, inputs) -> (B, outputs); key: of the training step, None: it is evaluated."""
+        """(B, inputs) -> (B, outputs); `key` is that of the training step, None in evaluation."""
         z = F.linear(x, self.weight, self.bias)
         for kind in self.parts:
             z = getattr(self, kind)(z, key)

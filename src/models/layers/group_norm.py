@@ -17,7 +17,7 @@ EPSILON = 1e-5  # torch's
 
 
 class GroupNorm(nn.Module):
-    """(B, C, …) -> the same shape."""
+    """The group norm of a layer: (B, C, …) -> the same shape."""
 
     def __init__(self, layer: LayerShape, number: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class GroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, z: Tensor, key: Tensor | None = None) -> Tensor:
-        """The same in training and in evaluation."""
+        """Normalises z; training and evaluation do the same, so `key` is not read."""
         return F.group_norm(z, self.groups, self.weight, self.bias, EPSILON)
 
 

@@ -7,13 +7,13 @@ from src.config.shapes import ConvPool
 
 
 class MaxPool:
-    """(B, C, H, W) -> (B, C, H', W'); side' = (side − pool_size) // pool_stride + 1."""
+    """Max pooling of a layer: (B, C, H, W) -> (B, C, H', W'); side' = (side − pool_size) // pool_stride + 1."""
 
     def __init__(self, layer: ConvPool, number: int) -> None:
         self.size, self.stride = layer.pool_size, layer.pool_stride
 
     def __call__(self, z: Tensor, key: Tensor | None = None) -> Tensor:
-        """The same in training and in evaluation."""
+        """Pools z; training and evaluation do the same, so `key` is not read."""
         return F.max_pool2d(z, self.size, self.stride)
 
 

@@ -13,15 +13,15 @@ from torch import Tensor
 from src.config.shapes import LayerShape
 from src.models.layers.activations import ACTIVATIONS
 
-# (B, C, …) -> the same, or smaller maps where it pools. The key (src/models/dropout.py) is that of a training step;
-# None: the network is evaluated.
+# Takes (B, C, …) and returns the same shape, or smaller maps where it pools. The second argument is the key of the
+# training step (src/models/dropout.py), or None in evaluation.
 Part = Callable[[Tensor, Tensor | None], Tensor]
 
 _SUFFIX = {"norm": "_norm", "activation": "", "pool": "_pool"}
 
 
 def part_of(kind: str, layer: LayerShape, number: int) -> Part:
-    """The part of this kind (norm, activation or pool) of a network's layer `number`, from 0."""
+    """The part that `layer` names for this kind (norm, activation or pool); `number` is the layer's number, from 0."""
     name: str = getattr(layer, kind)
     if kind == "activation" and name in ACTIVATIONS:
         return ACTIVATIONS[name]

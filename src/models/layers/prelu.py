@@ -15,14 +15,14 @@ FIRST_SLOPE = 0.25  # He et al.'s, and torch's
 
 
 class PReLU(nn.Module):
-    """(B, C, …) -> the same shape."""
+    """The PReLU of a layer, with a learnt slope for each map or unit: (B, C, …) -> the same shape."""
 
     def __init__(self, layer: LayerShape, number: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((layer.output[0],), FIRST_SLOPE))
 
     def forward(self, z: Tensor, key: Tensor | None = None) -> Tensor:
-        """The same in training and in evaluation."""
+        """Applies the activation to z; training and evaluation do the same, so `key` is not read."""
         return F.prelu(z, self.weight)
 
 

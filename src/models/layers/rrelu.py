@@ -16,13 +16,13 @@ LOWER, UPPER = 1 / 8, 1 / 3  # Xu et al.'s, and torch's
 
 
 class RReLU:
-    """(B, C, …) -> the same shape."""
+    """The RReLU of a layer: (B, C, …) -> the same shape."""
 
     def __init__(self, layer: LayerShape, number: int) -> None:
         self.stream = SLOPES + number
 
     def __call__(self, z: Tensor, key: Tensor | None = None) -> Tensor:
-        """With a key slopes are drawn by it, without one they are the mean."""
+        """Applies the activation to z: with a key (training) by slopes drawn from it, without one by their mean."""
         drawn = 0.5 if key is None else uniform(z.shape, key, self.stream)
         return torch.where(z > 0, z, (LOWER + (UPPER - LOWER) * drawn) * z)
 

@@ -21,19 +21,19 @@ class Adagrad:
     name, hyper, kernel, adaptive = "adagrad", ("epsilon",), "square", True
 
     def __init__(self, config: OptimConfig) -> None:
-        """Nothing of the configuration is the stack's."""
+        """The rule has no setting that a whole stack shares, so `config` is not read."""
 
     def slots(self, hyper: Hyper) -> tuple[str, ...]:
-        """The sum of squares."""
+        """One slot, "square": the sum of the squared gradients so far."""
         return ("square",)
 
     def numbers(self, hyper: Mapping[str, np.ndarray], eta: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
-        """The equations' factors, (K, M); `keep` and `gain` are for the cpu engine's kernel, which RMSprop shares."""
+        """The equations' factors, (K, M) each; `keep` and `gain` are 1, for the cpu engine's kernel `square`."""
         one = np.ones(eta.shape)
         return {"eta": eta, "keep": one, "gain": one, "epsilon": np.broadcast_to(hyper["epsilon"], eta.shape)}
 
     def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
-        """In place on w (K, …) and the sum."""
+        """Changes w (K, …) and the sum of squares in place, by the gradient g."""
         square = slots["square"].addcmul_(g, g)
         w.sub_(numbers["eta"] * g / (square.sqrt() + numbers["epsilon"]))
 

@@ -4,7 +4,7 @@
     s <- beta2 · s + (1 − beta2) · g²               their squares'
     w <- w − eta · (m / (1 − beta1^n)) / (√(s / (1 − beta2^n)) + epsilon)
 
-with n the member's own steps, from 1: means that begin at zero are too small by these factors.
+with n the number of the member's own step, from 1: means that begin at zero are too small by the factors 1 − beta^n.
 Source: D. Kingma, J. Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1, and torch.optim.Adam.
 """
 
@@ -23,14 +23,14 @@ class Adam:
     name, hyper, kernel, adaptive = "adam", ("beta1", "beta2", "epsilon"), "mean_square", True
 
     def __init__(self, config: OptimConfig) -> None:
-        """Nothing of the configuration is the stack's."""
+        """The rule has no setting that a whole stack shares, so `config` is not read."""
 
     def slots(self, hyper: Hyper) -> tuple[str, ...]:
-        """The running means."""
+        """Two slots: "mean" and "square", the running means of the gradients and of their squares."""
         return "mean", "square"
 
     def numbers(self, hyper: Mapping[str, np.ndarray], eta: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
-        """The equations' factors, (K, M); the root of 1 − beta2^n is moved from s to eta and epsilon."""
+        """The equations' factors, (K, M) each; √(1 − beta2^n), by which √s is too small, multiplies eta and epsilon."""
         beta1, beta2 = hyper["beta1"], hyper["beta2"]
         root = np.sqrt(1 - beta2 ** (step + 1))
         return {
@@ -42,7 +42,7 @@ class Adam:
         }
 
     def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
-        """In place on w (K, …) and both means."""
+        """Changes w (K, …) and both means in place, by the gradient g."""
         mean, square = slots["mean"], slots["square"]
         mean.add_(numbers["blend"] * (g - mean))
         square.mul_(numbers["keep"]).addcmul_(numbers["gain"] * g, g)

@@ -1,6 +1,6 @@
-"""AdamW: Adam whose decay is decoupled from the gradient, which conf/optim/adamw.yaml switches on.
+"""AdamW: Adam with a weight decay that does not pass through the gradient.
 
-Decoupled decay, `weight_decay`, is there under every rule, so this is Adam with another default.
+Every rule has this decoupled decay, `weight_decay`; so this is Adam, and conf/optim/adamw.yaml sets a default decay.
 Source: I. Loshchilov, F. Hutter, "Decoupled weight decay regularization" (2019), and torch.optim.AdamW.
 """
 
@@ -8,7 +8,7 @@ from src.training.update.adam import Adam
 
 
 class AdamW(Adam):
-    """Adam by another name."""
+    """The rule Adam under the name adamw."""
 
     name = "adamw"
 

@@ -1,27 +1,28 @@
-"""By how much weights shrink in which step, so that any decay counts in float32, however small.
+"""Weight decay: by how much weights shrink in which step, so that even the smallest decay has its effect in float32.
 
-Three hyperparameters take off a part of a weight w in each step: `lambda_` (L2) eta · lambda_ / batches of w, `l1`
-eta · l1 / batches towards zero, `weight_decay` eta · weight_decay of w. A float32 number moves by 6e-8 of itself at
-least: less would be rounded away, and a little more comes out as something else. So shares are *saved up*, in float64,
-and taken off in one go
+Three hyperparameters make a weight w smaller in each step: `lambda_` (L2) by the share eta · lambda_ / batches of w,
+`l1` by the amount eta · l1 / batches towards zero, `weight_decay` by the share eta · weight_decay of w. But a float32
+number changes by 6e-8 of itself or not at all: a smaller change is rounded away, and one of a few times that size comes
+out wrong. So shares and amounts are *saved up*, in float64, and taken off together
 
     w <- w − share · w − amount · sign(w)    share = 1 − (1 − r)^n, amount = n · a                                 (1)
 
-after n steps, as soon as n of them come to ENOUGH_SHARE or ENOUGH_AMOUNT; and at the end of an epoch, whatever they
-come to. So nothing is saved up from one epoch to the next, and when a weight shrinks depends on the member's own
-settings and step only: neither on its neighbours nor on where chunks are cut. r and a are what one step takes off:
+after n steps: as soon as they add up to ENOUGH_SHARE or ENOUGH_AMOUNT, and in any case at the end of an epoch. So
+nothing is saved up from one epoch to the next, and when a weight shrinks depends on the member's own settings and step
+only: neither on its neighbours nor on where chunks are cut. r and a are the share and the amount of a single step:
 
     r = eta · lambda_ / batches · m,  a = eta · l1 / batches · m,  m = (1 − momentum^(t + 1)) / (1 − momentum)      (2)
 
-with t counted from the member's first step. m is 1 without momentum, and with it what has come together in the
-velocity of a weight that hardly moves within 1 / (1 − momentum) steps. Where a single step's r is enough, nothing is
-saved up: without momentum (1) takes it off in each step, and with momentum equations (1) to (3) of engine.py hold as
-they stand (`l2_in_gradient`); so for a. A rule whose steps do not grow with the gradient (`adaptive`) has L2 and L1 in
-its gradient in any case. `weight_decay` is decoupled [I. Loshchilov, F. Hutter, 2019]: its m is 1 under every rule.
+with t counted from the member's first step. m is 1 without momentum; with it, m = 1 + momentum + … + momentum^t is what
+the velocity has gathered of one step's decay, if the weight hardly moves within 1 / (1 − momentum) steps. Where r of a
+single step is enough, nothing is saved up: without momentum (1) takes it off in each step, and with momentum equations
+(1) to (3) of src/training/engines/engine.py hold as they stand (`l2_in_gradient`); likewise for a. A rule whose steps
+do not grow with the gradient (`adaptive`) always has L2 and L1 in its gradient. `weight_decay` is decoupled [I.
+Loshchilov, F. Hutter, 2019]: its m is 1 under every rule.
 
-Where eta moves from step to step, so do r and a, and what is saved up is their running sum since the epoch began (of
-−ln(1 − r) for shares): it is taken off where the sum passes a multiple of what is enough. Legend: K members, M
-mini-batches in a chunk.
+Where eta changes from step to step, so do r and a. Saved up is then their running sum since the epoch began (for shares
+the sum of −ln(1 − r)), and it is taken off where it passes a multiple of ENOUGH_SHARE or ENOUGH_AMOUNT. Legend: K
+members, M mini-batches in a chunk.
 """
 
 from dataclasses import dataclass, field
@@ -31,37 +32,38 @@ import numpy as np
 
 from src.training.hyper import Hyper
 
-# Of a weight: 128 steps of float32 or more, so that rounding changes what is taken off by less than 0.4 % (0.8 % where
-# eta moves); and weights stay within 2e-5 of where they would be.
+# The share of a weight that is taken off in one go: at least 128 times the spacing of float32 numbers there, so that
+# rounding changes it by less than 0.4 % (0.8 % where eta changes); weights stay within 2e-5 of where they would be.
 ENOUGH_SHARE = 2.0**-16
-# As much for a weight of 0.25; weights are then zero to within 4e-6.
+# The amount that is taken off in one go: as much as ENOUGH_SHARE of a weight of 0.25. Weights that L1 brings to zero
+# are then zero to within 4e-6.
 ENOUGH_AMOUNT = 2.0**-18
 
 
 class Decay(NamedTuple):
-    """What a chunk's steps take off the weights of each member."""
+    """What the steps of one chunk take off the weights of each member."""
 
-    share: np.ndarray  # (K, M) float32: of a weight, equation (1); 0 in most steps where it is saved up
-    amount: np.ndarray  # (K, M) float32: towards zero
-    l2_in_gradient: np.ndarray  # (K,) float32: lambda_ / batches of those that shrink by way of their velocity, else 0
-    l1_in_gradient: np.ndarray  # (K,) float32: likewise l1 / batches
+    share: np.ndarray  # (K, M) float32: the share of equation (1); 0 in most steps where it is saved up
+    amount: np.ndarray  # (K, M) float32: the amount of equation (1)
+    l2_in_gradient: np.ndarray  # (K,) float32: lambda_ / batches where L2 is a term of the gradient, else 0
+    l1_in_gradient: np.ndarray  # (K,) float32: l1 / batches where L1 is a term of the gradient, else 0
 
 
 @dataclass
 class Term:
-    """What one hyperparameter takes off in a step: eta · factor · m."""
+    """One hyperparameter's decay: a step takes off eta · factor · m, as a share of the weight or as an amount."""
 
     factor: np.ndarray  # (K,) float64
     momentum: np.ndarray  # (K,) float64, 0 where m is 1
-    of_weight: bool  # a share of the weight; else an amount
-    saved: np.ndarray = field(init=False)  # (K, 2): the sums since the epoch began, of all and of what is taken off
+    of_weight: bool  # whether it is a share of the weight; else it is an amount
+    saved: np.ndarray = field(init=False)  # (K, 2): sums since the epoch began: of all steps, and what is taken off
 
     def __post_init__(self) -> None:
         self.saved = np.zeros((len(self.factor), 2))
 
     @property
     def enough(self) -> float:
-        """What is taken off at once."""
+        """From which sum on it is taken off: ENOUGH_SHARE or ENOUGH_AMOUNT."""
         return ENOUGH_SHARE if self.of_weight else ENOUGH_AMOUNT
 
 
@@ -76,7 +78,11 @@ class StackDecay:
         adaptive: bool = False,
         by_step: np.ndarray | bool = False,
     ) -> None:
-        """batches: mini-batches of an epoch; by_step, (K,) or for all: whether eta moves from step to step."""
+        """The decay of members that have these hyperparameters.
+
+        batches: mini-batches of an epoch; reads_momentum: whether the update rule has momentum; adaptive: as of the
+        update rule; by_step: whether eta changes from step to step, one value for all members or (K,).
+        """
         self.batches, self.adaptive, count = batches, adaptive, len(hyper["seed"])
         self.by_step = np.broadcast_to(by_step, count)
         none = np.zeros(count)
@@ -89,16 +95,18 @@ class StackDecay:
         self.decoupled = Term(weight_decay, none, True)
 
     def of(self, eta: np.ndarray, first_step: np.ndarray, steps: int) -> Decay:
-        """The decay of a chunk.
+        """The decay of the next chunk of `steps` steps.
 
-        eta (K,) or (K, M) float32; first_step (K,): each member's number of the chunk's first step. A chunk that does
-        not begin with an epoch follows the one before it.
+        eta: learning rates, (K,) or (K, M) float32; first_step: the number of the chunk's first step, counted from each
+        member's start, (K,). A chunk that does not begin an epoch must follow the one before it.
         """
         count = len(eta)
         share, amount = np.zeros((2, count, steps))
         in_gradient = np.zeros((2, count), np.float32)
         rates = np.broadcast_to((eta if eta.ndim == 2 else eta[:, None]).astype(np.float64), (count, steps))
-        with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN has such weights; it fails by itself
+        with np.errstate(
+            all="ignore"
+        ):  # an infinite or NaN rate gives that member infinite or NaN weights, and it fails
             for kind, term in enumerate((*self.coupled, self.decoupled)):
                 for k in map(int, np.flatnonzero(term.factor)):
                     if term is not self.decoupled and self._is_in_gradient(term, k, rates[k, 0]):
@@ -133,18 +141,19 @@ class StackDecay:
 
 
 def _moving(rates: np.ndarray, step: np.ndarray, batches: int, term: Term, saved: np.ndarray) -> np.ndarray:
-    """What each of M steps takes off, where each has a rate of its own.
+    """What each of M steps takes off (M,) where eta changes from step to step.
 
-    rates (M,); step (M,): numbers within the epoch; saved (2,): the sums at the chunk's start, and then at its end.
+    rates: each step's r or a (M,); step: the steps' numbers within the epoch (M,); saved: a row of `Term.saved` (2,) as
+    of the chunk's start, changed in place to that of its end.
     """
     taken, enough = np.zeros(len(rates)), term.enough
-    large = ~(rates < enough)  # is taken off as it stands
+    large = ~(rates < enough)  # steps whose own decay is enough, and is not saved up
     small = np.where(large, 0.0, -np.log1p(-rates) if term.of_weight else rates)
     starts = np.flatnonzero(step == 0)
     for part in np.split(np.arange(len(rates)), starts[starts > 0]):  # of one epoch each
         if step[part[0]] == 0:
             saved[:] = 0
-        sums = np.cumsum(np.append(saved[0], small[part]))  # one after the other, so that it does not matter who cuts
+        sums = np.cumsum(np.append(saved[0], small[part]))  # one after another: the same sums wherever chunks are cut
         passes = np.floor(sums[1:] / enough) > np.floor(sums[:-1] / enough)
         at = np.flatnonzero(passes | large[part] | (step[part] + 1 == batches))
         own = np.diff(sums[at + 1], prepend=saved[1])
@@ -158,9 +167,11 @@ def _moving(rates: np.ndarray, step: np.ndarray, batches: int, term: Term, saved
 def _saved(
     rate: float, momentum: float, enough: float, first: int, steps: int, batches: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The steps of a chunk in which something is taken off, how many steps' it is, and how much a step of these.
+    """When a chunk takes off what is saved up, where eta is the same in all its steps.
 
-    rate: eta · lambda_ / batches, or with l1.
+    Three arrays of equal length: the indices in the chunk of the steps that take something off, the number of steps
+    whose decay each of them takes off, and the mean decay of one of these steps.
+    rate: eta · factor, such as eta · lambda_ / batches; enough: `Term.enough`; first: the number of the first step.
     """
     full = rate / (1 - momentum)
     together = batches if not full * batches > enough else max(1, int(np.ceil(enough / full)))

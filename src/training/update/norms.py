@@ -16,14 +16,14 @@ EPSILON = 1e-6  # torch's
 
 
 def clipped(gradients: Mapping[str, Tensor], norm: Tensor) -> dict[str, Tensor]:
-    """The gradients (K, …), those of each member scaled down to its norm; norm (K,)."""
+    """The gradients (K, …) by name, each member's scaled down together to at most its norm in `norm` (K,)."""
     each = torch.stack([gradient.flatten(1).float().norm(dim=1) for gradient in gradients.values()])
     factor = (norm / (each.norm(dim=0) + EPSILON)).clamp(max=1)  # (K,)
     return {name: g * factor.view(-1, *[1] * (g.dim() - 1)) for name, g in gradients.items()}
 
 
 def bound(weight: Tensor, norm: Tensor) -> None:
-    """Scales the weights (K, U, …) of each unit down to its member's norm (K,), in place."""
+    """Scales the weights (K, U, …) of each unit down, in place, to at most its member's norm in `norm` (K,)."""
     each = weight.flatten(2).norm(dim=2)  # (K, U)
     factor = (norm[:, None] / each).clamp(max=1)  # 0 / 0 cannot be: a norm is above 0
     weight.mul_(factor.view(*factor.shape, *[1] * (weight.dim() - 2)))

@@ -2,12 +2,12 @@
 
 An engine then only applies them, to a parameter w with the gradient g of the mean cost:
 
-    g <- g + l1 · sign(w) + l2 · w                        what shrinks by way of the gradient                     (1)
-    w <- w − amount · sign(w);  w <- w − share · w        what is taken off directly (src/training/update/decay.py)  (2)
+    g <- g + l1 · sign(w) + l2 · w                        decay that passes through the gradient                  (1)
+    w <- w − amount · sign(w);  w <- w − share · w        decay that does not (src/training/update/decay.py)      (2)
     w <- the rule's step                                  (src/training/update/NAME.py)                           (3)
 
-(1) and (2) hold for parameters of two or more dimensions in one member, not for biases and norms, unless
-optim.decay_all. Legend: K members, M steps of a chunk, H numbers a step.
+(1) and (2) hold for parameters that have two or more dimensions in one member, not for biases and norms, unless
+optim.decay_all is set. Legend: K members, M steps of a chunk, H numbers a step.
 """
 
 from typing import NamedTuple
@@ -20,29 +20,29 @@ from src.training.hyper import Hyper, any_member
 from src.training.spec import StackSpec
 from src.training.update.decay import StackDecay
 
-DECAY = ("share", "amount", "l2", "l1")  # the first numbers of each step; the rule's own follow, then NORMS in use
-NORMS = ("clip_norm", "max_norm")  # src/training/update/norms.py: before (1) and after (3)
+DECAY = ("share", "amount", "l2", "l1")  # a step's first numbers; the rule's own follow, then those NORMS that are set
+NORMS = ("clip_norm", "max_norm")  # applied before (1) and after (3): src/training/update/norms.py
 
 
 class Numbers(NamedTuple):
-    """What the steps of a chunk read."""
+    """The numbers that the steps of one chunk read."""
 
     names: tuple[str, ...]
     values: np.ndarray  # (K, H, M) float32, in the order of `names`
 
 
 class StepNumbers:
-    """The numbers of one stack's steps, as long as its members stay the same."""
+    """Computes the numbers of a stack's steps; made anew whenever the members change."""
 
     def __init__(self, spec: StackSpec, hyper: Hyper) -> None:
         self.rule, self.hyper = spec.rule, hyper
         self.slots = spec.rule.slots(hyper)
         self.norms = [name for name, used in zip(NORMS, (spec.clips, spec.bounds), strict=True) if used]
-        # Whether `share` or `l2` is ever another than 0.
+        # Whether `share` or `l2` can be another than 0; the next line, whether `amount` or `l1` can.
         self.shrinks = any_member(hyper, "lambda_") or any_member(hyper, "weight_decay")
         self.shrinks_by_amounts = any_member(hyper, "l1")
         momentum = "momentum" in spec.rule.hyper
-        # Without momentum nothing shrinks by way of the gradient.
+        # Whether `l2` or `l1` of (1) can be another than 0: under a rule that is not adaptive, with momentum only.
         self.in_gradient = spec.rule.adaptive or (momentum and any_member(hyper, "momentum"))
         warms_up = hyper["warmup_steps"].numpy() > 0 if "warmup_steps" in hyper else False
         self.decay = StackDecay(hyper, spec.batches, momentum, spec.rule.adaptive, spec.by_step | warms_up)
@@ -50,9 +50,10 @@ class StepNumbers:
         self.names = self.of(nothing, nothing.long(), 1).names
 
     def of(self, eta: Tensor, first_step: Tensor, steps: int) -> Numbers:
-        """eta (K,), in force for the whole chunk, or (K, M); first_step (K,) or (): each member's number of its first.
+        """The numbers of the next chunk of `steps` steps.
 
-        Chunks follow one another, each but the first of an epoch.
+        eta: learning rates, (K,) for the whole chunk or (K, M); first_step: the number of the chunk's first step,
+        counted from each member's start, (K,) or (). A chunk that begins no epoch must follow the one before it.
         """
         count = len(self.hyper["seed"])
         first = first_step.expand(count).cpu().numpy()

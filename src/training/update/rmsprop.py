@@ -22,19 +22,19 @@ class RmsProp:
     name, hyper, kernel, adaptive = "rmsprop", ("alpha", "epsilon"), "square", True
 
     def __init__(self, config: OptimConfig) -> None:
-        """Nothing of the configuration is the stack's."""
+        """The rule has no setting that a whole stack shares, so `config` is not read."""
 
     def slots(self, hyper: Hyper) -> tuple[str, ...]:
-        """The running mean of squares."""
+        """One slot, "square": the running mean of the squared gradients."""
         return ("square",)
 
     def numbers(self, hyper: Mapping[str, np.ndarray], eta: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
-        """The equations' factors, (K, M)."""
+        """The equations' factors, (K, M) each."""
         own = {"keep": hyper["alpha"], "gain": 1 - hyper["alpha"], "epsilon": hyper["epsilon"]}
         return {"eta": eta} | {name: np.broadcast_to(value, eta.shape) for name, value in own.items()}
 
     def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
-        """In place on w (K, …) and the mean."""
+        """Changes w (K, …) and the mean of squares in place, by the gradient g."""
         square = slots["square"].mul_(numbers["keep"]).addcmul_(numbers["gain"] * g, g)
         w.sub_(numbers["eta"] * g / (square.sqrt() + numbers["epsilon"]))
 

@@ -1,4 +1,4 @@
-"""How weights follow their gradients: the interface of the update rules, one file of this folder each.
+"""The interface of the update rules, by which weights follow their gradients; each rule is a file of this folder.
 
 Legend: K members, M steps of a chunk.
 """
@@ -15,24 +15,28 @@ from src.training.hyper import Hyper
 
 
 class UpdateRule(Protocol):
-    """One rule; a file NAME.py holds the class that `rule_of` makes for `optim.rule=NAME`, as `RULE`."""
+    """An update rule for a stack; `optim.rule=NAME` chooses the class that the file NAME.py holds as `RULE`."""
 
     name: str
     hyper: tuple[str, ...]  # the per-member hyperparameters that it reads, beside eta
     kernel: str | None  # which of the cpu engine's kernels computes `step` (engines/cpu/update.py); None: none does
-    adaptive: bool  # whether a step's size does not grow with the gradient's: then L2 and L1 are terms of the gradient
+    adaptive: bool  # whether steps do not grow with the gradient; L2 and L1 are then always terms of the gradient
 
     def slots(self, hyper: Hyper) -> tuple[str, ...]:
-        """Names of what is kept beside each parameter, of its shape and zero at the start, such as "velocity"."""
+        """Names of the tensors kept beside each parameter, such as "velocity": of its shape, and zero at the start."""
 
     def numbers(self, hyper: Mapping[str, np.ndarray], eta: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
-        """What `step` reads in each of a chunk's steps, (K, M) float64 each.
+        """The numbers that `step` reads in each step of a chunk, by name, (K, M) float64 each.
 
-        hyper: (K, 1) each, of `hyper`; eta (K, M); step (K, M) counts from 0 at each member's first step.
+        hyper: the members' values of the rule's own hyperparameters, (K, 1) each; eta: their learning rates (K, M);
+        step: the steps' numbers (K, M), counted from 0 at each member's first step.
         """
 
     def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
-        """Changes a parameter w (K, …) and its slots in place, by the gradient g (K, …); numbers are (K, 1, …) each."""
+        """Takes one step: changes a parameter w (K, …) and its slots in place, by the gradient g (K, …).
+
+        numbers: those of this step by name, (K, 1, …) each.
+        """
 
 
 def rule_of(config: OptimConfig) -> UpdateRule:

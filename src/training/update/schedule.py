@@ -1,4 +1,4 @@
-"""The learning rate of one member as a function of the epoch e or the mini-batch t, both from 0, of E and T in all.
+"""The learning rate of one member by epoch e (from 0, of E in all) or by mini-batch t (from 0, of T in all).
 
 By epoch:
 
@@ -23,12 +23,12 @@ import numpy as np
 from src.config.metric import Metric
 from src.config.schema import BY_STEP, OptimConfig
 
-RISE = 0.3  # one_cycle: the part of the mini-batches in which eta rises,
-FIRST, LAST = 1 / 25, 1 / 25e4  # from this part of it, and where it ends [torch]
+RISE = 0.3  # one_cycle: the part of all mini-batches in which eta rises [torch]
+FIRST, LAST = 1 / 25, 1 / 25e4  # one_cycle: the parts of eta with which it begins and ends [torch]
 
 
 class Schedule:
-    """One member's rate; `eta` before an epoch, or `etas` before mini-batches of it, `epoch_ended` after it."""
+    """One member's learning rate: `eta` and `etas` give it, `epoch_ended` takes in the score of each epoch."""
 
     def __init__(self, config: OptimConfig, max_epochs: int, score: Metric, batches: int = 1) -> None:
         """batches: mini-batches of an epoch."""
@@ -41,7 +41,7 @@ class Schedule:
         return self.config.by_step
 
     def eta(self, epoch: int) -> float:
-        """The rate in `epoch`, of a schedule by epoch and without its warm-up."""
+        """The rate in `epoch` (from 0) of a schedule by epoch, before the warm-up reduces it."""
         config = self.config
         if config.schedule == "inverse":
             return config.eta / (1 + config.decay * epoch)
@@ -51,9 +51,9 @@ class Schedule:
         return config.eta * self.factor
 
     def etas(self, epoch: int, first: int, count: int) -> np.ndarray:
-        """The rates of `count` mini-batches of `epoch`, (count,) float64; first: number of the first, from 0.
+        """The rates of `count` mini-batches of `epoch`, warm-up included: (count,) float64.
 
-        Numbers count from the member's first mini-batch.
+        first: the number of the first of them, counted from 0 at the member's first mini-batch.
         """
         step = np.arange(first, first + count)
         rates = self._by_step(step) if self.config.schedule in BY_STEP else np.full(count, self.eta(epoch))
@@ -71,7 +71,7 @@ class Schedule:
             down = _half_cosine(config.eta, config.eta * LAST, (step - top) / (total - 1 - top))
             return np.where(step <= top, up, down)
         falls = np.array([one * (total if one < 1 else self.batches) for one in config.steps])
-        over = (step[:, None] >= falls - 1e-6).sum(1)  # a third of 30 mini-batches is 10
+        over = (step[:, None] >= falls - 1e-6).sum(1)  # 1e-6: so that rounding of 1/3 · 30 delays no fall past step 10
         return np.asarray(config.eta * config.step_factor**over)
 
     def epoch_ended(self, score: float) -> None:
@@ -86,5 +86,5 @@ class Schedule:
 
 
 def _half_cosine(start: float, end: float, part: np.ndarray) -> np.ndarray:
-    """From start, where part is 0, to end, where it is 1."""
+    """Half a cosine from `start`, where `part` is 0, to `end`, where it is 1."""
     return np.asarray(end + (start - end) * (1 + np.cos(np.pi * part)) / 2)

@@ -17,7 +17,7 @@ from src.training.hyper import Hyper, any_member
 
 
 class Sgd:
-    """See the equations above; `momentum` is each member's own, `nesterov` the stack's."""
+    """The rule for a stack, in which each member has its own momentum; `nesterov` is the same for all."""
 
     name, hyper, adaptive = "sgd", ("momentum",), False
 
@@ -26,15 +26,15 @@ class Sgd:
         self.kernel = "nesterov" if config.nesterov else "velocity"
 
     def slots(self, hyper: Hyper) -> tuple[str, ...]:
-        """Velocities, where a member has momentum."""
+        """One slot, "velocity", if any member has momentum; else none."""
         return ("velocity",) if any_member(hyper, "momentum") else ()
 
     def numbers(self, hyper: Mapping[str, np.ndarray], eta: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
-        """The rate and the momentum of each step, (K, M)."""
+        """The learning rate and the momentum of each step, (K, M) each."""
         return {"eta": eta, "momentum": np.broadcast_to(hyper["momentum"], eta.shape)}
 
     def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
-        """In place on w (K, …) and its velocity."""
+        """Changes w (K, …) and its velocity, if there is one, in place, by the gradient g."""
         eta, momentum = numbers["eta"], numbers["momentum"]
         if "velocity" not in slots:
             w.addcmul_(eta, g, value=-1)
