@@ -1,1 +1,1 @@
-"""What Hydra loads itself: the stacked launcher, the Optuna sweeper, the folder sweeps/. All thin; no torch."""
+"""Plugins that Hydra finds and loads itself: launcher, sweepers and the search path of sweeps/; none imports torch."""

@@ -1,7 +1,8 @@
-"""hydra/sweeper=basic: every combination, as Hydra's own sweeper lists them; checking them is left to the launcher.
+"""hydra/sweeper=basic: a grid, every combination of the swept values, in the order of Hydra's own sweeper.
 
-Takes the name of Hydra's own sweeper, which is the default: named in conf/config.yaml, another one would win over the
-sweeper that a file in sweeps/ asks for. Hydra registers its own plugins first.
+It replaces Hydra's own sweeper under the same name (Hydra registers its own plugins first), because that name is
+Hydra's default: a default named in conf/config.yaml instead would win over the sweeper that a file in sweeps/ asks for.
+The launcher checks the combinations.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ NUMBERED = "${hydra.job.num}"  # hydra.sweep.subdir where nobody says otherwise,
 
 @dataclass
 class GridSweeperConfig:
-    """As hydra/sweeper=basic: `max_batch_size` jobs at a time, `params` as on the command line."""
+    """The settings of Hydra's own basic sweeper: `max_batch_size` jobs at a time; `params`: swept keys -> values."""
 
     _target_: str = "hydra_plugins.sweepstack.grid_sweeper.GridSweeper"
     max_batch_size: int | None = None
@@ -34,7 +35,10 @@ class GridSweeper(BasicSweeper):
     """Hydra's sweeper without its own check, which composes every job: the stacked launcher checks them all at once."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        """As Hydra's; an interval is no grid, and no two jobs share a folder. Raises UserError."""
+        """Launches every combination, as Hydra's sweeper does; returns Hydra's JobReturns.
+
+        Raises UserError where a key is swept over an interval, which has endless values, or where jobs share a folder.
+        """
         from src.config.error import ConfigError
 
         overrides = OverridesParser.create().parse_overrides(list(arguments))
@@ -50,7 +54,10 @@ class GridSweeper(BasicSweeper):
         return super().sweep(arguments)
 
     def _check_folders(self, params: Sequence[Override], typed: Sequence[Override]) -> None:
-        """Before Hydra writes anything, of all batches; a fresh folder with the jobs' numbers in it needs no look."""
+        """Raises UserError where jobs of any batch share a folder, before Hydra writes anything.
+
+        Where the multirun's folder is new and each job's folder is its number, no two can be the same.
+        """
         from src.sweep.launch import refuse_folders
 
         assert self.config is not None
@@ -66,4 +73,4 @@ class GridSweeper(BasicSweeper):
         refuse_folders(composed, 0, ["a grid"] * len(jobs))
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Left to the launcher."""
+        """Does nothing: the launcher checks the jobs."""

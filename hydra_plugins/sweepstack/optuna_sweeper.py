@@ -38,13 +38,13 @@ ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSw
 
 
 class OptunaSweeper(Sweeper):
-    """Checks the study, then leaves it to the launcher: the stacked one trains its trials as stacks."""
+    """Checks the study's settings, then hands it to the launcher; the stacked launcher trains its trials as stacks."""
 
     def __init__(self, **settings: Any) -> None:
-        """The settings are read from the configuration, as they stand there."""
+        """Ignores `settings`: `setup` takes them from the configuration, as they stand there."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """See Sweeper."""
+        """Called by Hydra before `sweep`: keeps what belongs to the multirun and makes the launcher."""
         self.settings = config.hydra.sweeper
         self.multirun = hydra_context, config, task_function
         self.starts: Any = Plugins.instance().instantiate_launcher(
@@ -52,7 +52,10 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: Sequence[str]) -> Any:
-        """Runs the study until its budget is used up."""
+        """Runs the study until its budget is used up; `arguments` are the command line's overrides.
+
+        Raises ConfigError that lists all that is wrong with the study, before anything is trained.
+        """
         from src.config.metric import ACCURACY
         from src.config.schema import TASKS
         from src.runs import terminal

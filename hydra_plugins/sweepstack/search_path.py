@@ -9,8 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class SweepsSearchPath(SearchPathPlugin):
-    """Adds the project's folder."""
+    """Adds the project's folder, which holds sweeps/, to the places where Hydra looks for config groups."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """See SearchPathPlugin."""
+        """Called by Hydra: appends the project's folder to `search_path`."""
         search_path.append("sweepstack", f"file://{ROOT}")

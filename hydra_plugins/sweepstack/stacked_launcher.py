@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 @dataclass
 class StackedLauncherConfig:
-    """`max_members`: of one stack; null: as many as there are, for a study as many as fill the device."""
+    """`max_members`: the most networks in one stack; null: all of a grid's, of a study's as many as fill the device."""
 
     _target_: str = "hydra_plugins.sweepstack.stacked_launcher.StackedLauncher"
     max_members: Any = None  # checked where a sweep begins
@@ -23,17 +23,20 @@ ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=Stacke
 
 
 class StackedLauncher(Launcher):
-    """Trains what the task function's attribute `job` makes of each job; runs any other task function job by job."""
+    """Trains jobs as stacks where the task function has an attribute `job`, which says what a job would train.
+
+    Any other task function is run job by job.
+    """
 
     def __init__(self, max_members: Any = None) -> None:
         self.max_members = max_members
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """See Launcher."""
+        """Called by Hydra before `launch`: keeps what belongs to the multirun."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Trains the jobs; one JobReturn each, in their order."""
+        """Trains the jobs, numbered from `initial_job_idx`; returns one JobReturn a job, in their order."""
         from src.sweep.composer import Composer
         from src.sweep.job import Returned
         from src.sweep.launch import launch_each, launch_grid
@@ -45,7 +48,7 @@ class StackedLauncher(Launcher):
             return launch_each(composer, job_overrides, initial_job_idx)
 
     def study(self, sweep: Any) -> None:
-        """What the Optuna sweeper asks instead of `launch`: trains a study, whose trials come while others train."""
+        """Trains a study, whose trials are sampled while others train; the Optuna sweeper calls this, not `launch`."""
         from src.sweep.composer import Composer
         from src.sweep.launch import launch_study
 

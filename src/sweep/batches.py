@@ -1,4 +1,4 @@
-"""A study with a launcher of another kind than ours: its trials in batches, each a job of its own."""
+"""A study with a launcher other than the stacked one: its trials run in batches, each as a Hydra job of its own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 
 def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> None:
-    """A study with a launcher of another kind: as many jobs at once as it runs, no pruning; each job tracks itself.
+    """Runs the study's trials in batches of `hydra.launcher.n_jobs` jobs, without pruning; each job tracks itself.
 
-    Raises TrialFailed at the end where jobs raised.
+    Raises ConfigError for a pruner or a plan, SurroundingsError where the surroundings broke a job (fault.py), and
+    TrialFailed at the end where jobs raised or no trial has a value.
     """
     if sweep.settings.pruner != "none":
         raise ConfigError(
@@ -40,7 +41,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
 
     dataset = load(base.data)
     at_once = int(OmegaConf.select(composer.config, "hydra.launcher.n_jobs") or 1)
-    failed, broke = 0, list[Exception]()  # broke: by the surroundings
+    failed, broke = 0, list[Exception]()  # broke: the errors that the surroundings caused
     shared = identity(composer, base, sweep, dataset.name)
     with open_study(sweep.settings, sweep.space, shared, terminal.say, typed()) as study:
         while asks := study.ask(max(1, at_once)):
@@ -52,7 +53,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
                     about = {"overrides": overrides, "reason": repr(error)}
                     if fault.is_of_surroundings(error, lambda: fault.train_plainly(base, dataset)):
                         broke.append(error)
-                        blameless = not fault.is_of_device(error)  # which what a trial does there may break
+                        blameless = not fault.is_of_device(error)  # a trial may break a device by what it does
                         study.tell(ask, "KILLED", None, about | {"stopped": blameless})
                     else:
                         failed += 1
@@ -75,7 +76,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
 
 
 def _left_by(returned: JobReturn, place: int) -> "Outcome":
-    """What became of a job that another launcher ran, from its folder. Raises what was raised in the job."""
+    """How a job that another launcher ran has ended, read from its folder. Raises the error that the job raised."""
     from src.runs.result_files import results_in
     from src.sweep.outcome import outcome
 

@@ -1,4 +1,7 @@
-"""Where a study's trials were at the end of an epoch, each in its own folder: a killed trial's next attempt goes on."""
+"""The checkpoints of a study's trials: their state at the end of an epoch, each trial's in its own folder.
+
+The next attempt of a trial that was killed goes on from there.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +15,21 @@ from src.sweep.trial_roster import Training
 
 
 class TrialCheckpoints:
-    """Reads and writes them, all that train in a stack at the same time."""
+    """Reads and writes checkpoints of trials; those of all trials in a stack are written at the same time."""
 
     def __init__(self, say: Callable[[str], None], written: Callable[[Job], bool]) -> None:
-        """say: takes one line for the user. written: is told of each one, and says whether it will be found."""
+        """say: takes one line for the user.
+
+        written: called with each trial whose checkpoint was written; returns whether its next attempt will find it.
+        """
         self._say, self._written, self._pace = say, written, Pace(say)
-        self._data: tuple[Dataset, Saved] | None = None  # what was trained on last
+        self._data: tuple[Dataset, Saved] | None = None  # the last data set, with its checksum
 
     def saved(self, job: Job, dataset: Dataset) -> Saved:
-        """Where the trial goes on; nothing is there of one that begins, or has to begin anew."""
+        """The state from which the trial goes on; an empty one where it begins.
+
+        It begins anew where its settings or data have changed, or its checkpoint cannot be read; `say` says so.
+        """
         folder = next((folder for folder in job.goes_on if (folder / FILE).is_file()), None)
         if folder is None:  # none was due, or its process ran on another machine
             return Saved("", {}, None, job.label)
@@ -44,11 +53,11 @@ class TrialCheckpoints:
         return self._data[1]
 
     def offered(self, trials: Callable[[], list[Training]], dataset: Dataset, last: bool) -> None:
-        """Writes those of all trials if they are due, or the last ones."""
+        """Writes the checkpoints of all `trials` where they are due, and always where training ends here (`last`)."""
         self._pace.offered(lambda: self._write(trials(), dataset), last)
 
     def _write(self, trials: list[Training], dataset: Dataset) -> None:
-        """Raises OSError where at least one could not be written."""
+        """Writes every trial's checkpoint. Raises OSError at the end where at least one could not be written."""
         failed: list[str] = []
         for job, record, training in trials:
             if not (training or record.results):
@@ -70,6 +79,6 @@ class TrialCheckpoints:
             raise OSError(failed[0])
 
     def remove(self, job: Job) -> None:
-        """The trial has ended."""
+        """Deletes the checkpoints of a trial that has ended, in its own folder and those of its earlier attempts."""
         for folder in (job.folder, *job.goes_on):
             remove(folder)

@@ -1,4 +1,4 @@
-"""A sweep's jobs as Hydra composes them: configuration, folder, overrides."""
+"""Makes a sweep's jobs the way Hydra does: their configurations, folders and overrides."""
 
 import copy
 from collections.abc import Collection, Sequence
@@ -24,9 +24,9 @@ VALUES = frozenset(all_keys())
 
 
 class Composer:
-    """Hydra's own way to a job: configuration, output folder, `.hydra` files, callbacks.
+    """Makes jobs as Hydra does: composed configuration, output folder, `.hydra` files, callbacks.
 
-    To be entered; an empty folder is gone at the end.
+    It creates the multirun's folder; used as a context, it removes the folder at the end where that is empty.
     """
 
     def __init__(self, hydra_context: HydraContext, config: DictConfig, task_function: TaskFunction) -> None:
@@ -47,18 +47,18 @@ class Composer:
 
     @property
     def makes_jobs(self) -> bool:
-        """Whether the task function says what it would train, instead of only doing it."""
+        """Whether the task function has an attribute `job`, which says what it would train without training it."""
         return hasattr(self.task_function, "job")
 
     def calm(self) -> None:
-        """Logging as the multirun has it; a job sets its own."""
+        """Sets logging back to the multirun's own; each job that Hydra runs sets another."""
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
     def composed(self, fixed: Sequence[str], changing: Sequence[str] = ()) -> DictConfig:
-        """What Hydra makes of all these overrides, `hydra` included. Raises what Hydra raises.
+        """The configuration that Hydra composes from these overrides, its section `hydra` included.
 
-        A composition takes Hydra a tenth of a second. Where `changing` sets plain values, one of `fixed` is kept and
-        the values are set in a copy, which gives the same.
+        A composition takes a tenth of a second. Where `changing` only sets plain values, the composition of `fixed` is
+        kept and the values are set in a copy of it, with the same result. Raises what Hydra raises.
         """
         loader: ConfigLoader = self.hydra_context.config_loader
         parsed = OverridesParser.create().parse_overrides(list(changing))
@@ -77,7 +77,7 @@ class Composer:
         return config
 
     def run(self, config: DictConfig, number: int, task: TaskFunction | None = None) -> JobReturn:
-        """Calls `task` with a composed configuration, by default the task function."""
+        """Runs `task` (by default the task function) as Hydra's job `number`, with a composed configuration."""
         folder_of(config, number)
         return run_job(
             hydra_context=self.hydra_context,
@@ -89,14 +89,15 @@ class Composer:
         )
 
     def checked(self, config: DictConfig) -> RunConfig:
-        """The trial's configuration alone: no folder, no files. Raises ConfigError."""
+        """The run's configuration, checked; no folder and no file is made. Raises ConfigError."""
         own = [str(key) for key in config if key != "hydra"]
         return parse(OmegaConf.to_container(OmegaConf.masked_copy(config, own), resolve=True))
 
     def job(self, config: DictConfig, number: int, label: str, owner: str, known: Collection[Path] = ()) -> Job:
-        """The trial of a composed configuration, its folder claimed for `owner`, whose those in `known` are anyway.
+        """The job of a composed configuration, its folder claimed for `owner`.
 
-        Raises UserError where another has the folder, and what the task function says of one that cannot run.
+        known: folders that are `owner`'s already, from earlier attempts. Raises UserError where the folder is another
+        owner's, and whatever the task function raises for a configuration that cannot run.
         """
         folder = folder_of(config, number)
         claim(folder, owner, goes_on=folder.resolve() in known)
@@ -107,7 +108,7 @@ class Composer:
 
 
 def folder_of(config: DictConfig, number: int) -> Path:
-    """The folder of the job with that number, which the configuration has from now on. Raises UserError."""
+    """Sets the job's number in the configuration and returns the job's folder that follows. Raises UserError."""
     with open_dict(config):
         config.hydra.job.id = config.hydra.job.num = number
     below = OmegaConf.select(config, "hydra.sweep.subdir")
@@ -115,7 +116,7 @@ def folder_of(config: DictConfig, number: int) -> Path:
 
 
 def swept(differing: Sequence[Sequence[str]]) -> dict[str, str]:
-    """The keys that the jobs set differently, each with its values as they were written."""
+    """The keys that the jobs set differently -> all values of each, as they were written, joined by commas."""
     values: dict[str, dict[str, None]] = {}
     for override in (one for job in differing for one in job):
         key, _, value = override.lstrip("+~").partition("=")
@@ -131,9 +132,9 @@ def swept_keys(config: DictConfig) -> set[str]:
 
 
 def split(jobs: Sequence[Sequence[str]], swept: Collection[str]) -> tuple[list[str], list[list[str]]]:
-    """The overrides that all jobs share, and each one's others, such as ["optim.eta=0.03"]; both in their order.
+    """The overrides that all jobs share, and for each job its others, such as ["optim.eta=0.03"]; both in their order.
 
-    Those of the keys in `swept` are not shared, however few the jobs are.
+    Overrides of keys in `swept` never count as shared, even where all jobs, or the only one, set the same value.
     """
     common = {one for one in set(jobs[0]).intersection(*jobs) if one.lstrip("+~").split("=")[0] not in swept}
     return [one for one in jobs[0] if one in common], [[one for one in job if one not in common] for job in jobs]

@@ -35,7 +35,10 @@ Probe = Callable[[], object]  # raises where the surroundings are at fault
 
 
 def is_of_surroundings(error: Exception, probe: Probe = lambda: None) -> bool:
-    """Whether the surroundings are at fault, not the trial that raised `error`; `probe` is asked where it takes one."""
+    """Whether the surroundings are at fault, not the trial that raised `error`.
+
+    probe: called where the error itself does not tell; raises where the surroundings are at fault.
+    """
     if isinstance(error, SurroundingsError | OSError | ImportError) or is_of_device(error):
         return True
     if type(error).__module__.partition(".")[0] in _LIBRARIES:
@@ -50,24 +53,30 @@ def is_of_surroundings(error: Exception, probe: Probe = lambda: None) -> bool:
 
 
 def is_of_device(error: BaseException) -> bool:
-    """Whether a GPU broke down: nothing runs there any more in this process. By torch's own name for such errors."""
+    """Whether a GPU broke down, told by torch's name for such errors; this process can use it no more."""
     return type(error).__name__ == "AcceleratorError"
 
 
 def is_of_memory(error: BaseException) -> bool:
-    """Whether fewer members would help. torch names its error on a GPU; on a CPU it is a RuntimeError in words."""
+    """Whether memory ran out, so that fewer members would help.
+
+    torch has a class for that error on a GPU; on a CPU it raises a RuntimeError that only its text tells apart.
+    """
     named = isinstance(error, TooLargeError | MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def read_again(config: RunConfig | None) -> None:
-    """The probe for images that cannot be read: `config` is the last one whose images could be. Raises DataError."""
+    """The probe for images that cannot be read: reads again those of `config`, the last that could be read.
+
+    Raises DataError where these cannot be read any more either. None: nothing was read before.
+    """
     if config is not None:
         load(config.data)
 
 
 def train_plainly(config: RunConfig, dataset: Dataset) -> None:
-    """The probe for all else: trains what `config` would, but tiny. Raises what that raises."""
+    """The probe for all other errors: trains a tiny version of `config` for a few steps. Raises what that raises."""
     plainest = {"dropout": None, "norm": "none"}
     layers = [
         layer.model_copy(update={**plainest, **({"conv": 1} if isinstance(layer, ConvLayer) else {"fc": 1})})
@@ -90,7 +99,7 @@ def train_plainly(config: RunConfig, dataset: Dataset) -> None:
 
 
 def let_go(error: BaseException) -> None:
-    """Frees what the functions that raised hold in their variables, such as a stack; the traceback's text stays."""
+    """Clears the local variables that the error's traceback keeps alive, such as a stack; its text stays."""
     chain: list[BaseException | None] = [error]
     for one in chain:
         if one is not None:
@@ -99,7 +108,10 @@ def let_go(error: BaseException) -> None:
 
 
 def stopped(error: Exception, goes_on: bool) -> SurroundingsError:
-    """What the user is told when `error` stops a sweep. goes_on: whether the same command takes it up again."""
+    """The SurroundingsError that tells the user why `error` stops a sweep.
+
+    goes_on: whether the same command takes the sweep up again.
+    """
     if isinstance(error, SurroundingsError):
         return error
     line = first_line(error)
@@ -113,5 +125,5 @@ def stopped(error: Exception, goes_on: bool) -> SurroundingsError:
 
 
 def first_line(error: BaseException) -> str:
-    """Of an error's text, at most 160 characters; its kind where it has no text."""
+    """The first line of an error's text, at most 160 characters; the name of its class where it has no text."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -1,4 +1,4 @@
-"""The best networks of a study, as they were trained: what votes without training anything again."""
+"""from_study=NAME: the best networks of a study vote on the test set as they were trained; nothing is trained again."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ from src.training.result import Result
 EVALUATION_BATCH = 500  # images at once
 
 
-# What the command may set; all else was settled when the networks were trained.
+# The keys that the command may set; all others were settled when the networks were trained.
 _HEARD = ("exp", "name", "from_study", "from_storage", "top", "figures", "tracking", "data.dir")
 
 
 @dataclass
 class Voter:
-    """A network that votes: what it left and tells of the test set, its configuration, and its trial's name."""
+    """A network that votes: its result with its probabilities on the test set, its configuration, its trial's name."""
 
     result: Result
     config: RunConfig
@@ -36,7 +36,9 @@ class Voter:
 
 
 def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter], Dataset]:
-    """The `config.top` networks with the best validation score, best first, with what each says of the test set.
+    """The `config.top` networks with the best validation score, best first, and the data set that they vote on.
+
+    Each comes with its probabilities on the test set.
 
     Only networks of complete trials that keep the study's constraints count, every repeat by itself. Raises UserError
     where there is no such study, and ConfigError where too few networks are left, where they were trained on different
@@ -88,7 +90,7 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
 
 
 def _tested(voter: Voter, place: int, dataset: Dataset) -> Voter:
-    """The voter with what its network says of the test set, as number `place` of one ensemble."""
+    """The voter with its network's probabilities and score on the test set, as voter number `place` of one ensemble."""
     images, scaling = (
         dataset.test.images,
         voter.result.scaling,

@@ -1,4 +1,4 @@
-"""One trial to train: its checked configuration, its folder, and what tells it from its neighbours."""
+"""One trial to train: its checked configuration, its folder, and what tells it from the sweep's other trials."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,20 +11,20 @@ from src.config.schema import RunConfig
 
 @dataclass(eq=False)
 class Job:
-    """`number` counts the jobs of a grid, or is the place of a study's trial."""
+    """One trial to train. `number`: in a grid Hydra's number of the job; in a study the trial's place in the budget."""
 
     config: RunConfig
     folder: Path
     overrides: list[str]  # the whole command's, as Hydra reads them
     number: int = 0
-    label: str = ""  # what its overrides set differently from its neighbours', such as "eta=0.03"
+    label: str = ""  # what its overrides set differently from other trials', such as "eta=0.03"
     goes_on: list[Path] = field(default_factory=list)  # folders that may hold its checkpoint, the latest first
     returned: Any = field(default=None, repr=False)  # Hydra's JobReturn
 
 
 @dataclass
 class Returned(JobReturn):
-    """Hydra's JobReturn without the line that it prints before it raises a job's error: the command tells it once."""
+    """Hydra's JobReturn, but it prints nothing before it raises a job's error: the command reports the error once."""
 
     @property
     def return_value(self) -> Any:

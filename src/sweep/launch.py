@@ -31,12 +31,12 @@ MEMBERS_ON_A_GPU = 64
 # Trials that a plan samples: enough to see how many have which structure.
 PLANNED_SAMPLES = 60
 
-# What no result depends on: a study goes on with other values of these.
+# Keys on which no result depends: a study may go on with other values of them.
 _FREE = ("trainer", "tracking", "figures", "name", "published")
 
 
 def launch_each(composer: Composer, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-    """One job after another, for a task function that trains no stacks."""
+    """Runs one job after another, for a task function that trains no stacks; returns one JobReturn a job."""
     returned = []
     for number, overrides in enumerate(job_overrides, first):
         returned.append(composer.run(composer.composed(overrides), number))
@@ -47,7 +47,10 @@ def launch_each(composer: Composer, job_overrides: Sequence[Sequence[str]], firs
 def launch_grid(
     composer: Composer, job_overrides: Sequence[Sequence[str]], first: int, max_members: Any
 ) -> list[JobReturn]:
-    """All combinations of a grid, as stacks."""
+    """Trains all combinations of a grid as stacks, or shows the plan; returns one JobReturn a job, in their order.
+
+    max_members: the most networks in a stack, None: no limit. Raises UserError for what cannot run.
+    """
     max_members = checked_limit(max_members)
     common, differing = split(job_overrides, swept_keys(composer.config))
     composed = [composer.composed(common, own) for own in differing]
@@ -76,14 +79,18 @@ def launch_grid(
 
 
 def refuse_folders(jobs: Sequence[DictConfig], first: int, owners: Sequence[str]) -> None:
-    """Raises UserError where jobs, numbered from `first`, would share a folder, or one is another owner's."""
+    """Raises UserError where two jobs, numbered from `first`, would share a folder, or a folder is another owner's."""
     folders = [folder_of(config, number) for number, config in enumerate(jobs, first)]
     refuse_shared(folders)
     refuse_taken(folders, owners)
 
 
 def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
-    """An Optuna study, whose trials train as stacks. Raises ConfigError where a sample of its space could not run."""
+    """Trains the trials of an Optuna study as stacks, or shows the plan.
+
+    max_members: the most networks in a stack, None: `default_limit`. Raises ConfigError where a sample of the search
+    space could not run.
+    """
     max_members = checked_limit(max_members)
     ends = check(composer, sweep)
     base = ends[0]
@@ -128,12 +135,15 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
 
 
 def typed() -> str:
-    """The command, as one would type it again."""
+    """The command line of this process, as one would type it again."""
     return command("train", *sys.argv[1:])
 
 
 def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:
-    """Composes a sample at every end of the space. Raises ConfigError with all that cannot run."""
+    """Composes samples that reach every end of the search space; returns their configurations.
+
+    Raises ConfigError that lists all that cannot run.
+    """
     if sweep.space.hook is not None:
         sample_overrides(sweep, 1)  # raises what is wrong with the hook
     ends = sweep.space.ends() or [{}]  # of a custom search space nothing is known
@@ -144,7 +154,7 @@ def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:
 
 
 def _check_wilcoxon(settings: "StudySettings", configs: Sequence[RunConfig]) -> None:
-    """Raises ConfigError where the pruner could never prune: the p of n pairs of networks is at least 2^-n."""
+    """Raises ConfigError where pruner=wilcoxon could never prune: its p with n pairs of networks is at least 2^-n."""
     if settings.pruner != "wilcoxon":
         return
     options = WilcoxonOptions.model_validate(settings.pruner_options)
@@ -163,9 +173,10 @@ def _check_wilcoxon(settings: "StudySettings", configs: Sequence[RunConfig]) -> 
 def all_checked(
     composer: Composer, composed: Sequence[DictConfig], what: str, scores: Sequence[Metric] = ()
 ) -> list[RunConfig]:
-    """All of them, checked; the score of their tasks is one, that in `scores` if there is one.
+    """The checked run configurations of a sweep's composed ones.
 
-    Raises one ConfigError with the problems of all that cannot run.
+    what: the sweep's name in the error. Raises one ConfigError with the problems of all that cannot run; a problem is
+    also where their tasks have different scores, or one other than that in `scores`.
     """
     configs, problems, refusals = list[RunConfig](), list[str](), list[str]()
     for config in composed:
@@ -192,7 +203,7 @@ def all_checked(
 
 
 def sample_overrides(sweep: "Sweep", most: int = PLANNED_SAMPLES) -> list[list[str]]:
-    """At most so many samples of the space, without a study; of a grid different points of it."""
+    """The overrides of at most `most` random samples of the search space, without a store; of a grid, distinct ones."""
     import optuna
 
     from src.sweep.space.grid_points import GridPoints
@@ -208,7 +219,10 @@ def sample_overrides(sweep: "Sweep", most: int = PLANNED_SAMPLES) -> list[list[s
 
 
 def identity(composer: Composer, base: RunConfig, sweep: "Sweep", images: str) -> dict[str, Any]:
-    """What all trials of a study share and their results depend on."""
+    """What the results of all trials of a study depend on beside its space: fixed configuration and data set.
+
+    images: the data set's name. A study goes on only where this is the same as when it was made.
+    """
     swept = set(sweep.space.keys)
     flat = {key: value for key, value in dotted(base.shown()).items() if key not in swept}
     groups = tuple(key for key in swept if "." not in key)
@@ -223,7 +237,7 @@ def identity(composer: Composer, base: RunConfig, sweep: "Sweep", images: str) -
 
 
 def checked_limit(max_members: Any) -> int | None:
-    """hydra.launcher.max_members. Raises ConfigError."""
+    """hydra.launcher.max_members, which must be a whole number of at least 1, or None. Raises ConfigError."""
     if max_members is None or (isinstance(max_members, int) and max_members >= 1 and max_members is not True):
         return max_members
     raise ConfigError(
@@ -232,7 +246,7 @@ def checked_limit(max_members: Any) -> int | None:
 
 
 def default_limit(base: RunConfig) -> int:
-    """Members of a study's stack where nothing is said about them."""
+    """The most members of a study's stack where hydra.launcher.max_members is not set."""
     from src.training.device import choose_device, cores
 
     on_cpu = choose_device(base.trainer).type == "cpu"

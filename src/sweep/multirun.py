@@ -19,7 +19,7 @@ from src.tracking.study_tracking import TrialTracker, open_study
 
 
 class Multirun:
-    """The Source of a grid's trials."""
+    """The source of a grid's trials, a Sweep (stacks.py): it gives all of them at once and prunes none."""
 
     one_by_one = resumable = False
 
@@ -33,15 +33,18 @@ class Multirun:
         self._trackers: dict[Job, TrialTracker] = {}
 
     def jobs(self, room: int) -> list[Job]:
-        """All of them at once, so that those of one structure find each other."""
+        """At the first call all trials, whatever the `room`, so that those of one structure train together; then []."""
         given, self.waiting = self.waiting, []
         return given
 
     def begin(self, jobs: list[Job]) -> None:
-        """Nothing."""
+        """Does nothing: a grid notes nothing about trials that wait."""
 
     def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> TrialTracker:
-        """What tracks the job, the same whenever it is asked for; `resumed`: from where it goes on, if it does."""
+        """The trial's tracker, made at the first call.
+
+        dataset, device: what is really used; seeds: one a member; resumed: "", as a grid's trials do not go on.
+        """
         if job not in self._trackers:
             self._trackers[job] = self.tracking.trial(
                 job.config,
@@ -57,19 +60,22 @@ class Multirun:
         return self._trackers[job]
 
     def over(self) -> bool:
-        """Never before its end."""
+        """False: a grid ends only when all its trials have."""
         return False
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """Never prunes."""
+        """False: a grid prunes nothing."""
         return False
 
     def kept(self, job: Job) -> bool:
-        """False: nobody asks for the trials of a grid again."""
+        """False: a grid's trial is not started again, so no later attempt will look for its checkpoint."""
         return False
 
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
-        """Keeps and tracks the trial, and tells Hydra its validation score."""
+        """Writes and tracks the trial's results and gives Hydra its validation score; True: it has ended for good.
+
+        Raises OSError where not all of its files could be written.
+        """
         conclusion = record.conclude(dataset)
         if conclusion.lost:
             raise OSError(conclusion.lost)
@@ -84,7 +90,7 @@ class Multirun:
         return True
 
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
-        """Hydra's JobReturn raises the error for whoever reads its value."""
+        """Ends the trial's tracking, writes traceback.txt, and lets its JobReturn raise the error when it is read."""
         if record:
             record.abort(status, reason)
         elif job in self._trackers:  # its stack broke, and it could not begin again
@@ -111,7 +117,10 @@ class Multirun:
         return rows_of(self.outcomes)
 
     def finish(self, status: str) -> None:
-        """Ends the parent run, which alone carries the best trial, and what is open below it."""
+        """Ends the tracking: first trials that are still open, then the grid's run above them.
+
+        That run alone carries the best trial's number and score.
+        """
         over = {one.job for one in self.outcomes}
         for job, tracker in self._trackers.items():
             if job not in over:
@@ -128,9 +137,10 @@ def _sentence(job: Job, error: BaseException) -> str:
 def train_multirun(
     jobs: list[Job], folder: Path, uid: str, max_members: int | None, swept: dict[str, str]
 ) -> list[Outcome]:
-    """Trains all jobs, at most `max_members` networks in a stack; a failed one's JobReturn raises its error.
+    """Trains all jobs, at most `max_members` networks in a stack (None: no limit); returns how each ended.
 
-    uid: of the grid. swept: the keys that they set differently -> their values.
+    uid: the grid's, unlike any other's. swept: the keys that the jobs set differently -> their values. The JobReturn of
+    a job that failed raises its error.
     """
     screen = SweepScreen(len(jobs), folder, score=jobs[0].config.task.score)
     source = Multirun(jobs, folder, uid, screen, swept)

@@ -1,4 +1,4 @@
-"""What became of one trial, in a few figures."""
+"""How one trial ended: its status, its mean scores and what it cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,12 +15,12 @@ DIVERGED = "diverged: no finite validation cost in any epoch"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Means are over all of the trial's members; one that diverged counts as `lost` in both scores."""
+    """How a trial ended. Scores are means over all its members, where a diverged one counts with the score's `lost`."""
 
     job: Job
     status: Status  # FINISHED, PRUNED, KILLED or FAILED
     validation_score: float | None = None  # of each member's best epoch
-    test_score: float | None = None  # with those weights
+    test_score: float | None = None  # with the weights of that epoch
     epochs: int = 0  # trained, by all members together
     seconds: float = 0.0  # until the last member ended; where they trained one by one, of all together
     reason: str = ""
@@ -28,15 +28,15 @@ class Outcome:
 
     @property
     def score(self) -> Metric:
-        """What its scores are."""
+        """The metric of the trial's task, of which its scores are values."""
         return self.job.config.task.score
 
     def as_status(self, status: Status) -> "Outcome":
-        """The same, counted as `status`."""
+        """The same outcome with another status."""
         return replace(self, status=status)
 
     def attributes(self) -> dict[str, Any]:
-        """What a study keeps of the trial beside its value."""
+        """The user attributes that a study keeps of the trial, beside its value."""
         return {
             "label": self.job.label,
             "folder": str(self.job.folder),
@@ -53,7 +53,10 @@ class Outcome:
 
 
 def outcome(job: Job, results: Sequence[Result], pruned: bool, one_by_one: bool = False) -> Outcome:
-    """Of a trial whose members have all ended; one_by_one: they trained one after another, not together."""
+    """The outcome of a trial whose members have all ended; `results`: one a member.
+
+    pruned: whether the sweep ended it early. one_by_one: its members trained one after another, not together.
+    """
     score = job.config.task.score
     statuses = {result.status for result in results}
     status = "KILLED" if "KILLED" in statuses else "PRUNED" if pruned else "FINISHED"
@@ -81,16 +84,16 @@ def _member(result: Result) -> dict[str, Any]:
 
 
 class Judged(Protocol):
-    """What has a validation score, or none."""
+    """Anything that has a validation score, which may be None."""
 
     @property
     def validation_score(self) -> float | None:
-        """Of its networks, the mean."""
+        """The mean over its networks; None where there is none."""
 
 
 J = TypeVar("J", bound=Judged)
 
 
 def better_first(judged: Sequence[J], score: Metric) -> list[J]:
-    """By the validation score; those without one last, each kind in its order."""
+    """Sorted by validation score, the best first and those without one last; equals keep their order."""
     return sorted(judged, key=lambda one: score.merit(one.validation_score), reverse=True)

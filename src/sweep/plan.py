@@ -17,8 +17,8 @@ from src.training.stack import members_of
 def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = None) -> None:
     """Prints a line for each structure that the trials `configs` have.
 
-    limit: members of a stack, None: as many as there are. of: trials that there will be, where `configs` is a sample of
-    them. The time is that of one stack after another, each at full size, and no trial ending early.
+    limit: the most members of a stack, None: no limit. of: how many trials the sweep will have, where `configs` is only
+    a sample of them. The time assumes one stack after another, each at full size, and that no trial ends early.
     """
     groups: dict[str, list[RunConfig]] = {}
     for config in configs:

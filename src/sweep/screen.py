@@ -1,4 +1,4 @@
-"""What a user sees of a sweep: what will run, one line on how it goes, a table, what to type next."""
+"""What a user sees of a sweep: what will run, a line of progress, a table of the trials, what to type next."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ LINE_SECONDS = 10.0  # without a terminal, a line at most so often
 
 
 class SweepScreen:
-    """Shows a sweep of `trials` trials that leaves its results in `folder`; `done` were over before this command."""
+    """Shows a sweep of `trials` trials, `done` of which ended in earlier commands; its results lie in `folder`."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class SweepScreen:
         self.trials, self.folder, self.before, self.clock = trials, folder, done, clock
         self._stacks = self._max_epochs = self._whole = self._longest = 0
         self.counts = dict.fromkeys(("FINISHED", "PRUNED", "FAILED", "KILLED"), 0)
-        self.totals: dict[str, int] = {}  # those of earlier commands included; whoever knows them sets it
-        self.best = ""  # in words; the same
-        self._epochs: list[int] = []  # of each trial that has ended
+        self.totals: dict[str, int] = {}  # trials by status, earlier commands' included; a study sets it
+        self.best = ""  # the best trial so far, in words; set by the source of the trials
+        self._epochs: list[int] = []  # member-epochs of each trial that has ended
         self._now = 0  # member-epochs trained in this command
-        self._before = 0  # and before, by earlier attempts of its trials
+        self._before = 0  # member-epochs that earlier attempts of its trials had trained
         self._start = self._line_at = clock()
         self._line = ""  # printed last
         self.bar = terminal.TwoLines(
@@ -61,11 +61,14 @@ class SweepScreen:
         self.bar.stop()
 
     def say(self, line: str) -> None:
-        """One line above the bar."""
+        """Prints one line above the progress bar."""
         terminal.say(line)
 
     def stack(self, prepared: Prepared, jobs: list[Job], waiting: int) -> "SweepScreen":
-        """A stack begins: says what it is, before the first one also what all of them share."""
+        """Prints a line about a stack that begins, before the first one also what all stacks share; returns itself.
+
+        jobs: its trials. waiting: how many trials wait for a later stack.
+        """
         if not self._stacks:
             self._header(prepared)
         self._stacks += 1
@@ -81,7 +84,7 @@ class SweepScreen:
         return self
 
     def went_on(self, epochs: int) -> None:
-        """A trial takes its place whose networks have done so many epochs in all."""
+        """Takes in that a trial goes on whose networks had trained so many epochs, added up, in earlier attempts."""
         self._before += epochs
 
     def _header(self, prepared: Prepared) -> None:
@@ -99,7 +102,7 @@ class SweepScreen:
         terminal.grid(rows)
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
-        """Refreshes the line."""
+        """Refreshes the line of progress; called after each chunk of mini-batches."""
         self._refresh()
 
     def _refresh(self) -> None:
@@ -107,7 +110,7 @@ class SweepScreen:
         self.bar.update(self.task, completed=done, words=self.words(), left=self.left())
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
-        """Counts what was trained; without a terminal, prints the line now and then."""
+        """Counts the epochs that members trained; without a terminal, prints the line of progress now and then."""
         self._now += len(rows)
         self._longest = max(self._max_epochs - int(row["epoch"]) for row in rows.values())
         if not terminal.console.is_terminal and self.clock() - self._line_at >= LINE_SECONDS:
@@ -119,14 +122,14 @@ class SweepScreen:
             self._line = line
 
     def trial_ended(self, result: Outcome) -> None:
-        """Takes in a trial."""
+        """Counts a trial that has ended."""
         self.counts[result.status] += 1
         if result.epochs:
             self._epochs.append(result.epochs)
         self._refresh()
 
     def words(self) -> str:
-        """Counts, and the best so far with its parameters."""
+        """The line of progress: how many trials ended in which way, and the best so far with its parameters."""
         names = {"FINISHED": "done", "PRUNED": "pruned", "FAILED": "failed", "KILLED": "killed"}
         shown = (self.counts | self.totals).items()
         counts = [f"{count} {names[status]}" for status, count in shown if count or status == "FINISHED"]
@@ -136,12 +139,15 @@ class SweepScreen:
         return "  ".join(words)
 
     def left(self) -> str:
-        """The time left in words; empty where nothing is known of it."""
+        """The time left, in words; empty as long as it cannot be estimated."""
         left = self._seconds_left()
         return "" if left is None else f"{'' if self._epochs else 'at most '}{terminal.duration(left)} left"
 
     def _seconds_left(self) -> float | None:
-        """From the epochs that trials took so far, at first from those they may take; None where nothing is known."""
+        """Seconds left, from the mean epochs of the trials that have ended, at first from those that a trial may take.
+
+        None before the first epoch has ended, and where no trial is left.
+        """
         if not self._now:
             return None
         trials = self.trials - self.before - sum(self.counts.values())
@@ -149,11 +155,11 @@ class SweepScreen:
             return None
         left = trials * (fmean(self._epochs) if self._epochs else self._whole)
         under_way = self._now + self._before - sum(self._epochs)
-        # Those that have outlived the mean train to their end, however few they are.
+        # Trials that trained longer than the mean trial may still take all their epochs.
         return max(self._longest, left - under_way) * (self.clock() - self._start) / self._now
 
     def table(self, rows: list[TrialRow]) -> None:
-        """The trials, best first, and the test score of the best one alone; nothing where there are none."""
+        """Prints the trials, best first, and the test score of the best one alone; nothing where there are none."""
         if not rows:
             return
         figures = list(dict.fromkeys(name for one in rows for name in one.figures))
@@ -183,9 +189,10 @@ class SweepScreen:
                 self.say(f"Best: trial {one.number} ({one.label}): validation {validation}{tested}")
 
     def next_commands(self, commands: list[tuple[str, str]], address: str | None, uri: str) -> None:
-        """What one would type now and what for; `address`: of the view in MLflow, its path where it has no server.
+        """Prints the commands that one may type now, each with what it is for.
 
-        uri: of MLflow's store.
+        address: of the sweep's view in MLflow (its path alone where the store has no server), None without tracking.
+        uri: the address of MLflow's store.
         """
         in_mlflow = [(terminal.ui_command(uri), "the trials in MLflow, in the view below")] if address else []
         terminal.next_commands([*commands, *in_mlflow])

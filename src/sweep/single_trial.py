@@ -17,15 +17,15 @@ class SingleTrial:
         self._record, self._saved, self._checkpoints = record, saved, checkpoints
 
     def next_job(self, room: int) -> Job | None:
-        """None."""
+        """None: no other trial joins the stack."""
         return None
 
     def saved(self, job: Job) -> Saved:
-        """What the run that goes on has left, or that it begins."""
+        """The checkpoint from which the run goes on; an empty one where it begins."""
         return self._saved
 
     def record(self, job: Job, saved: Saved) -> Record:
-        """The run's one record."""
+        """The run's record, which its command has made."""
         return self._record
 
     def reported(self, job: Job, step: int, value: float) -> bool:
@@ -33,8 +33,8 @@ class SingleTrial:
         return False
 
     def ended(self, job: Job, record: Record, pruned: bool) -> None:
-        """Nothing: the command concludes the record."""
+        """Does nothing: the command itself concludes the record."""
 
     def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
-        """Offers the run's own checkpoint file what its members hold now."""
+        """Writes the run's checkpoint file where that is due, or always where training ends here (`last`)."""
         self._checkpoints.offered(self._record.results, lambda: trials()[0][2], last)

@@ -1,9 +1,10 @@
 """Trains trials as stacks: those of one structure together, in the order in which they come.
 
-A stack takes at most `limit` members. Trials that end early give their places to new ones of the same structure; those
-of another wait for a stack of their own. A stack that cannot be held in memory, or that breaks by one of its trials, is
-halved and goes on, so that one trial never takes others with it. Where the surroundings broke it (src/sweep/fault.py),
-all stops.
+A *member* is one network of a trial: a trial has one, or several that differ in their seeds only. A *stack* is a set of
+members of one structure that train together, as one set of tensors; it takes at most `limit` members. When a trial
+ends, a new trial of the same structure takes its room; trials of another structure wait for a stack of their own. A
+stack that does not fit in memory, or that one of its trials breaks, is halved and goes on, so that a trial never takes
+others with it. Where the surroundings broke it (src/sweep/fault.py), all stops.
 """
 
 import gc
@@ -34,60 +35,70 @@ from src.training.stack import members_of
 
 
 class Sweep(Protocol):
-    """Where trials come from, and who is told what became of them: a grid, or a study."""
+    """Where trials come from, and who is told how they ended: a grid (multirun.py) or a study (trials.py)."""
 
-    one_by_one: bool  # the repeats of a trial follow one another
-    resumable: bool  # a trial that is killed comes again, and goes on
+    one_by_one: bool  # whether the repeats of a trial train one after another, not together
+    resumable: bool  # whether a trial that is killed is started again, from its checkpoint
 
     def jobs(self, room: int) -> list[Job]:
-        """New trials of together at most `room` members, or one that is larger; [] when there is none now."""
+        """New trials with at most `room` members in all, or a single one that is larger; [] where there is none now."""
 
     def over(self) -> bool:
-        """Whether no trial is to begin any more, those that were given and wait included."""
+        """Whether no trial is to begin any more, not even one that `jobs` has given and that still waits."""
 
     def begin(self, jobs: list[Job]) -> None:
-        """These trials make a stack together; so far they have waited."""
+        """Is told that these trials, which `jobs` has given before, now make a stack together."""
 
     def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> Tracker:
-        """Where the trial is recorded; called again for a trial that begins anew. resumed: "after epoch 5", or ""."""
+        """What tracks the trial in MLflow; called again for a trial that begins anew.
+
+        dataset, device: what is really used; seeds: one a member; resumed: such as "after epoch 5", "" where it begins.
+        """
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """The trial's mean validation score in epoch `step`, or of its repeat `step`; True: it is to be pruned."""
+        """Takes the trial's mean validation score in epoch `step`, or that of its repeat `step`; True: prune it."""
 
     def kept(self, job: Job) -> bool:
-        """The trial's folder holds a new checkpoint; whether its next attempt will find it. Raises nothing."""
+        """Is told of a new checkpoint in the trial's folder; returns whether its next attempt will look for it there.
+
+        Raises nothing.
+        """
 
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
-        """All members of the trial have ended; whether for good, so that nobody needs its checkpoints."""
+        """Is told that all members of the trial have ended; True: for good, so that its checkpoints can go."""
 
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
-        """The trial will have no results; `status` FAILED or KILLED, `reason` is the error in full."""
+        """Is told that the trial ends without results, as FAILED or KILLED; `reason` is the text of the error."""
 
     def rows(self) -> list[TrialRow]:
-        """What became of the trials, for the table at the end."""
+        """The trials as the table at the end shows them."""
 
     def finish(self, status: str) -> None:
-        """No more trials are trained: FINISHED, KILLED by the user, or FAILED, however that came."""
+        """Is told that nothing more is trained; `status`: FINISHED, KILLED (by the user), or FAILED for any error."""
 
 
 class Screen(AbstractContextManager[Any], Protocol):
-    """What shows the user how it goes, while it is entered."""
+    """Shows the user how the sweep goes, as long as its context is entered."""
 
     def stack(self, prepared: Prepared, jobs: list[Job], waiting: int) -> Observer:
-        """A stack of these trials begins; what watches it."""
+        """Is told that a stack of these trials begins, while `waiting` others wait; returns what observes it."""
 
     def went_on(self, epochs: int) -> None:
-        """A trial takes its place whose networks have done so many epochs in all."""
+        """Is told that a trial goes on whose networks had trained so many epochs, added up, in earlier attempts."""
 
     def say(self, line: str) -> None:
-        """One line."""
+        """Shows one line of text."""
 
     def table(self, rows: list[TrialRow]) -> None:
-        """What became of the trials."""
+        """Shows how the trials ended."""
 
 
 def train_all(sweep: Sweep, screen: Screen, limit: int, loaded: tuple[RunConfig, Dataset] | None = None) -> None:
-    """Trains all that `sweep` gives, and tells it how that ended. Raises KeyboardInterrupt where the user stops it."""
+    """Trains all trials that `sweep` gives, and tells it how that ended.
+
+    limit: the most members of a stack. loaded: a configuration and its data set, where that is read already. Raises
+    KeyboardInterrupt where the user stops it, SurroundingsError where the surroundings do.
+    """
     interrupt = Interrupt(screen.say)
     status, stopped = "FAILED", True
     with interrupt:  # until all is told: a first signal costs nothing that is there
@@ -106,7 +117,7 @@ def train_all(sweep: Sweep, screen: Screen, limit: int, loaded: tuple[RunConfig,
 
 
 class Stacks:
-    """Trains all that `sweep` gives; the TrialSource of its stacks."""
+    """Trains all trials that `sweep` gives, stack after stack; it is the TrialSource that each stack asks for more."""
 
     def __init__(
         self,
@@ -116,15 +127,15 @@ class Stacks:
         interrupted: Callable[[], bool],
         loaded: tuple[RunConfig, Dataset] | None = None,
     ) -> None:
-        """loaded: a configuration and its images, where they have been read already."""
+        """loaded: a configuration and its data set, where that has been read already."""
         self.sweep, self.screen, self.limit, self.interrupted = sweep, screen, limit, interrupted
         self.one_by_one = sweep.one_by_one
         self.waiting: list[Job] = []  # for a stack of their own structure
-        self.halves: deque[list[Job]] = deque()  # of stacks that broke
+        self.halves: deque[list[Job]] = deque()  # of stacks that broke, each to be trained as a stack
         self._checkpoints = TrialCheckpoints(screen.say, sweep.kept)
-        self._saved: dict[Job, Saved] = {}  # of those that wait for their turn in the stack
+        self._saved: dict[Job, Saved] = {}  # checkpoints of trials that the stack which begins has yet to take in
         self._training: dict[Job, Record] = {}
-        self._over = set[Job]()  # of those in this stack
+        self._over = set[Job]()  # trials of this stack that have ended
         self._key = ""
         self._prepared: Prepared | None = None
         self._refusal: Exception | None = None  # what asking for more trials raised
@@ -132,7 +143,7 @@ class Stacks:
         self._held: dict[str, int] = {}  # structure -> members of the largest trial that has ended
 
     def train(self) -> None:
-        """Until the sweep has no more, or the user stops it. Raises what asking the sweep for more raised."""
+        """Trains until the sweep has no more trials, or the user stops it. Raises what `sweep.jobs` raised, last."""
         while not self.interrupted() and not self.sweep.over():
             group = self.halves.popleft() if self.halves else self._group()
             if not group:
@@ -144,7 +155,7 @@ class Stacks:
             raise self._refusal
 
     def _more(self, room: int) -> list[Job]:
-        """New trials of the sweep. What that raises waits until those that were begun have ended."""
+        """New trials of the sweep; an error that this raises is kept, and raised when trials under way have ended."""
         if room < 1 or self._refusal:
             return []
         try:
@@ -158,7 +169,7 @@ class Stacks:
         return 1 if self.one_by_one else job.config.members
 
     def _group(self) -> list[Job]:
-        """The trials of the next stack: those that wait longest, and all of their structure that fit beside them."""
+        """The trials of the next stack: the one that waits longest, and all of its structure that fit beside it."""
         self.waiting += self._more(self.limit - sum(map(self.size, self.waiting)))
         group, members = list[Job](), 0
         for job in self.waiting:
@@ -198,7 +209,7 @@ class Stacks:
             gc.collect()  # Lightning's objects know each other: the engine's memory must be free for the next stack
 
     def _is_of_surroundings(self, error: Exception, left: list[Job]) -> bool:
-        """Whether they broke the stack whose trials in `left` have not ended, instead of one of these."""
+        """Whether the surroundings broke the stack, not one of its trials; `left`: those that have not ended."""
         if fault.is_of_memory(error):
             if len(left) > 1:
                 return False  # each half shows it
@@ -241,15 +252,18 @@ class Stacks:
         run_roster(self._prepared, roster, [roster, watch], self.interrupted, self.limit, offer)
 
     def _dataset(self, config: RunConfig) -> Dataset:
-        """Loaded once for all stacks that see the same images."""
+        """The data set of a configuration, loaded once for stacks that follow one another with the same data."""
         if self._data is None or self._data[0].data != config.data:
             self._data = config, load(config.data)
         return self._data[1]
 
-    # What a stack asks.
+    # The TrialSource that a stack asks while it trains.
 
     def next_job(self, room: int) -> Job | None:
-        """A trial that waits, else the first of this structure that the sweep gives; None: there is none."""
+        """A trial of the stack's structure with at most `room` members: one that waits, else a new one of the sweep.
+
+        None where there is none. New trials of another structure wait for a stack of their own.
+        """
         if self.halves or self.sweep.over():
             return None
 
@@ -267,19 +281,19 @@ class Stacks:
             self.waiting += new
 
     def saved(self, job: Job) -> Saved:
-        """What an earlier attempt of the trial has left; its epochs are shown as done."""
+        """The checkpoint of an earlier attempt of the trial, or an empty one; its epochs are shown as done."""
         saved = self._saved.pop(job, None) or self._checkpoints.saved(job, self._dataset(job.config))
         if job.folder not in job.goes_on:  # else those epochs were counted before their stack broke
             self.screen.went_on(sum(map(len, saved.histories().values())))
         return saved
 
     def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
-        """Writes the trials' checkpoints into their folders, if it is time to."""
+        """Writes the trials' checkpoints into their folders where they are due, or always if they are the `last`."""
         assert self._data is not None
         self._checkpoints.offered(trials, self._data[1], last)
 
     def record(self, job: Job, saved: Saved) -> Record:
-        """A record of the trial, tracked as the sweep says."""
+        """Begins the trial's record, with the tracker that the sweep gives for it."""
         assert self._prepared is not None
         prepared, seeds = self._prepared, [member.seed for member in members_of([job.config])]
         resumed = f"after epoch {saved.epochs}" if saved.histories() else ""
@@ -288,7 +302,7 @@ class Stacks:
         return self._training[job]
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """Whether the sweep prunes the trial after this report."""
+        """Passes a report on to the sweep; True: prune the trial."""
         return self.sweep.reported(job, step, value)
 
     def ended(self, job: Job, record: Record, pruned: bool) -> None:

@@ -1,6 +1,6 @@
-"""The trials in one stack: tells each one's record what its members did, takes pruned trials out, lets new ones in.
+"""The trials in one stack: tells each trial's record what its members did, takes pruned trials out, lets new ones in.
 
-The stack numbers its members in the order in which they join; a trial numbers its own from 0.
+A member (one network) has two numbers: the stack's, in the order in which members join, and its trial's, from 0.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,39 +16,42 @@ from src.training.checkpoint import Checkpoint
 from src.training.result import Result, Row
 from src.training.stack import Member, members_of
 
-# A trial, its record, and those of its members that train, by place.
+# A trial, its record, and the checkpoints of those of its members that train, by their numbers in the trial.
 Training = tuple[Job, Record, dict[int, Checkpoint]]
 
 
 class TrialSource(Protocol):
-    """Where a stack's trials come from, and who is told what became of them."""
+    """Where a stack's trials come from, and who is told how they ended."""
 
-    one_by_one: bool  # the members of a trial follow one another, instead of training together
+    one_by_one: bool  # whether the members of a trial train one after another, not together
 
     def next_job(self, room: int) -> Job | None:
-        """Another trial for this stack, of at most `room` members; None: there is none."""
+        """Another trial for this stack, of at most `room` members; None where there is none."""
 
     def saved(self, job: Job) -> Saved:
-        """What an earlier attempt of a trial that joins the stack has left; nothing, where it begins."""
+        """The checkpoint of an earlier attempt of a trial that joins the stack; an empty one where it begins."""
 
     def record(self, job: Job, saved: Saved) -> Record:
-        """The record of a trial that begins, or goes on where it was `saved`."""
+        """The record of a trial that begins, or goes on from the checkpoint `saved`."""
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """The trial's mean validation score in epoch `step`, or of its repeat `step`; True: it is to be pruned."""
+        """Takes the trial's mean validation score in epoch `step`, or that of its repeat `step`; True: prune it."""
 
     def ended(self, job: Job, record: Record, pruned: bool) -> None:
-        """All members of the trial have ended."""
+        """Is told that all members of the trial have ended; `pruned`: because it was pruned."""
 
     def offered(self, trials: Callable[[], list[Training]], last: bool) -> None:
-        """Offers checkpoints at the end of an epoch: `trials`, when called, copies those of all trials in the stack.
+        """Is offered checkpoints after an epoch: `trials`, when called, copies the state of all trials in the stack.
 
         last: training ends here, so there will be no later offer.
         """
 
 
 def members_left(job: Job, saved: Saved, one_by_one: bool) -> tuple[list[Member], list[Member]]:
-    """The trial's members that train at once, and those that wait for them; without the ones that have ended."""
+    """The trial's members that have not ended: those that train now, and those that wait for one before them to end.
+
+    saved: its checkpoint, from which they go on. one_by_one: one member trains at a time.
+    """
     members = members_of([job.config])
     members = [replace(member, checkpoint=saved.members.get(member.number)) for member in members]
     left = [member for member in members if member.number not in saved.ended]
@@ -57,27 +60,27 @@ def members_left(job: Job, saved: Saved, one_by_one: bool) -> tuple[list[Member]
 
 
 class StackedTrial:
-    """One trial in the stack."""
+    """One trial in the stack; `waiting`: its members that begin when the one before them has ended."""
 
     def __init__(self, job: Job, record: Record, waiting: list[Member]) -> None:
         self.job, self.record, self.waiting = job, record, waiting
-        self.numbers: dict[int, int] = {}  # the stack's number of a member -> the trial's
-        self.scores: dict[int, float] = {}  # by the trial's number: in the member's last epoch so far
+        self.numbers: dict[int, int] = {}  # a member's number in the stack -> its number in the trial
+        self.scores: dict[int, float] = {}  # a member's number in the trial -> its score in its last epoch so far
         self.pruned = False
 
     def score_of(self, row: Row) -> float:
-        """The validation score of an epoch, as a mean over members counts it."""
+        """The validation score of an epoch as means over members count it: a NaN as the score's `lost`."""
         score = self.job.config.task.score
         return score.counted(row[score.key("validation")])
 
     @property
     def training(self) -> list[int]:
-        """The stack's numbers of the members that still train."""
+        """The members that still train, by their numbers in the stack."""
         return [number for number, own in self.numbers.items() if own not in self.record.results]
 
 
 class TrialRoster:
-    """Observer and Roster of a stack that holds the members of several trials."""
+    """Observes a stack that holds the members of several trials, and decides which members leave it and join it."""
 
     def __init__(self, source: TrialSource, jobs: Iterable[Job]) -> None:
         self.source = source
@@ -99,9 +102,9 @@ class TrialRoster:
         return now
 
     def _go_on(self, trial: StackedTrial, saved: Saved) -> None:
-        """Tells the record, and the source once more, what an earlier attempt did.
+        """Tells the record and the source what an earlier attempt did, from its checkpoint.
 
-        What the source says to it is not heeded: it did not prune the trial then, and the next report decides.
+        Reports of earlier attempts do not prune; only new ones do.
         """
         trial.record.go_on(saved, self.source.one_by_one)
         if self.source.one_by_one:
@@ -122,10 +125,10 @@ class TrialRoster:
         self._count += 1
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
-        """Nothing: trials are told by epochs."""
+        """Does nothing: trials are told at the end of an epoch, not after each chunk of mini-batches."""
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
-        """Each trial's record gets the rows of its own members, under the trial's own numbers."""
+        """Gives each trial's record the rows of its members, by their numbers in the trial; `rows` has the stack's."""
         for trial in self.trials:
             own_rows = {trial.numbers[number]: row for number, row in rows.items() if number in trial.numbers}
             if own_rows:
@@ -133,7 +136,7 @@ class TrialRoster:
                 trial.record.epoch_ended(own_rows, partial(_own_so_far, trial, so_far))
 
     def pruned(self, rows: dict[int, Row]) -> set[int]:
-        """The stack's numbers of all members of the trials that the source prunes after this epoch."""
+        """The members of all trials that the source prunes after this epoch, by their numbers in the stack."""
         leaving = set[int]()
         if self.source.one_by_one:
             return leaving
@@ -151,7 +154,7 @@ class TrialRoster:
             trial = self._by_number.pop(number)
             own = trial.numbers[number]
             trial.record.ended({own: result})
-            trial.pruned |= result.status == "PRUNED"  # not so where its last epoch was over anyway
+            trial.pruned |= result.status == "PRUNED"  # a member that was pruned after its last epoch has FINISHED
             if self.source.one_by_one:
                 self._one_ended(trial, own, result)
         for trial in [trial for trial in self.trials if not trial.training and not trial.waiting]:
@@ -159,19 +162,19 @@ class TrialRoster:
             self.source.ended(trial.job, trial.record, trial.pruned)
 
     def _one_ended(self, trial: StackedTrial, own: int, result: Result) -> None:
-        """After a repeat: the next one waits for a place, unless the trial is pruned or has been stopped."""
+        """After a repeat: the next one joins when there is room, unless the trial is pruned or was stopped."""
         trial.pruned = self._report(trial, own, result) and bool(trial.waiting)
         if trial.pruned or result.status == "KILLED":
             trial.waiting.clear()
 
     def _report(self, trial: StackedTrial, own: int, result: Result) -> bool:
-        """Whether the trial is to be pruned after this repeat; one that diverged, or was stopped, says nothing."""
+        """Reports a repeat; True: prune the trial. A repeat that diverged, or was stopped, is not reported."""
         if result.status != "FINISHED" or result.validation_score is None:
             return False
         return self.source.reported(trial.job, own, result.validation_score)
 
     def joining(self, free: int) -> list[Member]:
-        """At most `free` members: those whose trial has begun, then new trials as long as there is room for one."""
+        """At most `free` members that join: first the next ones of trials that have begun, then those of new trials."""
         members = list[Member]()
         for trial in self.trials:
             if trial.waiting and not trial.training and len(members) < free:
@@ -182,7 +185,10 @@ class TrialRoster:
         return members
 
     def offer_checkpoints(self, take: Callable[[], dict[int, Checkpoint]], last: bool) -> None:
-        """Offers the source the checkpoints that `take` copies, sorted by trial; `last` as in TrialSource.offered."""
+        """Offers the source the checkpoints of all trials; `take`, called where they are due, copies them by member.
+
+        last: training ends here, so there will be no later offer.
+        """
 
         def in_stack() -> list[Training]:
             all_of_them = take()

@@ -1,4 +1,4 @@
-"""A trial as the table at a sweep's end shows it."""
+"""One row of the table at a sweep's end, which shows a trial."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,10 +9,13 @@ from src.sweep.outcome import Outcome, better_first
 
 @dataclass(frozen=True)
 class TrialRow:
-    """Means over its networks; None: not known. The test score is for the best alone: nobody is to choose by it."""
+    """One trial; scores are means over its networks, None: not known.
 
-    number: int
-    label: str  # what differs
+    The test score is shown for the best trial alone: nobody is to choose by it.
+    """
+
+    number: int  # of a study's trial, its place in the budget
+    label: str  # what its settings set differently from the other trials'
     status: str  # FINISHED, INFEASIBLE, PRUNED, DIVERGED, FAILED, KILLED or RUNNING
     validation_score: float | None = None
     test_score: float | None = None
@@ -23,7 +26,7 @@ class TrialRow:
 
 
 def rows_of(outcomes: Sequence[Outcome]) -> list[TrialRow]:
-    """Of the trials of one command; the best is the one with the best validation score of those FINISHED."""
+    """The rows of one command's trials; the FINISHED one with the best validation score is marked as the best."""
     finished = [one for one in outcomes if one.status == "FINISHED"]
     finished = better_first(finished, finished[0].score) if finished else []
     return [replace(_row(one), best=one is finished[0] if finished else False) for one in outcomes]

@@ -1,7 +1,8 @@
 """An Optuna study as the source of trials: asks it for them, reports their epochs, tells it how they ended.
 
-What a trial leaves is kept in this order, so that whoever is killed between two steps can go on: results and weights in
-the trial's folder, then the study, then MLflow, which the next start of the study brings to what the study says.
+What a trial leaves is written in this order, so that a study that is killed between two steps can go on: results and
+weights in the trial's folder, then the study in Optuna's store, then MLflow, which the next start of the study brings
+into line with the study.
 """
 
 import traceback
@@ -31,19 +32,22 @@ from src.tracking.record import Record
 from src.tracking.study_tracking import LIVES, open_study
 from src.tracking.trial_runs import Trial, TrialTracker
 
-Compose = Callable[[list[str], int, str], Job]  # overrides, place, label -> a checked trial; raises what is wrong
+Compose = Callable[[list[str], int, str], Job]  # overrides, place, label -> a checked trial; raises where it cannot run
 
 
 class Trials:
-    """The Source of a study's trials."""
+    """The source of a study's trials, a Sweep (stacks.py). A trial's place is its number in the study's budget."""
 
     resumable = True
 
     def __init__(self, study: Study, compose: Compose, base: RunConfig, folder: Path, screen: SweepScreen) -> None:
-        """compose: makes the trial of overrides. base: what all trials share. folder: of this command."""
+        """compose: makes a trial from its overrides. base: the configuration that all trials share.
+
+        folder: this command's own.
+        """
         self.study, self.compose, self.base, self.screen = study, compose, base, screen
         self.settings = study.settings
-        self.one_by_one = self.settings.pruner == "wilcoxon"  # which judges repeats, one after another
+        self.one_by_one = self.settings.pruner == "wilcoxon"  # this pruner compares repeats, one after another
         self.outcomes: list[Outcome] = []
         self.tracking = open_study(
             base,
@@ -55,18 +59,19 @@ class Trials:
             say=terminal.say,
         )
         self.tracking.reconcile(dict(study.states()), self._again)
-        for left in study.ended_with_checkpoint():  # killed just before it removed that
+        for left in study.ended_with_checkpoint():  # its process was killed before it removed the checkpoint
             remove(Path(left))
         self._asks: dict[Job, Ask] = {}
-        self._kept = set[Job]()  # those that have a checkpoint of their own, as the study knows
+        self._kept = set[Job]()  # trials whose first checkpoint the study has noted
         self._trackers: dict[Job, TrialTracker] = {}
         self._show_best()
         self._show_totals()
 
     def jobs(self, room: int) -> list[Job]:
-        """The next trials of the study, for at most `room` networks; none where its budget is used up.
+        """The next trials of the study, for at most `room` networks; [] where its budget is used up.
 
-        One whose configuration cannot run has failed, and the next is asked for. Raises what is no trial's fault.
+        A trial whose configuration cannot run counts as failed, and the next one is asked for. Raises the errors that
+        the surroundings caused (fault.py).
         """
         size = 1 if self.one_by_one else self.base.members
         while asks := self.study.ask(max(1, room // size), waits=True):
@@ -96,12 +101,15 @@ class Trials:
         return job
 
     def begin(self, jobs: list[Job]) -> None:
-        """The jobs' stack is about to be built: from now on they may be what their process dies of."""
+        """Notes in the study that the trials' stack begins: if the process dies from now on, one may be the cause."""
         for job in jobs:
             self.study.note(self._asks[job], {"waits": False})
 
     def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> TrialTracker:
-        """What tracks the job, the same whenever it is asked for; `resumed`: from where it goes on, if it does."""
+        """The trial's tracker, made at the first call, when the study notes the trial's folder and data too.
+
+        dataset, device: what is really used; seeds: one a member; resumed: such as "after epoch 5", "" where it begins.
+        """
         if job not in self._trackers:
             ask = self._asks[job]
             about = {"label": job.label, "folder": str(job.folder), "overrides": job.overrides, "waits": False}
@@ -115,11 +123,14 @@ class Trials:
         return self.study.reason_to_stop() is not None
 
     def reported(self, job: Job, step: int, value: float) -> bool:
-        """Tells the study a trial's value after an epoch; whether its pruner ends the trial."""
+        """Reports a trial's score after an epoch (or repeat) `step` to the study; True: its pruner ends the trial."""
         return self.study.report(self._asks[job], step, value)
 
     def kept(self, job: Job) -> bool:
-        """Tells the study of a trial's first checkpoint; a store that does not answer is told with the next one."""
+        """Notes a trial's first checkpoint in the study; True: its next attempt will look for it.
+
+        False where the store does not answer: then the next checkpoint is noted.
+        """
         if job not in self._kept:
             try:
                 self.study.note(self._asks[job], {"checkpoint": True})
@@ -129,8 +140,11 @@ class Trials:
         return True
 
     def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
-        """Keeps the trial, then tells the study, then the tracking. A diverged trial counts as pruned: it is hopeless,
-        which a sampler should know; a failed one would tell it nothing."""
+        """Writes the trial's results, then tells the study, then the tracking; True: it has ended for good.
+
+        A diverged trial is told as pruned, so that the sampler learns that its settings are bad; from a failed one it
+        would learn nothing. Raises OSError where not all of its files could be written.
+        """
         conclusion = record.conclude(dataset)
         if conclusion.lost:
             raise OSError(conclusion.lost)
@@ -144,17 +158,17 @@ class Trials:
             attrs |= {"stopped": True} if state == "KILLED" else {}
             counts = self.study.tell(self._asks[job], state, None, attrs)
             result = result.as_status(state)
-        if not counts:  # another process had taken the place over
+        if not counts:  # another process has begun a new attempt in the trial's place
             result = result.as_status("KILLED")
         record.finish(conclusion, status=result.status)
         self._note(result)
         return result.status != "KILLED"
 
     def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
-        """Tells the study, the tracking and the screen of a trial that ended without a result, and why."""
+        """Tells the study, the tracking and the screen that a trial ended without a result, and why."""
         ask = self._asks[job]
         attrs: dict[str, Any] = {"label": job.label, "reason": reason, "overrides": job.overrides}
-        # A device may break down by what a trial does there, again and again; of all else it is not to blame.
+        # A trial may break a device by what it does, again and again; for other faults it is not to blame.
         attrs |= {"stopped": True} if status == "KILLED" and not fault.is_of_device(error) else {}
         self.study.tell(ask, "KILLED" if status == "KILLED" else "FAIL", None, attrs)
         if record:
@@ -198,7 +212,7 @@ class Trials:
         self.screen.totals = {"FINISHED": counts.complete, "PRUNED": counts.pruned, "FAILED": counts.failed}
 
     def rows(self) -> list[TrialRow]:
-        """The rows of the table at the end: the whole study's or, where its store does not answer, this command's."""
+        """The rows of the table at the end: all trials of the study, or this command's where the store is silent."""
         try:
             trials, best = self.study.latest(), self.study.best()
         except StoreError:
@@ -237,7 +251,10 @@ class Trials:
         return best
 
     def _again(self, number: int) -> Trial | Literal["lives"] | None:
-        """A trial of an earlier process, for the tracking: from its folder and the study's notes about it."""
+        """A trial of an earlier process, from its folder and the study's notes, so that the tracking can record it.
+
+        LIVES where that process still runs and records it itself; None where the study has noted no folder.
+        """
         attrs = self.study.attrs(number)
         if "folder" not in attrs:
             return None
@@ -262,10 +279,13 @@ class Trials:
         )
 
     def finish(self, status: str) -> None:
-        """Ends the parent run, which alone carries the best trial."""
+        """Ends trials that still wait as KILLED, then the study's own run in MLflow, which carries the best trial.
+
+        That run stays open where another process still trains trials of the study.
+        """
         for job in list(self._asks):  # they waited for a stack
             self.failed(job, None, "KILLED", "stopped before it began", KeyboardInterrupt())
-        if self.study.reaped:  # by this process, from others that were killed
+        if self.study.reaped:  # this process has ended trials that killed processes left running
             self.tracking.reconcile(dict(self.study.states()), self._again)
         # Of several processes the last one ends the run: whoever sees another one run has written before that one ends.
         self.tracking.written()
@@ -280,7 +300,7 @@ class Trials:
 
 
 def _shown_space(study: Study) -> dict[str, str]:
-    """Key -> its domains, as the parent run shows them."""
+    """Each swept key -> its domains in words, as the study's own run in MLflow shows them."""
     shown: dict[str, list[str]] = {}
     for name, domain in study.space.as_json().items():
         key, _, when = name.partition(" ")
@@ -336,7 +356,7 @@ def _raise_what_failed(study: Study, outcomes: list[Outcome]) -> None:
 
 
 def _next_commands(study: Study) -> list[tuple[str, str]]:
-    """What one would type now, and what for."""
+    """The commands that one may type now, each with what it is for."""
     name, storage, best = study.settings.study_name, study.settings.storage, study.best()
     lines = [(command("report", name, storage), "what was found, with plots")]
     if best:
