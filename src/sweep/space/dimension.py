@@ -1,7 +1,9 @@
 """The dimensions of a search space, read from `hydra.sweeper.params`.
 
-A *key* is one of the run's configuration; a *dimension* is what Optuna samples under one name. The name is the key,
-followed by " when ..." where a key has several domains. `params` map keys to values as Optuna stores them.
+A *key* names a setting of the run's configuration, such as optim.eta. A *domain* is the set of values that it may take
+(domain.py). A *dimension* is what Optuna samples under one name: a key with one domain, or, where a key has several
+domains, one of these with its condition; its name is then the key followed by " when ...". `params` map keys to values
+as Optuna stores them.
 """
 
 from collections.abc import Iterable
@@ -14,13 +16,13 @@ from src.config.problems import all_keys, unknown_key
 from src.sweep.space import override
 from src.sweep.space.domain import Domain, Interval, Scalar, read_domain
 
-# Keys with the values, as Optuna stores them, that a condition accepts; it has to hold for every key.
+# Key -> the values that it may have, as Optuna stores them; the condition holds where every key has one of its values.
 Condition = dict[str, tuple[Scalar, ...]]
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """One domain of a key, and when it is sampled."""
+    """One domain of a key, and the condition under which it is sampled."""
 
     name: str
     key: str
@@ -29,11 +31,11 @@ class Dimension:
     condition: str = ""  # `when` for people: model.activation=relu
 
     def applies(self, params: dict[str, Any]) -> bool:
-        """Whether this dimension is sampled where those before it have these values."""
+        """Whether this dimension is sampled, given the values of those before it (`params`)."""
         return all(key in params and params[key] in accepted for key, accepted in self.when.items())
 
     def text(self) -> str:
-        """The domain with its condition, equal for equal dimensions."""
+        """The domain and its condition as text, the same for equal dimensions."""
         return self.domain.text() + (f" when {self.condition}" if self.when else "")
 
 
@@ -55,8 +57,8 @@ def read_dimensions(
 ) -> list[Dimension]:
     """The dimensions in the order of sampling, each after those that its condition names.
 
-    `fixed` are the overrides that all trials share. What is wrong is added to `problems`. A dimension whose condition
-    cannot hold is one of them; with a list `left_out` it is no problem, but left out and named there.
+    params: `hydra.sweeper.params`. fixed: the overrides that all trials share. What is wrong is added to `problems`.
+    left_out: where given, a dimension whose condition can never hold is left out and named there; else it is a problem.
     """
     given = flat(params)
     drafts = [draft for key, value in given.items() for draft in _drafts(key, value, problems)]
@@ -82,9 +84,9 @@ def read_dimensions(
 
 
 def flat(section: dict[str, Any] | None, prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys; a dictionary with `space` or `when` is a domain, no section.
+    """Nested sections as dotted keys -> values; a dictionary with `space` or `when` is a value, not a section.
 
-    Raises ConfigError for a key in both forms.
+    Raises ConfigError for a key that is given both with dots and in a section.
     """
     found: dict[str, Any] = {}
     for name, value in (section or {}).items():
@@ -98,12 +100,12 @@ def flat(section: dict[str, Any] | None, prefix: str = "") -> dict[str, Any]:
 
 
 def known_keys() -> list[str]:
-    """What can be swept: the keys of the run's schema, and the groups of conf/."""
+    """The keys that can be swept: those of the run's schema, and the config groups of conf/."""
     return [*all_keys(), *sorted(path.name for path in CONF.iterdir() if path.is_dir())]
 
 
 def required(dimension: Dimension, dimensions: Iterable[Dimension]) -> Condition:
-    """All that must hold for `dimension` to be sampled: its condition, those of the keys in it, and so on."""
+    """The full condition for `dimension` to be sampled: its own, those of the keys that it names, and so on."""
     found: Condition = {}
     for key, accepted in dimension.when.items():
         parent = next(one for one in dimensions if one.key == key)
@@ -146,7 +148,7 @@ def _drafts(key: str, value: Any, problems: list[str]) -> list[_Draft]:
 def _condition(
     draft: _Draft, drafts: list[_Draft], given: set[str], problems: list[str], lenient: bool
 ) -> tuple[Condition, str]:
-    """The condition of `draft`, and its text; lenient: values that its keys do not take are passed over."""
+    """The condition of `draft`, and its text; lenient: values that its keys cannot have are passed over in silence."""
     when: Condition = {}
     texts = []
     if draft.when is not None and not (isinstance(draft.when, dict) and draft.when):
@@ -177,7 +179,7 @@ def _condition(
 
 
 def _accepted(values: list[Any], domain: Domain, lenient: bool) -> tuple[Scalar, ...]:
-    """What Optuna stores for `values`, each once. Raises ValueError for one that cannot occur, unless lenient."""
+    """The values as Optuna stores them, each once. Raises ValueError for one that cannot occur, unless lenient."""
     found = []
     for value in values:
         try:
@@ -189,7 +191,10 @@ def _accepted(values: list[Any], domain: Domain, lenient: bool) -> tuple[Scalar,
 
 
 def _values(wanted: Any, domain: Domain) -> list[Any]:
-    """The values of a condition: one or a list, or a list that is itself an element. Raises ValueError for none."""
+    """The values that a condition accepts, as a list. A list may also be one value, where the domain has lists.
+
+    Raises ValueError for an empty list.
+    """
     if not isinstance(wanted, list):
         return [wanted]
     try:
@@ -202,7 +207,7 @@ def _values(wanted: Any, domain: Domain) -> list[Any]:
 
 
 def _ordered(found: list[Dimension], problems: list[str]) -> list[Dimension]:
-    """Those that conditions name first, otherwise as given; what waits for itself is a problem."""
+    """The dimensions, each after those that its condition names, otherwise as given; a circle is a problem."""
     ordered: list[Dimension] = []
     waiting = list(found)
     while waiting:
@@ -218,14 +223,14 @@ def _ordered(found: list[Dimension], problems: list[str]) -> list[Dimension]:
 
 
 def _refuse_impossible(one: Dimension, dimensions: list[Dimension], problems: list[str]) -> None:
-    """The problem of a condition that never holds."""
+    """Adds to `problems` why the condition of `one` never holds, if so."""
     for key, values in required(one, dimensions).items():
         if not values:
             problems.append(f"{one.key}: when {one.condition}: never holds, what it needs of {key} excludes itself")
 
 
 def _exclude(dimensions: list[Dimension], problems: list[str]) -> None:
-    """Domains of one key whose conditions may hold together are problems."""
+    """Adds a problem for every two domains of one key whose conditions may hold at the same time."""
     needed = {id(one): required(one, dimensions) for one in dimensions}
     for index, one in enumerate(dimensions):
         for other in dimensions[:index]:

@@ -1,4 +1,4 @@
-"""What one dimension of a search space may be: an interval, a range or a choice, in the syntax of Hydra's overrides.
+"""Domains, the sets of values that a swept key may take: interval, range or choice, written as in Hydra's overrides.
 
     interval(low, high)               a number, low <= x <= high
     int(interval(low, high))          a whole number, low <= x <= high: both ends occur
@@ -24,41 +24,42 @@ SYNTAX = (
 
 Scalar = None | bool | int | float | str
 
-# Optuna computes low + n · step in floats: this far, in steps, is the same element.
+# Optuna computes low + n · step in floats: a value within this many steps of an element counts as that element.
 _ROUNDING = Decimal("1e-6")
-# Optuna takes a float for an element up to 1e-8 steps beside it; farther from 0, floats themselves lie that far apart.
+# Optuna takes a float for an element where it lies within 1e-8 steps of it. Beyond this many steps from 0, neighbouring
+# floats themselves lie farther apart than that.
 _STEPS_FROM_0 = 10**7
 
 
 class Domain(ABC):
-    """The values of one dimension; a value is what Optuna stores of it."""
+    """The values that one dimension may take, in the form in which Optuna stores them."""
 
     @abstractmethod
     def distribution(self) -> Any:
-        """Optuna's distribution."""
+        """The domain as a distribution of Optuna's."""
 
     @abstractmethod
     def ends(self) -> list[Scalar]:
-        """Both ends, or all elements of a choice."""
+        """The lowest and the highest value, or all elements of a choice."""
 
     @abstractmethod
     def values(self) -> list[Scalar] | None:
-        """All values in order; None where there is no end of them."""
+        """All values in order; None where they are endless."""
 
     @abstractmethod
     def size(self) -> int | None:
-        """How many values there are; None where there is no end of them."""
+        """How many values there are; None where they are endless."""
 
     @abstractmethod
     def encode(self, value: Any) -> Scalar:
-        """What Optuna stores for `value`. Raises ValueError, with the rule, for one that cannot occur."""
+        """`value` as Optuna stores it. Raises ValueError, which tells the rule, for a value outside the domain."""
 
     @abstractmethod
     def text(self) -> str:
-        """The domain in its own syntax, equal for equal domains."""
+        """The domain in the syntax above, the same for equal domains."""
 
     def suggest(self, trial: Any, name: str) -> Scalar:
-        """A value from an Optuna trial, without the rounding errors of low + n · step."""
+        """A value that an Optuna trial samples under `name`, freed of the rounding errors of low + n · step."""
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
         of = self.distribution()
@@ -68,7 +69,7 @@ class Domain(ABC):
         return self.encode(suggest(name, of.low, of.high, step=of.step, log=of.log))
 
     def written(self, value: Scalar) -> str:
-        """The right side of the override that sets this value; a number with all its digits."""
+        """The right side of the override KEY=VALUE that sets this value; a number with all its digits."""
         return override.written(self.encode(value))
 
 
@@ -100,23 +101,23 @@ class Interval(Domain):
         return FloatDistribution(self.low, self.high, log=self.log)
 
     def ends(self) -> list[Scalar]:
-        """Low and high."""
+        """Low and high, once where they are equal."""
         return [self.low] if self.low == self.high else [self.low, self.high]
 
     def values(self) -> list[Scalar] | None:
-        """All whole numbers; None for the others, unless both ends are one."""
+        """All whole numbers; None where the interval is of floats, unless its ends are equal."""
         if self.whole:
             return list(range(int(self.low), int(self.high) + 1))
         return [self.low] if self.low == self.high else None
 
     def size(self) -> int | None:
-        """How many whole numbers; None for the others."""
+        """How many whole numbers there are; None where the interval is of floats, unless its ends are equal."""
         if self.whole:
             return int(self.high) - int(self.low) + 1
         return 1 if self.low == self.high else None
 
     def encode(self, value: Any) -> Scalar:
-        """`value` itself, as an int or a float."""
+        """`value` itself, as an int or a float. Raises ValueError where it lies outside the interval."""
         kind = "a whole number" if self.whole else "a number"
         fits = isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
         if not fits or (self.whole and value != int(value)):
@@ -132,7 +133,7 @@ class Interval(Domain):
 
 @dataclass(frozen=True)
 class Range(Domain):
-    """`count` numbers from `start` in steps of `step`, counted in decimals: 0.1 and its multiples have no rest."""
+    """`count` numbers from `start` in steps of `step`, in decimal arithmetic, so that multiples of 0.1 are exact."""
 
     start: Decimal
     step: Decimal  # above 0
@@ -185,7 +186,7 @@ class Range(Domain):
         return self.count
 
     def encode(self, value: Any) -> Scalar:
-        """The element that `value` is, but for the rounding errors that Optuna stores."""
+        """The element that `value` equals, rounding errors apart. Raises ValueError where it equals none."""
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             index = (Decimal(repr(value)) - self.start) / self.step
             if 0 <= round(index) < self.count and abs(index - round(index)) < _ROUNDING:
@@ -194,20 +195,20 @@ class Range(Domain):
         raise ValueError(f"must be one of {low!r} to {high!r} in steps of {self._step()!r}")
 
     def text(self) -> str:
-        """Such as range(0.0, 0.3, 0.1), with the first number that no longer occurs."""
+        """Such as range(0.0, 0.3, 0.1), whose second number is the first that no longer occurs."""
         return f"range({self._element(0)!r}, {self._element(self.count)!r}, {self._step()!r})"
 
 
 @dataclass(frozen=True)
 class Choice(Domain):
-    """One of the elements; `stored` holds what Optuna keeps of each."""
+    """One of several elements; `stored` holds each in the form in which Optuna stores it."""
 
     elements: tuple[Any, ...]
     stored: tuple[Scalar, ...]
 
     @classmethod
     def of(cls, elements: list[Any]) -> "Choice":
-        """Raises ValueError for an element that no override can hold, or that occurs twice."""
+        """The choice of these elements. Raises ValueError for one that no override can hold, or that occurs twice."""
         for element in elements:
             again = override.read(override.written(element))
             if again != element:
@@ -238,7 +239,7 @@ class Choice(Domain):
         return len(self.stored)
 
     def encode(self, value: Any) -> Scalar:
-        """The stored form of an element, which may be given as itself or as it is stored."""
+        """The stored form of an element, which may be given in either form. Raises ValueError for any other value."""
         for known in (self.elements, self.stored):
             for element, stored in zip(known, self.stored, strict=True):
                 if element == value and isinstance(element, bool) == isinstance(value, bool):
@@ -246,17 +247,17 @@ class Choice(Domain):
         raise ValueError(f"must be one of {', '.join(override.written(item) for item in self.elements)}")
 
     def written(self, value: Scalar) -> str:
-        """The element that is stored as `value`, so that a list comes back as a list."""
+        """The right side of the override that sets the element stored as `value`: a list is written as a list."""
         return override.written(self.elements[self.stored.index(value)])
 
     def text(self) -> str:
-        """Such as choice(relu, [100,100]); with null the short form, as Hydra's choice(...) takes none."""
+        """Such as choice(relu, [100,100]); with null, which Hydra's choice(...) cannot hold, such as relu,null."""
         texts = [override.written(item) for item in self.elements]
         return ",".join(texts) if None in self.elements else f"choice({', '.join(texts)})"
 
 
 def read_domain(text: Any) -> Domain:
-    """The domain that `text` describes (SYNTAX). Raises ValueError with the rule that it breaks."""
+    """The domain that `text` describes in the syntax above. Raises ValueError, which tells the rule that it breaks."""
     from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, RangeSweep
 
     single = f"is one value, not a search space; accepted: {SYNTAX}"

@@ -1,4 +1,7 @@
-"""All combinations of a finite space; a place takes the first one that no place before it had."""
+"""The points of a grid, all combinations of a finite search space, and which of them the next trial takes.
+
+A *place* is a number in a study's budget, from 0: each place is to end with one trial.
+"""
 
 import itertools
 import random
@@ -16,7 +19,10 @@ def total(settings: StudySettings, space: Space) -> int:
 
 
 class GridPoints:
-    """`all`: names -> values, as listed, the last dimension fastest; in random order where the budget is smaller."""
+    """The points of a grid, in `all`: one dictionary a point, a dimension's name -> its value.
+
+    The last dimension varies fastest; where the budget does not cover all points, their order is random by the seed.
+    """
 
     def __init__(self, settings: StudySettings, space: Space) -> None:
         values = space.grid()
@@ -25,7 +31,10 @@ class GridPoints:
             random.Random(settings.seed).shuffle(self.all)
 
     def next(self, used: Iterable[dict[str, Any]], wanted: dict[str, Any]) -> dict[str, Any]:
-        """The first point that is not among the parameters of trials in `used`; one that has `wanted`, if any has."""
+        """The next point: the first that no trial has had, of those that contain `wanted` where there are any.
+
+        used: the parameters of the trials so far. wanted: names -> values that a fixed first trial asks for.
+        """
         seen = {frozenset(params.items()) for params in used}
         left = [point for point in self.all if frozenset(point.items()) not in seen]
         return next((point for point in left if wanted.items() <= point.items()), left[0])

@@ -1,8 +1,13 @@
 """What must not change while a study lasts, and how a change is told to the user.
 
-It stands in the study's user attribute `sweepstack`: {identity, space, objectives, constraints, first} is what its
-trials share, `settings` are the latest ones, `total` the places that follow from them, `uid` names the study for good;
-beside them stand `created`, `version` and `score`, what its trials' task is judged by (absent: the accuracy).
+It stands in the study's user attribute `sweepstack`, with these keys:
+
+    identity, space, objectives, constraints, first   what its trials share, and what must not change
+    settings                                          the sweeper's settings at the latest start
+    total                                             how many trials the budget is to end with, by these settings
+    uid                                               names the study, unlike any other, for good
+    score                                             the metric of its trials' task (absent: accuracy)
+    created, version, command                         when it was made; of this attribute; what goes on with the study
 """
 
 import json
@@ -29,11 +34,10 @@ _ABSENT = "(none)"
 def agree(
     storage: RDBStorage, settings: StudySettings, space: Space, identity: dict[str, Any], command: str = ""
 ) -> tuple[int, str]:
-    """The study's identifier in the store and its uid; makes it where there is none of that name.
+    """Finds the study in the store, or makes it; returns Optuna's identifier of it and its uid.
 
-    command: the one that goes on with it, kept for whoever asks what to type.
-
-    Raises ConfigError where it was made with other settings. To be called under the study's lock.
+    identity: what its trials share beside their space. command: what one types to go on with the study, kept with it.
+    Raises ConfigError where it was made with other settings. To be called while the study's lock is held.
     """
     study_id = _found(storage, settings)
     before = storage.get_study_user_attrs(study_id).get(ATTR)
@@ -68,7 +72,7 @@ def _found(storage: RDBStorage, settings: StudySettings) -> int:
 
 
 def _shared(settings: StudySettings, space: Space, identity: dict[str, Any]) -> dict[str, Any]:
-    """What all trials share: with any of it changed, their values could not be compared."""
+    """What all trials share, as JSON would hold it: were any of it changed, their values could not be compared."""
     names = ("objectives", "constraints", "first")
     shared = {"identity": identity, "space": space.as_json(), **{name: getattr(settings, name) for name in names}}
     content: dict[str, Any] = json.loads(json.dumps(shared))
@@ -94,7 +98,7 @@ def _refuse_changes(before: dict[str, Any], now: dict[str, Any], settings: Study
 
 
 def differences(before: Any, now: Any, key: str = "") -> list[str]:
-    """A line `key: before -> now` for every value that differs; keys of the configuration stand for themselves."""
+    """A line `key: before -> now` for every value that differs, in nested dictionaries by its dotted key."""
     if before == now:
         return []
     if not (isinstance(before, dict) and isinstance(now, dict)):

@@ -1,6 +1,7 @@
 """The options of Optuna's samplers and pruners that a configuration file can hold, by Optuna's own names.
 
-An option left out takes the value here: Optuna's own, but for QMC's `scramble` and the percentile, which has none.
+An option left out takes the value here, which is Optuna's own default, but for QMC's `scramble` and for `percentile`,
+which has no default in Optuna.
 Source: the constructors in optuna.samplers and optuna.pruners, version 5.
 """
 
@@ -12,7 +13,7 @@ from src.config.schema import Section
 
 
 class NoOptions(Section):
-    """There is nothing to set."""
+    """A sampler or pruner without options."""
 
 
 class TpeOptions(Section):
@@ -21,7 +22,7 @@ class TpeOptions(Section):
     n_startup_trials: int = Field(10, ge=0)  # trials at random before the estimate
     n_ei_candidates: int = Field(24, ge=1)
     multivariate: bool = True
-    group: bool = False  # multivariate also where some keys are sampled in some trials only
+    group: bool = False  # whether it is multivariate also where some keys are sampled in some trials only
     constant_liar: bool = True  # running trials count as bad ones
 
 
@@ -61,7 +62,7 @@ class Nsga2Options(Section):
 
 
 class MedianOptions(Section):
-    """A trial ends whose best so far is worse than the median of the others at the same epoch."""
+    """The median rule: a trial ends where its best value so far is worse than the others' median at that epoch."""
 
     n_startup_trials: int = Field(5, ge=0)
     n_warmup_steps: int = Field(0, ge=0)  # epochs
@@ -70,7 +71,7 @@ class MedianOptions(Section):
 
 
 class PercentileOptions(MedianOptions):
-    """The same with another share than half."""
+    """The median rule with another percentile than the 50th."""
 
     percentile: float = Field(25.0, ge=0, le=100)  # per cent of the trials that go on
 
@@ -94,7 +95,7 @@ class HyperbandOptions(Section):
 
 
 class WilcoxonOptions(Section):
-    """A signed-rank test against the best trial, over repeats."""
+    """A trial ends where a signed-rank test over its repeats finds it worse than the best trial."""
 
     p_threshold: float = Field(0.1, ge=0, le=1)
     n_startup_steps: int = Field(2, ge=0)

@@ -1,10 +1,10 @@
-"""Values in the grammar of Hydra's overrides: `read(written(value))` is `value`, of the same type."""
+"""Reads and writes values in the grammar of Hydra's overrides: `read(written(value))` is `value`, of the same type."""
 
 import math
 import re
 from typing import Any
 
-# Read back as a text without quotes; all other texts are quoted.
+# Texts that Hydra reads back as they are without quotes; all others are quoted.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _NO_TEXT = {"null", "true", "false", "inf", "nan"}
 
@@ -52,7 +52,7 @@ def _is_plain(value: str) -> bool:
 
 
 def plain(element: Any) -> Any:
-    """An element as Hydra's parser leaves it, with its quoted texts as texts. Raises ValueError for a sweep in it."""
+    """An element that Hydra's parser has read, with its quoted texts as str. Raises ValueError for a sweep in it."""
     from hydra.core.override_parser.types import Glob, QuotedString, Sweep
 
     if isinstance(element, Sweep | Glob):

@@ -1,4 +1,4 @@
-"""The schema of a study: what `hydra.sweeper` holds, in the manner of src/config/schema.py.
+"""The schema of a study's settings, which stand in the configuration's section `hydra.sweeper`.
 
 `parse` reads all of it, the command line's sweeps and the search space included, and reports everything that is wrong
 in one go. Nothing heavy is imported (no optuna), so a wrong command is refused within a fraction of a second.
@@ -31,7 +31,7 @@ _CONSTRAINED = ("tpe", "gp", "nsga2")
 
 
 def _entries(value: Any) -> Any:
-    """A list of fixed trials; a single one need not stand in a list, and null is none."""
+    """The list of fixed first trials; a single one need not stand in a list, and null means none."""
     return [] if value is None else [value] if isinstance(value, dict) else value
 
 
@@ -43,11 +43,11 @@ def _database(address: str) -> str:
 
 
 def directions(score: Metric) -> dict[str, Direction]:
-    """What may be an objective or a constraint, and in which direction it is good."""
+    """What may be an objective or be named in a constraint -> the direction in which it is better."""
     return {
-        score.field("validation"): score.direction,  # mean over the members of each one's best
+        score.field("validation"): score.direction,  # the mean over a trial's members of each one's best
         "parameters": "minimize",  # weights and biases of one member
-        "seconds": "minimize",  # that the trial trained
+        "seconds": "minimize",  # for which the trial trained
     }
 
 
@@ -69,12 +69,12 @@ Entries = Annotated[list[dict[str, Any]], BeforeValidator(_entries)]
 class StudySettings(Section):
     """A study's search space, sampler, pruner and budget.
 
-    Validated with the context {"score": METRIC}, which its trials' task has; without one that is the accuracy.
+    Validated with the context {"score": METRIC}, the score of its trials' task; without a context that is the accuracy.
     """
 
-    study_name: str = Field(min_length=1, max_length=512)  # Optuna's column
+    study_name: str = Field(min_length=1, max_length=512)  # as long as Optuna's column
     storage: Annotated[str, AfterValidator(_database)] = STUDIES  # SQLAlchemy's URL
-    n_trials: int = Field(20, ge=1)  # places in total, over all resumptions
+    n_trials: int = Field(20, ge=1)  # the budget: trials in total over all resumptions; a repeated attempt counts once
     timeout_minutes: float | None = Field(None, gt=0)  # no new trial after that
     target: float | None = None  # no new trial once the first objective has reached it
     sampler: Sampler = "tpe"
@@ -92,7 +92,7 @@ class StudySettings(Section):
     _score: Metric = PrivateAttr(ACCURACY)
 
     def model_post_init(self, context: Any) -> None:
-        """Keeps the score."""
+        """Keeps the score that the validation's context gives."""
         self._score = (context or {}).get("score", ACCURACY)
 
     @property
@@ -102,7 +102,7 @@ class StudySettings(Section):
 
     @property
     def follows_score(self) -> bool:
-        """Whether the validation score is the one objective: then trials report their value."""
+        """Whether the validation score is the only objective: then what trials report is their value."""
         return self.objectives == [self.score.field("validation")]
 
     @property
@@ -112,11 +112,11 @@ class StudySettings(Section):
 
     @property
     def limits(self) -> list[Limit]:
-        """The constraints, read."""
+        """The constraints, read from their texts."""
         return [Limit.read(text, directions(self.score)) for text in self.constraints]
 
     def hook(self) -> Hook | None:
-        """The custom search space. Raises ValueError where there is no such function."""
+        """The function that `custom_search_space` names. Raises ValueError where there is no such function."""
         from importlib import import_module
 
         if self.custom_search_space is None:
@@ -139,7 +139,7 @@ class Sweep:
     settings: StudySettings
     space: Space
     fixed: list[str]
-    left_out: list[str] = field(default_factory=list)  # of the file, in words: what the command line makes impossible
+    left_out: list[str] = field(default_factory=list)  # domains and first trials that the command line rules out
 
 
 def parse(raw: dict[str, Any], overrides: Iterable[str] = (), score: Metric = ACCURACY) -> Sweep:
@@ -174,7 +174,10 @@ def parse(raw: dict[str, Any], overrides: Iterable[str] = (), score: Metric = AC
 def _with_first(
     settings: StudySettings, space: Space, whole: Space | None, problems: list[str], left_out: list[str]
 ) -> StudySettings:
-    """The settings without the first trials that `whole`, the space before it was narrowed, alone can hold."""
+    """The settings without the fixed first trials that the command line rules out; these go to `left_out`.
+
+    whole: the search space before the command line narrowed it, which still held them.
+    """
     wrong: list[list[str]] = [[] for _ in settings.first]
     for number, entry in enumerate(settings.first):
         space.read_entry(number, entry, wrong[number])
@@ -199,7 +202,7 @@ _OWN_RULES = {
 
 
 def _settings(content: dict[str, Any], problems: list[str], score: Metric) -> StudySettings | None:
-    """The settings by themselves; what is wrong is added to `problems`."""
+    """The settings, checked without the search space; what is wrong is added to `problems`, None where something is."""
     problems += _option_problems(content, "sampler", SAMPLERS) + _option_problems(content, "pruner", PRUNERS)
     try:
         settings = StudySettings.model_validate(content, context={"score": score})
@@ -240,7 +243,7 @@ def _hook(settings: StudySettings | None, problems: list[str]) -> Hook | None:
 
 
 def _cross_checks(settings: StudySettings) -> list[str]:
-    """Rules over several fields."""
+    """The problems that concern several fields together."""
     problems = []
     several = len(settings.objectives) > 1
     if len(set(settings.objectives)) < len(settings.objectives):
@@ -276,7 +279,7 @@ def _cross_checks(settings: StudySettings) -> list[str]:
 
 
 def _rung_problems(settings: StudySettings) -> list[str]:
-    """Rules over several options of a halving pruner."""
+    """The problems between several options of a halving pruner."""
     options = settings.pruner_options
     low, high = options.get("min_resource"), options.get("max_resource")
     if settings.pruner == "asha" and low in (None, "auto") and options.get("bootstrap_count"):
@@ -287,7 +290,7 @@ def _rung_problems(settings: StudySettings) -> list[str]:
 
 
 def _sampler_problems(settings: StudySettings, space: Space) -> list[str]:
-    """What a sampler asks of the search space."""
+    """The problems of a search space that the sampler cannot search."""
     if settings.sampler == "grid":
         return space.grid_problems()
     numbers = [one.key for one in space.dimensions if not isinstance(one.domain, Choice) and not one.when]

@@ -65,9 +65,9 @@ class Space:
         hook: Hook | None = None,
         left_out: list[str] | None = None,
     ) -> "Space | None":
-        """As `parse`, but what is wrong is added to `problems`; None where something is.
+        """The space of `hydra.sweeper.params`, like `parse`, but it adds what is wrong to `problems`; None if any is.
 
-        With a list `left_out`, domains whose conditions cannot hold are left out and named there.
+        left_out: where given, domains whose conditions can never hold are left out and named there.
         """
         before = len(problems)
         space = cls(tuple(read_dimensions(params, fixed, problems, left_out)), hook)
@@ -85,7 +85,7 @@ class Space:
 
     @property
     def conditional(self) -> bool:
-        """Whether any dimension is sampled in some trials only."""
+        """Whether any dimension has a condition, and is thus sampled in some trials only."""
         return any(dimension.when for dimension in self.dimensions)
 
     def log_keys(self) -> set[str]:
@@ -93,7 +93,7 @@ class Space:
         return {one.key for one in self.dimensions if isinstance(one.domain, Interval) and one.domain.log}
 
     def suggest(self, trial: Any) -> dict[str, Any]:
-        """One sample: key -> value, from an Optuna trial. Calls the custom search space last."""
+        """Samples the space from an Optuna trial, the custom search space last; returns key -> value."""
         params: dict[str, Any] = {}
         for dimension in self.dimensions:
             if dimension.applies(params):
@@ -103,7 +103,7 @@ class Space:
         return params
 
     def _further(self, hook: Hook, trial: Any, params: dict[str, Any]) -> dict[str, Any]:
-        """What the custom search space returns, checked."""
+        """What the custom search space returns. Raises ConfigError where it raises, or returns what cannot be set."""
         problems = []
         try:
             more: Any = hook(trial, dict(params))
@@ -139,11 +139,11 @@ class Space:
         return [one for one in self.dimensions if one.key in params and one.applies(params)]
 
     def names(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Optuna's names of the dimensions in `params` -> value: what `enqueue_trial` takes."""
+        """`params` under Optuna's names of their dimensions, as `enqueue_trial` takes them."""
         return {dimension.name: params[dimension.key] for dimension in self._active(params)}
 
     def params(self, named: dict[str, Any]) -> dict[str, Any]:
-        """Key -> value of an Optuna trial's `params`, with those of the custom search space under their own names."""
+        """Key -> value, from an Optuna trial's `params` (`named`); names that are no dimension's stay as they are."""
         known = {dimension.name: dimension for dimension in self.dimensions}
         return {
             known[name].key if name in known else name: known[name].domain.encode(value) if name in known else value
@@ -151,9 +151,9 @@ class Space:
         }
 
     def first(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Fixed trials, such as the published setting, as names -> values for `enqueue_trial`.
+        """The fixed first trials, such as the published setting: Optuna's names -> values, for `enqueue_trial`.
 
-        Raises ConfigError with every value that cannot occur. A key left out is sampled.
+        A key that an entry leaves out is sampled. Raises ConfigError that lists every value that cannot occur.
         """
         problems: list[str] = []
         found = [self.read_entry(number, entry, problems) for number, entry in enumerate(entries)]
@@ -161,7 +161,7 @@ class Space:
         return found
 
     def read_entry(self, number: int, entry: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-        """One of `first`, of that number; what is wrong is added to `problems`."""
+        """The fixed first trial `number` as names -> values; what is wrong with it is added to `problems`."""
         label = f"hydra.sweeper.first[{number}]."
         given = flat(entry)
         params: dict[str, Any] = {}
@@ -194,7 +194,7 @@ class Space:
         return {dimension.name: list(dimension.domain.values() or ()) for dimension in self.dimensions}
 
     def grid_problems(self) -> list[str]:
-        """What stands in the way of trying all combinations."""
+        """Why not all combinations can be tried, a line a reason; empty where they can."""
         problems = [
             f"{one.name} = {one.domain.text()}: sampler=grid needs values that can be counted; "
             "accepted: choice(...), range(...) or int(interval(...))"
@@ -213,7 +213,7 @@ class Space:
         return problems
 
     def size(self) -> int | None:
-        """How many different samples there are; None where there is no end of them or a hook adds some."""
+        """How many different samples there are; None where they are endless, or a custom search space adds keys."""
         if self.hook is not None or any(dimension.domain.size() is None for dimension in self.dimensions):
             return None
         return self._count(0, {})
@@ -247,7 +247,7 @@ class Space:
         return samples
 
     def as_json(self) -> dict[str, str]:
-        """The space as texts by name, equal for equal spaces: a study's fingerprint, and what a difference shows."""
+        """Each dimension's name -> its text, the same for equal spaces; a study keeps it to notice a changed space."""
         found = {one.name: one.text() for one in self.dimensions}
         if self.hook is not None:
             found["custom_search_space"] = _hook_name(self.hook)
@@ -255,10 +255,10 @@ class Space:
 
 
 def from_overrides(overrides: Iterable[str], swept_keys: Iterable[str] = ()) -> tuple[list[str], dict[str, Any]]:
-    """A command line's overrides as those that all trials share, and those that are swept: key -> domain.
+    """Splits a command line's overrides into those that all trials share and the swept ones, as key -> domain.
 
-    One value for a key of `swept_keys`, which are swept anyway, is a domain of that value alone; null is in no choice.
-    Raises ConfigError for a key that is swept twice.
+    swept_keys: keys that the study's file sweeps; a single value for one of them becomes a domain of that value alone,
+    but null, which no choice can hold, is shared. Raises ConfigError for a key that is swept twice.
     """
     known = set(swept_keys)
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -279,7 +279,7 @@ def from_overrides(overrides: Iterable[str], swept_keys: Iterable[str] = ()) -> 
 
 
 def merged(params: dict[str, Any], swept: dict[str, Any]) -> dict[str, Any]:
-    """`params` with the domains of the command line; a key's single condition stays."""
+    """`params` of the file with the command line's domains in `swept`; where a key has one condition, it stays."""
     result = flat(params)
     for key, text in swept.items():
         before = result.get(key)
@@ -301,5 +301,5 @@ def _hook_name(hook: Hook) -> str:
 
 
 def _prefix(key: str) -> str:
-    """An experiment is added to the configuration; all else is in it."""
+    """The key `exp` is not in the configuration and is added with +; all other keys are in it."""
     return "+" if key == "exp" else ""
