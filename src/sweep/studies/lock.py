@@ -1,4 +1,4 @@
-"""One process at a time: the lock around whatever reads a study and then writes what follows from it.
+"""The lock of a study: one process at a time reads the study and then writes what follows from it.
 
 A lock belongs to its process and ends with it, `kill -9` included: a file's lock (SQLite) is held by the operating
 system, an advisory lock (PostgreSQL, MySQL) by the server for as long as the connection stands. Other databases know no
@@ -25,7 +25,7 @@ WAIT_SECONDS = 600  # longer than any sampler takes for a stack's trials
 
 
 class Lock(Protocol):
-    """`with lock:` waits for its turn; raises UserError after WAIT_SECONDS."""
+    """A lock to be used as `with lock:`, which waits for its turn and raises StoreError after WAIT_SECONDS."""
 
     def __enter__(self) -> None: ...
 
@@ -34,11 +34,11 @@ class Lock(Protocol):
     ) -> None: ...
 
     def close(self) -> None:
-        """Gives back what the lock holds between its uses."""
+        """Frees what the lock keeps between its uses, such as a connection."""
 
 
 def study_lock(url: str, name: str) -> Lock:
-    """The lock of what is called `name` in the database at `url`; on SQLite one lock serves the whole file."""
+    """The lock called `name` in the database at `url`; in SQLite one lock serves the whole file, whatever the name."""
     backend = make_url(url).get_backend_name()
     if backend == "postgresql":
         return _PostgresLock(url, name)
@@ -68,7 +68,7 @@ class _FileLock:
         self._lock.release()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: a file lock keeps nothing between its uses."""
 
 
 class _ServerLock:

@@ -1,8 +1,13 @@
-"""Which place of a study comes next: a budget of `n_trials` counts places, and every place ends with one trial.
+"""The places of a study's budget, and which of them is trained next.
 
-A place whose trial was killed is asked again as its next attempt, with the same parameters, until two attempts in a row
-were killed outright before they came any further (five, where one before them left a checkpoint); then it gets new
-ones. So a study that is killed often, or by one of its trials, still reaches its total.
+A *place* (0 ... n_trials - 1) is a number in the budget: every place is to end with one trial, and names and tables
+show it as the trial's number. An *attempt* is one try to train the trial of a place, numbered from 0; a place whose
+trial was killed (its process ended, or was stopped, before the trial did) is asked again as the next attempt.
+
+The next attempt has the same parameters, and goes on from a checkpoint where there is one. But an attempt that was
+killed outright (it trained, and nobody asked it to stop) and left no new checkpoint is *fruitless*; after 2 of them in
+a row (5, where an earlier attempt left a checkpoint) the place gets new parameters. So a study that is killed often, or
+by one of its trials, still reaches its total.
 """
 
 from dataclasses import dataclass, field
@@ -14,10 +19,10 @@ TRIES, TRIES_TO_GO_ON = 2, 5
 
 @dataclass(frozen=True)
 class NextTrial:
-    """A place to be filled; `repeated` is the killed trial whose parameters are taken again.
+    """The place that is trained next; `repeated` is the killed trial whose parameters are taken again, None: new ones.
 
-    fruitless: attempts in a row, with these parameters, that were killed outright and left no checkpoint.
-    further: one of them did leave one. left: folders of earlier attempts that may hold it, the latest first.
+    fruitless: the last attempts in a row, with these parameters, that were killed outright and left no new checkpoint.
+    further: whether an attempt with these parameters left one. left: folders that may hold it, the latest first.
     """
 
     place: int
@@ -30,7 +35,7 @@ class NextTrial:
 
 @dataclass
 class Places:
-    """The latest trial of every place. `always_repeat`: no attempt has parameters of its own (a grid has no others)."""
+    """The latest trial of every place. `always_repeat`: a killed trial never gets new parameters, as in a grid."""
 
     always_repeat: bool = False
     latest: dict[int, FrozenTrial] = field(default_factory=dict)
@@ -39,7 +44,7 @@ class Places:
     _fresh: int = 0  # no place before this one is unused
 
     def see(self, trial: FrozenTrial) -> None:
-        """Takes note of a trial, new or changed."""
+        """Takes in a trial that is new or has changed."""
         place = trial.user_attrs["place"]
         before = self.latest.get(place)
         if before is not None and before.user_attrs["attempt"] > trial.user_attrs["attempt"]:
@@ -54,7 +59,7 @@ class Places:
             self._fresh += 1
 
     def next(self, total: int) -> NextTrial | None:
-        """The next place of `total` that nobody has or had; killed ones come first."""
+        """The next place below `total`: a killed one, else one without a trial; None where none is left."""
         killed = [place for place in self._killed if place < total]
         if killed:
             trial = self.latest[min(killed)]
@@ -67,18 +72,18 @@ class Places:
 
     @property
     def over(self) -> int:
-        """How many places are over, those beyond a total included."""
+        """How many places have ended with a trial, also those beyond a budget that was lowered."""
         return len(self._over)
 
     def done(self, total: int) -> int:
-        """How many of `total` places are over."""
+        """How many of the places below `total` have ended with a trial."""
         if self._fresh <= total:
             return len(self._over)
         return sum(place < total for place in self._over)
 
 
 def _fruitless(trial: FrozenTrial) -> int:
-    """Attempts up to this killed one that came no further."""
+    """How many attempts in a row, up to this killed one, were fruitless."""
     attrs = trial.user_attrs
     if "checkpoint" in attrs:
         return 0
@@ -92,12 +97,12 @@ def _further(trial: FrozenTrial) -> bool:
 
 
 def _left(trial: FrozenTrial) -> tuple[str, ...]:
-    """The trial's folder, and those of earlier attempts unless their checkpoints have gone."""
+    """The trial's folder, and those of earlier attempts as long as it has written no checkpoint of its own."""
     attrs = trial.user_attrs
     own = [attrs["folder"]] if "folder" in attrs else []
     return (*own, *([] if "checkpoint" in attrs else attrs.get("left", [])))
 
 
 def is_killed(trial: FrozenTrial) -> bool:
-    """Whether the trial's process ended, or was asked to end, before the trial did."""
+    """Whether the trial was killed: its process ended, or was asked to end, before the trial did."""
     return trial.state == TrialState.FAIL and bool(trial.user_attrs.get("killed"))

@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners as a study's settings name them, seeded so that a trial depends on its history only.
+"""Optuna's samplers and pruners for a study's settings, seeded so that a trial depends on the study's history only.
 
 Before each trial the sampler is seeded by the study's seed and the trial's number. So a study that was interrupted goes
 on as it would have gone, several processes never draw the same, and equal studies are equal.
@@ -60,7 +60,7 @@ def make_sampler(settings: StudySettings, *, conditional: bool) -> BaseSampler:
 
 
 def make_pruner(settings: StudySettings) -> BasePruner:
-    """The pruner. Raises ConfigError for impossible options; `none` has none, whatever a file says."""
+    """The pruner. Raises ConfigError for impossible options; for pruner=none, options are ignored."""
     if settings.pruner == "none":
         return NopPruner()
     options: dict[str, Any] = {"percentile": 25.0} if settings.pruner == "percentile" else {}
@@ -79,9 +79,9 @@ def reseed(sampler: BaseSampler, seed: list[int]) -> None:
 
 @contextmanager
 def sampling(sampler: BaseSampler) -> Iterator[None]:
-    """Around a suggestion: a Gaussian process gets one thread.
+    """A context for sampling one trial, in which a Gaussian process uses one thread.
 
-    Its matrices are so small that threads only wait for each other: 80 ms on one thread, 380 on two.
+    Its matrices are so small that threads only wait for each other: 80 ms on one thread, 380 ms on two.
     """
     if not isinstance(sampler, GPSampler):
         yield
@@ -98,7 +98,7 @@ def sampling(sampler: BaseSampler) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's warnings: the parts that it calls experimental are used knowingly, and tested here."""
+    """A context without Optuna's warnings that parts are experimental: they are used knowingly, and tested here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

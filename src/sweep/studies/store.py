@@ -12,7 +12,7 @@ Reports of running trials are queued and written with whatever is written next, 
 only reports of trials that report again anyway.
 
 A database that does not answer (a server that starts anew, a file that is busy) is asked again after each of `WAITS`;
-then StoreError says so. Nothing has changed in the Store by then, and what was to be written may be written again.
+then StoreError is raised. The Store object is unchanged then, so that the same may be written again.
 """
 
 import json
@@ -50,7 +50,7 @@ USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
 HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
 
-# What belongs to a trial, in tables of its own.
+# The relations of Optuna's model of a trial, whose rows stand in tables of their own.
 _PARTS = ("params", "values", "user_attributes", "system_attributes", "intermediate_values")
 
 Attrs = Mapping[str, Any]  # JSON-able values
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class Store:
-    """One study's rows. `identifier` is a trial's id in the database, `number` its number in the study."""
+    """Reads and writes one study. `identifier` is a trial's id in the database, `number` Optuna's number of it."""
 
     def __init__(self, storage: RDBStorage, study_id: int) -> None:
         self._storage = storage
@@ -69,10 +69,13 @@ class Store:
         self._queue: list[tuple[int, int, float]] = []  # identifier, step, value
         self._queued_attrs: dict[int, dict[str, Any]] = {}  # system attributes by identifier
         self._queue_lock = threading.Lock()
-        self._unsure = False  # whether an error left it open that the queue was written
+        self._unsure = False  # whether the queue may have been written although an error was raised
 
     def _patiently(self, work: Callable[[Connection], T], waits: tuple[float, ...] | None = None) -> T:
-        """What `work` returns, in a transaction that is tried again where the database does not answer."""
+        """Does `work` in a transaction, again after each of `waits` where the database does not answer.
+
+        Returns what `work` returns. Raises StoreError where the database stays silent, or its file was replaced.
+        """
         if self._file != file_now(self._address):
             raise StoreError(
                 f"the study's store {self._address} was removed or replaced while the study ran; what its trials left "
@@ -92,7 +95,7 @@ class Store:
         raise AssertionError("the last wait is None")
 
     def add(self, trial: FrozenTrial, study_attrs: Attrs) -> tuple[int, int]:
-        """Writes a new running trial and the sampler's attributes of the study; returns its identifier and number."""
+        """Writes a new running trial, and what the sampler notes about the study; returns its identifier and number."""
 
         def write(connection: Connection) -> tuple[int, int]:
             if self._engine.dialect.name != "sqlite":  # as Optuna does, so that no two trials share a number
@@ -109,7 +112,8 @@ class Store:
             connection.execute(insert(HEARTBEATS), {"trial_id": identifier, "heartbeat": _now()})
             return identifier, number
 
-        # A server that ends a connection may have ended the study's lock too: by now the place may be another process'.
+        # On a server this is tried once: where the connection has ended, the study's lock may have ended with it, and
+        # another process may have taken the place.
         return self._patiently(write, None if self._engine.dialect.name == "sqlite" else ())
 
     def finish(
@@ -120,7 +124,7 @@ class Store:
         user_attrs: Attrs | None = None,
         system_attrs: Attrs | None = None,
     ) -> bool:
-        """Ends a running trial with all that belongs to it; False, and nothing is written, where it no longer runs."""
+        """Ends a running trial, with its values and attributes; where it no longer runs, writes nothing: False."""
         own = TRIALS.c.trial_id == identifier
         ended = {"state": state, "datetime_complete": _now()}
 
@@ -145,19 +149,19 @@ class Store:
         return written
 
     def note(self, identifier: int, user_attrs: Attrs) -> None:
-        """Writes attributes of a running trial."""
+        """Writes user attributes of a running trial at once."""
         owner = {"trial_id": identifier}
         self._patiently(lambda connection: _write_attrs(connection, USER_ATTRS, owner, user_attrs))
 
     def queue(self, identifier: int, step: int, value: float, system_attrs: Attrs) -> None:
-        """Keeps a report, and what the pruner notes about it, until something is written."""
+        """Queues a report, and what the pruner notes about it, until `flush` or `finish` writes the queue."""
         with self._queue_lock:
             self._queue.append((identifier, step, value))
             if system_attrs:
                 self._queued_attrs.setdefault(identifier, {}).update(system_attrs)
 
     def flush(self, waits: tuple[float, ...] | None = None) -> None:
-        """Writes what is queued."""
+        """Writes the queued reports; waits: seconds before each further try, None: WAITS. Raises StoreError."""
         with self._queue_lock:
             if self._queue:
                 self._patiently(self._write_queue, waits)
@@ -189,7 +193,10 @@ class Store:
         self._queued_attrs.pop(identifier, None)
 
     def changed(self, unfinished: set[int], after: int) -> list[FrozenTrial]:
-        """The trials after an identifier (-1: all) and the ones in `unfinished`, in the order of their numbers."""
+        """The trials that may have changed: those with an identifier above `after` (-1: all) or in `unfinished`.
+
+        In the order of their numbers.
+        """
         changed = (TRIALS.c.study_id == self._study_id) & or_(
             TRIALS.c.trial_id > after, TRIALS.c.trial_id.in_(unfinished)
         )
@@ -205,7 +212,7 @@ class Store:
         return self._patiently(read)
 
     def study_attrs(self) -> dict[str, Any]:
-        """What samplers noted about the study."""
+        """The study's system attributes, in which samplers note what they know about it."""
         wanted = select(STUDY_ATTRS.c.key, STUDY_ATTRS.c.value_json).where(STUDY_ATTRS.c.study_id == self._study_id)
         return self._patiently(lambda connection: {key: json.loads(value) for key, value in connection.execute(wanted)})
 
@@ -215,7 +222,10 @@ class Store:
         return self._patiently(lambda connection: {key: json.loads(value) for key, value in connection.execute(wanted)})
 
     def beat(self, identifiers: Iterable[int]) -> None:
-        """Says that the worker of these trials lives. An error is left to the next call that needs the database."""
+        """Writes a heartbeat for these trials, which tells that their worker lives, and what is queued.
+
+        Raises nothing: an error will show again in the next call that needs the database.
+        """
         living = list(identifiers)
         try:
             if living:
@@ -227,7 +237,7 @@ class Store:
             pass
 
     def silent(self, identifiers: Iterable[int], seconds: float) -> set[int]:
-        """Which of these trials were started, and had their last heartbeat, longer ago than `seconds`."""
+        """Those of these trials whose start and last heartbeat both lie longer ago than `seconds`."""
         asked = list(identifiers)
         if not asked:
             return set()
@@ -311,7 +321,7 @@ def _write_values(connection: Connection, identifier: int, values: Iterable[floa
 def _write_attrs(
     connection: Connection, table: Table, owner: dict[str, int], attrs: Attrs, *, fresh: bool = False
 ) -> None:
-    """Sets attributes of the trial or study in `owner`; `fresh`: it has none yet."""
+    """Sets attributes of the trial or study in `owner` (column -> identifier); `fresh`: it has none yet."""
     if not attrs:
         return
     ((column, identifier),) = owner.items()
@@ -322,5 +332,5 @@ def _write_attrs(
 
 
 def _now() -> datetime:
-    """As Optuna stores it: universal time, without saying so."""
+    """The time now as Optuna stores it: universal time, in a datetime without a time zone."""
     return datetime.now(UTC).replace(tzinfo=None)

@@ -8,13 +8,13 @@
                     study.tell(ask, "PRUNED", attrs=attrs)
             study.tell(ask, "COMPLETE", [score], attrs)
 
-A *place* (0 ... n_trials - 1) is what the budget counts, a trial is Optuna's. Whoever asks holds the study's lock
-(lock.py): it reads what other processes have done (src/sweep/studies/study_cache.py), ends the running trials of those
-that are gone (worker.py), takes the next place (src/sweep/studies/places.py) and writes the new trial in one
-transaction (store.py). Killed before that transaction, nothing has happened; killed after it, the trial is a
-running one without a living worker. A trial's end is one transaction too, and only that of a trial that still runs: a
-result that comes after another process took the place over is not used. So at any moment every place has at most one
-trial that counts.
+A *place* (0 ... n_trials - 1) is a number in the budget; each attempt to train it is a trial of Optuna's, with a number
+of its own. A process that asks for trials holds the study's lock (lock.py) while it reads what other processes have
+done (study_cache.py), ends the running trials of processes that are gone (worker.py), takes the next place (places.py)
+and writes the new trial in one transaction (store.py). If it is killed before that transaction, nothing has happened;
+if it is killed after it, the trial is a running one without a living worker, which the next to ask will end. A trial's
+end is one transaction too, and only a trial that still runs can end: where another process has taken its place over, a
+late result is not used. So at any moment every place has at most one trial that counts.
 """
 
 import copy
@@ -50,7 +50,7 @@ Entry = tuple[int, list[float], dict[str, Any]]  # place, a value for each objec
 
 _TAKEN = "trial {}: another process had taken it over, so this result is not used"
 
-# Notes that belong to one attempt; an attempt with the same parameters starts without them.
+# Optuna's system attributes of a trial that belong to one attempt; the next one starts without them.
 _OF_ONE_ATTEMPT = ("completed_rung_", "constraints", "fixed_params")
 
 
@@ -60,10 +60,10 @@ class Ask:
 
     number: int  # Optuna's
     place: int
-    attempt: int  # above 0: a trial in this place was killed
+    attempt: int  # how often a trial in this place was killed before
     params: dict[str, Any]  # key -> value as Optuna stores it
     overrides: list[str]  # the same for Hydra
-    repeats: bool = False  # it has the parameters of the attempt before
+    repeats: bool = False  # whether it has the parameters of the attempt before
     left: tuple[str, ...] = ()  # folders of earlier attempts that may hold a checkpoint, the latest first
 
 
@@ -80,7 +80,7 @@ class Latest:
 
 @dataclass(frozen=True)
 class Counts:
-    """Trials by how they ended, and places."""
+    """How many trials ended in which way, all attempts counted, and how many places of the budget are done."""
 
     complete: int
     pruned: int
@@ -94,11 +94,11 @@ class Counts:
 def open_study(
     settings: StudySettings, space: Space, identity: Mapping[str, Any], say: Callable[[str], None], command: str = ""
 ) -> "Study":
-    """The study `settings.study_name`: made, or taken up where it stopped. `command` goes on with it.
+    """The study `settings.study_name`: made, or taken up where it stopped.
 
-    `identity` (JSON-able: fixed configuration, data set) is what its trials share beyond the settings. Raises
-    ConfigError where the study was made with other settings (they are shown), UserError where the store cannot be
-    opened.
+    identity: what its trials share beyond the settings (fixed configuration, data set), JSON-able. say: takes one line
+    for the user. command: what one types to go on with the study. Raises ConfigError where the study was made with
+    other settings (they are shown), UserError where the store cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = connect(settings.storage)
@@ -114,7 +114,7 @@ def open_study(
 
 
 class Study:
-    """One process' part in a study; to be used from one thread. `open_study` makes it, under the study's lock."""
+    """A study as one process works on it, from one thread. `open_study` makes it, while it holds the study's lock."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Study:
         self.space = space
         self.total = total(settings, space)  # places
         self.uid = uid  # the same in every process and after every interruption
-        self.reaped: list[int] = []  # trials that ran without a living worker, and were ended; grows in `ask`
+        self.reaped: list[int] = []  # numbers of trials without a living worker that were ended here; grows in `ask`
         self._store = store
         self._lock = lock
         self._say = say
@@ -138,9 +138,9 @@ class Study:
         self._points = GridPoints(settings, space) if settings.sampler == "grid" else None
         self._signs = [1 if direction == "maximize" else -1 for direction in settings.directions]
         self._opened = time.monotonic()
-        self._mine: dict[int, optuna.Trial] = {}  # running here, by number
-        self._steps: dict[int, set[int]] = {}  # that these have reported
-        self._identifiers: dict[int, int] = {}  # of the store, by number
+        self._mine: dict[int, optuna.Trial] = {}  # trials that run in this process, by number
+        self._steps: dict[int, set[int]] = {}  # steps that these have reported, by number
+        self._identifiers: dict[int, int] = {}  # a trial's number -> its identifier in the store
         self._load()
         self._reap()
         self.resumed = len(self._cache) > 0
@@ -157,7 +157,7 @@ class Study:
         return f"study {self.settings.study_name} goes on: {self._done()} are done{again}"
 
     def _done(self) -> str:
-        """12 of 20 trials; 44 trials, more than n_trials=10."""
+        """How far the study is, such as "12 of 20 trials" or "44 trials, more than n_trials=10,"."""
         over, total = self._places.over, self.total
         done = f"{self._places.done(total)} of {total} trials"
         return done if over <= total else f"{number_of(over, 'trial')}, more than n_trials={total},"
@@ -165,10 +165,10 @@ class Study:
     # --- a trial's beginning ------------------------------------------------------------------------------------------
 
     def ask(self, count: int, waits: bool = False) -> list[Ask]:
-        """At most `count` trials to be trained, killed ones first; fewer or none where the budget is used up.
+        """At most `count` new trials to train, killed ones first; fewer, or none, where the budget is used up.
 
-        Fewer as well where beginning one raises, which is raised where none was begun. waits: until a `note` of it
-        says {"waits": False}, a trial is not to blame for the death of its process.
+        An error while a trial begins ends the list there; it is raised where no trial has begun before. waits: the
+        trials wait first; until `note` says {"waits": False}, they are not blamed where their process dies.
         """
         asks: list[Ask] = []
         if count < 1:
@@ -204,7 +204,7 @@ class Study:
             begun.system_attrs = self._cache.take_notes(number)
             identifier, stored = self._store.add(begun, self._cache.take_study_notes())
         except BaseException:
-            self._stale = True  # a trial that never began must not stay in the mirror
+            self._stale = True  # a trial that never began must not stay in the cache
             self._load()
             raise
         self._mine[stored] = trial
@@ -224,10 +224,10 @@ class Study:
         )
 
     def _fixed(self, next_trial: NextTrial) -> dict[str, Any]:
-        """The parameters of a next_trial that are not sampled."""
+        """The parameters of the next trial that are not sampled (repeated, fixed or of a grid): name -> value."""
         if next_trial.repeated is not None:
             return dict(next_trial.repeated.params)
-        # In every attempt; what `first` leaves out is sampled.
+        # Every attempt of such a place has them; keys that `first` leaves out are sampled.
         wanted = self._first[next_trial.place] if next_trial.place < len(self._first) else {}
         if self._points is None:
             return wanted
@@ -236,11 +236,10 @@ class Study:
     # --- while it runs ------------------------------------------------------------------------------------------------
 
     def report(self, ask: Ask, step: int, value: float) -> bool:
-        """The value of a running trial in an epoch (`step`, from 1); True: end it, and tell PRUNED.
+        """Takes the validation score of a running trial in an epoch (`step`, from 1); True: end it, and tell PRUNED.
 
-        A step that was reported before is ignored. The value is the validation score: a sampler sees it where that
-        is the one objective, and nothing is pruned elsewhere. True as well where another process has taken the place
-        over.
+        A step that was reported before is ignored. Sampler and pruner see the score only where it is the single
+        objective; with other objectives nothing is pruned. True as well where another process has taken the place over.
         """
         if time.monotonic() - self._looked > REFRESH_SECONDS:
             self._catch_up()
@@ -262,11 +261,11 @@ class Study:
         return ask.number not in self._mine and is_killed(self._cache.get_trial(ask.number))
 
     def note(self, ask: Ask, attrs: Mapping[str, Any]) -> None:
-        """Keeps something about a running trial, such as the folder that it writes to."""
+        """Writes user attributes of a running trial, such as the folder that it writes to. Raises StoreError."""
         self._store.note(self._identifiers[ask.number], attrs)
 
     def _beat(self) -> None:
-        """In the pulse's thread: heartbeats, and what is queued."""
+        """Writes heartbeats, where they are due, and what is queued; called again and again in the pulse's thread."""
         living: list[int] = []
         if time.monotonic() - self._beaten >= BEAT_SECONDS:
             self._beaten = time.monotonic()
@@ -276,13 +275,13 @@ class Study:
     # --- its end ------------------------------------------------------------------------------------------------------
 
     def tell(self, ask: Ask, state: State, values: list[float] | None = None, attrs: Mapping[str, Any] = {}) -> bool:
-        """How a trial ended, with all that is to be kept about it.
+        """Ends a trial, with all that is to be kept about it; False where another process has taken its place over.
 
         COMPLETE needs a value for each objective, none of them NaN, and in `attrs` what the constraints name beyond
-        them. The value of a PRUNED trial is the last one reported. FAIL: it raised. KILLED: it was interrupted, its
-        place is asked again; with `stopped` in attrs the user wanted it so, and the trial is not to blame. False where
-        another process has taken the place over: the result is not used, and `say` says so. An error, such as
-        UserError where the store does not answer, changes nothing: the trial still runs here and may be told again.
+        them. The value of a PRUNED trial is the last one reported. FAIL: it raised. KILLED: it was interrupted, and its
+        place will be asked again; with `stopped` in attrs the trial is not to blame for it. False: the result is not
+        used, and `say` says so. After an error, such as StoreError where the store does not answer, nothing has
+        changed: the trial still runs here and may be told again.
         """
         if self._is_taken(ask):
             self._say(_TAKEN.format(ask.place))
@@ -319,7 +318,7 @@ class Study:
                 raise ValueError(f"trial {ask.place} is told without {limit.name}, which the constraint {text!r} needs")
 
     def close(self) -> None:
-        """Trials that still run here are told KILLED; then all that was opened is closed."""
+        """Ends trials that still run here as KILLED, then closes the store, the lock and the pulse."""
         try:
             for number in list(self._mine):
                 attrs = self._cache.get_trial(number).user_attrs
@@ -337,13 +336,13 @@ class Study:
         self.close()
 
     def refresh(self) -> None:
-        """Takes in what other processes have done."""
+        """Reads what other processes have done since the last look. Raises StoreError."""
         self._load() if self._stale else self._catch_up()
 
     # --- the study so far ---------------------------------------------------------------------------------------------
 
     def counts(self) -> Counts:
-        """Trials by how they ended, and places."""
+        """How many trials ended in which way, and how many places are done, as of the last look into the store."""
         kinds = Counter(self._kinds.values())
         done = self._places.done(self.total)
         return Counts(
@@ -357,15 +356,15 @@ class Study:
         )
 
     def states(self) -> dict[int, Kind]:
-        """How each trial of ours ended, by number."""
+        """Optuna's number -> how the trial ended, of all trials that a sweep has made."""
         return dict(self._kinds)
 
     def attrs(self, number: int) -> dict[str, Any]:
-        """The user attributes of a trial, from the store."""
+        """The user attributes of a trial by Optuna's number, read from the store. Raises StoreError."""
         return self._store.trial_attrs(self._identifiers[number])
 
     def latest(self) -> list[Latest]:
-        """The latest trial of every place that was begun, in their order. Raises StoreError."""
+        """The latest trial of every place that was begun, in the order of the places. Raises StoreError."""
         attrs = {trial.number: trial.user_attrs for trial in self._store.changed(set(), -1)}
         return [
             Latest(
@@ -379,22 +378,25 @@ class Study:
         ]
 
     def folders(self, place: int) -> list[Path]:
-        """Of the trials that the place had, those that are known; resolved."""
+        """The folders of the place's latest trial and of its earlier attempts, as far as noted; absolute paths."""
         latest = self._places.latest.get(place)
         attrs = latest.user_attrs if latest else {}
         return [Path(one).resolve() for one in (attrs.get("folder"), *attrs.get("left", [])) if one]
 
     def ended_with_checkpoint(self) -> list[str]:
-        """The folders of the trials that have ended for good and had a checkpoint before."""
+        """The folders of trials that have ended for good and may still hold a checkpoint."""
         ended = [trial for trial in self._cache.all() if trial.state.is_finished() and not is_killed(trial)]
         return [trial.user_attrs["folder"] for trial in ended if "checkpoint" in trial.user_attrs]
 
     def best(self) -> Entry | None:
-        """The best complete trial that keeps the constraints: by the objectives in turn, then by the lower place."""
+        """The best complete trial that keeps the constraints; None where there is none.
+
+        Equals in the first objective are ranked by the next ones, equals in all by the lower place.
+        """
         return None if self._best is None else self._entry(self._best)
 
     def front(self) -> list[Entry]:
-        """The complete trials that keep the constraints and that no other one beats in all objectives [Pareto]."""
+        """The Pareto front: the complete trials that keep the constraints and that no other one dominates."""
         return [self._entry(trial) for trial in self._study.best_trials if trial.number in self._kinds]
 
     def _entry(self, trial: FrozenTrial) -> Entry:
@@ -438,14 +440,14 @@ class Study:
         return self._signs[0] * value >= self._signs[0] * target
 
     def _rank(self, trial: FrozenTrial) -> tuple[float, ...]:
-        """The higher, the better the trial."""
+        """A key to sort by: the better the trial, the higher."""
         values = (sign * value for sign, value in zip(self._signs, trial.values, strict=True))
         return (*values, -trial.user_attrs["place"])
 
     # --- what the store says ------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        """Everything anew from the store; where it does not answer, all stays as it is."""
+        """Reads the whole study anew from the store. Where that is silent, StoreError; nothing has changed."""
         self._store.flush()
         news = self._store.changed(set(), -1), self._store.study_attrs()
         self._cache = StudyCache(
@@ -455,7 +457,7 @@ class Study:
         self._kinds: dict[int, Kind] = {}  # by number
         self._failed = 0
         self._best: FrozenTrial | None = None
-        self._others: set[int] = set()  # identifiers of trials that run, or wait, elsewhere
+        self._others: set[int] = set()  # identifiers of trials that run, or wait, in other processes
         self._last = -1  # the highest identifier seen
         self._study: optuna.Study = optuna.load_study(
             study_name=self.settings.study_name,
@@ -464,16 +466,16 @@ class Study:
             pruner=make_pruner(self.settings),
         )
         self._take(*news)
-        self._stale = False  # whether the mirror holds what the store does not
+        self._stale = False  # whether the cache holds what the store does not
         running = [number for number in self._mine if self._kinds.get(number) == "RUNNING"]
         self._mine = {number: optuna.Trial(self._study, number) for number in running}
 
     def _catch_up(self) -> None:
-        """What other processes have done since the last look."""
+        """Reads the trials that other processes have begun or changed since the last look."""
         self._take(self._store.changed(self._others, self._last), self._store.study_attrs())
         places = {number: self._cache.get_trial(number).user_attrs["place"] for number in self._mine}
         if any(self._places.latest[place].number != number for number, place in places.items()):
-            self._load()  # another process holds this one for dead, and has taken a place over
+            self._load()  # another process has taken this one for dead, and has begun a new attempt in its place
 
     def _take(self, trials: list[FrozenTrial], study_attrs: Mapping[str, Any]) -> None:
         for trial in trials:
@@ -487,7 +489,7 @@ class Study:
         self._looked = time.monotonic()
 
     def _saw(self, trial: FrozenTrial) -> None:
-        """Takes note of a trial, new or changed; one that another program has added is none of ours."""
+        """Takes in a trial that is new or has changed; ignores one that another program has added."""
         if "place" not in trial.user_attrs:
             return
         self._places.see(trial)
@@ -498,7 +500,7 @@ class Study:
             self._best = trial
 
     def _reap(self) -> None:
-        """Ends the running trials whose worker is gone; their places are asked again."""
+        """Ends the running trials of workers that are gone as KILLED, so that their places are asked again."""
         left = [trial for trial in self._cache.all() if self._is_left(trial)] if self._others else []
         for trial in left:
             if self._store.finish(self._identifiers[trial.number], TrialState.FAIL, user_attrs={"killed": True}):
@@ -518,7 +520,7 @@ class Study:
 
 
 def _notes_to_repeat(trial: FrozenTrial | None) -> dict[str, Any]:
-    """What a sampler noted about a trial whose parameters are taken again."""
+    """What the sampler noted about a killed trial, as far as it holds for the next attempt; {} without such a trial."""
     notes = {} if trial is None else trial.system_attrs
     return {key: value for key, value in notes.items() if not key.startswith(_OF_ONE_ATTEMPT)}
 

@@ -1,8 +1,8 @@
-"""A study in memory, as samplers and pruners see it: every trial of the store, with the same numbers.
+"""A copy of a study in memory, for samplers and pruners: every trial of the store, with the same numbers.
 
-Samplers read all trials again and again; from memory that costs next to nothing. What they note about a trial or the
-study (Optuna's system attributes, such as the rungs of successive halving) is kept apart until the store writes it
-down. A trial's identifier in here is its number.
+Samplers read all trials again and again; from memory that costs next to nothing. In this module a *note* is a system
+attribute of Optuna's that a sampler or pruner sets on a trial or the study, such as the rungs of successive halving;
+new notes are kept apart until the store writes them. A trial's identifier in here is its number.
 """
 
 import copy
@@ -18,14 +18,14 @@ from src.sweep.studies.places import is_killed
 
 STUDY = 0  # identifier of the only study
 
-# What the tree estimator drew for a running trial, keys included that the trial then does not have. It would count them
-# until the study is read anew, for they are not in the store; so it never does.
+# Begins the notes of the tree estimator (TPE) about what it drew for a running trial, also for keys that the trial then
+# does not have. The store has no such notes, and a study that is read anew must sample alike: so none are kept here.
 _DRAWN = "tpe:"
-_RUNG = "completed_rung_"  # what successive halving notes of a trial that it compares others with
+_RUNG = "completed_rung_"  # begins the notes with which successive halving compares trials
 
 
 class StudyCache(InMemoryStorage):
-    """Optuna's storage in memory, which remembers the notes that nobody has written down yet."""
+    """Optuna's storage in memory, which also knows which notes the store has not written yet."""
 
     def __init__(self, name: str, directions: list[StudyDirection]) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class StudyCache(InMemoryStorage):
         self._trial_notes: dict[int, dict[str, Any]] = {}
 
     def put(self, trial: FrozenTrial) -> None:
-        """Takes over a trial of the store, new or changed. A new one must be the next in number."""
+        """Takes in a trial of the store that is new or has changed. A new one must have the next number."""
         kept = copy.copy(trial)
         kept._trial_id = trial.number
         if kept.state == TrialState.WAITING:  # queued by another tool: no sampler must see it
@@ -68,28 +68,28 @@ class StudyCache(InMemoryStorage):
         return self.get_all_trials(STUDY, deepcopy=False)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Notes something about the study."""
+        """Called by samplers: sets a note about the study."""
         super().set_study_system_attr(study_id, key, value)
         self._study_notes[key] = value
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Notes something about a trial, but not what was drawn for it: its parameters say that."""
+        """Called by samplers and pruners: sets a note about a trial; what was drawn for it is ignored."""
         if not key.startswith(_DRAWN):
             super().set_trial_system_attr(trial_id, key, value)
             self._trial_notes.setdefault(trial_id, {})[key] = value
 
     def take_study_notes(self) -> dict[str, Any]:
-        """The new notes about the study; they count as written down."""
+        """The notes about the study since the last call, which from now on count as written."""
         notes, self._study_notes = self._study_notes, {}
         return notes
 
     def take_notes(self, number: int) -> dict[str, Any]:
-        """The new notes about a trial; they count as written down."""
+        """The notes about a trial since the last call, which from now on count as written."""
         return self._trial_notes.pop(number, {})
 
     @contextmanager
     def unchanged_by_errors(self, number: int) -> Iterator[None]:
-        """Where its body raises, the trial is again what it was before, and so are its notes."""
+        """A context: where its body raises, the trial and its notes are again what they were before."""
         trial, notes = self.get_trial(number), dict(self._trial_notes.get(number, {}))
         best = self._studies[STUDY].best_trial_id
         try:
@@ -101,6 +101,6 @@ class StudyCache(InMemoryStorage):
             raise
 
     def know_study(self, attrs: Mapping[str, Any]) -> None:
-        """Takes over what the store holds about the study."""
+        """Takes in the store's notes about the study."""
         for key, value in attrs.items():
             super().set_study_system_attr(STUDY, key, value)

@@ -3,10 +3,10 @@
 Trials carry what a sweep notes in their user attributes (place, attempt, epochs, members, …; src/sweep/). A study made
 by hand, without them, is read as well: where an attribute is missing or of another kind, Optuna's own figures count.
 
-    place    the number that names show; a trial that was killed is retried in its place
-    attempt  0 the first time, then 1, 2, …
+    place    the trial's number in the study's budget, from 0, which names and tables show; every attempt has the same
+    attempt  which try in its place the trial is: 0 the first time, one more after each time that it was killed
     state    COMPLETE, PRUNED, FAIL, KILLED (for Optuna a FAIL that carries `killed`), RUNNING or WAITING
-    kind     the same, but DIVERGED for a PRUNED that carries a `reason`: a sweep tells Optuna so of a trial without any
+    kind     the state, but DIVERGED for a PRUNED trial that carries a `reason`: so a sweep marks a trial without any
              finite validation cost
 
 Optuna is imported when a store is read, not before.
@@ -43,7 +43,7 @@ BUSY_SECONDS = 20  # a SQLite store that another process writes to
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a trial; scores are None where they are not there. One that diverged has the score's `lost`."""
+    """One network of a trial; a score is None where it is not recorded, and the metric's `lost` where it diverged."""
 
     seed: int
     validation_score: float | None
@@ -52,7 +52,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial, as far as it went."""
+    """One trial (one attempt at a place), as far as it went."""
 
     number: int  # Optuna's
     place: int
@@ -70,9 +70,9 @@ class Trial:
     parameters: int | None  # of one member
     max_epochs: int | None
     max_networks: int | None  # that it was to train; None in older studies
-    epochs: int | None  # trained, over all members; this and seconds: None of a KILLED one that does not say
-    seconds: float | None
-    resumed: str  # where the attempt before it was, which it contains, such as "after epoch 5"; empty: it began
+    epochs: int | None  # trained, added up over all members; None where a KILLED trial has not noted it
+    seconds: float | None  # for which it trained; None where a KILLED trial has not noted it
+    resumed: str  # from where it went on, such as "after epoch 5": its figures include those of the attempt before
     validation_score: float | None  # mean over the members, as the sweep counts it; None in older studies
     test_score: float | None
     reason: str  # of a FAIL, or why a PRUNED one diverged
@@ -87,7 +87,7 @@ class Trial:
 
     @property
     def kind(self) -> str:
-        """The state, but DIVERGED for a trial that was hopeless by itself, not beaten by others."""
+        """The state, but DIVERGED for a PRUNED trial that no other has beaten: it had no finite validation cost."""
         return ending(self.state, self.reason)
 
 
@@ -103,7 +103,7 @@ class Study:
 
     @property
     def by_hand(self) -> bool:
-        """Whether no sweep made it: its trials cannot be trained again from here."""
+        """Whether it was made by hand with Optuna, not by a sweep; its trials cannot be trained again from here."""
         return not self.attributes
 
     @property
@@ -113,17 +113,17 @@ class Study:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What all trials share; empty for a study made by hand."""
+        """What all trials share beside the space (configuration, data set); empty for a study made by hand."""
         return _section(self.attributes, "identity")
 
     @property
     def score(self) -> Metric:
-        """What its trials' task is judged by."""
+        """The metric of its trials' task; the accuracy where the study does not say."""
         return Metric.from_json(self.attributes.get("score"))
 
     @property
     def objectives(self) -> list[str]:
-        """Names, such as validation_accuracy; `value` where the study does not say."""
+        """The names of the objectives, such as validation_accuracy; `value` where the study does not say."""
         names = self.settings.get("objectives")
         if isinstance(names, list) and len(names) == len(self.maximised):
             return [str(name) for name in names]
@@ -132,18 +132,18 @@ class Study:
 
     @property
     def reports_value(self) -> bool:
-        """Whether what trials report is the first objective; those of a sweep report their validation score."""
+        """Whether what trials report is the first objective. A sweep's trials always report their validation score."""
         return self.by_hand or self.objectives[0] == self.score.field("validation")
 
     @property
     def by_epoch(self) -> bool:
-        """Whether trials report epoch by epoch; with the pruner wilcoxon they do so repeat by repeat."""
+        """Whether trials report once an epoch; with the pruner wilcoxon they report once a repeat instead."""
         return self.settings.get("pruner") != "wilcoxon"
 
     def reached(self, trial: Trial) -> float | None:
-        """The value; of a trial that is not complete what it had reached by its reports, None where they are no value.
+        """The trial's value; of a trial that is not complete, its last report (with wilcoxon the mean of its reports).
 
-        That is the last report, or with wilcoxon the mean over the repeats.
+        None where there is none, or where reports are not the first objective.
         """
         if trial.state == "COMPLETE":
             return trial.value
@@ -153,12 +153,12 @@ class Study:
 
     @property
     def total(self) -> int | None:
-        """How many places there are to be, with those begun before the budget was lowered; None where it is unknown."""
+        """How many places there will be, with those begun before the budget was lowered; None: unknown."""
         return None if self._budget is None else len(self._budget.union(trial.place for trial in self.places))
 
     @cached_property
     def places(self) -> list[Trial]:
-        """One trial a place, the latest attempt; those that only wait are left out."""
+        """The latest attempt of every place, in the order of the places; trials that only WAIT are left out."""
         latest = dict[int, Trial]()
         for trial in self.trials:
             if trial.state != "WAITING":
@@ -184,13 +184,13 @@ class Study:
 
     @property
     def published(self) -> Trial | None:
-        """The fixed first trial, where the sweep has one: the setting to compare with."""
+        """The fixed first trial, the setting to compare with; None where the sweep has none."""
         if not self.settings.get("first"):
             return None
         return next((trial for trial in self.places if trial.place == 0), None)
 
     def front(self) -> list[Trial]:
-        """Trials that no other one beats or equals in every objective, the best by the first objective first."""
+        """The Pareto front: trials that no other one dominates, the best by the first objective first."""
         front = list[Trial]()
         for trial in self.ranked:  # sorted by all objectives: a trial can only be beaten by one before it
             if not any(self._dominates(other, trial) for other in front):
@@ -214,7 +214,7 @@ class Study:
         return a != b and all(x >= y for x, y in zip(a, b, strict=True))
 
     def _signed(self, trial: Trial) -> list[float]:
-        """The values, higher ones better."""
+        """The trial's values, those to be minimised with their signs changed, so that higher is better."""
         return [value if up else -value for value, up in zip(trial.values, self.maximised, strict=True)]
 
     def broken(self, trial: Trial) -> list[str]:
@@ -223,18 +223,18 @@ class Study:
         return [str(rule) for rule in constraints if _breaks(str(rule), self, trial)] if constraints else []
 
     def count(self) -> Counter[str]:
-        """How many places are of each kind."""
+        """Kind -> how many places have a latest trial of that kind."""
         return Counter(trial.kind for trial in self.places)
 
     @property
     def left(self) -> set[int] | None:
-        """Places that are still to be done, running and killed ones included; None where the budget is unknown."""
+        """The places still to be done, also those that are RUNNING or KILLED; None where the budget is unknown."""
         done = {trial.place for trial in self.places if trial.state not in ("RUNNING", "KILLED")}
         return None if self._budget is None else self._budget - done
 
     @property
     def _budget(self) -> set[int] | None:
-        """The places that the study is to fill, as it was last started."""
+        """The places of the budget at the study's latest start; None where that is unknown."""
         total = _whole(self.attributes.get("total", self.settings.get("n_trials")))
         return None if total is None else set(range(total))
 
@@ -255,12 +255,12 @@ def _breaks(rule: str, study: Study, trial: Trial) -> bool:
 
 
 def command(name: str, study: str, storage: str, *more: str) -> str:
-    """A command on the study of that name; see Study.command."""
+    """A command on the study of that name in that store, as one would type it; more: its further arguments."""
     where = [] if storage == STUDIES else [f"storage={masked(storage)}"]
     return wording.command(name, f"study={study}", *more, *where)
 
 
-# Reading.
+# Reading a study from Optuna's store.
 
 
 def read_study(name: str, storage: str = STUDIES) -> Study:
@@ -279,7 +279,7 @@ def read_studies(storage: str = STUDIES) -> list[Study]:
 
 
 def _others(name: str, names: Sequence[str]) -> str:
-    """What is there instead, the names most like the one asked for first."""
+    """The names of the studies that there are, in a sentence, those most like `name` first."""
     if not names:
         return f"it holds none yet. A first one: {FIRST_SWEEP}"
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
@@ -349,7 +349,7 @@ def _check_file(storage: str, path: Path | None) -> None:
 
 
 def _line(error: Exception) -> str:
-    """The error in a line; of Optuna's StorageInternalError, which does not say what is wrong, its cause."""
+    """The error's text in one line; of a StorageInternalError, which does not say what is wrong, that of its cause."""
     from optuna.exceptions import StorageInternalError
 
     said = (isinstance(error, StorageInternalError) and error.__cause__) or error
@@ -429,12 +429,12 @@ def _lasted(frozen: Any) -> float | None:
 
 
 def _member(item: dict[str, Any], score: Metric) -> Member:
-    lost = score.lost if item.get("status") == "FAILED" else None  # as the sweep counts it, src/sweep/outcome.py
+    lost = score.lost if item.get("status") == "FAILED" else None  # as in the means of src/sweep/outcome.py
     scores = (_first_of(_number(item.get(score.field(split))), lost) for split in ("validation", "test"))
     return Member(_whole(item.get("seed")) or 0, *scores)
 
 
-# What a store holds may be of any kind.
+# Attributes in a store may be of any type: each of these takes what it expects and gives a default for all else.
 
 
 def _first_of(given: Any, otherwise: Any) -> Any:

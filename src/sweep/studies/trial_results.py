@@ -1,4 +1,4 @@
-"""What a study's trial left in its folder, and whether it is that trial's: a folder may have been used again since."""
+"""Reads what a study's trial left in its folder, and checks that it is that trial's: folders may be used again."""
 
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from src.sweep.studies.study_record import Study, Trial
 
 
 def results_of(study: Study, trial: Trial) -> list[dict[str, Any]]:
-    """The trial's result.json, a dictionary a member.
+    """The content of the trial's result.json, one dictionary a member.
 
-    Raises UserError where it cannot be read, or where the study says otherwise about the trial than the file does.
+    Raises UserError where it cannot be read, or where the file contradicts what the study says about the trial.
     """
     members = results_in(Path(trial.folder))
     if differs := _difference(study, trial, members):
@@ -25,7 +25,7 @@ def results_of(study: Study, trial: Trial) -> list[dict[str, Any]]:
 
 
 def _difference(study: Study, trial: Trial, members: list[dict[str, Any]]) -> str:
-    """What tells the file from the trial, in words; empty where nothing does."""
+    """How the file contradicts the study, in words; empty where they agree."""
     theirs, uid = owner(Path(trial.folder)), study.attributes.get("uid")
     if theirs and uid and theirs.startswith("trial ") and theirs != trial_owner(study.name, str(uid), trial.place):
         return f"it is {theirs}'s"
@@ -48,5 +48,5 @@ def _difference(study: Study, trial: Trial, members: list[dict[str, Any]]) -> st
 
 
 def trial_owner(study: str, uid: str, place: int) -> str:
-    """What the folder of a study's trial is marked with (src/config/folder.py)."""
+    """The owner's name with which the folder of a study's trial is marked (src/config/folder.py)."""
     return f"trial {place} of study {study} ({uid})"

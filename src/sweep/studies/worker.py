@@ -1,9 +1,9 @@
-"""Who trains a trial, and whether that process still lives.
+"""A *worker* is the process that trains a trial; this module tells whether it still lives.
 
-A trial names its worker: machine, process, the process' start (process numbers come again) and a token. On the same
-machine the operating system knows whether the worker lives. Of a worker on another machine only its heartbeats are
-known: it beats every BEAT_SECONDS, and counts as gone after HEARTBEAT_SECONDS without a beat. Clocks of machines that
-share a study should therefore agree within a minute.
+A trial names its worker: machine, process number, the process' start (process numbers are used again) and a token that
+is new each time a study is opened. On the same machine the operating system knows whether the worker lives. Of a worker
+on another machine only its heartbeats are known: it writes one every BEAT_SECONDS, and counts as gone after
+HEARTBEAT_SECONDS without one. Clocks of machines that share a study should therefore agree within a minute.
 """
 
 import os
@@ -20,7 +20,7 @@ HEARTBEAT_SECONDS = 120.0  # without a beat: six are missing
 
 _PROCESSES = Path("/proc")  # Linux; other systems have none
 
-# Tokens of the workers that are open in this process: one that is not, but names this process, was left open.
+# Tokens of the workers that are open in this process. A worker that names this process but is not here is gone.
 _OPEN: set[str] = set()
 
 
@@ -32,17 +32,17 @@ class Worker:
         _OPEN.add(self.token)
 
     def as_json(self) -> dict[str, Any]:
-        """What a trial keeps of its worker."""
+        """The worker as a trial keeps it in its attributes."""
         pid = os.getpid()
         return {"host": machine(), "pid": pid, "started": process_start(pid), "token": self.token}
 
     def close(self) -> None:
-        """From now on its trials count as left."""
+        """Marks the worker as gone: its trials that still run count as left by it."""
         _OPEN.discard(self.token)
 
 
 def lives(worker: dict[str, Any]) -> bool | None:
-    """Whether the worker of a trial lives; None where only its heartbeats can tell."""
+    """Whether a trial's worker (`Worker.as_json`) lives; None where only its heartbeats can tell."""
     if worker.get("host") != machine() or worker.get("started") is None:
         return None
     if worker["pid"] == os.getpid():
