@@ -1,4 +1,4 @@
-"""What a member goes on from, in whatever stack, as if nothing had happened."""
+"""The checkpoint of a member, from which it goes on in any stack as if nothing had interrupted it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +10,18 @@ from src.training.result import Row
 
 @dataclass
 class Checkpoint:
-    """A member at the end of an epoch, on the CPU. Data order and dropout need nothing: seed and epoch give both."""
+    """A member at the end of an epoch, tensors on the CPU. Data order and dropout follow from its seed and epoch."""
 
     history: list[Row]
     best_epoch: int | None
     best_score: float
     seconds: float  # of training
-    schedule: dict[str, Any]  # what its rules have noted, plain values
-    stopping: dict[str, Any]
-    state: dict[str, Tensor]  # as the engine gives it, without the axis of members
-    best: dict[str, Tensor]  # that of its best epoch, without what the update rule keeps
+    schedule: dict[str, Any]  # the attributes of its Schedule that change in training, plain values
+    stopping: dict[str, Any]  # those of its Stopping
+    state: dict[str, Tensor]  # as Engine.state gives it, without the axis of members
+    best: dict[str, Tensor]  # parameters and buffers of its best epoch
 
     @property
     def epochs(self) -> int:
-        """How many are done."""
+        """The number of epochs that it has trained."""
         return len(self.history)

@@ -1,7 +1,7 @@
-"""The mini-batches of an epoch, cut into chunks: what Lightning takes for its batches.
+"""The mini-batches of an epoch, cut into chunks; to Lightning, a chunk is a batch.
 
-A chunk ends where it is long enough, where the validation set is to be looked at, and with the epoch. Where the cuts
-fall changes nothing in the result. Legend: K members, M mini-batches in a chunk, B images in a mini-batch.
+A chunk ends where it is long enough, where the validation set is to be evaluated, and at the end of the epoch. The
+result does not depend on the cuts. Legend: K members, M mini-batches in a chunk, B images in a mini-batch.
 """
 
 from collections.abc import Iterator
@@ -18,17 +18,21 @@ Order = Literal["fixed", "once", "epoch"]
 
 @dataclass
 class Chunk:
-    """`order` (K or 1, M, B) picks the images; `first_step` (K,) counts mini-batches since each member's start."""
+    """Consecutive mini-batches of an epoch, which an engine trains in one call."""
 
-    order: Tensor
-    first_step: Tensor
+    order: Tensor  # (K or 1, M, B): the images by their index
+    first_step: Tensor  # (K,): number of the first mini-batch, counted from 0 at each member's start
     epoch: int  # of the stack, from 0
-    check: bool  # look at the validation set after it
+    check: bool  # whether the validation set is evaluated after it
     ends_epoch: bool
 
 
 class Chunks:
-    """Iterated once an epoch. `seeds` are the members', in the stack's order; `set_members` sets them anew."""
+    """The chunks of the stack's next epoch, each time that it is iterated.
+
+    seeds: the members' seeds in the stack's order; length: mini-batches in a chunk at most; check_every: mini-batches
+    between two evaluations of the validation set.
+    """
 
     def __init__(
         self, order: Order, seeds: list[int], images: int, batch_size: int, length: int, check_every: int
@@ -42,7 +46,7 @@ class Chunks:
         self.epoch = 0
 
     def set_members(self, members: list[tuple[int, int]]) -> None:
-        """Who sits where from the next epoch on: (seed, the stack's epoch in which it starts)."""
+        """The members from the next epoch on, by position: (seed, the stack's epoch in which the member started)."""
         self.seeds, self.born = [seed for seed, _ in members], [born for _, born in members]
 
     def __len__(self) -> int:
@@ -50,7 +54,7 @@ class Chunks:
 
     def __iter__(self) -> Iterator[Chunk]:
         epoch, self.epoch = self.epoch, self.epoch + 1
-        own = [epoch - born for born in self.born]  # each member's epoch
+        own = [epoch - born for born in self.born]  # each member's own epoch, from 0
         order = orders(self.order, self.seeds, self.images, self.batch_size, own)
         start = 0
         for end in self.cuts:

@@ -14,9 +14,9 @@ def cores() -> int:
 
 
 def choose_device(config: TrainerConfig) -> torch.device:
-    """The device of `trainer.accelerator` and `trainer.devices`, a GPU with its number; raises ConfigError.
+    """The device that `trainer.accelerator` and `trainer.devices` name, such as cuda:0 for the first GPU.
 
-    auto takes the first GPU where CUDA finds one, else the CPU.
+    accelerator=auto takes a GPU where CUDA finds one, else the CPU. Raises ConfigError where there is no such device.
     """
     wanted = "cuda" if config.devices != "auto" else {"gpu": "cuda"}.get(config.accelerator, config.accelerator)
     available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -40,7 +40,7 @@ def choose_device(config: TrainerConfig) -> torch.device:
 
 
 def _gpu(wanted: str) -> torch.device:
-    """The GPU of `trainer.devices`, which torch may use. Raises ConfigError where there is none of that number."""
+    """The GPU that `trainer.devices` names. Raises ConfigError where torch sees none of that number."""
     index = int(wanted.partition(":")[2] or 0)
     count = torch.cuda.device_count()
     if index and index >= count:
@@ -53,10 +53,13 @@ def _gpu(wanted: str) -> torch.device:
 
 
 def begin_on(device: torch.device) -> None:
-    """Makes a GPU the one for all that names none: on the first a context would begin else. Raises ConfigError."""
+    """Makes the GPU `device` the one for CUDA calls that name none, which would otherwise use the first GPU.
+
+    Raises ConfigError where it cannot be used.
+    """
     try:
         torch.cuda.set_device(device)
-    except RuntimeError as error:  # it may be another's alone, or broken
+    except RuntimeError as error:  # another process may have it to itself, or it is broken
         raise ConfigError(
             f"trainer.devices: {device} is there but cannot be used ({str(error).splitlines()[0]}); accepted: another "
             f"of the {torch.cuda.device_count()} GPUs, or trainer.accelerator=cpu"
@@ -64,7 +67,7 @@ def begin_on(device: torch.device) -> None:
 
 
 def _hidden() -> str:
-    """What keeps torch from finding a GPU, if something does, in parentheses."""
+    """The reason why torch finds no GPU, in parentheses, where it is known; else empty."""
     if torch.version.cuda is None:
         return f" (torch {torch.__version__} is built without CUDA)"
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

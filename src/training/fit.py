@@ -1,4 +1,4 @@
-"""From checked trials of one structure to a Result a member: `prepare` builds and times the stack, `run` trains it."""
+"""Trains checked trials of one structure: `prepare` builds and times their stack, `run` gives one Result a member."""
 
 import logging
 import warnings
@@ -25,13 +25,13 @@ from src.training.spec import spec_of
 from src.training.stack import Member, first_state, hyper_of_stack, members_of
 from src.training.stopping import check_every
 
-# Seconds of work handed over in one go: short enough to stop at, long enough that handing over costs nothing.
+# Seconds that a chunk should train: short enough to stop a run at its end, long enough that cutting costs nothing.
 CHUNK_SECONDS = 1.0
 
 
 @dataclass
 class Prepared:
-    """A stack that is ready to train, and what its header says about it."""
+    """A stack that is ready to train, with what the run's header says about it."""
 
     members: list[Member]
     layers: list[LayerShape]
@@ -44,13 +44,13 @@ class Prepared:
 
     @property
     def memory(self) -> int:
-        """Bytes that the networks (weights, gradients, best weights) and the images take, without working memory."""
+        """Bytes that the networks (weights, gradients, best weights) and the images take; working memory is extra."""
         splits = (self.dataset.train, self.dataset.validation, self.dataset.test)
         return weight_bytes(self.layers, len(self.members)) + sum(split.images.nbytes for split in splits)
 
     @property
     def device_name(self) -> str:
-        """For headers, tags and tables."""
+        """The device in words, for headers, tags and tables."""
         if self.device.type == "cuda":
             return f"{torch.cuda.get_device_name(self.device)}, {self.device}"
         return f"{self.device.type}, {cores()} cores" if self.device.type == "cpu" else self.device.type
@@ -62,9 +62,9 @@ def prepare(
     say: Callable[[str], None] = print,
     members: list[Member] | None = None,
 ) -> Prepared:
-    """Members, engine and chunks for trials that may share a stack. Raises ConfigError where they may not.
+    """Builds and times the stack of trials that may share one. Raises ConfigError where they may not.
 
-    members: those that begin or go on, where not all of the trials' do at once.
+    members: those that the stack begins with, new or from checkpoints; by default all members of the trials.
     """
     if len({structure_key(config) for config in configs}) > 1:
         raise ConfigError("These trials differ in what must be equal inside a stack, so they cannot train together.")
@@ -97,7 +97,7 @@ def prepare(
 
 
 def check(config: RunConfig, dataset: Dataset) -> torch.device:
-    """The device to train on. Raises ConfigError for what this machine, or these images, cannot serve."""
+    """The device to train on. Raises ConfigError where this machine, or these images, do not allow the run."""
     device = choose_device(config.trainer)
     if config.batch_size > len(dataset.train):
         raise ConfigError(
@@ -115,7 +115,7 @@ def check(config: RunConfig, dataset: Dataset) -> torch.device:
 def run(prepared: Prepared, observers: list[Observer], interrupted: Callable[[], bool] = lambda: False) -> list[Result]:
     """Trains the stack and evaluates each member's best weights on the test set; one Result a member, in order.
 
-    `interrupted` is asked after each chunk; once it says True, training ends and the results are KILLED.
+    interrupted: asked after each chunk; once it gives True, training ends, and members that still trained are KILLED.
     """
     everyone = Everyone()
     run_roster(prepared, everyone, observers, interrupted)
@@ -130,10 +130,10 @@ def run_roster(
     capacity: int = 0,
     offer: OfferCheckpoints | None = None,
 ) -> None:
-    """Trains the stack; who leaves it early and who takes a free position is up to `roster`, which gets the results.
+    """Trains the stack; `roster` decides who leaves it early and who joins it, and receives the results.
 
-    capacity: members up to which the stack may grow where another size costs nothing, if more than at the start.
-    offer: is offered checkpoints.
+    interrupted: asked after each chunk, whether to stop; capacity: the most members that the stack may grow to, if more
+    than at the start and another size costs the engine nothing; offer: called with checkpoints after each epoch.
     """
 
     def tested(members: list[Member], results: list[Result]) -> list[Result]:
@@ -155,18 +155,18 @@ def run_roster(
     prepared.members = [replace(member, checkpoint=None) for member in prepared.members]  # frees memory
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters
     with warnings.catch_warnings():
-        # Lightning advises on optimisers, workers and hardware that a chunked, self-optimising module does not use.
+        # Lightning's advice is on optimisers, loading workers and hardware, none of which this module uses.
         warnings.simplefilter("ignore")
-        # Lightning only drives, the engine has the device: on CUDA Lightning would begin by freeing what graphs hold.
+        # Lightning only loops, and the engine has the device: on CUDA, Lightning would first free what graphs write to.
         trainer = Trainer(accelerator="cpu", devices=1, max_epochs=-1, barebones=True)
-        # SIGTERM is for `interrupted`, as Ctrl-C is; Lightning would raise at it, and lose what there is to hand over.
+        # SIGTERM is left to `interrupted`, as Ctrl-C is: Lightning would raise an error, and results would be lost.
         trainer._signal_connector.register_signal_handlers = lambda: None
         with enough_memory(len(prepared.members), prepared.device):
             trainer.fit(module, train_dataloaders=prepared.chunks)
 
 
 def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
-    """Seconds that evaluating the validation set takes, from a part of it; the first time warms up."""
+    """Estimates the seconds of an evaluation of the validation set, from a part of it, timed after a warm-up."""
     validation, images = dataset.validation, min(500, len(dataset.validation))
 
     def look() -> object:
@@ -177,7 +177,7 @@ def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
 
 
 def _tested(prepared: Prepared, members: list[Member], results: list[Result]) -> list[Result]:
-    """The members' results with score and predictions on the test set, from the weights that they hold."""
+    """The members' results with score and predictions on the test set, from the weights in the results."""
     test, task = prepared.dataset.test, prepared.engine.spec.task
     state = {name: torch.stack([result.weights[name] for result in results]) for name in results[0].weights}
     engine = evaluating_engine(prepared.engine, members[0].config, hyper_of_stack(members), state)

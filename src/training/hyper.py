@@ -1,7 +1,7 @@
 """The hyperparameters that may differ between the members of a stack, by name.
 
-A name is that of the configuration's field, such as `eta` or `momentum`; which fields there are says the schema, by its
-per-member marks. Legend: K members, D dense layers.
+A name is that of the configuration's field, such as `eta` or `momentum`; they are the fields that src/config/schema.py
+marks as per-member. Legend: K members, D dense layers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from src.config.schema import RunConfig, is_per_member
 
-# Name -> (K,) float64 on the CPU, NaN where a member leaves it out; `seed` is int64, `dropout` (K, D) float32, of each
-# dense layer's inputs.
+# Name -> (K,) float64 on the CPU, NaN where a member leaves it out. Two differ: `seed` is (K,) int64, and `dropout` is
+# (K, D) float32, the probability for the inputs of each dense layer.
 Hyper = dict[str, Tensor]
 
 
 def hyper_of(configs: Sequence[RunConfig], seeds: Sequence[int]) -> Hyper:
-    """Those of one member a configuration; `seeds` are the members' own, in 0 … 2^32 − 1."""
+    """The hyperparameters of a stack with one member for each configuration; seeds: the members' own, 0 … 2^32 − 1."""
     each = [dict(_marked(config)) for config in configs]
     hyper = {name: torch.tensor([_number(own[name]) for own in each], dtype=torch.float64) for name in each[0]}
     return hyper | {
@@ -29,17 +29,17 @@ def hyper_of(configs: Sequence[RunConfig], seeds: Sequence[int]) -> Hyper:
 
 
 def select(hyper: Hyper, rows: Tensor) -> Hyper:
-    """The members at `rows` (int64), in that order."""
+    """The hyperparameters of the members at the positions `rows` (int64), in that order."""
     return {name: value[rows.to(value.device)] for name, value in hyper.items()}
 
 
 def joined(hyper: Hyper, others: Hyper) -> Hyper:
-    """These members, then the others."""
+    """The hyperparameters of both groups of members: first those of `hyper`, then those of `others`."""
     return {name: torch.cat([value, others[name].to(value.device)]) for name, value in hyper.items()}
 
 
 def any_member(hyper: Hyper, name: str) -> bool:
-    """Whether a member has another value of it than 0; a hyperparameter that no member has counts as 0."""
+    """Whether at least one member has another value of `name` than 0; False where `hyper` has no such name."""
     return name in hyper and bool((hyper[name] != 0).any())
 
 

@@ -1,7 +1,9 @@
-"""Signals that ask a command to stop: once, and a run stops at the next chunk and keeps what is there; twice, at once.
+"""Signals that ask a command to stop: at the first, a run ends after its chunk and keeps its results; at the second at
+once.
 
-These are Ctrl-C and what a terminal that is closed, a shell, a batch system or a limit of time sends. Left alone, all
-but Ctrl-C end a process on the spot. One that was ignored when the command began, as nohup ignores SIGHUP, stays so.
+They are Ctrl-C and the signals that a closed terminal, a shell, a batch system or a time limit sends. Without a handler
+all but Ctrl-C end a process on the spot. A signal that was ignored when the command began, as nohup ignores SIGHUP,
+stays ignored.
 """
 
 import os
@@ -19,26 +21,29 @@ SAME_REQUEST_SECONDS = 1.0
 
 
 def at_once(number: int, frame: FrameType | None) -> None:
-    """Raises KeyboardInterrupt; amid an import it ends the process: libraries would take it for a missing module."""
+    """A handler that raises KeyboardInterrupt; during an import it ends the process with status 130 instead.
+
+    Libraries would take the exception for a module that is missing.
+    """
     while frame:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             print("Stopped.", file=sys.stderr, flush=True)
             if sys.stdout.isatty():
-                print(SHOW_CURSOR, end="", flush=True)  # whoever hid it will not come to show it again
+                print(SHOW_CURSOR, end="", flush=True)  # code that has hidden it gets no chance to show it again
             os._exit(130)
         frame = frame.f_back
     raise KeyboardInterrupt
 
 
 def listen() -> None:
-    """From here on every signal that nobody else handles, and that is not ignored, stops `at_once`."""
+    """Makes `at_once` the handler of every stopping signal that has its default handler; ignored ones stay ignored."""
     for number in STOPPING:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, at_once)
 
 
 def begun() -> None:
-    """From here on there is something to keep, so no signal ends the process without a KeyboardInterrupt."""
+    """Replaces `at_once` by plain KeyboardInterrupt, during imports too: now there is something that must be kept."""
     for number in STOPPING:
         if signal.getsignal(number) is at_once:
             signal.signal(number, signal.default_int_handler)
@@ -47,14 +52,14 @@ def begun() -> None:
 class Interrupt:
     """A context in which a signal sets `requested`, and a second one raises KeyboardInterrupt.
 
-    SIGINT is taken also where it was ignored: a shell's script ignores it for all that it starts in the background, and
-    who sends it to such a process means it.
+    SIGINT is handled even if it was ignored before: shell scripts ignore it for the processes that they start in the
+    background, so whoever sends it to such a process does so on purpose.
     """
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self.requested = False
         self._say, self._clock = say, clock
-        self._since = 0.0  # on the clock: when it was requested
+        self._since = 0.0  # time of the first request, by the clock
 
     def __enter__(self) -> "Interrupt":
         self._before = {number: signal.signal(number, self._handle) for number in STOPPING if _taken(number)}
@@ -77,12 +82,12 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def _insists(self, number: int) -> bool:
-        """Whether it is a second request: the system repeats SIGXCPU every second by itself."""
+        """Whether another signal is a second request: not SIGXCPU, which the system repeats every second by itself."""
         return number != getattr(signal, "SIGXCPU", None) and self._clock() - self._since > SAME_REQUEST_SECONDS
 
 
 def _taken(number: int) -> bool:
-    """Whether a run takes the signal: SIGINT and SIGTERM from whoever handles them, others where nobody does."""
+    """Whether a run handles the signal: SIGINT always, SIGTERM unless ignored, others unless ignored or handled."""
     before = signal.getsignal(number)
     if number == signal.SIGTERM:
         return before not in (signal.SIG_IGN, None)

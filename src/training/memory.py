@@ -19,7 +19,7 @@ def weight_bytes(layers: list[LayerShape], members: int) -> int:
 
 
 def check_memory(layers: list[LayerShape], members: int, device: torch.device) -> None:
-    """Raises ConfigError for a stack whose weights, gradients and best weights cannot fit the device at all."""
+    """Raises TooLargeError where weights, gradients and best weights of `members` exceed the memory of the device."""
     if device.type == "cuda":
         _, room = torch.cuda.mem_get_info(device)
     elif hasattr(os, "sysconf"):
@@ -36,7 +36,7 @@ def check_memory(layers: list[LayerShape], members: int, device: torch.device) -
 
 @contextmanager
 def enough_memory(members: int, device: torch.device) -> Iterator[None]:
-    """Raises TooLargeError where the device runs out of memory."""
+    """A context that turns torch's out-of-memory error into a TooLargeError for a stack of `members`."""
     try:
         yield
     except torch.OutOfMemoryError as error:

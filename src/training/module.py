@@ -1,8 +1,9 @@
-"""The LightningModule: Lightning drives, once a chunk; the engine computes; the rules decide member by member.
+"""The LightningModule of a stack: Lightning calls it for each chunk, the engine computes, and schedules and stopping
+rules decide for each member on its own.
 
 A member counts its epochs from the moment it joined, so that one that takes a freed position trains as it would alone.
-Legend: K members in the stack now, k a position among them; members are numbered in the order in which they joined,
-whoever has left since.
+Legend: K members in the stack now, k a position among them. A member's number is its place in the order of joining,
+which does not change when others leave.
 """
 
 import math
@@ -26,7 +27,11 @@ from src.training.update.schedule import Schedule
 
 
 class StackModule(LightningModule):
-    """Trains `members` with `engine`, and whom `roster` lets join, until each has stopped."""
+    """Trains `members`, and those that `roster` lets join, with `engine` until all have stopped.
+
+    tested: adds what the test set says to finished results; interrupted: asked after each chunk, whether to stop;
+    capacity: the most members that the stack may grow to, at least those at the start; offer: called with checkpoints.
+    """
 
     def __init__(
         self,
@@ -48,23 +53,23 @@ class StackModule(LightningModule):
         self.roster, self.tested, self.observers, self.interrupted = roster, tested, observers, interrupted
         self.score = engine.spec.task.score
         self.capacity, self.offer = max(capacity, len(members)), offer
-        self.members: dict[int, Progress] = {}  # of those that train, and of those that stopped in this epoch
-        self.rows: list[int] = []  # who sits where in the engine, also after it has stopped
+        self.members: dict[int, Progress] = {}  # by number: those that train, and those that stopped in this epoch
+        self.rows: list[int] = []  # the number of the member at each position in the engine, also after it has stopped
         self.killed = False
-        self._held: dict[int, Checkpoint] = {}  # from the end of the last epoch, while one is under way in chunks
+        self._held: dict[int, Checkpoint] = {}  # those of the last epoch's end, while an epoch of several chunks trains
         self._joined = 0
-        chunks.epoch = max(member.epochs for member in members)  # a run that goes on counts on
+        chunks.epoch = max(member.epochs for member in members)  # a run that goes on continues the count
         self._take_in(members, chunks.epoch)
         self._tell_chunks()
-        # By positions: each one's weights of its best epoch so far.
+        # With a leading axis of positions: the parameters and buffers of each member's best epoch so far.
         self.best = best_state(members, engine.state(slots=False))
         self._new_epoch()
 
     def configure_optimizers(self) -> None:
-        """None: the engine holds the weights and the update rule."""
+        """None for Lightning, because the engine holds the weights and the update rule."""
 
     def training_step(self, chunk: Chunk, index: int) -> None:
-        """Trains one chunk and, where it ends at one, does what an epoch's end or a look at validation asks for."""
+        """Trains one chunk; evaluates the validation set and changes the members where the chunk's end is one for it."""
         if self.trainer.should_stop:
             return
         eta = self._eta(chunk)
@@ -91,10 +96,11 @@ class StackModule(LightningModule):
             self.trainer.should_stop = True
 
     def _offer(self, chunk: Chunk, last: bool) -> None:
-        """Offers checkpoints at the end of an epoch, and the last ones whenever training is stopped.
+        """Offers checkpoints at the end of each epoch, and the last ones when training is stopped.
 
-        Amid an epoch the weights have moved on, so those of its beginning are held in memory. A copy takes milliseconds
-        and an epoch of several chunks seconds; within an epoch of one chunk nothing stops, so nothing is held.
+        A stop within an epoch finds weights that have moved on, so checkpoints of the epoch's start are held in memory:
+        a copy takes milliseconds, an epoch of several chunks seconds. An epoch of one chunk cannot be stopped within,
+        so nothing is held for it.
         """
         if self.offer is None:
             return
@@ -102,17 +108,17 @@ class StackModule(LightningModule):
             self._held = {}  # gives its memory back first
             if len(self.chunks) > 1 and self._live() and not last:
                 self._held = self.checkpoints()
-            if self._live() or last:  # some may wait for a position
+            if self._live() or last:  # `last` even without members here: others may wait for a position
                 self.offer(self._held.copy if self._held else self.checkpoints, last)
         elif last and self._held:
             self.offer(self._held.copy, last)
 
     def on_train_end(self) -> None:
-        """Hands over those that were interrupted."""
+        """Hands over the results of members whose training was interrupted."""
         self._hand_over(list(self.members))
 
     def checkpoints(self) -> dict[int, Checkpoint]:
-        """Where the members are at the end of an epoch, by number; without those that have not done one."""
+        """Checkpoints of the members at the end of an epoch, by number; none for those that have not trained one."""
         every = self.engine.state(), self.best
 
         def own(k: int) -> list[State]:
@@ -153,7 +159,7 @@ class StackModule(LightningModule):
         return [number for number in self.rows if number in self.members and not self.members[number].done]
 
     def _eta(self, chunk: Chunk) -> torch.Tensor:
-        """The learning rates, (K,) or, where one moves within an epoch, (K, M); 0 for who only keeps a position."""
+        """The learning rates, (K,), or (K, M) where one changes within an epoch; 0 for members that have stopped."""
         here = [self.members.get(number) for number in self.rows]
         if not any(member.schedule.by_step for member in here if member):
             return torch.tensor([member.schedule.eta(chunk.epoch - member.born) if member else 0.0 for member in here])
@@ -165,7 +171,7 @@ class StackModule(LightningModule):
         return eta
 
     def _take_in(self, members: list[Member], epoch: int) -> None:
-        """Gives numbers and the positions behind the taken ones; the engine has the members already."""
+        """Gives members, which the engine has already, their numbers and the positions behind those that are taken."""
         now = time.perf_counter()
         for member in members:
             config = member.config
@@ -184,7 +190,10 @@ class StackModule(LightningModule):
         self._batches, self._train_seconds = 0, 0.0
 
     def _check(self, chunk: Chunk) -> dict[int, Row]:
-        """Looks at the validation set: best weights, early stopping and, at an epoch's end, the history."""
+        """Evaluates the validation set, keeps best weights, stops members and, at an epoch's end, writes the history.
+
+        Returns the new rows of the history, by member's number.
+        """
         validation = self.dataset.validation
         costs, scores = (value.tolist() for value in self.engine.evaluate(validation.images, validation.labels))
         state = self.engine.state(slots=False)
@@ -198,11 +207,11 @@ class StackModule(LightningModule):
             member = self.members[number]
             epoch = chunk.epoch - member.born
             stopped = number in due or member.stopping.checked(scores[k], ends[k], chunk.ends_epoch)
-            # A cost that is not finite comes from weights that are not: they never recover.
+            # A cost that is not finite comes from weights that are not finite, and these never recover.
             stopped = stopped or not math.isfinite(costs[k])
             member.done = stopped or (chunk.ends_epoch and epoch + 1 == member.member.config.max_epochs)
             member.seconds = time.perf_counter() - member.start
-            # A member that stops within an epoch leaves a row of it, one that should have stopped before does not.
+            # A member that stops within an epoch leaves a row of that epoch; one that was due to stop before does not.
             if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != epoch + 1):
                 continue
             eta = float(member.schedule.etas(epoch, ends[k] - 1, 1)[0])  # the last one, not rounded to float32
@@ -271,7 +280,7 @@ class StackModule(LightningModule):
         self.roster.ended(results)
 
     def _change_members(self, chunk: Chunk) -> None:
-        """Newcomers take free positions; who has stopped goes where that repays what a new size costs the engine."""
+        """Lets new members join at free positions; removes stopped ones if that repays the cost of another size."""
         live = self._live()
         joining = [] if self.interrupted() else self.roster.joining(self.capacity - len(live))
         staying = [k for k, number in enumerate(self.rows) if number in set(live)]
@@ -279,7 +288,7 @@ class StackModule(LightningModule):
             return
         idle = [k for k in range(len(self.rows)) if k not in staying]
         count = len(staying) + len(joining)
-        spare = max(0, len(self.rows) - count)  # stopped members that could keep the stack at its size
+        spare = max(0, len(self.rows) - count)  # so many stopped members, if they stay, keep the stack at its size
         if spare and not self._shrinking_pays(chunk, live, joining, count):
             staying = sorted(staying + idle[:spare])
         self._rearrange(staying, joining, chunk.epoch + 1)
@@ -291,7 +300,7 @@ class StackModule(LightningModule):
         return self._train_seconds * max(left) * (1 - count / len(self.rows)) > self.engine.resize_seconds
 
     def _rearrange(self, staying: list[int], joining: list[Member], epoch: int) -> None:
-        """Keeps the members at the positions `staying`; the newcomers, who start in `epoch`, come behind them."""
+        """Keeps the members at the positions `staying`; new members, who start in `epoch`, come behind them."""
         if len(staying) < len(self.rows):
             positions = torch.tensor(staying, dtype=torch.int64)
             self.engine.select(positions)

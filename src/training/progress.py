@@ -1,4 +1,4 @@
-"""What is known of one member while the stack trains."""
+"""The progress of one member while the stack trains."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,22 +14,22 @@ from src.training.update.schedule import Schedule
 
 @dataclass
 class Progress:
-    """What is known of one member while the stack trains."""
+    """A member in training: its rules, its history and its best epoch so far."""
 
     member: Member
-    born: int  # the stack's epoch in which it began, or would have, had it trained here from its start
+    born: int  # the stack's epoch in which it began; for one that goes on, in which it would have begun
     schedule: Schedule
     stopping: Stopping
-    start: float  # on the clock
+    start: float  # time.perf_counter() when it joined, minus the seconds that it had trained before
     history: list[Row] = field(default_factory=list)
     best_epoch: int | None = None
-    best_score: float = math.nan  # NaN before the first look
+    best_score: float = math.nan  # on the validation set; NaN before the first evaluation
     done: bool = False
     pruned: bool = False
     seconds: float = 0.0  # from joining to the member's last epoch
 
     def checkpoint(self, state: State, best: State) -> Checkpoint:
-        """Where the member is, with what the engine holds of it."""
+        """The member's checkpoint; state: as the engine holds it, best: that of its best epoch, both of it alone."""
         return Checkpoint(
             history=list(self.history),
             best_epoch=self.best_epoch,
@@ -42,7 +42,7 @@ class Progress:
         )
 
     def go_on(self, checkpoint: Checkpoint) -> None:
-        """Puts a member that has not trained yet where it was."""
+        """Puts a member that has not trained here yet to where the checkpoint was made."""
         self.history, self.seconds = list(checkpoint.history), checkpoint.seconds
         self.best_epoch, self.best_score = checkpoint.best_epoch, checkpoint.best_score
         self.start -= self.seconds

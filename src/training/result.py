@@ -1,4 +1,4 @@
-"""What one member leaves behind.
+"""The result of one member: history, best epoch, scores, weights and predictions.
 
 Legend: E epochs trained, C classes, N images.
 """
@@ -17,9 +17,9 @@ Status = str  # FINISHED, KILLED (stopped by the user), FAILED (no finite valida
 
 @dataclass(frozen=True)
 class Result:
-    """One member, trained or RUNNING so far; its scores are those of its task, such as accuracies in 0…1.
+    """The result of a member that has trained, or is RUNNING; scores are those of its task, such as accuracies in 0…1.
 
-    It never changes: what is known later, or under another status, is another Result (`dataclasses.replace`).
+    A Result is immutable; later findings or another status make another Result (`dataclasses.replace`).
 
     history: one dict an epoch with epoch (from 1), eta, train/cost, train/SCORE (running means while training),
     validation/cost, validation/SCORE, weight_norm/NAME for every weight, images_per_second (the whole stack's); SCORE
@@ -38,46 +38,46 @@ class Result:
     test_score: float | None  # with those weights
     seconds: float  # from joining the stack to the member's last epoch
     dataset: str  # what was used: mnist, mnist-expanded, digits, …
-    device: str  # as the run's header says it
+    device: str  # in the words of the run's header
     weights: dict[str, Any] = field(repr=False, default_factory=dict)
     probabilities: Any = field(repr=False, default=None)
     scaling: dict[str, list[float]] | None = None  # of what the network sees: each channel's mean and sd
     repeat: int = 0  # which repeat of the trial the member belongs to
-    vote: int = 0  # its place in the repeat's ensemble
+    vote: int = 0  # its index in the repeat's ensemble
 
     def ended_as(self, status: Status) -> "Result":
-        """The same under `status`, for a member whose run ends; one that had ended by itself stays what it was."""
+        """A RUNNING result under `status`, for when its run ends; one that has ended already is returned as it is."""
         return replace(self, status=status) if self.status == RUNNING else self
 
     def without_tensors(self) -> "Result":
-        """The same without weights and probabilities, which take memory; the weights are in the run's folder."""
+        """The result without weights and probabilities, to save memory; the weights are in the run's folder."""
         return replace(self, weights={}, probabilities=None)
 
     @property
     def score(self) -> Metric:
-        """What its scores are."""
+        """The metric of its scores."""
         return task_in(self.config).score
 
     def as_kept(self) -> dict[str, Any]:
-        """All fields as files name them: the scores by the task's name for them, such as validation_accuracy."""
+        """All fields under their names in files: those of scores are the task's, such as validation_accuracy."""
         return {kept: getattr(self, name) for name, kept in kept_names(vars(self)).items()}
 
     def as_json(self) -> dict[str, Any]:
-        """What result.json holds of this member: everything but tensors."""
+        """The member's object in result.json: all fields but tensors."""
         return {name: value for name, value in self.as_kept().items() if name not in ("weights", "probabilities")}
 
     @classmethod
     def from_kept(cls, content: Mapping[str, Any]) -> "Result":
-        """The inverse of `as_kept` and `as_json`; fields of another version are left out.
+        """The Result of what `as_kept` or `as_json` gave; fields that this version does not know are ignored.
 
-        Raises TypeError where a field is missing, and ConfigError where its task is not known.
+        Raises TypeError where a field is missing, and ConfigError where the task is not known.
         """
         names = kept_names(content)
         return cls(**{name: content[kept] for name, kept in names.items() if kept in content})
 
 
 def kept_names(content: Mapping[str, Any]) -> dict[str, str]:
-    """Every field of a Result -> its name in a file's `content` of one. Raises as `Result.from_kept` does."""
+    """Every field of a Result -> its name in `content`, a result as files hold it. Raises as `Result.from_kept`."""
     config = content.get("config") if isinstance(content, Mapping) else None
     if not isinstance(config, dict):
         raise TypeError("a result is an object with a configuration")

@@ -1,4 +1,4 @@
-"""Who watches a stack, and who decides on the members that train in it."""
+"""Two interfaces of a stack in training: observers watch it, a roster decides which members train in it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -7,54 +7,55 @@ from src.training.checkpoint import Checkpoint
 from src.training.result import Result, Row
 from src.training.stack import Member
 
-# Members and their results, which hold weights -> the same results with what the test set says.
+# Takes members and their results with weights; returns the results with score and predictions on the test set.
 Tested = Callable[[list[Member], list[Result]], list[Result]]
-# Is offered checkpoints at the end of each epoch, unless nobody is left, and told if they are the last ones: by number,
-# of the members that train and have done an epoch.
+# Called at the end of each epoch after which members still train, and once more when training is stopped. The first
+# argument gives the checkpoints, by number, of the members that train and have finished an epoch; the second says
+# whether they are the last ones.
 OfferCheckpoints = Callable[[Callable[[], dict[int, Checkpoint]], bool], None]
 
 
 class Observer(Protocol):
-    """Someone who watches a run: the terminal, the tracking."""
+    """An object that is told how a run goes on, such as the terminal's progress bar or the tracking."""
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
-        """After each chunk: the stack's epoch from 0, mini-batches done in it, members still training."""
+        """Called after each chunk: the stack's epoch from 0, mini-batches done in it, number of members in training."""
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
-        """After each epoch: member's number -> the row of its history, without those that had stopped before.
+        """Called after each epoch with the new row of the history of each member that trained in it, by number.
 
-        Also within an epoch, where a member stops there: then with its row alone.
-        `so_far` gives a member's result up to here, without test score, for who wants to keep it.
+        Also called within an epoch where a member stops, then with its row alone. so_far: gives the result so far,
+        without a test score, of the member of a number.
         """
 
 
 class Roster(Protocol):
-    """Who decides on who trains; asked once an epoch, before anyone leaves or joins."""
+    """Decides which members train in a stack; asked at the end of each epoch."""
 
     def pruned(self, rows: dict[int, Row]) -> set[int]:
-        """The members that are to leave now, by number; `rows` are those of the epoch that ended."""
+        """The numbers of the members to stop now; rows: the epoch's rows of the history, by member's number."""
 
     def ended(self, results: dict[int, Result]) -> None:
-        """Members that train no more, whatever the reason, with their finished results."""
+        """Receives the finished results, by number, of members that have stopped, for whatever reason."""
 
     def joining(self, free: int) -> list[Member]:
         """New members of the same structure for at most `free` positions; they may go on from a checkpoint."""
 
 
 class Everyone:
-    """The roster of a plain run: nobody is pruned, nobody joins; `results` by member."""
+    """The roster of a plain run: nobody is pruned, nobody joins; `results` holds the results by member's number."""
 
     def __init__(self) -> None:
         self.results: dict[int, Result] = {}
 
     def pruned(self, rows: dict[int, Row]) -> set[int]:
-        """Nobody."""
+        """The empty set: nobody is pruned."""
         return set()
 
     def ended(self, results: dict[int, Result]) -> None:
-        """Keeps them."""
+        """Adds them to `results`."""
         self.results |= results
 
     def joining(self, free: int) -> list[Member]:
-        """Nobody."""
+        """The empty list: nobody joins."""
         return []

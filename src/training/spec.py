@@ -1,4 +1,4 @@
-"""What the members of a stack have in common."""
+"""The settings that the members of a stack have in common."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from src.training.update.rule import UpdateRule, rule_of
 
 @dataclass(frozen=True)
 class StackSpec:
-    """One kind of training: an engine serves it exactly, or says why it does not (`Engine.refuses`)."""
+    """The settings that all members of a stack share; `Engine.refuses` says what of them an engine cannot compute."""
 
     model: Model
     task: Task
@@ -20,12 +20,12 @@ class StackSpec:
     decay_all: bool = False  # whether biases and norms decay too
     by_step: bool = False  # whether eta moves from step to step by its schedule, beside a member's own warm-up
     clips: bool = False  # whether gradients are scaled down to optim.clip_norm
-    bounds: bool = False  # whether a unit's weights are, to optim.max_norm
+    bounds: bool = False  # whether a unit's incoming weights are scaled down to optim.max_norm
     scaling: Scaling | None = None  # of what the network sees
 
 
 def spec_of(config: RunConfig, batches: int, scaling: Scaling | None = None) -> StackSpec:
-    """That of a checked configuration; `batches`: mini-batches of an epoch; `scaling`: the data set's."""
+    """The spec of a checked configuration; batches: mini-batches of an epoch; scaling: that of the data set."""
     optim = config.optim
     return StackSpec(
         model_of(config),

@@ -1,4 +1,4 @@
-"""From trials to members: who is in the stack, with which seed, and the state with which they begin or go on."""
+"""The members of a stack: their trials, their seeds, and the state with which they begin or go on."""
 
 from dataclasses import dataclass, field
 
@@ -13,29 +13,29 @@ from src.training.hyper import Hyper, hyper_of
 
 @dataclass(frozen=True)
 class Member:
-    """One network: its trial's configuration, its seed, which of the trial's repeats and votes it is; where it was."""
+    """One network of a stack."""
 
-    config: RunConfig
+    config: RunConfig  # its trial's
     seed: int
-    repeat: int
-    vote: int
+    repeat: int  # which of the trial's repeats it belongs to, from 0
+    vote: int  # its index in the repeat's ensemble, from 0
     checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)  # None: it begins
 
     @property
     def number(self) -> int:
-        """Its number in the trial, from 0."""
+        """The member's index in its trial, from 0."""
         return self.repeat * self.config.ensemble + self.vote
 
     @property
     def epochs(self) -> int:
-        """How many it has done."""
+        """The number of epochs that it has trained before it joined this stack."""
         return self.checkpoint.epochs if self.checkpoint else 0
 
 
 def members_of(configs: list[RunConfig]) -> list[Member]:
-    """All members of the trials, in order; a trial's seeds are consecutive from its own `seed`.
+    """All members of the trials, in order; the seeds in a trial are consecutive from its own `seed`.
 
-    Only one that was begun by an older version can come past the largest, and goes on with 0.
+    The seed after the largest is 0; only runs that an older version has begun can get there.
     """
     return [
         Member(config, (config.seed + repeat * config.ensemble + vote) % SEEDS, repeat, vote)
@@ -46,12 +46,15 @@ def members_of(configs: list[RunConfig]) -> list[Member]:
 
 
 def hyper_of_stack(stack: list[Member]) -> Hyper:
-    """What differs between the members."""
+    """The hyperparameters and seeds of the members."""
     return hyper_of([member.config for member in stack], [member.seed for member in stack])
 
 
 def first_state(stack: list[Member], model: Model) -> State:
-    """Every member's state at its start, from its own seed, or that of its checkpoint; slots of some are all's."""
+    """The members' state with a leading axis: that of a member's checkpoint, else the initial one from its seed.
+
+    A slot that some members have in their checkpoints is zero for the others.
+    """
     each = [member.checkpoint.state if member.checkpoint else model.first_state(member.seed) for member in stack]
     names = {name: value for state in each for name, value in state.items()}
     return {
@@ -61,7 +64,10 @@ def first_state(stack: list[Member], model: Model) -> State:
 
 
 def best_state(stack: list[Member], state: State) -> State:
-    """That of each member's best epoch so far, without slots; of who begins, its own of `state`, the stack's."""
+    """The state of each member's best epoch so far, without slots, with a leading axis of members.
+
+    From the member's checkpoint; for a member without one, its part of `state`, that of the stack.
+    """
     best = {name: value.clone() for name, value in without_slots(state).items()}
     for position, member in enumerate(stack):
         for name, value in member.checkpoint.best.items() if member.checkpoint else ():

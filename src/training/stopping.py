@@ -1,12 +1,13 @@
-"""When one member stops: never before `max_epochs`, on a plateau, or by the tutorial's patience.
+"""When one member stops before `max_epochs`: never (stop.rule=none), on a plateau, or by the tutorial's patience.
 
 patience_epochs    after patience_epochs epochs without a better validation score            [N6, ch. 3]
 patience_batches   at the first mini-batch t (from 0) with patience ≤ t; whenever the validation error falls
                    below improvement_threshold · best, patience = max(patience, patience_increase · t); the
                    error is looked at every min(batches, patience/2) mini-batches            [DLT, mlp.py]
 
-The tutorial's own settings look once an epoch. Where patience/2 is less than an epoch, looks start anew with each epoch
-here, and a member that runs out of patience between two looks trains on to the next without effect on its result.
+With the tutorial's own settings the error is looked at once an epoch. Where patience/2 is less than an epoch, looks are
+counted anew from the start of each epoch here; a member that runs out of patience between two looks trains on to the
+next one, without effect on its result.
 """
 
 from src.config.metric import Metric
@@ -14,14 +15,14 @@ from src.config.schema import StopConfig
 
 
 def check_every(config: StopConfig, batches: int) -> int:
-    """Mini-batches between two looks at the validation set; `batches` are an epoch's."""
+    """The number of mini-batches between two looks at the validation set; batches: those of an epoch."""
     if config.rule == "patience_batches":
         return max(1, min(batches, config.patience_batches // 2))
     return batches
 
 
 class Stopping:
-    """One member's rule; `checked` tells after each look at the validation set whether the member is done."""
+    """The stopping rule of one member; `checked` says after each look at the validation set whether it is done."""
 
     def __init__(self, config: StopConfig, score: Metric) -> None:
         self.config, self.score = config, score
@@ -29,11 +30,14 @@ class Stopping:
         self.best_error, self.patience = float("inf"), float(config.patience_batches)
 
     def was_due(self, batches: int) -> bool:
-        """Whether the member should have stopped before the look after `batches` mini-batches, which then is void."""
+        """Whether the member was due to stop before its `batches` mini-batches were done; a look now is then void."""
         return self.config.rule == "patience_batches" and self.patience <= batches - 2
 
     def checked(self, score: float, batches: int, epoch_ended: bool) -> bool:
-        """`score` of the validation set after `batches` mini-batches since the start. A NaN is never an improvement."""
+        """Takes in a look at the validation set; returns whether the member is done.
+
+        score: that of the look, of which NaN is never an improvement; batches: mini-batches since the member's start.
+        """
         if self.config.rule == "patience_epochs":
             return epoch_ended and self._plateau(score)
         if self.config.rule == "patience_batches":

@@ -17,13 +17,13 @@ from src.training.engines.torch_engine import TorchEngine, compilation_pays, fas
 from src.training.hyper import Hyper
 from src.training.spec import StackSpec
 
-# Seconds that the calibration's timed probe should last, after one mini-batch to warm up.
+# Seconds that the timed training of a few steps should last, after two mini-batches to warm up and to estimate.
 PROBE_SECONDS = 0.3
 
 
 @dataclass
 class EngineChoice:
-    """The choice for one stack, by `trainer.engine` and what the engines refuse."""
+    """Chooses the engine for one stack, by `trainer.engine` and by what the engines refuse to serve."""
 
     config: RunConfig
     spec: StackSpec
@@ -31,15 +31,16 @@ class EngineChoice:
     say: Callable[[str], None] = print
 
     def timed(self, hyper: Hyper, state: State, dataset: Dataset, order: Tensor) -> tuple[Engine, float]:
-        """The engine with its members in `state`, and seconds a step; order (K or 1, 1, B): a mini-batch to probe with.
+        """The engine with its members in `state`, and the seconds that a step of the whole stack takes.
 
-        Raises ConfigError where trainer.engine=cpu cannot be had on this machine.
+        order: a mini-batch of `dataset`, (K or 1, 1, B), to measure the time with; the training on it is undone.
+        Raises ConfigError where trainer.engine=cpu is asked for, and its kernels cannot be used on this machine.
         """
         eta, start = hyper["eta"].float(), torch.zeros(len(hyper["seed"]), dtype=torch.int64)
         train = dataset.train
 
         def seconds_a_step(engine: Engine) -> float:
-            """Trains a throwaway probe and puts the first state back."""
+            """Trains a few steps by the clock and puts the first state back."""
 
             def probe(steps: int) -> float:
                 chunk = order.repeat(1, steps, 1)
@@ -81,7 +82,7 @@ class EngineChoice:
         step_seconds = seconds_a_step(engine)
         wanted = trainer.compile
         if wanted == "auto":
-            # On a GPU it is not measured yet, and CUDA graphs already spare what a compilation spares most.
+            # Not on a GPU: its gain there is not measured yet, and CUDA graphs already spare most of what it would.
             steps = self.config.max_epochs * self.spec.batches
             wanted = self.device.type == "cpu" and compilation_pays(step_seconds, steps)
         return (built(compiled=True) if wanted else engine), step_seconds
@@ -97,7 +98,7 @@ class EngineChoice:
             return f"the device is {self.device.type}"
         with warnings.catch_warnings(record=True) as odd:
             from src.training.engines import cpu
-        for one in odd:  # a NUMBA_ variable that Numba cannot read, and leaves alone: its first line says which
+        for one in odd:  # Numba ignores a NUMBA_ variable that it cannot read; the warning's first line names it
             self.say(str(one.message).strip().splitlines()[0])
         return cpu.CpuEngine.refuses(self.spec)
 
@@ -122,13 +123,13 @@ def _cpu_engine(config: RunConfig, spec: StackSpec, hyper: Hyper, state: State) 
 
     from src.training.engines import cpu
 
-    if numba.config.DISABLE_JIT:  # interpreted, the kernels fail somewhere, or take hours
+    if numba.config.DISABLE_JIT:  # without compilation the kernels fail, or take hours
         raise RuntimeError("Numba's compiler is turned off")
     return cpu.CpuEngine(spec, hyper, state, config.trainer.threads or cores())
 
 
 def evaluating_engine(training: Engine, config: RunConfig, hyper: Hyper, state: State) -> Engine:
-    """One of the kind of `training`, which goes on with other weights meanwhile."""
+    """A second engine of the kind of `training`, with members in `state`, which leaves `training` as it is."""
     if isinstance(training, TorchEngine):
         return TorchEngine(training.spec, hyper, state, training.device, training.precision)
     return _cpu_engine(config, training.spec, hyper, state)

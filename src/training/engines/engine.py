@@ -1,4 +1,4 @@
-"""What an engine is: it holds K members' weights and can train and evaluate them.
+"""The interface of the engines: an engine holds the weights of K members, trains them and evaluates them.
 
 Legend: K members, M mini-batches in a chunk, B images in a mini-batch, N images, C classes, D dense layers.
 
@@ -13,8 +13,8 @@ One step of one member under SGD, mini-batch number t (from 0), mean cost over t
     v <- momentum · v + g                                                                                          (2)
     w <- w − eta · v                                                                                               (3)
 
-The terms with lambda_ and l1 are mostly too small for float32 to add; src/training/update/decay.py says how they count.
-src/training/update/numbers.py is what holds for every update rule.
+The terms with lambda_ and l1 are mostly too small to be added in float32; src/training/update/decay.py says how they
+have their effect all the same. src/training/update/numbers.py has the equations for any update rule.
 
 Dropout of dense layer d, sample b of the mini-batch, input unit u (in torch's order) of U: the input is zeroed where
 
@@ -37,38 +37,41 @@ from torch import Tensor
 from src.training.hyper import Hyper
 from src.training.spec import StackSpec
 
-# Parameters and buffers under the names of the network's state_dict, and what the update rule keeps beside a parameter
-# under SLOT:NAME, such as velocity:layers.0.weight; with a leading axis K where it is a stack's.
+# Parameters and buffers under the names of the network's state_dict, and the tensors that the update rule keeps beside
+# a parameter (its slots) under SLOT:NAME, such as velocity:layers.0.weight. A stack's have a leading axis K.
 State = dict[str, Tensor]
 
 
 def slot_name(slot: str, parameter: str) -> str:
-    """The name in a State of what the rule keeps beside `parameter`."""
+    """The name in a State of a parameter's slot, such as velocity:layers.0.weight."""
     return f"{slot}:{parameter}"
 
 
 def without_slots(state: State) -> State:
-    """The network's own part of a State: what evaluates it, and what is kept of it."""
+    """The network's own part of a State, its parameters and buffers, without the update rule's slots."""
     return {name: value for name, value in state.items() if ":" not in name}
 
 
 def slots_of(state: State, slots: Iterable[str], parameters: Iterable[str]) -> State:
-    """Those of `slots` in `state` of each of the parameters, zeros where it has none."""
+    """The part of `state` that holds these slots of these parameters; zeros for those that it lacks."""
     names = [(slot_name(slot, name), name) for slot in slots for name in parameters]
     return {slot: state[slot] if slot in state else torch.zeros_like(state[name]) for slot, name in names}
 
 
 def joined_states(states: Iterable[State], slots: Iterable[str], parameters: Collection[str]) -> State:
-    """The members of several states one behind the other, with `slots` of each of the parameters and no others."""
+    """One State of the members of several, one behind the other, with these slots of these parameters and no others.
+
+    A slot that a state lacks is zero for its members.
+    """
     whole = [without_slots(state) | slots_of(state, slots, parameters) for state in states]
     return {name: torch.cat([state[name] for state in whole]) for name in whole[0]}
 
 
 class Sums(NamedTuple):
-    """What the members' networks came to; (K,) float64 each.
+    """Cost and score of each member, (K,) float64 each.
 
-    In training: the sum over mini-batches of their mean costs, and the sum over examples of their scores. In
-    evaluation: the mean cost of an example, and the mean of the examples' scores.
+    From `train`: the sum of the mini-batches' mean costs, and the sum of the examples' scores. From `evaluate`: the
+    means over the examples.
     """
 
     cost: Tensor
@@ -76,43 +79,43 @@ class Sums(NamedTuple):
 
 
 class Engine(Protocol):
-    """K members of one structure."""
+    """Holds, trains and evaluates K members of one structure."""
 
     spec: StackSpec
-    resize_seconds: float  # what `select` costs beyond a copy, such as a new compilation
+    resize_seconds: float  # what another number of members costs beyond a copy, such as a new compilation
 
     @classmethod
     def refuses(cls, spec: StackSpec) -> str | None:
-        """What of the spec it cannot serve exactly, in a few words; None: it can."""
+        """In a few words, what of the spec this engine cannot compute exactly; None where it can compute all."""
 
     @property
     def description(self) -> str:
-        """For the run's header, such as "torch, compiled, 2 threads"."""
+        """The engine in words for the run's header, such as "torch, compiled, 2 threads"."""
 
     def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
         """Trains one chunk.
 
-        inputs (N, C, H, W) uint8 or float32: the network sees value / 255 of a byte, a float as it is, and that by
-        spec.scaling where there is one; targets (N,) int64; order (K or 1, M, B) int64 picks the examples (1: the same
-        for all members); first_step (K,) or () int64: number of the chunk's first mini-batch, counted from each
-        member's own start; eta (K,) float32, in force for the whole chunk, or (K, M). A chunk that does not begin with
-        an epoch follows the one before it.
+        inputs (N, C, H, W): uint8, of which networks see value / 255, or float32, which they see as it is; both scaled
+        by spec.scaling if there is one. targets (N,) int64. order (K or 1, M, B) int64: the examples of each mini-batch
+        by their index (1: the same for all members). first_step (K,) or () int64: the number of the chunk's first
+        mini-batch, counted from each member's own start. eta: learning rates, (K,) float32 for the whole chunk or
+        (K, M). A chunk that begins no epoch must follow the one before it.
         """
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
-        """Mean cost and score of every member."""
+        """Mean cost and mean score of every member over N examples, shapes and types as in `train`."""
 
     def predictions(self, inputs: Tensor) -> Tensor:
-        """What the task keeps of the outputs for N inputs: (K, N, …) float32."""
+        """The task's predictions (`Task.predictions`) of every member for N inputs: (K, N, …) float32."""
 
     def state(self, slots: bool = True) -> State:
-        """The members' state, leading axis K, with or without slots; read it, never write into it."""
+        """The members' state with a leading axis K, with or without slots; it must not be written into."""
 
     def load(self, state: State) -> None:
-        """Replaces the members' state; a slot that `state` lacks starts at zero."""
+        """Replaces the members' state by `state`; a slot that it lacks starts at zero."""
 
     def select(self, rows: Tensor) -> None:
-        """Keeps the members at `rows` (int64), in that order."""
+        """Keeps the members at the positions `rows` (int64), in that order, and drops the others."""
 
     def add(self, hyper: Hyper, state: State) -> None:
-        """Takes new members in, behind those that are here; a slot that their `state` lacks starts at zero."""
+        """Adds new members behind the present ones; a slot that their `state` lacks starts at zero."""

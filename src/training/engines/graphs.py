@@ -1,8 +1,9 @@
 """Blocks of mini-batches as CUDA graphs: captured once, replayed in one call, so that no kernel waits for the host.
 
-A graph repeats its kernels at the addresses with which it was captured. So all that changes from block to block (order,
-keys of the dropout masks, what the update reads) is copied into tensors that stay, costs and scores are added up in
-such tensors, and weights change in place; nothing asks the device for a value before the chunk has ended.
+A graph repeats its kernels at the memory addresses with which it was captured. So whatever differs from block to block
+(order, keys of the dropout masks, numbers of the update) is copied into tensors that stay in their place, costs and
+scores are summed in such tensors, and weights change in place; no value is fetched from the device before the chunk
+has ended.
 Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
 
 Legend: K members, M mini-batches in a chunk, S = BLOCK of them in a block, B images in a mini-batch.
@@ -15,51 +16,55 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-# Mini-batches in a block: enough that starting one costs nothing beside them, few enough to capture in well under 1 s.
+# Mini-batches in a block: so many that the start of a block costs next to nothing, so few that capturing one takes well
+# under a second.
 BLOCK = 20
 
 
 class Steps(NamedTuple):
-    """What differs from step to step, of a chunk or of a block."""
+    """What differs from step to step: of all M steps of a chunk, or of up to S steps in a block."""
 
-    order: Tensor  # (M or up to S, K or 1, B)
-    keys: Tensor  # (M or up to S, K), of the dropout masks
+    order: Tensor  # (M or up to S, K or 1, B): the examples of each mini-batch
+    keys: Tensor  # (M or up to S, K): those of the dropout masks
     numbers: Tensor  # (M or up to S, H, K): what the update reads, src/training/update/numbers.py
 
     def part(self, start: int, length: int) -> "Steps":
-        """At most `length` steps from `start` on."""
+        """The steps from number `start` on, at most `length` of them."""
         return Steps(*(value[start : start + length] for value in self))
 
 
 def no_sums(steps: Steps) -> tuple[Tensor, Tensor]:
-    """Zeros (K,) to add the costs and the scores of steps to."""
+    """Two tensors of zeros (K,), in which the costs and the scores of steps are summed."""
     zero = torch.zeros(steps.numbers.shape[-1], device=steps.numbers.device)
     return zero, zero.clone()
 
 
-# Trains on steps (up to S of them); adds to the sums of costs (K,) and of scores (K,).
+# Trains on up to S steps, and adds their costs and scores to the two sums (K,).
 Block = Callable[[Steps, Tensor, Tensor], None]
 
 
 class Recorder(Protocol):
-    """Turns calls that only start kernels into ones that repeat them."""
+    """Records the kernels that a call starts, so that they can be repeated without the call."""
 
     def warm_up(self, call: Callable[[], None]) -> None:
-        """Runs `call` as it will be captured: libraries choose their algorithms and take their memory."""
+        """Runs `call` once before it is captured, so that libraries choose their algorithms and take their memory."""
 
     def capture(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Runs `call` without computing anything; the result computes it, as often as it is called."""
+        """Records the kernels of `call` without computing; calling the result computes them, as often as wanted."""
 
 
 class CudaRecorder:
-    """CUDA graphs for the current stream; those after one warm-up share memory, so they run one after the other."""
+    """Records CUDA graphs that run on the current stream.
+
+    The graphs captured after one warm-up share their memory, so only one of them may run at a time.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.stream = torch.cuda.Stream(device)  # of warm-up and capture: some libraries keep their memory by stream
+        self.stream = torch.cuda.Stream(device)  # the same for warm-up and capture: libraries keep memory by stream
 
     def warm_up(self, call: Callable[[], None]) -> None:
-        """See Recorder."""
+        """Runs `call` once on the stream that captures use, and begins a memory pool for the graphs that follow."""
         self.pool = torch.cuda.graph_pool_handle()
         here = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(here)
@@ -70,11 +75,12 @@ class CudaRecorder:
             here.wait_stream(self.stream)
 
     def capture(self, call: Callable[[], None]) -> Callable[[], None]:
-        """See Recorder; `torch.cuda.graph` waits for the device before it begins.
+        """Records the kernels of `call` as a CUDA graph; the result replays it. First waits for the device to be idle.
 
-        cuBLAS keeps its working memory from call to call, and a graph goes on writing there. So each capture lets it
-        take new memory, which lies in the graphs' own pool, and nobody else goes on with that [torch._inductor,
-        cudagraph_trees.py]; otherwise whoever empties it, as Lightning does when it starts, takes it from the graph.
+        cuBLAS keeps its working memory from call to call, and a graph writes to the memory that it had at the capture.
+        So each capture makes cuBLAS take new memory, which lies in the graphs' own pool, and release it afterwards
+        [torch._inductor, cudagraph_trees.py]. Otherwise code that frees cuBLAS's memory, as Lightning does when it
+        starts, would free what the graph still writes to.
         """
         graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         torch._C._cuda_clearCublasWorkspaces()
@@ -83,19 +89,23 @@ class CudaRecorder:
                 with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
                     call()
             finally:
-                torch.cuda.set_stream(here)  # which a capture that fails does not do
+                torch.cuda.set_stream(here)  # a capture that fails leaves its own stream as the current one
                 torch._C._cuda_clearCublasWorkspaces()
         return graph.replay
 
 
 class Replay:
-    """`block` for whole blocks and, for what remains of a chunk, for single mini-batches.
+    """The graphs of `block`: one for BLOCK steps, and one for a single step, for those that remain of a chunk.
 
-    Valid for chunks whose order has the same K and B, as long as the tensors that `block` uses stay where they are.
+    They serve chunks whose order has the same K and B, as long as the tensors that `block` uses stay in their place.
     """
 
     def __init__(self, block: Block, state: Iterable[Tensor], steps: Steps, recorder: Recorder) -> None:
-        """steps: of a first chunk; `state`: what `block` changes, kept here."""
+        """Captures both graphs.
+
+        steps: those of a first chunk, for their shapes; state: the tensors that `block` changes, whose values are put
+        back after the warm-up.
+        """
         first = steps.part(0, 1)
         self._steps = Steps(*(value.repeat(BLOCK, *[1] * (value.dim() - 1)) for value in first))
         self._cost, self._score = no_sums(steps)
@@ -117,7 +127,7 @@ class Replay:
         self._captured = {length: recorder.capture(partial(one, length)) for length in (BLOCK, 1)}
 
     def run(self, steps: Steps) -> tuple[Tensor, Tensor]:
-        """Trains on a chunk's steps -> the sums of costs and of scores (K,)."""
+        """Trains on a chunk's steps; returns the sums of costs and of scores (K,), valid until the next call."""
         self._cost.zero_()
         self._score.zero_()
         start, count = 0, len(steps.keys)

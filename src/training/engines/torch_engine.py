@@ -1,4 +1,4 @@
-"""The torch engine: any network on any device. `vmap` turns one member's step into the stack's.
+"""The torch engine: serves any network on any device. `vmap` turns the step of one member into that of the stack.
 
 On a GPU, blocks of steps are captured as CUDA graphs (graphs.py). Legend: K members, M mini-batches in a chunk,
 S mini-batches in a block of it, B examples in a mini-batch, N examples, H numbers that the update reads in a step.
@@ -25,20 +25,21 @@ from src.training.spec import StackSpec
 from src.training.update.norms import bound, clipped
 from src.training.update.numbers import StepNumbers
 
-# Images a member sees at once in evaluation; 1,000 and more are up to twice as slow for convolutions on a CPU.
+# Images of a mini-batch in evaluation; 1,000 and more are up to twice as slow for convolutions on a CPU.
 EVALUATION_BATCH = 500
-# Elsewhere so many images over all members, where they are more: each mini-batch is a few hundred kernels.
+# On other devices, larger mini-batches where members are few, so many images in all members together: a mini-batch is a
+# few hundred kernels, whose start takes time.
 EVALUATION_IMAGES = 8_000
-# Shapes for which a process may compile a step; Dynamo's own limit, 8, counts those of all stacks together, and behind
-# it steps would run as they are without a word.
+# Shapes for which one process may compile a step. Dynamo's own limit is 8 for all stacks of a process together; beyond
+# it, steps would silently run without compilation.
 COMPILATIONS = 256
-# A compilation takes about this long on a CPU, and makes a step at least this part shorter (docs/log.md).
+# Seconds that a compilation takes on a CPU, and the part by which it shortens a step at least (docs/log.md).
 COMPILE_SECONDS = 25.0
 COMPILE_GAIN = 0.4
 
 
 class TorchEngine:
-    """K members as tensors with a leading axis K."""
+    """An engine (engine.py) that keeps the parameters of K members in tensors with a leading axis K."""
 
     def __init__(
         self,
@@ -63,11 +64,11 @@ class TorchEngine:
 
     @classmethod
     def refuses(cls, spec: StackSpec) -> str | None:
-        """Nothing: it serves whatever torch can differentiate."""
+        """None: this engine serves whatever torch can differentiate."""
         return None
 
     def _take(self, hyper: Hyper, state: State) -> None:
-        """Sets the members, what at least one of them uses, and their state, which is on the device."""
+        """Makes these the members; `state` is on the device and is not copied."""
         self.hyper = hyper
         self.numbers = StepNumbers(self.spec, hyper)
         self._seed, self._dropout = hyper["seed"].to(self.device), hyper["dropout"].to(self.device)
@@ -85,7 +86,7 @@ class TorchEngine:
 
     @property
     def description(self) -> str:
-        """For the run's header."""
+        """The engine in words for the run's header, such as "torch, compiled, 2 threads"."""
         ways = ["compiled"] * self.compiled + ["CUDA graph"] * (self.recorder is not None)
         words = ["torch", *(ways or ["eager"])]
         if self.device.type == "cpu":
@@ -96,11 +97,11 @@ class TorchEngine:
         return ", ".join(words)
 
     def state(self, slots: bool = True) -> State:
-        """The members' parameters and buffers and, unless told otherwise, slots."""
+        """The members' parameters and buffers and, with `slots`, the update rule's slots; not copies."""
         return self._own | self._slots if slots else self._own
 
     def load(self, state: State) -> None:
-        """Replaces the members' state in place, where captured graphs find it."""
+        """Replaces the members' state in place, so that captured graphs read the new one; missing slots become zero."""
         for name, value in self.state(slots=False).items():
             value.copy_(state[name])
         for name, value in self._slots.items():
@@ -110,14 +111,14 @@ class TorchEngine:
                 value.zero_()
 
     def select(self, rows: Tensor) -> None:
-        """Keeps the members at `rows`; what was compiled or captured is so again for the new size."""
+        """Keeps the members at the positions `rows`; the step is compiled and captured anew for their number."""
         self._replay = None
         here = rows.to(self.device)
         state = {name: value[here].contiguous() for name, value in self.state().items()}
         self._take(select(self.hyper, rows), state)
 
     def add(self, hyper: Hyper, state: State) -> None:
-        """Takes new members in; what was compiled for this count of members serves again once there are as many."""
+        """Adds new members behind the present ones; graphs are captured anew, compilations for their number reused."""
         self._replay = None
         both = joined(self.hyper, hyper)
         here = {name: value.to(self.device) for name, value in state.items()}
@@ -125,7 +126,7 @@ class TorchEngine:
         self._take(both, joined_states([self.state(), here], slots, self.parameters))
 
     def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
-        """Trains one chunk, as Engine.train says."""
+        """Trains one chunk; arguments and result as in Engine.train."""
         order = order.to(self.device).transpose(0, 1).contiguous()  # (M, K or 1, B)
         numbers = self.numbers.of(eta, first_step, len(order))
         values = torch.from_numpy(np.ascontiguousarray(numbers.values.transpose(2, 1, 0))).to(self.device)  # (M, H, K)
@@ -136,7 +137,7 @@ class TorchEngine:
         return Sums(cost.cpu().double(), score.cpu().double())
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
-        """Mean cost and score of every member."""
+        """Mean cost and mean score of every member over the N examples."""
         count, task = len(self.hyper["seed"]), self.spec.task
         cost, score = torch.zeros(2, count, device=self.device)
         for part, y in zip(inputs.split(self._evaluation_batch), targets.split(self._evaluation_batch), strict=True):
@@ -146,7 +147,7 @@ class TorchEngine:
         return Sums(*(value.cpu().double() / len(targets) for value in (cost, score)))
 
     def predictions(self, inputs: Tensor) -> Tensor:
-        """What the task keeps of the outputs for N inputs, (K, N, …)."""
+        """The task's predictions of every member for N inputs, (K, N, …) float32."""
         parts = [self.spec.task.predictions(self._outputs(part)).cpu() for part in inputs.split(self._evaluation_batch)]
         return torch.cat(parts, dim=1)
 
@@ -184,7 +185,7 @@ class TorchEngine:
         return cost, score
 
     def _is_captured(self, inputs: Tensor, targets: Tensor, order: Tensor) -> bool:
-        """Whether the captured graphs read these inputs and targets, at their addresses, and such mini-batches."""
+        """Whether there are graphs that read these inputs and targets (by address) and mini-batches of this shape."""
         if self._replay is None or self._replay_reads is None:
             return False
         held_inputs, held_targets, shape = self._replay_reads
@@ -192,7 +193,7 @@ class TorchEngine:
         return addresses == (inputs.data_ptr(), targets.data_ptr()) and shape == order.shape[1:]
 
     def _capture(self, block: Block, steps: Steps, recorder: Recorder) -> None:
-        """CUDA graphs for chunks like this one; where that fails, none from here on, with one line."""
+        """Captures CUDA graphs for chunks like this one; where that fails, says so and trains without from now on."""
         self._replay = None  # gives its memory back first
         state = self.state().values()
         start = time.perf_counter()
@@ -207,14 +208,14 @@ class TorchEngine:
             self.resize_seconds = time.perf_counter() - start
 
     def _block(self, inputs: Tensor, targets: Tensor, steps: Steps, cost: Tensor, score: Tensor) -> None:
-        """Trains on steps; adds to cost (K,) and score (K,)."""
+        """Trains on the steps, and adds their costs and scores to the sums `cost` (K,) and `score` (K,)."""
         each = [self._call(inputs, targets, *step) for step in zip(*steps, strict=True)]
         costs, outputs = (torch.stack(parts) for parts in zip(*each, strict=True))  # (S, K), (S, K, B, …)
         cost += costs.sum(0)
         score += self.spec.task.scores(outputs, targets[steps.order]).sum(0)
 
     def _call(self, *arguments: Tensor) -> tuple[Tensor, Tensor]:
-        """One step; where compilation fails (no compiler, say), the plain one from here on, with one line."""
+        """One step, compiled if wanted; where compilation fails, says so and uses the plain step from now on."""
         try:
             return (self._compiled_step or self._plain_step)(*arguments)
         except Exception as error:  # torch's own classes for this differ between releases
@@ -227,7 +228,7 @@ class TorchEngine:
     def _plain_step(
         self, inputs: Tensor, targets: Tensor, order: Tensor, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """order (K or 1, B); keys (K,); values (H, K) -> mean cost (K,), outputs (K, B, …)."""
+        """One mini-batch: order (K or 1, B), keys (K,), values (H, K) -> mean cost (K,), outputs (K, B, …)."""
         numbers = dict(zip(self.numbers.names, values, strict=True))  # (K,) each
         shared = order.shape[0] == 1  # then all members see the same images, and the first layer is cheaper
         if shared:
@@ -255,9 +256,9 @@ class TorchEngine:
     def _cost(
         self, moving: State, fixed: State, x: Tensor, y: Tensor, dropout: Tensor, key: Tensor
     ) -> tuple[Tensor, tuple[Tensor, State]]:
-        """One member's mean cost, its outputs (B, …), and what its network has seen.
+        """One member's mean cost, its outputs (B, …), and what the step needs besides, by name.
 
-        That is by the names of `_fused_layers` what went into them, and by those of buffers what these are now.
+        That is the inputs of each of `_fused_layers`, by the layer's name, and the new value of each buffer.
         """
         buffers = {name: fixed[name].clone() for name in self._buffers}  # which the network changes in place
 
@@ -271,7 +272,7 @@ class TorchEngine:
         return cost, (outputs, seen | buffers)
 
     def _fused_layers(self) -> list[str]:
-        """Dense layers with biases that `_update_dense` can serve; a compiled step writes gradients in its own way."""
+        """The dense layers, by name, that `_update_dense` can update: with a bias, plain SGD, and no compiled step."""
         own, spec = self.numbers, self.spec
         more = own.slots or own.shrinks_by_amounts or spec.decay_all or spec.clips or spec.bounds
         if self.compiled or spec.rule.name != "sgd" or more:
@@ -281,7 +282,7 @@ class TorchEngine:
 
     @contextlib.contextmanager
     def _inputs(self, layers: list[str]) -> Iterator[State]:
-        """What goes into `layers` (B, inputs) while the network is called."""
+        """A context in which calls of the network store the inputs (B, inputs) of `layers` in the State it gives."""
         inputs: State = {}
 
         def listen(layer: str) -> RemovableHandle:
@@ -298,7 +299,10 @@ class TorchEngine:
                 handle.remove()
 
     def _update_dense(self, layer: str, delta: Tensor, x: Tensor, numbers: dict[str, Tensor]) -> None:
-        """The update from delta (K, B, outputs) and inputs x (K, B, inputs); the gradient is not stored."""
+        """Updates a dense layer straight from its delta (K, B, outputs), the cost's gradient in its weighted inputs.
+
+        x (K, B, inputs): what went into the layer. The gradient of the weights is never stored.
+        """
         weight, bias = self.parameters[f"{layer}.weight"], self.parameters[f"{layer}.bias"]
         step = delta * -numbers["eta"][:, None, None]
         if self.numbers.shrinks:
@@ -307,7 +311,7 @@ class TorchEngine:
         bias.add_(step.sum(1))
 
     def _update(self, name: str, gradient: Tensor, numbers: dict[str, Tensor]) -> None:
-        """Equations (1) to (3) of src/training/update/numbers.py for one parameter (K, …)."""
+        """Updates one parameter (K, …) by equations (1) to (3) of src/training/update/numbers.py."""
         weight, own = self.parameters[name], self.numbers
         columns = {key: value.view(-1, *[1] * (weight.dim() - 1)) for key, value in numbers.items()}  # (K, 1, …)
         decayed = weight.dim() > 2 or self.spec.decay_all
@@ -326,15 +330,15 @@ class TorchEngine:
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
-        """What `precision` asks of the device; other engines' settings come back at the end."""
+        """A context with torch's settings for `precision` on CUDA; the previous settings come back at its end."""
         if self.device.type != "cuda":
             yield
             return
         matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
         before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-        # The sizes of mini-batches stay, so it pays that cuDNN measures its algorithms at the first one.
+        # Mini-batches keep their sizes, so it pays to let cuDNN measure its algorithms at the first one.
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = *[self.precision == "tf32"] * 2, True
-        # Without the cache, which would keep every step's converted weights until the chunk ends.
+        # Without autocast's cache, which would keep the converted weights of every step until the chunk ends.
         bf16 = torch.autocast("cuda", torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=False)
         try:
             with bf16:
@@ -353,22 +357,22 @@ def _compiled(step: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple
 
 
 def _first(error: BaseException) -> BaseException:
-    """The error that began it: an end of a capture, say, fails because of what was raised inside."""
+    """The first of a chain of errors: the end of a capture, for one, fails because of an error inside the capture."""
     while error.__context__ is not None:
         error = error.__context__
     return error
 
 
 def _line(error: Exception) -> str:
-    """The beginning of what the first error said."""
+    """The first line of the first error's text, at most 120 characters."""
     first = _first(error)
     return (str(first) or type(first).__name__).splitlines()[0][:120]
 
 
 def fastest_threads(seconds: Callable[[], float], cores: int) -> int:
-    """Threads with which `seconds()` is smallest, of 1, 2, 4 … `cores`; torch is left with that number.
+    """The number of torch's threads, of 1, 2, 4 … `cores`, with which `seconds()` is smallest; torch is set to it.
 
-    More is not always better: with small tensors the threads mostly wait for each other.
+    More threads are not always better: with small tensors they mostly wait for each other.
     """
     counts = sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
     measured = dict[int, float]()
@@ -381,7 +385,7 @@ def fastest_threads(seconds: Callable[[], float], cores: int) -> int:
 
 
 def compilation_pays(step_seconds: float, steps: int) -> bool:
-    """Whether `steps` steps of `step_seconds` save more than a compilation takes."""
+    """Whether a compilation of the step saves more time in `steps` steps of `step_seconds` each than it takes."""
     return steps * step_seconds * COMPILE_GAIN > COMPILE_SECONDS
 
 

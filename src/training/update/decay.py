@@ -104,9 +104,7 @@ class StackDecay:
         share, amount = np.zeros((2, count, steps))
         in_gradient = np.zeros((2, count), np.float32)
         rates = np.broadcast_to((eta if eta.ndim == 2 else eta[:, None]).astype(np.float64), (count, steps))
-        with np.errstate(
-            all="ignore"
-        ):  # an infinite or NaN rate gives that member infinite or NaN weights, and it fails
+        with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN gets such weights and fails alone
             for kind, term in enumerate((*self.coupled, self.decoupled)):
                 for k in map(int, np.flatnonzero(term.factor)):
                     if term is not self.decoupled and self._is_in_gradient(term, k, rates[k, 0]):
