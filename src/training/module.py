@@ -69,7 +69,7 @@ class StackModule(LightningModule):
         """None for Lightning, because the engine holds the weights and the update rule."""
 
     def training_step(self, chunk: Chunk, index: int) -> None:
-        """Trains one chunk; evaluates the validation set and changes the members where the chunk's end is one for it."""
+        """Trains one chunk; evaluates the validation set and changes members if either is due at the chunk's end."""
         if self.trainer.should_stop:
             return
         eta = self._eta(chunk)

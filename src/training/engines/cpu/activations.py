@@ -1,9 +1,9 @@
 """Activations and their slopes as loops that Numba vectorises: no branch and no call inside, float32 throughout.
 
-Forward writes a = f(z) and f'(z) side by side; backward multiplies by the slope and needs to know no activation.
-exp by the Cephes polynomial (S. Moshier, expf); tanh and erf by the rational functions of Eigen
-(MathFunctionsImpl.h, generic_fast_tanh_float and erf of unsupported/SpecialFunctions): each within 4e-7 of the exact
-value, of which tests/training/engines/cpu/test_activations.py makes sure. NaN stays NaN.
+The forward pass writes a = f(z) and the slope f'(z); the backward pass only multiplies by the slope, so it does not
+depend on the activation. exp by the Cephes polynomial (S. Moshier, expf); tanh and erf by the rational functions of
+Eigen (MathFunctionsImpl.h, generic_fast_tanh_float and erf of unsupported/SpecialFunctions): each within 4e-7 of the
+exact value, of which tests/training/engines/cpu/test_activations.py makes sure. NaN stays NaN.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ ACTIVATIONS = (
     "elu",
     "gelu",
     "silu",
-)  # a layer's code is its index here
+)  # the kernels know an activation by its index here
 _SIGMOID, _TANH, RELU, _LEAKY_RELU, _ELU, _GELU, _SILU = range(1, 8)
 
 f32 = np.float32
@@ -65,13 +65,13 @@ _ROOT_HALF, _DENSITY = f32(0.70710678118654752), f32(0.39894228040143268)  # 1/�
 
 @kernel
 def exp(x: Any) -> Any:
-    """e^x, x clamped to -87 … 88."""
+    """e^x in float32, with x clamped to -87 … 88; NaN for NaN."""
     x = _EXP_MAX if x > _EXP_MAX else x
     x = _EXP_MIN if x < _EXP_MIN else x
     n = np.floor(x * _LOG2_E + _HALF)
     r = x - n * _LN2_HIGH - n * _LN2_LOW
     p = ((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r + _E5
-    whole = np.int32(n if n == n else _ZERO)  # a NaN has no integer; p is NaN already
+    whole = np.int32(n if n == n else _ZERO)  # a NaN has no integer; the result is NaN by p
     return (p * r * r + r + _ONE) * np.int32((whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
@@ -100,7 +100,7 @@ def _erf(x: Any) -> Any:
 
 @kernel
 def activate(activation: int, values: np.ndarray, slopes: np.ndarray) -> None:
-    """Replaces weighted inputs z in `values` by f(z), and writes f'(z) to `slopes`."""
+    """Replaces weighted inputs z in `values` by f(z), and writes f'(z) to `slopes`; f is number `activation`."""
     count = len(values)
     if activation == _SIGMOID:
         for i in range(count):

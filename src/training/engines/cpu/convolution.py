@@ -1,12 +1,13 @@
-"""A convolution with its pooling, one image at a time: forward, and backward where there is gradient.
+"""A convolution with its pooling, one image at a time: forward, and backward where gradients are not zero.
 
     c[p, m] = Σ_t W[m, t] x[pixel p + tap t]           then pooling over p, then + bias                            (1)
     dW[m, t] = Σ_e z[e] x[place e + t],  g[place e + t] += z[e] W[m, t]                                            (2)
 
-Images are (H, W, C) in memory, so a tap is an offset from the pixel and nothing is unfolded. Forward keeps a block of
-pixels × maps in registers while it walks over the taps. Backward first lists the *entries* of each map: gradients
-that are not zero, with the place in the input that they belong to. After max pooling there is at most one entry a
-pooled pixel, a quarter of them for 2x2, and behind ReLU about half of those.
+A tap t is one weight's place in the receptive field, channel included. Images are (H, W, C) in memory, so a tap is an
+offset from the pixel, and no image is unfolded. The forward pass keeps a block of pixels × maps in registers while it
+goes over the taps. The backward pass first lists the *entries* e of each map: the gradients z[e] that are not zero, and
+the places in the input that they belong to. After max pooling a pooled pixel has at most one entry, so with 2x2 there
+is one for at most a quarter of the convolution's pixels, and behind ReLU for about half as many.
 Legend: C maps of the input, M of the output, R taps, L lanes, [M] = M rounded up to whole vectors.
 """
 
@@ -46,7 +47,7 @@ from src.training.engines.cpu.vectors import (
 
 f32 = np.float32
 
-_TAPS = 128  # taps in one go: their weights, 128 x [M] floats, stay in the first-level cache
+_TAPS = 128  # taps that are worked on together: their weights, 128 x [M] floats, stay in the first-level cache
 
 
 @kernel
@@ -69,7 +70,7 @@ def arrange_weights(layer, weights, by_tap, by_map):  # type: ignore[no-untyped-
 
 @kernel
 def _block(vectors, block, first, taps, by_tap, lanes_out, m, tap_offsets, x, pixel_offsets, pixels, out):  # type: ignore[no-untyped-def]
-    """(1) for len(vectors) vectors of maps from map m on, all pixels in blocks, taps first … first + taps."""
+    """Adds up (1) for the maps of len(vectors) vectors from map m on, taps first … first + taps, for all pixels."""
     for p in range(0, pixels, len(block)):
         offsets = indices(block, pixel_offsets, p)
         at = p * lanes_out + m
@@ -82,7 +83,7 @@ def _block(vectors, block, first, taps, by_tap, lanes_out, m, tap_offsets, x, pi
 
 @kernel
 def convolve(layer, tables, by_tap, x, out):  # type: ignore[no-untyped-def]
-    """(1) without pooling: out (pixels, [M]) of one image x."""
+    """Equation (1) without pooling and bias: writes out (pixels, [M]) for one image x."""
     lanes_out, pixels = layer.lanes_out, layer.pixels
     tap_offsets = tables[layer.taps_at : layer.taps_at + layer.taps]
     pixel_offsets = tables[layer.pixels_at :]
@@ -101,7 +102,7 @@ def convolve(layer, tables, by_tap, x, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def _largest_of_four(convolved, at, right, below, offsets):  # type: ignore[no-untyped-def]
-    """Max pooling of 2x2, by far the most common, with its offset: two rounds instead of four in a row."""
+    """2x2 max pooling of a vector of maps: the largest values and their offsets, by two rounds of comparisons."""
     upper, upper_note = keep_larger(load(convolved, at), offsets[0], load(convolved, at + right), offsets[1])
     at += below
     lower, lower_note = keep_larger(load(convolved, at), offsets[2], load(convolved, at + right), offsets[3])
@@ -112,8 +113,8 @@ def _largest_of_four(convolved, at, right, below, offsets):  # type: ignore[no-u
 def pool(layer, tables, convolved, bias, z, memo):  # type: ignore[no-untyped-def]
     """Pools one image's convolution (pixels, [M]) and adds the bias: z (pooled, M).
 
-    memo (pooled, [M]) is what the backward pass needs: for max the place in the input of the winning pixel (a float,
-    exact below 2^24), for L2 the norm. A vector that reaches over M is overwritten by the next pixel's.
+    memo (pooled, [M]) is for the backward pass: for max pooling the place in the input of the largest pixel (a float,
+    exact below 2^24), for L2 pooling the norm. What a vector writes beyond M is overwritten by the next pixel's.
     """
     maps, lanes_out, size, step = layer.outputs, layer.lanes_out, layer.pool_size, layer.pool_stride
     width, pooled_width, is_l2 = layer.width, layer.pooled_width, layer.is_l2
@@ -146,10 +147,10 @@ def pool(layer, tables, convolved, bias, z, memo):  # type: ignore[no-untyped-de
 
 @kernel
 def list_entries(layer, tables, d, memo, convolved, values, places, counts):  # type: ignore[no-untyped-def]
-    """The entries of one image: of map m, values and places from m·entries on, counts[m] of them.
+    """Lists the entries of one image: those of map m in values and places from m·entries on, counts[m] of them.
 
-    d (pooled, M) is the gradient in z. An entry is written in any case and counted if it is not zero (NaN is not): a
-    branch here would be mispredicted half of the time.
+    d (pooled, M) is the gradient in z. An entry is always written but counted only if it is not zero (a NaN is not
+    zero), because the processor would mispredict a branch here half of the time.
     """
     maps, lanes_out, room = layer.outputs, layer.lanes_out, layer.entries
     size, step = layer.pool_size, layer.pool_stride
@@ -176,7 +177,7 @@ def list_entries(layer, tables, d, memo, convolved, values, places, counts):  # 
 
 @kernel
 def convolution_backward(layer, tables, x, by_map, gradient, g, needs_g, values, places, counts):  # type: ignore[no-untyped-def]
-    """(2) for one image and its entries: adds to gradient (M, vectors, L), and to g, shaped as x, where `needs_g`."""
+    """Equation (2) for one image: adds its entries to gradient (M, vectors, L) and, if needs_g, to g, shaped as x."""
     vectors, vectors_at = layer.vectors, layer.vectors_at
     for m in range(layer.outputs):
         start = m * layer.entries
@@ -195,11 +196,11 @@ def convolution_backward(layer, tables, x, by_map, gradient, g, needs_g, values,
 
 @kernel
 def update_convolution(layer, weights, gradient, room, slots, rule: Rule):  # type: ignore[no-untyped-def]
-    """Updates weights (M, R) from the gradient (M, vectors, L), by way of `room` (R,)."""
+    """Updates weights (M, R) by the gradient (M, vectors, L); `room` (R,) is working memory."""
     taps, field, row_taps, vectors = layer.taps, layer.field, layer.row_taps, layer.vectors
     for m in range(layer.outputs):
         for ky in range(field):
-            for inside in range(0, row_taps, LANES):  # the last vector reaches into the next row, which overwrites it
+            for inside in range(0, row_taps, LANES):  # what the last vector adds to the next row, that row overwrites
                 at = (m * vectors + ky) * LANES + inside * field
                 store(room, ky * row_taps + inside, load(gradient, at))
         update(weights[m * taps : (m + 1) * taps], room, slots[m * taps :], rule, True)

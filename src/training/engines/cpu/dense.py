@@ -1,18 +1,18 @@
-"""A dense layer: forward, and backward with the update in the same pass over its weights.
+"""A dense layer: the forward pass, and the backward pass with the update in the same pass over its weights.
 
     z[b] = bias + Σ_i x[b, i] W[i]                                                                                 (1)
     g[b, i] = W[i] · d[b],  G[i] = Σ_b x[b, i] d[b]        d: gradient of the cost in z; g: in x; G: in W           (2)
 
-W[i] is the row of an input's weights to all outputs. An input that is zero in an image, behind ReLU or dropout or
-outside of a digit's strokes, adds nothing to (1) and to G; if its slope f' is zero as well, nobody asks for its g. So a
-layer first lists, image by image, the inputs that *count*, and only they are computed with: of two dense layers with
-ReLU and dropout a quarter. (Zero times an infinite or NaN weight is then not
-computed, where plain arithmetic would give NaN.)
+W[i] is the row of an input's weights to all outputs. An input that is zero in an image, as behind ReLU or dropout or
+outside of a digit's strokes, adds nothing to (1) and to G; if its slope f' is zero as well, its g is not needed. So a
+layer first lists the inputs that *count* in each image, and computes with these only: with ReLU and dropout in two
+dense layers, a quarter of them. (Zero times an infinite or NaN weight is then not computed, where plain arithmetic
+would give NaN.)
 
 The outputs are cut into *panels* of whole vectors whose sums stay in registers; a panel's weights lie together in
-memory, input after input. The inputs are cut into strips, so that a panel's weights of one strip come into the
-first-level cache once for all images. The inputs that count are read out of order, which hardware does not foresee; so
-while a strip is worked on, a wide layer asks for the next one.
+memory, input after input. The inputs are cut into *strips*, so that a panel's weights of one strip are loaded into the
+first-level cache once for all images. The hardware cannot foresee which inputs count, so while a wide layer works on
+one strip it prefetches the weights of the next.
 Legend: B images, O outputs, I inputs, L lanes; a vector of an image's row lies every `stride` floats.
 """
 
@@ -48,19 +48,19 @@ from src.training.engines.cpu.vectors import (
 
 f32 = np.float32
 _PANELS = (THIRTEEN, SEVEN, FOUR, TWO, ONE)  # those of layout.py
-_WIDE = 1 << 18  # weights (1 MiB) that no second-level cache keeps from one step to the next
+_WIDE = 1 << 18  # with more weights (1 MiB), a second-level cache does not keep them from one step to the next
 _LINE = 16  # floats of a cache line
 
 
 class Inputs(NamedTuple):
-    """A dense layer's inputs, and which of them count, listed by image and by input.
+    """A dense layer's inputs with two int32 lists of those that count: by image, and by input.
 
-    The lists are int32; their strides are 0 where all inputs count in every image, one list for all.
+    Where all inputs count in every image there is one list for all images, and the strides of the lists are 0.
     """
 
     units: int  # I
     batch: int  # B
-    values: np.ndarray  # x, and in the same places slopes and g
+    values: np.ndarray  # x; arrays of slopes and of g are laid out in the same way
     stride: int
     numbers: np.ndarray  # image b's inputs that count, in order, from b·numbers_stride on
     numbers_stride: int
@@ -68,18 +68,18 @@ class Inputs(NamedTuple):
     starts_stride: int
     images: np.ndarray  # the images in which input i counts, from i·images_stride on
     images_stride: int
-    counts: np.ndarray  # how many these are, at i·counts_stride
+    counts: np.ndarray  # the number of these images, at i·counts_stride
     counts_stride: int
 
 
-# For each 8 bits the places that are set, in order, and how many they are.
+# For each value of 8 bits: the positions of the bits that are set, in order, and their number.
 _SET = np.array([([n for n in range(8) if byte >> n & 1] + [0] * 8)[:8] for byte in range(256)], np.int32).ravel()
 _SET_COUNT = np.array([byte.bit_count() for byte in range(256)])
 
 
 @kernel
 def list_inputs(inputs, slopes):  # type: ignore[no-untyped-def]
-    """Fills the lists, eight places at once without a branch (often mispredicted)."""
+    """Fills the lists of inputs that count, eight inputs at a time, without a branch (often mispredicted here)."""
     count = inputs.units
     for i in range(count):
         inputs.counts[i] = 0
@@ -104,14 +104,14 @@ def list_inputs(inputs, slopes):  # type: ignore[no-untyped-def]
 
 @kernel
 def _listed(inputs, b, strip):  # type: ignore[no-untyped-def]
-    """Where in `numbers` a strip's inputs that count in image b begin and end."""
+    """The first index, and the one after the last, in `numbers` of the inputs of a strip that count in image b."""
     from_, at = b * inputs.numbers_stride, b * inputs.starts_stride + strip
     return from_ + inputs.starts[at], from_ + inputs.starts[at + 1]
 
 
 @kernel
 def _fetch_part(a, at, count, part, parts):  # type: ignore[no-untyped-def]
-    """Asks for one of the equal parts of a[at : at + count]."""
+    """Prefetches part number `part` of a[at : at + count], cut into `parts` equal parts."""
     size = (count + parts * _LINE - 1) // (parts * _LINE) * _LINE
     for i in range(part * size, min(part * size + size, count), _LINE):
         fetch(a, at + i)
@@ -119,7 +119,7 @@ def _fetch_part(a, at, count, part, parts):  # type: ignore[no-untyped-def]
 
 @kernel
 def _forward_panel(panel, bias, weights, at, inputs, wide, z, z_at, z_stride):  # type: ignore[no-untyped-def]
-    """(1) for a panel: its weights begin at `at`, its outputs at z_at."""
+    """Equation (1) for one panel, whose weights begin at `at` and whose outputs begin at z_at."""
     width = len(panel) * LANES
     for strip in range((inputs.units + STRIP - 1) // STRIP):
         for b in range(inputs.batch):
@@ -136,7 +136,7 @@ def _forward_panel(panel, bias, weights, at, inputs, wide, z, z_at, z_stride):  
 
 @kernel
 def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untyped-def]
-    """(1). weights: all panels; bias: (columns,), with columns = O in whole panels."""
+    """Equation (1): writes z. weights: those of all panels; bias (columns,), with columns = O rounded up to panels."""
     o, wide = 0, len(bias) * inputs.units > _WIDE
     for panel in literal_unroll(_PANELS):
         for _ in range((len(bias) - o) // (len(panel) * LANES)):
@@ -146,7 +146,7 @@ def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untype
 
 @kernel
 def _backward_panel(panel, weights, slots, at, inputs, wide, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
-    """(2) and the update for a panel."""
+    """Equation (2) and the update for one panel."""
     width = len(panel) * LANES
     decay, rate = spread(-rule.decay_share), spread(-rule.eta * rule.batch_share)
     decays = rule.decay_share != f32(0)
@@ -168,7 +168,7 @@ def _backward_panel(panel, weights, slots, at, inputs, wide, d, d_at, d_stride, 
             first = i * inputs.images_stride
             end, here = first + inputs.counts[i * inputs.counts_stride], at + i * width
             if first == end and rule.plain and not decays:
-                continue  # nothing to learn, nothing to forget
+                continue  # the input counts in no image, and its weights do not decay in this step
             sums = zeros(panel, ONE)
             for n in range(first, end):
                 b = indices(ONE, inputs.images, n)[0]
@@ -183,7 +183,7 @@ def _backward_panel(panel, weights, slots, at, inputs, wide, d, d_at, d_stride, 
 
 @kernel
 def dense_backward(weights, slots, columns, inputs, d, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
-    """(2) and the update; g, written where `needs_g`, comes from the weights before the update."""
+    """Equation (2) and the update of the weights; g is written if `needs_g`, from the weights before the update."""
     if needs_g:
         for b in range(inputs.batch):
             for i in range(b * inputs.stride, b * inputs.stride + inputs.units):

@@ -1,7 +1,7 @@
-"""The cpu engine: Numba kernels over plain arrays, one thread a member; an Engine (engines/engine.py).
+"""The cpu engine: Numba kernels over plain arrays, one thread a member; it implements Engine (engines/engine.py).
 
-Threads never share a number that is written: a member is trained by one thread at a time, with that thread's working
-memory. So a member's result depends neither on its neighbours nor on the count of threads, bit for bit.
+Threads never write to the same number: a member is trained by one thread at a time, in that thread's working memory.
+So a member's result depends neither on other members nor on the number of threads, bit for bit.
 Legend: K members, M mini-batches in a chunk, B images in a mini-batch, N images, C classes, D dense layers.
 """
 
@@ -24,15 +24,16 @@ from src.training.hyper import Hyper, joined, select
 from src.training.spec import StackSpec
 from src.training.update.numbers import Numbers, StepNumbers
 
-# A member's chunk is trained in pieces: where K is no multiple of the threads, the member that is behind gets a thread.
+# Pieces in which each member's chunk is trained: after each piece the thread takes the member that is furthest behind,
+# so that threads stay busy where K is no multiple of their number.
 _PIECES = 8
-_EVALUATION_BATCH = 20  # images that go through the network together in evaluation
-_EVALUATION_BLOCK = 25  # such mini-batches a task
-_NO_RULE = first_rule(0, True, KERNELS[0], 0, False)  # in evaluation, where nothing reads it
+_EVALUATION_BATCH = 20  # images of a mini-batch in evaluation
+_EVALUATION_BLOCK = 25  # mini-batches that a thread evaluates before it takes the next task
+_NO_RULE = first_rule(0, True, KERNELS[0], 0, False)  # the argument in evaluation, where nothing reads it
 
 
 def unsupported(layers: Sequence[LayerShape]) -> str | None:
-    """Why this engine cannot serve a network, in a few words; None: it can."""
+    """In a few words, why this engine cannot serve a network of these layers; None where it can."""
     kinds = [isinstance(layer, Dense) for layer in layers]
     if not kinds or not kinds[-1]:
         return "no dense layer at the end"
@@ -60,9 +61,9 @@ def _without_kernel(layer: LayerShape) -> str | None:
 
 
 class CpuEngine:
-    """K members of one structure, trained by a pool of threads."""
+    """An engine that trains K members of one structure by a pool of threads."""
 
-    resize_seconds = 0.0  # nothing is compiled for a count of members
+    resize_seconds = 0.0  # nothing is compiled for a certain number of members
 
     def __init__(self, spec: StackSpec, hyper: Hyper, state: State, threads: int) -> None:
         """Raises ValueError for a spec that this engine refuses."""
@@ -80,7 +81,7 @@ class CpuEngine:
 
     @classmethod
     def refuses(cls, spec: StackSpec) -> str | None:
-        """What its kernels do not compute, in a few words; None: they compute all of the spec."""
+        """In a few words, what of the spec the kernels cannot compute; None where they can compute all of it."""
         if spec.model.plan is None:
             return "a network that is no list of layers"
         if not isinstance(spec.task, Classify):
@@ -92,24 +93,24 @@ class CpuEngine:
         return unsupported(spec.model.plan)
 
     def _seat(self, hyper: Hyper) -> None:
-        """Sets the members."""
+        """Makes members with these hyperparameters the engine's members."""
         self.hyper, self._numbers = hyper, StepNumbers(self.spec, hyper)
 
     def _plan_for(self, batch: int) -> None:
-        """A plan and working memory for mini-batches of up to `batch` images."""
+        """Makes the plan and the working memory for mini-batches of up to `batch` images."""
         self._plan = Plan(self._layers, batch)
-        # One a thread; no kernel reads what it has not written before, beyond the zeros that pad.
+        # One a thread. Kernels read only what they have written before, and the zeros that pad rows.
         self._work = [
             (aligned((self._plan.work,)), np.zeros(self._plan.integers, np.int32)) for _ in range(self._threads)
         ]
 
     def load(self, state: State) -> None:
-        """Replaces the members' state; slots that it lacks start at zero."""
+        """Replaces the members' state by `state`; slots that it lacks start at zero."""
         self._weights = pack(self._plan, self._layers, without_slots(state))
         self._slots = self._packed_slots(state, len(self._weights))
 
     def _packed_slots(self, state: State, members: int) -> np.ndarray:
-        """(K, slots · size): the rule's slots one after the other, each laid out as the weights."""
+        """The rule's slots (K, slots · size): one after the other, each laid out as the weights."""
         packed = aligned((members, len(self._numbers.slots) * self._plan.size))
         for number, slot in enumerate(self._numbers.slots):
             own = {name: state.get(slot_name(slot, name)) for name in without_slots(state)}
@@ -119,7 +120,7 @@ class CpuEngine:
         return packed
 
     def state(self, slots: bool = True) -> State:
-        """The members' parameters and, unless told otherwise, slots."""
+        """The members' parameters and, with `slots`, the update rule's slots; copies."""
         state, size = unpack(self._plan, self._layers, self._weights), self._plan.size
         for number, slot in enumerate(self._numbers.slots if slots else ()):
             part = np.ascontiguousarray(self._slots[:, number * size : (number + 1) * size])
@@ -128,19 +129,19 @@ class CpuEngine:
         return state
 
     def select(self, rows: Tensor) -> None:
-        """Keeps the members at `rows` (int64), in that order."""
+        """Keeps the members at the positions `rows` (int64), in that order."""
         state = self.state()
         self._seat(select(self.hyper, rows))
         self.load({name: value[rows] for name, value in state.items()})
 
     def add(self, hyper: Hyper, state: State) -> None:
-        """Takes new members in, behind those that are here."""
+        """Adds new members behind the present ones; slots that `state` lacks start at zero."""
         mine = self.state()
         self._seat(joined(self.hyper, hyper))
         self.load(joined_states([mine, state], self._numbers.slots, without_slots(mine)))
 
     def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
-        """Trains one chunk, as Engine.train says."""
+        """Trains one chunk; arguments and result as in Engine.train."""
         rows, steps, batch = order.shape
         if batch > self._plan.batch:
             self._plan_for(batch)
@@ -183,7 +184,7 @@ class CpuEngine:
         return Sums(from_numpy(costs), from_numpy(correct).double())
 
     def _rules(self, batch: int) -> list[Rule]:
-        """Each member's rule."""
+        """Each member's rule for mini-batches of `batch` images, before the numbers of a step are filled in."""
         rule, share = self.spec.rule, np.float32(1) / np.float32(batch)
         assert rule.kernel is not None
         moves = (self.hyper["momentum"] != 0) | (self.hyper["l1"] != 0) | (rule.adaptive)
@@ -191,19 +192,19 @@ class CpuEngine:
         return [first_rule(float(share), not one, *own) for one in moves.tolist()]
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
-        """Mean cost and accuracy of every member; a NaN counts as wrong."""
+        """Mean cost and accuracy of every member over N images; an answer with a NaN counts as wrong."""
         _, costs, correct = self._evaluate(inputs, _numpy(targets))
         return Sums(from_numpy(costs / len(inputs)), from_numpy(correct / len(inputs)))
 
     def predictions(self, inputs: Tensor) -> Tensor:
-        """Softmax outputs (K, N, C) float32."""
+        """The softmax's probabilities of every member for N images: (K, N, C) float32."""
         outputs, _, _ = self._evaluate(inputs, np.zeros(len(inputs), np.int64))
         return from_numpy(outputs)
 
     def _evaluate(self, images: Tensor, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,)."""
         plan, members, flat, sight = self._plan, len(self.hyper["seed"]), _flat(images), self._sight(images)
-        # Mini-batches (rows of a block) in blocks; the images that fill no mini-batch are one of their own.
+        # Blocks of whole mini-batches; the images that remain make one smaller mini-batch.
         full = len(images) // _EVALUATION_BATCH * _EVALUATION_BATCH
         order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
         blocks = [order[row : row + _EVALUATION_BLOCK] for row in range(0, len(order), _EVALUATION_BLOCK)]
@@ -242,13 +243,13 @@ class CpuEngine:
         return outputs, costs.sum(1), correct.sum(1)
 
     def _sight(self, images: Tensor) -> tuple[np.float32, np.ndarray]:
-        """What the kernels divide the images by, and their scaling (2, C), or (2, 0)."""
+        """The divisor of the images' values, 255 or 1, and their scaling: means and sds (2, C), or (2, 0) for none."""
         divisor = np.float32(BYTE if images.dtype == uint8 else 1)
         scaling = self.spec.scaling
         return divisor, np.empty((2, 0), np.float32) if scaling is None else np.array([scaling.mean, scaling.sd], "f4")
 
     def _run(self, queue: "_Queue", task: Callable[[int, int, int], None]) -> None:
-        """All tasks of the queue, task(member, start, thread) each; the first one's error is raised."""
+        """Works off the queue by all threads, calling task(member, start, thread) for each; raises the first error."""
 
         def worker(thread: int) -> None:
             done = None
@@ -260,10 +261,10 @@ class CpuEngine:
 
 
 class _Queue:
-    """Hands out (member, start): of the members that no thread holds the one with the most left to do.
+    """The tasks (member, start) of a chunk; hands out next that of the member with the most left to do.
 
-    With equal pieces this ends as early as any order can. Starts of one member follow one another; `together`: they
-    may also be worked on at the same time.
+    With equally long tasks no other order ends earlier. A member's tasks are handed out in order, the next one only
+    when the one before is done; with `together`, several of them may be under way at once.
     """
 
     def __init__(self, members: int, starts: Iterable[int], together: bool = False) -> None:
@@ -273,7 +274,7 @@ class _Queue:
         self._lock = Lock()
 
     def next(self, done: tuple[int, int] | None) -> tuple[int, int] | None:
-        """The next task after `done` (None: the thread's first); None where none is left for this thread."""
+        """The next task for a thread that has finished `done` (None at its first call); None where none is left."""
         with self._lock:
             if done is not None:
                 self._held.discard(done[0])
@@ -287,7 +288,7 @@ class _Queue:
 
 
 def _for_kernels(numbers: Numbers) -> np.ndarray:
-    """(K, M, H) float32, of each step what update.NUMBERS names; 0 where the rule has no such number."""
+    """The numbers in the order of update.NUMBERS: (K, M, H) float32; 0 for those that the rule does not have."""
     members, _, steps = numbers.values.shape
     values = np.zeros((members, steps, len(NUMBERS)), np.float32)
     for column, name in enumerate(NUMBERS):
@@ -301,5 +302,5 @@ def _numpy(values: Tensor) -> np.ndarray:
 
 
 def _flat(images: Tensor) -> np.ndarray:
-    """(N, C·H·W) uint8 or float32."""
+    """The images as an array (N, C·H·W), uint8 or float32."""
     return _numpy(images).reshape(len(images), -1)

@@ -1,10 +1,11 @@
-"""How the kernels are compiled."""
+"""The decorator that compiles the kernels, and the rules of their arithmetic."""
 
 from numba import njit
 
-# contract: x·y + z may be rounded once. Nothing else is relaxed: NaN and infinity count, and sums keep their order.
+# contract: x·y + z may be rounded once. Nothing else is relaxed: NaN and infinity behave as in IEEE arithmetic, and
+# sums keep their order.
 # error_model numpy: x / 0 is infinity, not an exception.
 ARITHMETIC = {"fastmath": {"contract"}, "error_model": "numpy"}
 
-# A kernel is called by kernels only; leaving out the entrances from Python saves a fifth of the time to compile.
+# Kernels are called by kernels only; without wrappers for calls from Python they compile in a fifth less time.
 kernel = njit(**ARITHMETIC, no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -24,27 +24,30 @@ from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.vectors import EIGHT, FIVE, LANES
 
 ROW = 2 * LANES
-# Vectors of a dense layer's outputs that are worked on together: as many as sixteen registers hold, or fewer.
+# Widths of a dense layer's panels, in vectors: the widest is what sixteen registers hold beside the operands.
 PANELS = (13, 7, 4, 2, 1)
-STRIP = 32  # its inputs that are: a panel's weights for them, with x and z, stay in a first-level cache of 32 KB
-SLACK = 16 * LANES  # behind every region: vectors may read and write past the end of a row, never past this
+STRIP = 32  # inputs of a strip: a panel's weights for them, with x and z, stay in a first-level cache of 32 KB
+SLACK = 16 * LANES  # floats behind every region: vectors may read and write past the end of a row, never past these
 CONV, DENSE = 0, 1
 
-# One signal: where its values, their slopes f'(z) and the cost's gradient lie in a thread's working memory.
+# A record for each signal: where its values, their slopes f'(z) and the cost's gradient lie in working memory.
 SIGNAL = np.dtype([(name, np.int64) for name in ("units", "stride", "values", "slopes", "gradients")])
 
-# One layer. Fields that end in _at are offsets: of weights and bias into a member's row; of units, taps, pixels and
-# vectors into Plan.tables; of lists and counts into integer working memory; of all others into working memory.
+# A record for each layer. Fields that end in _at are offsets: those of weights and bias into a member's row; of units,
+# taps, pixels and vectors into Plan.tables; of lists and counts into integer working memory; all others into working
+# memory.
 _BOTH = ("kind", "activation", "outputs", "weights_at", "bias_at")
-_BOTH_ROOM = ("sums_at", "room_at")  # the bias's gradient; room for the gradient of some weights
-# columns = outputs in whole panels; tables: each input's number in torch's order; all inputs, and where strips begin;
-# in integer working memory the inputs that count (dense.py)
+_BOTH_ROOM = ("sums_at", "room_at")  # the bias's gradient; working memory for the gradient of some weights
+# Of a dense layer: columns = outputs rounded up to whole panels; tables of each input's number in torch's order, of all
+# inputs, and of the starts of strips; the lists of inputs that count (dense.py) are in integer working memory.
 _DENSE = ("inputs", "columns", "units_at", "all_at", "strips_at")
 _DENSE_ROOM = ("numbers_at", "starts_at", "images_at", "image_counts_at")
-# row_taps = field·C, lanes_out = [maps]; tables: offset of each tap, and of each output pixel, within an input image
+# Of a convolution: row_taps = field·C, lanes_out = [maps]; tables of the offsets of taps and of output pixels within an
+# input image.
 _CONVOLUTION = ("field", "row_taps", "taps", "lanes_out", "pixels", "width", "taps_at", "pixels_at")
 _POOLING = ("pooled", "pooled_width", "is_l2", "pool_size", "pool_stride")
-# A field's rows cut into vectors, the table of their offsets; regions of a convolution in working memory
+# Of a convolution: the number of vectors into which the rows of its field are cut, the table of their offsets, and its
+# regions in working memory.
 _CONVOLUTION_ROOM = ("vectors", "vectors_at", "by_tap_at", "by_map_at", "gradient_at")
 _POOLING_ROOM = ("convolved_at", "convolved_stride", "memo_at", "entries", "entries_at", "places_at", "counts_at")
 _FIELDS = (*_BOTH, *_BOTH_ROOM, *_DENSE, *_DENSE_ROOM, *_CONVOLUTION, *_POOLING, *_CONVOLUTION_ROOM, *_POOLING_ROOM)
@@ -62,9 +65,9 @@ class Plan:
         self.batch = batch
         self.signals = np.zeros(len(layers) + 1, SIGNAL)
         self.layers = np.zeros(len(layers), LAYER)
-        self.size = 0  # floats of one member's weights
+        self.size = 0  # floats in one member's row of weights
         self.work = 0  # floats of one thread's working memory
-        self.integers = 0  # integers of it
+        self.integers = 0  # int32s of one thread's integer working memory
         self._tables = list[np.ndarray]()
         first = layers[0]
         self.image = first.input if isinstance(first, ConvPool) else (first.inputs, 1, 1)  # (C, H, W)
@@ -103,7 +106,7 @@ class Plan:
         return start
 
     def _add_signal(self, number: int, units: int, room: int) -> None:
-        stride = _up(room, ROW) + ROW  # an odd number of lines, so that images do not share their cache sets
+        stride = _up(room, ROW) + ROW  # an odd number of cache lines, so that images fall into different cache sets
         if stride // 16 % 2 == 0:
             stride += 16
         regions = [self._memory(self.batch * stride) for _ in range(3)]
@@ -142,8 +145,8 @@ class Plan:
         pixels = y * stride * line + x * stride * channels
         row["pixels_at"] = self._table(np.append(pixels, [0] * SLACK))  # a block of pixels may run past the last one
 
-        # Vector number v·field + ky covers lanes v·L … of row ky; up to a multiple of 5 with idle ones. Neighbours in
-        # this order lie in different rows: what one entry of the backward pass stores, the next does not load at once.
+        # Vector number v·field + ky covers the taps from v·L on of row ky; idle vectors fill up a multiple of 5. In
+        # this order neighbours lie in different rows, so that the backward pass does not load what it has just stored.
         across = -(-field * channels // LANES)
         v, ky = np.divmod(np.arange(across * field), field)
         vectors = row["vectors"] = _up(across * field, len(FIVE))
@@ -154,7 +157,7 @@ class Plan:
         row["gradient_at"] = self._memory(maps * vectors * LANES)
         # The last block of pixels may reach past the last one, by less than eight.
         row["convolved_stride"] = (row["pixels"] + len(EIGHT)) * lanes_out
-        # L2 pooling needs the convolution's output again in the backward pass; otherwise one image's place is enough.
+        # L2 pooling needs the convolution's output of every image in the backward pass; else room for one is enough.
         row["convolved_at"] = self._memory((self.batch if row["is_l2"] else 1) * row["convolved_stride"])
         row["memo_at"] = self._memory(self.batch * (row["pooled"] * lanes_out))
         row["room_at"] = self._memory(taps)
@@ -164,12 +167,12 @@ class Plan:
 
 
 def panels(outputs: int) -> list[tuple[int, int]]:
-    """A dense layer's panels as (first, end) of its columns; the last ends at or behind `outputs`."""
+    """A dense layer's panels as ranges (first, end) of columns; the last one ends at or behind `outputs`."""
     found, start = list[tuple[int, int]](), 0
     while start < outputs:
         vectors = -(-(outputs - start) // LANES)
         wide = next(width for width in PANELS if width <= vectors)
-        if wide < PANELS[0] and vectors >= PANELS[0] - 2:  # a few idle lanes cost less than narrow panels
+        if wide < PANELS[0] and vectors >= PANELS[0] - 2:  # a few idle vectors cost less than narrow panels
             wide = PANELS[0]
         found.append((start, start + wide * LANES))
         start += wide * LANES
@@ -177,12 +180,12 @@ def panels(outputs: int) -> list[tuple[int, int]]:
 
 
 def torch_order(units: int, channels: int) -> np.ndarray:
-    """(units,): the number in the order (C, H, W) of each unit in the order (H, W, C)."""
+    """For each unit in the order (H, W, C) its number in torch's order (C, H, W): (units,)."""
     return np.arange(units).reshape(channels, -1).T.ravel()
 
 
 def pack(plan: Plan, layers: Sequence[LayerShape], weights: dict[str, Tensor]) -> np.ndarray:
-    """(K, size) float32 from the canonical weights."""
+    """Rows (K, size) float32 of `weights`, which have their names and shapes in a State."""
     rows = aligned((len(weights["layers.0.bias"]), plan.size))
     for number, layer in enumerate(layers):
         bias = _bias(plan, number, layer, rows)
@@ -198,7 +201,7 @@ def pack(plan: Plan, layers: Sequence[LayerShape], weights: dict[str, Tensor]) -
 
 
 def unpack(plan: Plan, layers: Sequence[LayerShape], rows: np.ndarray) -> dict[str, Tensor]:
-    """The canonical weights, copies, from rows (K, size)."""
+    """The inverse of `pack`: copies of the weights in rows (K, size), with their names and shapes in a State."""
     weights = {}
     for number, layer in enumerate(layers):
         if isinstance(layer, ConvPool):
@@ -218,19 +221,19 @@ def _order(plan: Plan, number: int, layer: Dense) -> np.ndarray:
 
 
 def _bias(plan: Plan, number: int, layer: LayerShape, rows: np.ndarray) -> np.ndarray:
-    """(K, maps or outputs), a view."""
+    """A view of a layer's biases, (K, maps or outputs)."""
     start = plan.layers[number]["bias_at"]
     return rows[:, start : start + layer.output[0]]
 
 
 def _taps(plan: Plan, number: int, layer: ConvPool, rows: np.ndarray) -> np.ndarray:
-    """A convolution's weights (K, maps, ky, kx, C), a view."""
+    """A view of a convolution's weights, (K, maps, ky, kx, C)."""
     start, shape = plan.layers[number]["weights_at"], (len(rows), layer.maps, layer.field, layer.field, layer.input[0])
     return rows[:, start : start + prod(shape[1:])].reshape(shape)
 
 
 def _panels(plan: Plan, number: int, layer: Dense, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """A dense layer's panels: the first output, and the weights (K, inputs, outputs of the panel), a view."""
+    """Each panel of a dense layer: its first output, and a view of its weights (K, inputs, outputs of the panel)."""
     for start, end in panels(layer.outputs):
         at = plan.layers[number]["weights_at"] + start * layer.inputs
         whole = rows[:, at : at + (end - start) * layer.inputs].reshape(len(rows), layer.inputs, end - start)
@@ -238,7 +241,7 @@ def _panels(plan: Plan, number: int, layer: Dense, rows: np.ndarray) -> Iterator
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Zeros that begin at a cache line: float32."""
+    """A float32 array of zeros that begins at the start of a cache line."""
     count = prod(shape)
     room = np.zeros(count + 16, np.float32)
     start = -room.ctypes.data % 64 // 4

@@ -1,8 +1,8 @@
 """One member's network: `run` trains it for a number of steps, or evaluates it, in one compiled call.
 
-The equations are those of engines/engine.py. Memory is described by a Plan (layout.py): `signals` and `layers`
-are its records, `tables` its index tables, `work` and `whole` a thread's floats and integers, `weights` one row.
-All slices below are views. Legend: B images in a mini-batch, C classes.
+Dropout is equation (4) of src/training/engines/engine.py. Memory is described by a Plan (layout.py): `signals` and
+`layers` are its records, `tables` its index tables, `work` and `whole` a thread's working memory of floats and of
+integers, `weights` one member's row. All slices below are views. Legend: B images in a mini-batch, C classes.
 """
 
 import zlib
@@ -28,12 +28,12 @@ from src.training.engines.cpu.update import in_step, update
 from src.training.engines.cpu.vectors import LANES, add, load, spread, store
 
 f32, u32 = np.float32, np.uint32
-_WORTH_A_LIST = 32  # outputs from which listing a dense layer's inputs that count takes less time than it saves
+_WORTH_A_LIST = 32  # outputs of a dense layer from which on listing its inputs that count saves more than it takes
 
 
 @kernel
 def _mix(x: Any) -> Any:
-    """lowbias32. Numba widens 32-bit arithmetic to 64 bits; each product is cut back to its low 32."""
+    """The hash lowbias32. Numba widens 32-bit arithmetic to 64 bits, so each product is cut back to its low 32 bits."""
     x = u32(x ^ (x >> u32(16)))
     x = u32(x * u32(0x7FEB352D))
     x = u32(x ^ (x >> u32(15)))
@@ -43,9 +43,9 @@ def _mix(x: Any) -> Any:
 
 @kernel
 def _drop_inputs(values, slopes, units, stream, first_unit, p, divisor):  # type: ignore[no-untyped-def]
-    """Equation (4) for one image: zeroes dropped inputs and, so that no gradient passes them, their slopes.
+    """Dropout of one image's inputs by equation (4): zeroes dropped ones and their slopes, so that no gradient passes.
 
-    stream: the hash's state before the index; first_unit: b·U.
+    stream: the hash before the index is added; first_unit: b·U; divisor: what the other inputs are divided by.
     """
     for i in range(len(values)):
         index = u32(u32(units[i]) + first_unit)
@@ -57,7 +57,7 @@ def _drop_inputs(values, slopes, units, stream, first_unit, p, divisor):  # type
 
 @kernel
 def _from(a, at):  # type: ignore[no-untyped-def]
-    """a[at:], compiled once for all the places that cut an array; so with the next two."""
+    """a[at:], as a function so that it is compiled once for all uses; likewise the two functions below."""
     return a[at:]
 
 
@@ -68,7 +68,7 @@ def _part(a, at, count):  # type: ignore[no-untyped-def]
 
 @kernel
 def _image(work, region, signal, b):  # type: ignore[no-untyped-def]
-    """Image b in a region (values, slopes or gradients) of a signal: (units,)."""
+    """The view (units,) of image b in a region of a signal: its values, slopes or gradients."""
     return work[region + b * signal.stride : region + b * signal.stride + signal.units]
 
 
@@ -92,7 +92,7 @@ def _copy(a, target):  # type: ignore[no-untyped-def]
 
 @kernel
 def _place_image(channels, image, divisor, scaling, values):  # type: ignore[no-untyped-def]
-    """What the network sees of an image, (C, H, W) -> (H, W, C): src/data/scaling.py."""
+    """Writes what the network sees of an image (src/data/scaling.py) to `values`: (C, H, W) -> (H, W, C)."""
     pixels = len(values) // channels
     if scaling.shape[1] > 0:
         for c in range(channels):
@@ -110,7 +110,7 @@ def _place_image(channels, image, divisor, scaling, values):  # type: ignore[no-
 
 @kernel
 def _convolved(layer, work, b):  # type: ignore[no-untyped-def]
-    """The output of a convolution before pooling: (pixels, [M]); kept for every image for L2 pooling only."""
+    """The memory for image b's convolution before pooling, (pixels, [M]); without L2 pooling, one for all images."""
     return _from(work, layer.convolved_at + (b * layer.convolved_stride if layer.is_l2 else 0))
 
 
@@ -131,19 +131,19 @@ def _forward_convolution(layer, source, target, tables, weights, work, batch):  
 
 @kernel
 def _drop(source, units, work, batch, p, stream, training, inverted):  # type: ignore[no-untyped-def]
-    """Dropout of a dense layer's inputs, or what stands for it in evaluation."""
+    """Dropout of a dense layer's inputs in training; in evaluation, by the chapter's convention, times 1 − p."""
     for b in range(batch):
         values = _image(work, source.values, source, b)
         if training:
             slopes, divisor = _image(work, source.slopes, source, b), f32(1) - p if inverted else f32(1)
             _drop_inputs(values, slopes, units, stream, u32(b * source.units), p, divisor)
-        elif not inverted:  # the same as (1 − p) times the weights
+        elif not inverted:  # equal to weights times 1 − p
             _scale(values, f32(1) - p)
 
 
 @kernel
 def _inputs(layer, source, tables, work, whole, batch, listed):  # type: ignore[no-untyped-def]
-    """A dense layer's inputs, with room to list those that count; not `listed`: all count."""
+    """A dense layer's inputs, with memory for the lists of those that count; where not `listed`, all of them count."""
     count, stride, x = layer.inputs, source.stride, _from(work, source.values)
     counts = _from(whole, layer.image_counts_at)
     if listed:
@@ -167,7 +167,7 @@ def _forward_dense(layer, source, target, tables, weights, work, whole, batch, l
 
 @kernel
 def _many_zeros(layers, number, p, training):  # type: ignore[no-untyped-def]
-    """Whether listing a dense layer's inputs pays: pixels, or behind ReLU or dropout, and enough outputs."""
+    """Whether listing a dense layer's inputs pays: many zeros (pixels, or behind ReLU or dropout), many outputs."""
     if layers[number].columns < _WORTH_A_LIST:
         return False
     return number == 0 or layers[number - 1].activation == RELU or (training and p > f32(0))
@@ -175,7 +175,7 @@ def _many_zeros(layers, number, p, training):  # type: ignore[no-untyped-def]
 
 @kernel
 def _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams):  # type: ignore[no-untyped-def]
-    """Fills values and slopes of every signal for the first `batch` images; the last one's values are the logits."""
+    """Forward pass of `batch` images: fills values and slopes of every signal; the last signal's values are logits."""
     dense = 0
     for number in range(len(layers)):
         layer, source, target = layers[number], signals[number], signals[number + 1]
@@ -196,9 +196,9 @@ def _forward(signals, layers, tables, weights, work, whole, batch, dropout, inve
 
 @kernel
 def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
-    """Writes the softmax (C,) to `outputs`; returns −ln of the label's output, and whether it is right.
+    """Writes the softmax (C,) to `outputs`; returns −ln of the label's output, and whether the answer is right.
 
-    Right: the label's logit is the largest, and all are finite.
+    It is right if the label's logit is the largest and all logits are finite.
     """
     largest, best, number = logits[0], 0, True
     for c in range(len(logits)):
@@ -216,12 +216,12 @@ def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
 
 @kernel
 def _scale_gradients(target, maps, work, batch, sums):  # type: ignore[no-untyped-def]
-    """d = g · f'(z) in place of g, and its sum over images and pixels, the gradient of the bias, to work at `sums`."""
+    """Replaces g by d = g · f'(z), and writes the bias's gradient, d's sum over images and pixels, to work[sums:]."""
     for b in range(batch):
         gradients, slopes = _image(work, target.gradients, target, b), _image(work, target.slopes, target, b)
         for u in range(len(gradients)):
             gradients[u] *= slopes[u]
-    for m in range(0, maps, LANES):  # lanes behind the last map add up other maps' numbers, which nobody reads
+    for m in range(0, maps, LANES):  # lanes behind the last map hold sums of other numbers, which are never read
         total = spread(f32(0))
         for b in range(batch):
             first = target.gradients + b * target.stride + m
@@ -246,7 +246,7 @@ def _backward_convolution(layer, source, target, tables, work, whole, batch, nee
 
 @kernel
 def _backward(signals, layers, tables, weights, slots, work, whole, batch, dropout, rule):  # type: ignore[no-untyped-def]
-    """From the gradient in the logits: updates every layer, the last first."""
+    """Backward pass, from the gradient in the logits; updates every layer, the last first."""
     dense = len(dropout)
     for number in range(len(layers) - 1, -1, -1):
         layer, source, target = layers[number], signals[number], signals[number + 1]
@@ -269,12 +269,12 @@ def _backward(signals, layers, tables, weights, slots, work, whole, batch, dropo
 
 
 def _sources() -> int:
-    """Changes with every edit of this package: Numba's cache on disk sees edits of a function's own file only."""
+    """A checksum of this package's files: Numba's cache on disk notices only edits of a function's own file."""
     return zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
 
 
 def _compiled(version: int) -> Any:
-    """The one call from Python; its closure over `version` makes that a part of the cache's key."""
+    """The compiled `run`, the only kernel that Python calls; as a closure it has `version` in its key in the cache."""
 
     def run(  # type: ignore[no-untyped-def]
         signals,
@@ -299,9 +299,9 @@ def _compiled(version: int) -> Any:
         training,
         outputs,  # (steps·B, C): the softmax outputs, in evaluation only
     ):
-        """Trains a member on `steps` mini-batches, or evaluates it on them.
+        """Trains a member on `steps` mini-batches, which updates weights and slots, or evaluates it on them.
 
-        Returns the sum of the mini-batches' mean costs, and the correct answers. Weights and slots are updated.
+        Returns the sum of the mini-batches' mean costs, and the number of correct answers.
         """
         _ = version
         cost, correct, batch = 0.0, 0, order.shape[1]
@@ -330,7 +330,7 @@ def _compiled(version: int) -> Any:
 
     try:
         return njit(nogil=True, cache=True, **ARITHMETIC)(run)
-    except RuntimeError:  # nowhere to write a cache: compiled anew in every process
+    except RuntimeError:  # no folder for a cache can be written: compiled anew in every process
         return njit(nogil=True, **ARITHMETIC)(run)
 
 

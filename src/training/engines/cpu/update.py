@@ -1,7 +1,7 @@
 """The update of a parameter, the same in every layer: equations (1) to (3) of src/training/update/numbers.py.
 
-A kernel serves every update rule that names it (`UpdateRule.kernel`) and gives the numbers that it reads, to a
-parameter w with the gradient g:
+A kernel serves every update rule that names it as `UpdateRule.kernel` and gives the numbers that it reads. For a
+parameter w with the gradient g they compute:
 
     velocity       v <- momentum · v + g;  w <- w − eta · v
     nesterov       v <- momentum · v + g;  w <- w − eta · (g + momentum · v)
@@ -19,10 +19,11 @@ from src.training.engines.cpu.kernel import kernel
 
 f32 = np.float32
 
-KERNELS = ("velocity", "nesterov", "square", "mean_square")  # a rule's kind is its kernel's index here
+KERNELS = ("velocity", "nesterov", "square", "mean_square")  # `Rule.kind` is an index into these
 _VELOCITY, _NESTEROV, _SQUARE, _MEAN_SQUARE = range(4)
 
-# What `in_step` reads of each step, in this order: src/training/update/numbers.py says what the first ones are.
+# The numbers of a step, in the order in which `in_step` reads them; those of decay are defined in
+# src/training/update/numbers.py.
 NUMBERS = ("eta", "share", "amount", "l2", "l1", "momentum", "blend", "keep", "gain", "epsilon")
 
 
@@ -31,30 +32,30 @@ class Rule(NamedTuple):
 
     eta: np.float32
     batch_share: np.float32  # 1 / B: gradients arrive as sums over the mini-batch
-    decay_share: np.float32  # of a weight, that it shrinks by in this step
-    decay_amount: np.float32  # that it comes nearer to zero
-    l2: np.float32  # lambda_ / batches where it goes into the gradient, else 0
-    l1: np.float32  # l1 / batches likewise
+    decay_share: np.float32  # the share of itself by which a weight shrinks in this step
+    decay_amount: np.float32  # the amount by which it comes nearer to zero
+    l2: np.float32  # lambda_ / batches where L2 is a term of the gradient, else 0
+    l1: np.float32  # l1 / batches where L1 is a term of the gradient, else 0
     momentum: np.float32
     blend: np.float32
     keep: np.float32
     gain: np.float32
     epsilon: np.float32
     plain: bool  # neither l1 nor slots: w <- w − decay_share · w − eta · batch_share · gradient is all there is
-    kind: int  # of KERNELS
-    size: int  # floats from a slot to the next
-    decay_all: bool  # biases too
+    kind: int  # which of KERNELS
+    size: int  # floats from a slot to the next one
+    decay_all: bool  # whether biases decay too
 
 
 def first_rule(batch_share: float, plain: bool, kernel_name: str, size: int, decay_all: bool) -> Rule:
-    """One whose numbers are filled in step by step."""
+    """A rule without the numbers of a step, which `in_step` fills in."""
     o, kind = f32(0), KERNELS.index(kernel_name)
     return Rule(o, f32(batch_share), o, o, o, o, o, o, o, o, o, plain, kind, size, decay_all)
 
 
 @kernel
 def in_step(rule: Rule, numbers: np.ndarray) -> Rule:
-    """The rule with the numbers of one step, (H,)."""
+    """The rule with the numbers of one step, (H,) in the order of NUMBERS."""
     n = numbers
     return Rule(
         n[0], rule.batch_share, n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9],
@@ -64,10 +65,10 @@ def in_step(rule: Rule, numbers: np.ndarray) -> Rule:
 
 @kernel
 def update(weights: np.ndarray, gradient: np.ndarray, slots: np.ndarray, rule: Rule, decays: bool) -> None:
-    """Updates `weights`, any count, from the summed gradient.
+    """Updates `weights`, any number of them, by their gradient, summed over the mini-batch.
 
-    slots: from those of the first weight on; they are touched only where the rule has some. decays: whether the
-    weights shrink.
+    slots: begins with the slot of the first weight; changed only where the rule has slots. decays: whether these
+    weights decay.
     """
     share = rule.decay_share if decays else f32(0)
     amount = rule.decay_amount if decays else f32(0)
@@ -98,7 +99,7 @@ def update(weights: np.ndarray, gradient: np.ndarray, slots: np.ndarray, rule: R
 
 @kernel
 def _update_adaptive(weights: np.ndarray, gradient: np.ndarray, slots: np.ndarray, rule: Rule, decays: bool) -> None:
-    """The kernels `square` and `mean_square`; what decays by amounts is in the gradient."""
+    """Updates by the kernels `square` and `mean_square`, under which L1 is always a term of the gradient."""
     share = rule.decay_share if decays else f32(0)
     l2, l1 = (rule.l2, rule.l1) if decays else (f32(0), f32(0))
     if rule.kind == _SQUARE:

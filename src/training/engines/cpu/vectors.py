@@ -5,7 +5,8 @@ or a convolution gains its last factor of three. So a kernel here names its bloc
 length known at compile time (`TWO`, `FIVE`, …), which LLVM keeps in registers. Every operation is a line of LLVM; all
 arithmetic is IEEE, with multiplication and addition fused, so NaN and infinity behave as anywhere else.
 
-`a` is a one-dimensional contiguous array, `at` an index into it, never checked: a load takes LANES floats from there.
+`a` is a one-dimensional contiguous array and `at` an index into it, whose bounds are not checked; a load takes LANES
+floats from there.
 """
 
 from collections.abc import Callable
@@ -116,7 +117,7 @@ def store(typing: Any, a: Any, at: Any, value: Any) -> Any:
 
 @intrinsic
 def fetch(typing: Any, a: Any, at: Any) -> Any:
-    """Asks for the cache line of a[at], which nobody waits for; it may lie behind the end of a."""
+    """Prefetches the cache line of a[at] without waiting for it; it may lie behind the end of a."""
 
     def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any) -> Any:
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -134,7 +135,7 @@ def fetch(typing: Any, a: Any, at: Any) -> Any:
 
 @intrinsic
 def spread(typing: Any, scalar: Any) -> Any:
-    """A scalar in every lane."""
+    """A vector with the scalar in every lane."""
     return _operation(_vector(types.float32), lambda c, b, t, scalar: _spread(b, scalar))
 
 
@@ -189,7 +190,7 @@ def zeros(typing: Any, length: Any, other: Any) -> Any:
 
 @intrinsic
 def rows(typing: Any, length: Any, a: Any, at: Any, stride: Any) -> Any:
-    """Tile of the vectors at at, at + stride, at + 2·stride, …"""
+    """The tile of the vectors that begin at a[at], a[at + stride], a[at + 2·stride], …"""
 
     def lines(context: Any, builder: Any, types_: Any, length: Any, a: Any, at: Any, stride: Any) -> Any:
         found = []
@@ -203,7 +204,7 @@ def rows(typing: Any, length: Any, a: Any, at: Any, stride: Any) -> Any:
 
 @intrinsic
 def store_rows(typing: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
-    """The tile's vectors go to at, at + stride, at + 2·stride, …"""
+    """Stores the tile's vectors at a[at], a[at + stride], a[at + 2·stride], …"""
 
     def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
         for value in cgutils.unpack_tuple(builder, tile):
@@ -216,7 +217,7 @@ def store_rows(typing: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
 
 @intrinsic
 def grid(typing: Any, length: Any, other: Any, a: Any, at: Any, stride: Any) -> Any:
-    """Tile whose vector i·len(other) + j is the one at at + i·stride + j·LANES."""
+    """The tile whose vector number i·len(other) + j begins at a[at + i·stride + j·LANES]."""
     count = len(length) * len(other)
 
     def lines(context: Any, builder: Any, types_: Any, length: Any, other: Any, a: Any, at: Any, stride: Any) -> Any:
@@ -228,7 +229,7 @@ def grid(typing: Any, length: Any, other: Any, a: Any, at: Any, stride: Any) -> 
 
 @intrinsic
 def store_grid(typing: Any, other: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
-    """The tile's vector i·len(other) + j goes to at + i·stride + j·LANES."""
+    """Stores the tile's vector number i·len(other) + j at a[at + i·stride + j·LANES]."""
 
     def lines(context: Any, builder: Any, types_: Any, other: Any, a: Any, at: Any, stride: Any, tile: Any) -> Any:
         columns = len(types_[0])
@@ -253,7 +254,7 @@ def _grid_places(
 
 @intrinsic
 def spread_row(typing: Any, length: Any, a: Any, at: Any) -> Any:
-    """Tile of the scalars a[at], a[at + 1], …, each in all lanes of its vector."""
+    """The tile whose vectors hold the scalars a[at], a[at + 1], …, each in all lanes of its vector."""
 
     def lines(context: Any, builder: Any, types_: Any, length: Any, a: Any, at: Any) -> Any:
         found = []
@@ -283,7 +284,7 @@ def indices(typing: Any, length: Any, table: Any, at: Any) -> Any:
 
 @intrinsic
 def rows_at(typing: Any, a: Any, at: Any, offsets: Any) -> Any:
-    """Tile of the vectors at at + offset, for each of the offsets."""
+    """The tile of the vectors that begin at a[at + offset], for each of the offsets."""
 
     def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, offsets: Any) -> Any:
         start = _pointer(context, builder, types_[0], a, at)
@@ -295,7 +296,7 @@ def rows_at(typing: Any, a: Any, at: Any, offsets: Any) -> Any:
 
 @intrinsic
 def spread_at(typing: Any, a: Any, at: Any, offsets: Any) -> Any:
-    """Tile of the scalars a[at + offset], each in all lanes of its vector."""
+    """The tile whose vectors hold the scalars a[at + offset], each in all lanes of its vector."""
 
     def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, offsets: Any) -> Any:
         start = _pointer(context, builder, types_[0], a, at)
@@ -310,7 +311,7 @@ def spread_at(typing: Any, a: Any, at: Any, offsets: Any) -> Any:
 
 @intrinsic
 def add_at(typing: Any, a: Any, at: Any, offsets: Any, factor: Any, tile: Any) -> Any:
-    """Adds factor·vector to a at at + offset, for each vector of the tile and its offset, one after the other."""
+    """Adds factor·vector to a from a[at + offset] on, for each vector of the tile and its offset, one after another."""
 
     def lines(context: Any, builder: Any, types_: Any, a: Any, at: Any, offsets: Any, factor: Any, tile: Any) -> Any:
         start = _pointer(context, builder, types_[0], a, at)
@@ -339,7 +340,7 @@ def outer(typing: Any, xs: Any, ys: Any, sums: Any) -> Any:
 
 @intrinsic
 def grown(typing: Any, xs: Any, p: Any, q: Any, ys: Any) -> Any:
-    """xs + p·xs + q·ys, vector by vector; each sum is rounded once."""
+    """The tile xs + p·xs + q·ys, vector by vector; each of the two sums is rounded once."""
 
     def lines(context: Any, builder: Any, types_: Any, xs: Any, p: Any, q: Any, ys: Any) -> Any:
         pairs = zip(cgutils.unpack_tuple(builder, xs), cgutils.unpack_tuple(builder, ys), strict=True)
@@ -353,8 +354,8 @@ def grown(typing: Any, xs: Any, p: Any, q: Any, ys: Any) -> Any:
 def add_dots(typing: Any, length: Any, target: Any, at: Any, numbers: Any, w: Any, w_at: Any, d: Any, d_at: Any) -> Any:
     """target[at + number] += row number of w · d, for each of the numbers.
 
-    A row has len(length) vectors; row 0 of w begins at w_at, d at d_at. The rows are summed side by side, so that no
-    addition waits for the one before, and the lanes at the end by halves: a fixed order of additions.
+    A row has len(length) vectors; row 0 of w begins at w_at, d at d_at. Rows are summed side by side, so that no
+    addition waits for the one before; at the end the lanes are summed by halves, so the order of additions is fixed.
     """
 
     def pick(builder: Any, x: Any, numbers: list[int]) -> Any:
@@ -390,7 +391,7 @@ def add_dots(typing: Any, length: Any, target: Any, at: Any, numbers: Any, w: An
 
 @intrinsic
 def nonzero(typing: Any, x: Any, at: Any, y: Any, also: Any) -> Any:
-    """A bit for each of 8 places: x[at + n] or y[also + n] is not zero (a NaN is not)."""
+    """Eight bits: number n is set if x[at + n] or y[also + n] is not zero (a NaN is not zero)."""
 
     def lines(context: Any, builder: Any, types_: Any, x: Any, at: Any, y: Any, also: Any) -> Any:
         eight, zero = ir.VectorType(_FLOAT, 8), ir.Constant(ir.VectorType(_FLOAT, 8), [0.0] * 8)
