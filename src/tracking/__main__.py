@@ -1,4 +1,4 @@
-"""The command python -m src.tracking FILE [URI]: logs to MLflow what a run could not log."""
+"""The command python -m src.tracking FILE [URI]: logs to MLflow what a run kept in FILE while MLflow did not answer."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from src.tracking.journal import PENDING, log_pending
 
 
 def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0 all logged, 1 something left, 2 used wrongly."""
+    """Runs the command; returns its exit status: 0 all logged, 1 something left, 2 used wrongly."""
     if len(arguments) not in (1, 2) or not Path(arguments[0]).is_file():
         print(f"usage: python -m src.tracking FOLDER/{PENDING} [URI of the store]", file=sys.stderr)
         return 2

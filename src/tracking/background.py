@@ -1,11 +1,12 @@
-"""A tracker that nobody waits for: one thread opens it, then does in order what it is told, while training goes on.
+"""Tracking in a thread of its own, so that training does not wait for MLflow.
 
-BackgroundTracker is that of one trial. A study has many trials that are to share one thread and one connection: its
-errands (`Errands`) are done in order as well, and what they leave to write is written together, at most once a second.
+BackgroundTracker tracks a single trial: its thread opens the tracker, then does in order what it is told. The trials of
+a study share one thread and one connection: Errands does in order what it is told, and then writes what that has queued
+together, at most once a second.
 
-Opening a store takes about two seconds, most of them MLflow's import, and an epoch some milliseconds. Only the end
-waits until everything is written. An error of the tracker itself (a store that does not answer is none) is raised by
-`finish`.
+Opening a store takes about two seconds, most of them MLflow's import, and an epoch some milliseconds. Only the end of a
+trial or study waits until everything is written. An error in the tracking itself is raised there; that a store does not
+answer is no such error.
 """
 
 import time
@@ -21,7 +22,7 @@ from src.training.result import Result, Row, Status
 
 
 class BackgroundTracker:
-    """Passes what it is told to the tracker that `opened` returns, in a thread of its own. See Tracker."""
+    """A Tracker that passes every call to another one, which `opened` returns, in a thread of its own."""
 
     def __init__(self, opened: Callable[[], Tracker]) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tracking")
@@ -30,21 +31,20 @@ class BackgroundTracker:
         self._finish: Future[None] | None = None
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
-        """Notes one epoch; returns at once."""
+        """Records one epoch, a row a member (None: it has stopped); returns at once."""
         self._tell(lambda tracker: tracker.epoch(rows))
 
     def finish(self, results: Sequence[Result], summary: Row | None = None, artifacts: Iterable[Path] = ()) -> None:
-        """Records results and artifacts; returns once all is written."""
+        """Records results, summary and artifacts; returns once all is written. Raises errors of the tracking itself."""
         self._finish = self._tell(lambda tracker: tracker.finish(results, summary, artifacts))
         for done in self._told:
             done.result()
         self._thread.shutdown(wait=False)
 
     def abort(self, status: Status, reason: str) -> None:
-        """Ends every run, unless `finish` does; returns once all is written.
+        """Ends every run as `status`, unless `finish` has ended them; returns once all is written.
 
-        Raises nothing: the reason to abort is the error to tell. Whoever interrupts a `finish` that waits for the store
-        changes nothing about runs that have ended well.
+        Raises nothing, so that the error that led here is the one that the user sees.
         """
         if self._finish is None or self._finish.exception() is not None:
             self._tell(lambda tracker: tracker.abort(status, reason))
@@ -57,22 +57,22 @@ class BackgroundTracker:
 
 
 class Errands:
-    """One thread that does what it is told, in order, and `settle`s what that has left, every `seconds` at most.
+    """One thread that does errands (functions) in order, and calls `settle`, at most every `seconds`, after new ones.
 
-    An error of an errand is kept and raised at the end; the errands after it are done all the same. A process that ends
-    without `end` does not wait for the thread.
+    The first error of an errand is kept and raised by `end`; the errands after it are done all the same. A process that
+    ends without `end` does not wait for the thread.
     """
 
     def __init__(self, settle: Callable[[], None], seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._settle, self._seconds, self._clock = settle, seconds, clock
         self._told: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._due: float | None = None  # on the clock: when to settle; None while nothing is left to
+        self._due: float | None = None  # when to settle, by the clock; None: there is nothing to settle
         self._error: Exception | None = None
         self._thread = Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
     def tell(self, errand: Callable[[], None]) -> None:
-        """Notes an errand; returns at once."""
+        """Puts an errand at the end of the queue; returns at once."""
         self._told.put(errand)
 
     def end(self) -> None:

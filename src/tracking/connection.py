@@ -16,7 +16,7 @@ from src.tracking.log_error import bring_up_to_date
 LOCK_SECONDS = 120.0  # creating the tables of a fresh SQLite store takes 3–8 s
 CONNECT_ATTEMPTS = 3  # MLflow's own 10 attempts at a SQL database that does not answer take 100 s
 
-# Defaults that a user's own variables override. The queue tries again by itself, so a request need not.
+# Environment variables that are set where the user has not set them. The journal tries again, so a request need not.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -27,7 +27,7 @@ THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 def set_environment() -> None:
-    """Sets what MLflow reads, where the user does not; a store on this machine is asked without a proxy."""
+    """Sets the variables of ENVIRONMENT where the user has not, and that this machine is reached without a proxy."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
@@ -41,7 +41,7 @@ def connect(uri: str, experiment: str, say: Callable[[str], None] = print) -> tu
     Raises whatever MLflow raises, within seconds, when the store does not answer.
     """
     set_environment()
-    # One of its own classes, said while it is imported.
+    # A warning about one of MLflow's own classes, while MLflow is imported.
     warnings.filterwarnings("ignore", 'Field name "schema"', UserWarning)
     from mlflow import MlflowClient
 
@@ -61,7 +61,10 @@ def connect(uri: str, experiment: str, say: Callable[[str], None] = print) -> tu
 
 
 def _create(path: Path) -> None:
-    """MLflow's tables, made beside `path` and moved there whole: killed in between, MLflow could never go on."""
+    """Makes a store with MLflow's tables beside `path` and moves it there whole.
+
+    With tables made in part, by a process that was killed, MLflow could never go on.
+    """
     from mlflow import MlflowClient
 
     draft = path.with_name(f".{path.name}.new")
@@ -72,7 +75,7 @@ def _create(path: Path) -> None:
 
 
 def _calm_mlflow(uri: str) -> None:
-    """No INFO lines and no tracebacks from MLflow (a failure is reported once, by the journal), and no long waits."""
+    """Silences MLflow's INFO lines and tracebacks (the journal reports a failure, once), and shortens its waits."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -83,7 +86,7 @@ def _calm_mlflow(uri: str) -> None:
 
 
 def _write_ahead(path: Path) -> None:
-    """Readers and the writer no longer wait for each other, and a commit costs less; stays set in the file."""
+    """Puts the SQLite file in write-ahead mode for good: readers and the writer do not wait for each other."""
     connection = sqlite3.connect(path, timeout=20.0)
     try:
         connection.execute("PRAGMA journal_mode=WAL")

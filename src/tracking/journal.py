@@ -1,15 +1,16 @@
 """The queue between a trial and MLflow (connection.py opens the store, writer.py writes).
 
-Everything that is recorded passes one queue of *notes*, small JSON-ready dicts that carry their own times:
+A *note* is a small JSON-ready dict that says one thing to write to MLflow, with its own time. All that is tracked
+passes the queue as notes; a note's key `do` names its kind:
 
     run    a new run: name, tags, parent                       batch  metrics, params and tags of a run
     file   a file of the trial's folder, as an artifact        text   a small artifact, its content in the note
     end    a run's last status                                open   a run that had ended goes on
-    view   a saved view of the UI, for a study
+    view   a saved view of the UI
 
-A note leaves the queue once the store has taken it. A store that does not answer therefore costs nothing but time: the
-queue grows, is tried again at most every RETRY_SECONDS, and what is left at the end is written to a file that
-`log_pending` logs later. Writing a note twice does no harm: runs are found by a tag of their own, and MLflow keeps one
+A note leaves the queue once the store has taken it. So nothing is lost where a store does not answer: the queue grows,
+is tried again at most every RETRY_SECONDS, and what is left at the end is written to a file that `log_pending` logs
+later. Writing a note twice does no harm: a run is found by its uid, a tag that no other run has, and MLflow keeps one
 of two equal metrics.
 """
 
@@ -34,13 +35,13 @@ from src.tracking.writer import METRICS_PER_BATCH, Writer
 from src.training.result import Row
 
 RETRY_SECONDS = 30.0
-NOTES_TOGETHER = 1000  # in one transaction: SQL databases take some ten thousand values in a statement
+NOTES_TOGETHER = 1000  # notes in one transaction: SQL databases take some ten thousand values in a statement
 NAME_LENGTH = 250  # of a run: MLflow 3.17's column; SQLite takes more, PostgreSQL and MySQL do not
 PENDING = "tracking_pending.json"
 
 
 class Journal:
-    """Notes in order, those not yet in the store, and when to try again. One process, one thread writes."""
+    """The queue of notes that are not in the store yet, in order; to be used from one thread of one process."""
 
     def __init__(
         self,
@@ -54,16 +55,21 @@ class Journal:
         runs: dict[str, str] | None = None,
         together: bool = False,
     ):
-        """together: write notes of many runs in one transaction where the store allows it (src/tracking/tables.py)."""
+        """A queue to the store at `uri`, which opens it when it first writes.
+
+        folder: where files of notes lie, and what could not be logged is kept. say: takes one line for the user. notes,
+        runs: the first notes, and the runs in the store (uid -> MLflow's id) that they may name. together: write notes
+        of many runs in one transaction, where the store allows it (src/tracking/tables.py).
+        """
         self.folder = folder.resolve()
         self.notes: deque[Note] = deque()
         self._last: dict[str, Note] = {}  # run -> its last note in the queue
-        self.refused: list[Note] = []  # what the store answered with "no": not tried again by this process
+        self.refused: list[Note] = []  # notes that the store has refused: not tried again by this process
         self._uri, self._experiment, self._runs = uri, experiment, dict(runs or {})
         self._say, self._clock, self._together = say, clock, together
         self._writer: Writer | None = None
-        self._file: tuple[int, int] | None = None  # that the writer has opened
-        self._failed_at: float | None = None  # on the clock; None while the store answers
+        self._file: tuple[int, int] | None = None  # the store's file that the writer has opened
+        self._failed_at: float | None = None  # when the store last did not answer, by the clock; None: it answers
         for note in notes:
             self.add(note)
 
@@ -83,7 +89,7 @@ class Journal:
         params: dict[str, str] | None = None,
         tags: dict[str, str] | None = None,
     ) -> None:
-        """Notes values of a run, joined with what already waits for it, so that a long queue takes few requests."""
+        """Queues values of a run; they join a batch of the run that waits already, so that it takes few requests."""
         now = milliseconds()
         points = [[key, value, now, step] for key, value in (metrics or {}).items()]
         note = {"do": "batch", "run": run, "metrics": points, "params": params or {}, "tags": tags or {}}
@@ -98,7 +104,7 @@ class Journal:
         last["tags"] |= tags or {}
 
     def file(self, run: str, path: Path, under: str) -> None:
-        """Notes a file as an artifact in the artifact folder `under`; a file that does not exist is passed over."""
+        """Queues a file as an artifact of a run, in the artifact folder `under`; a missing file is passed over."""
         path = path.resolve()
         if path.is_file():
             inside = path.is_relative_to(self.folder)
@@ -106,7 +112,7 @@ class Journal:
             self.add({"do": "file", "run": run, "path": shown, "under": under})
 
     def flush(self, now: bool = False) -> None:
-        """Writes what waits. After a failure not before RETRY_SECONDS, except with `now`. Never raises."""
+        """Writes the queue; within RETRY_SECONDS of a failure it only does so with `now`. Raises nothing."""
         if not self.notes:
             return
         if self._failed_at is not None and not now and self._clock() - self._failed_at < RETRY_SECONDS:
@@ -133,11 +139,11 @@ class Journal:
         return self._writer
 
     def _is_gone(self) -> bool:
-        """Whether what was written to is no more what the address names."""
+        """Whether the store's file was removed, or replaced by another, since the writer opened it."""
         return self._writer is not None and self._file != file_now(self._uri)
 
     def _write_together(self, writer: Writer) -> None:
-        """Writes what can be written at once in one transaction, and one by one what then comes next of each run."""
+        """Writes all notes that can join in one transaction, then one by one the other notes that are next."""
         if notes := self._ready(writer.joins)[:NOTES_TOGETHER]:
             try:
                 writer.write_together(notes)
@@ -150,7 +156,7 @@ class Journal:
         self._write_each(writer, self._ready(lambda note: not writer.joins(note)))
 
     def _ready(self, wanted: Callable[[Note], bool]) -> list[Note]:
-        """The notes of a kind, in order, that no other note of their run, or of the run above it, has to precede."""
+        """The `wanted` notes, in order, that need not wait for an earlier note of the same run or of its parent run."""
         blocked: set[str] = set()
         ready = []
         for note in self.notes:
@@ -182,7 +188,7 @@ class Journal:
                 del self._last[note["run"]]
 
     def alone(self, about: str = "") -> AbstractContextManager[Any]:
-        """No other process on this machine is in a context `about` the same; without effect on stores elsewhere."""
+        """A context in which one process on this machine is at a time, for each `about`; only with SQLite."""
         path = sqlite_path(self._uri)
         return nullcontext() if path is None else FileLock(f"{path}{about}.lock", timeout=LOCK_SECONDS)
 
@@ -192,7 +198,7 @@ class Journal:
         return None if self._writer is None else self._writer.experiment_id
 
     def seen(self, tag: str, value: str) -> dict[str, Seen] | None:
-        """uid -> run, of the runs with this tag that are in the store; None when it does not answer. Never raises."""
+        """The runs in the store with this tag, uid -> run; None where the store does not answer. Raises nothing."""
         try:
             return self._connected().seen(tag, value)
         except Exception as error:
@@ -225,9 +231,9 @@ class Journal:
         self._failed_at = None
 
     def close(self) -> None:
-        """Tries once more; writes to PENDING in the folder what still could not be logged, and says where.
+        """Writes the queue once more; keeps what still cannot be logged in the folder's file PENDING, and says so.
 
-        Raises StoreError where the store was removed: what it had taken is gone.
+        Raises StoreError where the store was removed or replaced: what it had taken is gone.
         """
         self.flush(now=True)
         if self._is_gone():
@@ -248,24 +254,27 @@ class Journal:
             )
 
     def _free(self, name: str) -> Path:
-        """A path in the folder, which several processes of a study may have as theirs."""
+        """A path in the folder that is not taken: several processes of a study may share the folder."""
         paths = (self.folder / (f"{number}-{name}" if number else name) for number in count())
         return next(path for path in paths if not path.exists())
 
     def save(self, path: Path) -> None:
-        """Writes what is not in the store, with the runs that are; a password in the store's address is left out."""
+        """Writes the notes that are not in the store to `path`, with the store's address, but without a password in it.
+
+        Also the ids of the runs that are in the store.
+        """
         content = {"uri": masked(self._uri), "experiment": self._experiment, "runs": self._runs}
         write_json(path, {**content, "notes": [*self.refused, *self.notes]})
 
 
 def _reason(error: Exception) -> str:
-    """The error's first line, short, no password in it."""
+    """The first line of the error's text, at most 160 characters, without a password."""
     text = masked(str(error).strip().split("\n")[0])
     return text if len(text) <= 160 else text[:157] + "..."
 
 
 def _is_refusal(error: Exception) -> bool:
-    """True where another try would end the same way: a request that is wrong, a file that is gone."""
+    """Whether another try would fail as well: the request is wrong, or a file is gone."""
     from mlflow.exceptions import MlflowException
 
     if isinstance(error, MlflowException):
@@ -276,7 +285,7 @@ def _is_refusal(error: Exception) -> bool:
 def log_pending(path: Path, uri: str | None = None, say: Callable[[str], None] = print) -> int:
     """Logs what a run kept in `path` and deletes the file; returns how many notes are still left in it.
 
-    uri: the store, where it is not (or no longer) the one in the file. Raises ValueError for a file of another kind.
+    uri: the store's address, where it is not the one in the file. Raises ValueError for a file of another kind.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

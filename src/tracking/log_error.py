@@ -1,9 +1,10 @@
-"""What the charts of MLflow's UI need of a run beside its scores, and how runs of earlier versions get it.
+"""Two values that every run has for the charts of MLflow's UI, and how runs of earlier versions get them.
 
 (1) log10_error = log10(max(1 - a, FLOOR)), a the best validation score where that is a part of 1, such as an accuracy;
     other scores are drawn as they are. On an axis of accuracies one trial at 0.1 leaves 0.988 and 0.991 in one point;
     here they are as far apart as 0.88 and 0.91.
-(2) The tag DATA_TAG: the data set whose validation images gave `a`; expanded training data have the same ones.
+(2) The tag DATA_TAG names the data set whose validation images gave `a`; a data set with expanded training images has
+    the validation images of the original one, and its name.
 """
 
 import math
@@ -16,10 +17,10 @@ from src.config.wording import number_of
 from src.training.result import Row
 
 LOG_ERROR = "best/log10_error"
-FLOOR = 1e-4  # of the error: that of one image in 10,000; 0 has no logarithm
+FLOOR = 1e-4  # the smallest error drawn, that of one image in 10,000; 0 has no logarithm
 DATA_TAG = "validation_data"
 EXPANDED = "-expanded"  # ends the name of a data set of which only the training images differ
-DONE_TAG = "sweepstack.log10_error"  # of an experiment all of whose runs have (1) and (2)
+DONE_TAG = "sweepstack.log10_error"  # the tag of an experiment all of whose runs have (1) and (2)
 PAGE = 1000  # runs asked for at once
 
 
@@ -29,7 +30,7 @@ def best_key(score: Metric) -> str:
 
 
 def with_log_error(values: Row, score: Metric) -> Row:
-    """The values and, where the best validation score is among them and has an error, (1)."""
+    """The values with (1) added, where the best validation score is among them and has an error."""
     if not score.has_error or best_key(score) not in values:
         return values
     return {**values, LOG_ERROR: math.log10(max(score.error(values[best_key(score)]), FLOOR))}
@@ -41,9 +42,9 @@ def validation_data(dataset: str) -> str:
 
 
 def bring_up_to_date(client: Any, experiment_id: str, say: Callable[[str], None]) -> None:
-    """Gives (1) and (2) to the runs that were tracked before there were such. Raises what the client raises.
+    """Gives (1) and (2) to the runs of earlier versions, which have none. Raises what the client raises.
 
-    Looks once at an experiment; a run that was amid its training then gets them at its end, if that version knows them.
+    An experiment is searched once only. A run that trains at that time gets them at its end, if its version has them.
     """
     if DONE_TAG in client.get_experiment(experiment_id).tags:
         return
@@ -52,7 +53,7 @@ def bring_up_to_date(client: Any, experiment_id: str, say: Callable[[str], None]
     from mlflow.exceptions import MlflowException
 
     changed, page = 0, None
-    judged = f"metrics.`{best_key(ACCURACY)}` >= 0"  # of other scores there are no such runs
+    judged = f"metrics.`{best_key(ACCURACY)}` >= 0"  # earlier versions knew no other score
     while True:
         found = client.search_runs([experiment_id], judged, max_results=PAGE, page_token=page)
         for run in found:

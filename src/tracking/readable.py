@@ -1,4 +1,4 @@
-"""A store that is only read, although SQLite writes even then."""
+"""Reads a store that may not be written to, although SQLite writes even to read."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ PARTS = ("", "-wal", "-journal")  # of a SQLite database: what was committed may
 
 @contextmanager
 def readable(uri: str) -> Iterator[str]:
-    """The address under which the store at `uri` can be read: its own, or that of a copy, which goes at the end.
+    """A context that gives the address at which the store at `uri` can be read: its own, or that of a temporary copy.
 
     To read a database in write-ahead mode SQLite makes files beside it, and Optuna and MLflow look after their tables
     first; so a file that cannot be written to, or whose folder cannot, is copied to the folder for temporary files.

@@ -1,4 +1,7 @@
-"""One trial while it trains, in whatever stack: its results are kept as they come, tracked, and concluded."""
+"""The *record* of one trial: collects what its members do while they train, in whatever stack, and writes it down.
+
+It writes to the trial's folder (results, weights, votes), and tells the trial's tracker.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,18 +25,18 @@ from src.training.result import Result, Row, Status
 
 @dataclass
 class Conclusion:
-    """What a trial came to; `files` are those beside result.json and weights."""
+    """What a trial that has ended left; `files`: what it wrote beside result.json and weights."""
 
     results: list[Result]
     votes: list[Vote]
     summary: Summary
     path: Path  # of result.json
-    lost: str  # what is not in the folder and why, for the user; empty where all is kept
+    lost: str  # what could not be written to the folder and why, for the user; empty where all is there
     files: list[Path] = field(default_factory=list)
 
 
 class Record:
-    """Follows the members of one trial, by their place in it, from 0."""
+    """Follows the members of one trial, by their numbers in the trial, from 0."""
 
     def __init__(self, config: RunConfig, folder: Path, tracker: Tracker | TrialTracker) -> None:
         self.config, self.folder, self.tracker = config, folder, tracker
@@ -41,19 +44,22 @@ class Record:
         self.results: dict[int, Result] = {}  # of members that have ended
 
     def epoch_ended(self, rows: dict[int, Row], so_far: Callable[[int], Result]) -> None:
-        """One epoch: a row for each member that trained in it; `so_far` gives the result of one that still trains."""
+        """Records one epoch: `rows` of the members that trained in it; `so_far` gives a member's result up to here."""
         known = {**self.results, **dict.fromkeys(rows)}
         self.keeper.epoch_ended(lambda: [self.results.get(member) or so_far(member) for member in sorted(known)])
         self.tracker.epoch([rows.get(member) for member in range(self.config.members)])
 
     def ended(self, results: dict[int, Result]) -> None:
-        """The members' finished results."""
+        """Takes in the results of members that have ended."""
         self.results |= results
 
     def go_on(self, saved: Saved, one_by_one: bool) -> None:
-        """Takes in what the trial had before it was killed. one_by_one: its members train one after another."""
+        """Takes in the trial's checkpoint and tells the tracking what its members did before, epoch by epoch.
+
+        one_by_one: its members train one after another.
+        """
         self.results |= saved.ended
-        told: dict[tuple[float, ...], dict[int, Row]] = {}  # what the tracking was told at a time, in that order
+        told: dict[tuple[float, ...], dict[int, Row]] = {}  # time of an epoch, to sort by -> its rows by member
         for place, history in saved.histories().items():
             for row in history:
                 told.setdefault((place, row["epoch"]) if one_by_one else (row["epoch"],), {})[place] = row
@@ -61,7 +67,10 @@ class Record:
             self.tracker.epoch([rows.get(place) for place in range(self.config.members)])
 
     def conclude(self, dataset: Dataset) -> Conclusion:
-        """Keeps everything in the folder: results, votes, weights. Members that never began are left out."""
+        """Writes results, votes and weights to the folder; returns what the trial left.
+
+        Members that never began are left out.
+        """
         results = [self.results[member] for member in sorted(self.results)]
         votes, summary = conclude(self.config, results, dataset)
         lost = self._keep(results, votes)
@@ -70,7 +79,7 @@ class Record:
         return Conclusion(results, votes, summary, path, lost, files)
 
     def _keep(self, results: list[Result], votes: list[Vote]) -> str:
-        """Writes the files, small ones first; what is lost, and why."""
+        """Writes the files, small ones first; returns what could not be written and why, empty where all was."""
         now = named_owner(self.folder)
         if now and self._owner and now != self._owner:
             return f"{self.folder}: was replaced while the run trained, by what {now} left; nothing was written there"
@@ -91,13 +100,16 @@ class Record:
         return ""
 
     def finish(self, conclusion: Conclusion, **status: Status) -> None:
-        """Tells the tracking how the trial ended; `status` where it does not follow from the members'."""
+        """Tells the tracking how the trial ended; `status`: where it does not follow from its members' statuses."""
         metrics = _metrics(conclusion, self.config.members)
         light = [result.without_tensors() for result in conclusion.results]  # the tracking may hold them for a while
         self.tracker.finish(light, metrics, conclusion.files, **status)
 
     def abort(self, status: str, reason: str) -> None:
-        """The trial ends without a conclusion: what is known is kept, unless all of it was. Raises nothing."""
+        """Ends a trial without a conclusion: writes the results so far to its folder and ends its tracking.
+
+        An error while the results are written is passed over: the error that led here is the one to tell.
+        """
         with suppress(Exception):  # the first error is the one to tell
             self.keeper.keep_last(status)
         self.tracker.abort(status, reason)
@@ -112,7 +124,7 @@ def conclude(config: RunConfig, results: list[Result], dataset: Dataset) -> tupl
     votes, validation = [], []
     for repeat in sorted({result.repeat for result in results}):
         members = [result for result in results if result.repeat == repeat]
-        nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # a member without a vote
+        nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # of a member without a vote
         given = [nothing if member.probabilities is None else member.probabilities for member in members]
         votes.append(vote(torch.stack(given), dataset.test.labels))
         known = [member.validation_score for member in members if member.validation_score is not None]
@@ -121,7 +133,7 @@ def conclude(config: RunConfig, results: list[Result], dataset: Dataset) -> tupl
 
 
 def _metrics(conclusion: Conclusion, members: int) -> Row | None:
-    """What the parent run of several members carries."""
+    """The metrics of the trial's own run in MLflow, above those of its members; None where it has one member."""
     if members == 1:
         return None
     metrics, votes = conclusion.summary.metrics(), conclusion.votes

@@ -1,15 +1,15 @@
-"""A study in MLflow: one run above all, below it a run a trial, and below that one a member where a trial has several.
+"""A study in MLflow: one run for the study, below it a run a trial, and below that a run a member if there are several.
 
     study     kind=study    the space that is searched, how far it has come, and the best trial
     trial     kind=trial    its parameters, its curves (means over its members) and its results
-    member    kind=member   where a trial has several: the same of one network
+    member    kind=member   the same of one network, where the trial has several
 
 A trial's tag `status` is FINISHED, PRUNED, FAILED or KILLED, as in Optuna; MLflow, which knows no PRUNED, calls that
 one FINISHED. Runs are known by their uid (UID of the study, UID-NUMBER of a trial with Optuna's number,
 UID-NUMBER-MEMBER of a member), so that whatever is written a second time after a crash finds the run that is there.
 
-One thread writes for all trials (src/tracking/background.py), through one queue (journal.py). What a process
-that was killed has left open is put right by the next one that goes on with the study: `reconcile`.
+One thread writes for all trials (src/tracking/background.py), through one queue (journal.py). Runs that a killed
+process has left open in MLflow are put right by the next process that goes on with the study: `reconcile`.
 """
 
 import time
@@ -32,16 +32,19 @@ from src.tracking.view import study_key, study_view, view_url
 from src.tracking.writer import UID_TAG
 from src.training.result import Result, Row, Status
 
-WRITE_SECONDS = 1.0  # what trials leave is written together, so often; a run in MLflow is at most that much behind
+WRITE_SECONDS = 1.0  # what trials record is written together this often; MLflow is at most so far behind
 LIVES: Literal["lives"] = "lives"
 Again = Callable[[int], Trial | Literal["lives"] | None]  # a trial's number -> what is known of it
-DRAWN = ("optim.eta", "optim.lambda_", "model.dropout")  # where nothing is said to be searched
+DRAWN = ("optim.eta", "optim.lambda_", "model.dropout")  # the axes of charts where no searched key is known
 # What the study says of a trial that has ended -> the tag `status` of its run.
 STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "PRUNED", "FAIL": "FAILED", "KILLED": "KILLED"}
 
 
 class StudyTracker:
-    """The tracker of one study. Its methods return at once, but for `finish`, and do not raise because of the store."""
+    """The tracker of one study. Its methods return at once, but for `written` and `finish`, which wait for the store.
+
+    A store that does not answer is no error for them.
+    """
 
     def __init__(
         self,
@@ -55,10 +58,11 @@ class StudyTracker:
         say: Callable[[str], None] = print,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Opens the study's run, or goes on with it.
+        """Opens the study's run in MLflow, or goes on with it.
 
-        config: what all trials share. folder: this command's; what cannot be logged is kept there. uid: the study's,
-        the same whenever it goes on. log_keys: what is searched in log scale. params: key -> the text of its space.
+        config: what all trials share. folder: this command's, where what cannot be logged is kept. study, uid: its name
+        and what no other study has, both the same whenever it goes on. log_keys: keys that are searched in log scale.
+        params: each swept key -> its domain, as text.
         """
         self._config, self._study, self._uid, self._say = config, study, uid, say
         self._log_keys = {*LOG_KEYS, *log_keys}
@@ -81,7 +85,7 @@ class StudyTracker:
         self._journal.add({"do": "view", "run": self._uid, **asdict(view)})
 
     def _searched(self, params: dict[str, str]) -> tuple[list[str], list[str]]:
-        """The keys that are searched, and the axes to draw them on: all that every trial has."""
+        """The keys that are searched, and the params on whose axes charts draw them, which every trial must have."""
         base = dotted(self._config.shown())
         keys = [key for key in params if key in base] or [key for key in DRAWN if key in base]
 
@@ -92,7 +96,7 @@ class StudyTracker:
 
     @property
     def address(self) -> str | None:
-        """Where an MLflow server shows the study's trials; for a store without a server of its own the path alone.
+        """The URL at which an MLflow server shows the study's trials; its path alone where the store has no server.
 
         None as long as the store has not answered.
         """
@@ -115,20 +119,21 @@ class StudyTracker:
         seeds: list[int],
         resumed: str = "",
     ) -> TrialTracker:
-        """The tracker of a trial that begins, or goes on where an earlier attempt was (`resumed`: "after epoch 5").
+        """The tracker of a trial that begins, or goes on from an earlier attempt (`resumed`: such as "after epoch 5").
 
-        number: Optuna's; place: the one in names; seeds: one a member.
+        number: Optuna's; place: the trial's number in the budget, which names show; attempt: from 0; label: what tells
+        it from other trials; dataset, device: what is really used; seeds: one a member.
         """
         trial = Trial(config, folder, number, place, attempt, label, dataset, device, seeds, resumed=resumed)
         return _Told(TrialRuns(self._journal, trial, self._study, self._uid, self._log_keys), self._errands.tell)
 
     def reconcile(self, states: dict[int, str], again: Again) -> None:
-        """Puts right what processes that were killed have left of this study, so that MLflow agrees with `states`.
+        """Makes MLflow agree with the study about trials whose process was killed, as soon as the store answers.
 
         states: Optuna's number -> COMPLETE, PRUNED, FAIL or KILLED, of the trials that have ended; any other state is
-        passed over. again: asked for each trial that is not as it should be, in the tracking thread; answers with the
-        trial, whose folder holds its result.json and weights, with None where they are gone, or with LIVES where its
-        process lives, which then ends the runs itself. Done as soon as the store answers.
+        passed over. again: called in the tracking thread for each trial whose runs differ from that; returns the trial,
+        whose folder holds its result.json and weights, None where they are gone, or LIVES where its process lives and
+        ends the runs itself.
         """
         claims = _Claims(dict(states), again)
         self._errands.tell(lambda: setattr(self, "_claims", claims))
@@ -154,7 +159,7 @@ class StudyTracker:
                 self._mend(number, status, list(own[str(number)]), claims.again)
 
     def _mend(self, number: int, status: Status, own: list[str], again: Again) -> None:
-        """Logs a trial again; one of which nothing is left is only closed. own: the uids of its runs."""
+        """Logs a trial again from its folder; where nothing is left there, only ends its runs. own: their uids."""
         uid, trial = trial_uid(self._uid, number), again(number)
         if trial == LIVES:
             return
@@ -171,23 +176,23 @@ class StudyTracker:
         end(self._journal, dict.fromkeys([uid, *own], status))
 
     def progress(self, metrics: Row) -> None:
-        """Records how far the study has come, under study/…; the step is the number of trials `done`."""
+        """Records how far the study has come as metrics study/KEY, with the number of trials `done` as the step."""
         values = {key if "/" in key else f"study/{key}": value for key, value in finite_values(metrics).items()}
         self._errands.tell(lambda: self._journal.batch(self._uid, metrics=values, step=int(metrics["done"])))
 
     def written(self) -> None:
-        """Returns once all that was said so far is written, or kept where the store does not answer."""
+        """Waits until all that was recorded so far is written, or is kept where the store does not answer."""
         done = Event()
         self._errands.tell(self._settle)
         self._errands.tell(done.set)
         done.wait()
 
     def finish(self, status: Status, best: dict[str, Any] | None = None) -> None:
-        """Ends the study's run and returns once all is written, or kept where the store does not answer.
+        """Ends the study's run; waits until all is written, or is kept where the store does not answer.
 
-        status: FINISHED, KILLED, FAILED, or RUNNING where another process goes on: then nothing is said of the end, for
-        that one will. best: numbers become the metrics best/KEY, and the dict `params` in it the tags best.KEY. Raises
-        the first error of the tracking itself.
+        status: FINISHED, KILLED, FAILED, or RUNNING where another process goes on and will end the run. best: its
+        numbers become the metrics best/KEY, and the dict `params` in it the tags best.KEY. Raises the first error of
+        the tracking itself.
         """
         self._errands.tell(lambda: self._finish(status, best or {}))
         self._errands.end()
@@ -206,20 +211,20 @@ class StudyTracker:
 
 @dataclass(frozen=True)
 class _Claims:
-    """What `reconcile` is told."""
+    """The arguments of `reconcile`, kept until the store answers."""
 
     states: dict[int, str]
     again: Again
 
 
 def _agree(own: dict[str, Seen], uid: str, status: Status) -> bool:
-    """Whether a trial's runs are what its status says. A member's run may have a status of its own, but not RUNNING."""
+    """Whether a trial's runs agree with its status; a member's run may have another status, but not RUNNING."""
     right = uid in own and (own[uid].tag, own[uid].status) == (status, mlflow_status(status))
     return right and all(run.status != "RUNNING" for run in own.values())
 
 
 class NullStudyTracker:
-    """Records nothing (tracking=none); a TrialTracker as well."""
+    """The tracker for tracking=none, of a study and of its trials: it records nothing."""
 
     address: str | None = None
 
@@ -247,7 +252,7 @@ class NullStudyTracker:
 
 
 def open_study(config: RunConfig, folder: Path, **about: Any) -> StudyTracker | NullStudyTracker:
-    """The tracker of a study, by `tracking.kind`; see StudyTracker for the arguments."""
+    """The tracker of a study, or NullStudyTracker for tracking=none; `about` are StudyTracker's other arguments."""
     return NullStudyTracker() if config.tracking.kind == "none" else StudyTracker(config, folder, **about)
 
 

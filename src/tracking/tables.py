@@ -1,4 +1,4 @@
-"""What many trials leave, in one transaction: straight into the tables of MLflow's SQL store.
+"""Writes notes (journal.py) of many trials in one transaction, straight into the tables of MLflow's SQL store.
 
 Through MLflow's client a trial takes at least three requests and six transactions, some 25 ms; a study has thousands of
 trials, and a stack of fifty ends fifty epochs at once. Written together, a trial takes one to two.
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 MADE_FOR = "3.17.2"
 
-Note = dict[str, Any]  # see src/tracking/journal.py
+Note = dict[str, Any]  # one thing to write to MLflow; its kinds stand in src/tracking/journal.py
 
 
 class Seen(NamedTuple):
-    """A run that is in the store: its id, MLflow's status and the tag `status`."""
+    """A run that was found in the store: MLflow's id and status of it, and its tag `status`."""
 
     run_id: str
     status: str
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
 
 @dataclass
 class _Change:
-    """What the notes say of one run."""
+    """All that the notes of one transaction change in one run."""
 
     run_id: str
     created: Note | None  # the note that creates it; None for a run that is there
@@ -38,15 +38,15 @@ class _Change:
 
 
 class Tables:
-    """The tables of one experiment. Methods raise what MLflow raises."""
+    """Reads and writes the runs of one experiment in MLflow's tables. Methods raise what MLflow raises."""
 
     def __init__(self, store: Any, experiment_id: str, artifacts: str) -> None:
         self._store, self._experiment_id, self._artifacts = store, experiment_id, artifacts
 
     def write(self, notes: Sequence[Note], runs: dict[str, str]) -> None:
-        """Writes notes of the kinds run, batch, open and end, all or none of them; `runs` grows with the new runs.
+        """Writes notes of the kinds run, batch, open and end, all or none of them; adds new runs to `runs`.
 
-        Writing a run or a metric a second time is refused. Params are for new runs only.
+        runs: uid -> MLflow's run id. The database refuses a run or a metric that is there. Only new runs take params.
         """
         changes = _gather(notes, runs)
         with self._store.ManagedSessionMaker(read_only=False) as session:
@@ -88,19 +88,22 @@ class Tables:
         _insert(session, SqlRun, rows)
 
     def artifacts(self, run_id: str) -> str:
-        """Where the artifacts of a run that was created here lie."""
+        """The address of the artifacts of a run that `write` has created."""
         from mlflow.utils.uri import append_to_uri_path
 
         return str(append_to_uri_path(self._artifacts, run_id, "artifacts"))
 
     def log_artifact(self, run_id: str, path: str, under: str | None) -> None:
-        """Copies a file to a run's artifacts, without the request for the run's address that the client makes."""
+        """Copies a file to a run's artifacts, in the folder `under`; unlike the client it does not ask the store where.
+
+        run_id: of a run that `write` has created.
+        """
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         get_artifact_repository(self.artifacts(run_id)).log_artifact(path, under)
 
     def seen(self, tag: str, value: str, uid_tag: str) -> Iterable[tuple[str, Seen]]:
-        """(uid, run) of every run with this tag, the oldest first."""
+        """(uid, run) of every run whose tag has this value, the oldest first; uid_tag: the tag that holds the uid."""
         from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
         from sqlalchemy import and_, select
         from sqlalchemy.orm import aliased
@@ -119,7 +122,7 @@ class Tables:
 
 
 def tables(client: Any, experiment_id: str) -> Tables | None:
-    """The tables behind a client; None where it has none that are known here."""
+    """The tables behind MLflow's client; None where its version is another, or its store is a server."""
     import mlflow
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -181,7 +184,7 @@ def _write_values(session: Any, changes: Iterable[_Change]) -> None:
 
 
 def _latest(session: Any, points: list[dict[str, Any]], old: set[str]) -> list[dict[str, Any]]:
-    """Of each run and key the latest point, by step, time and value; none where the store has a later one."""
+    """The latest point of each run and key, by step, time and value, unless the store has a later one."""
     from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
     from sqlalchemy import select
 
@@ -203,7 +206,7 @@ def _latest(session: Any, points: list[dict[str, Any]], old: set[str]) -> list[d
 
 
 def _replace(session: Any, model: Any, rows: list[dict[str, Any]], old: set[str]) -> None:
-    """Inserts rows of (run, key); of runs that are there, in the place of those with the same key."""
+    """Inserts rows with run and key; for runs in `old`, first deletes the rows with the same run and key."""
     from sqlalchemy import bindparam, delete
 
     table = model.__table__

@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Tracker(Protocol):
-    """Where a trial's epochs and results go. No method raises because of the store."""
+    """Records the epochs and results of one trial. No method raises because the store does not answer."""
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
         """Records one epoch: one row a member, None for a member that has stopped.
@@ -88,13 +88,13 @@ def open_tracker(
     say: Callable[[str], None] = print,
     clock: Callable[[], float] = time.monotonic,
 ) -> Tracker:
-    """The tracker of one trial, its runs created (or kept for later, where the store does not answer).
+    """The tracker of one trial, with its runs in MLflow created (or queued, where the store does not answer).
 
-    folder: where the trial's files lie. dataset, device: what was really used. seeds: one a member. members: the name
-    and the configuration of each, where they differ in more than their seeds. label: what tells the trial from its
-    neighbours, such as "eta=0.03". tags: more tags for every run, such as sweep=NAME. run: what the runs are found by,
-    unlike any other's. resumed: where a trial goes on whose runs may be in the store, such as "after epoch 12"; what
-    they have already is not written again. say: takes one line for the user. clock: seconds.
+    folder: where the trial's files lie. dataset, device: what is really used. seeds: one a member. members: name and
+    configuration of each, where they differ in more than their seeds. label: what tells the trial from others, such as
+    "eta=0.03". tags: more tags for every run, such as sweep=NAME. run: the uid of the trial's run, unlike any other's.
+    resumed: such as "after epoch 12", where the trial goes on and its runs may be in the store; what these have already
+    is not written again. say: takes one line for the user. clock: seconds.
     """
     if config.tracking.kind == "none":
         return NullTracker()
@@ -104,7 +104,7 @@ def open_tracker(
 
 
 class MlflowTracker:
-    """Turns a trial's events into notes; the journal under it writes them."""
+    """The Tracker that records in MLflow: it turns what happens into notes, which its journal writes."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class MlflowTracker:
         self._journal.batch(uid, params=params)
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
-        """Records one epoch; see Tracker."""
+        """Records one epoch: a row a member, None for a member that has stopped."""
         for index, (uid, row) in enumerate(zip(self._members, rows, strict=True)):
             if row is None:
                 continue
@@ -161,7 +161,7 @@ class MlflowTracker:
         self._journal.flush()
 
     def finish(self, results: Sequence[Result], summary: Row | None = None, artifacts: Iterable[Path] = ()) -> None:
-        """Records results, artifacts and the end of every run; see Tracker."""
+        """Records one result a member, the trial's summary and artifacts, the weights, and the end of every run."""
         statuses = {uid: result.status for uid, result in zip(self._members, results, strict=True)}
         for uid, result in zip(self._members, results, strict=True):
             # Step 0: MLflow draws a metric whose step is above 0 as a curve, these as bars.
@@ -170,7 +170,7 @@ class MlflowTracker:
         self._end({**statuses, self._trial: trial_status(list(statuses.values()))}, artifacts)
 
     def abort(self, status: Status, reason: str) -> None:
-        """Ends every run without results; see Tracker."""
+        """Ends every run as KILLED or FAILED, without results; `reason` becomes a tag."""
         self._journal.batch(self._trial, tags={"reason": reason[:1000]})
         self._end(dict.fromkeys([*self._members, self._trial], status), ())
 
@@ -189,7 +189,7 @@ class MlflowTracker:
 
 
 def trial_status(statuses: list[Status]) -> Status:
-    """KILLED where a member was; else FAILED where none finished; else FINISHED."""
+    """A trial's status from its members': KILLED if any was killed, else FINISHED if any finished, else FAILED."""
     if "KILLED" in statuses:
         return "KILLED"
     return "FINISHED" if "FINISHED" in statuses else "FAILED"
@@ -219,18 +219,18 @@ class _Labels:
         return self._name(shown), {**self._tags, "kind": "member"}
 
     def _name(self, shown: str) -> str:
-        """A run's name, what tells it from its neighbours first: the UI's column shows some twenty letters."""
+        """A run's name, short and what differs early: the UI's column shows some twenty letters."""
         return " · ".join([self._config.name, shown, *self._label, *self._last])
 
     def seed_name(self, index: int, seed: int) -> str:
-        """What tells a member from its neighbours."""
+        """The part of a member's name that tells it from the trial's other members, such as "seed 7"."""
         ensemble = self._config.ensemble
         if ensemble > 1 and self._config.repeats > 1:
             return f"repeat {index // ensemble} · seed {seed}"
         return f"seed {seed}"
 
     def params(self, config: RunConfig, seed: int) -> dict[str, str]:
-        """The flattened configuration of a member, and what log-scaled axes need."""
+        """A member's params in MLflow: its flattened configuration, and log10.KEY for axes in log scale."""
         content = {**config.shown(), "seed": seed}
         return {**flatten(content), **logarithms(dotted(content), LOG_KEYS), "dataset": self.dataset}
 
@@ -258,7 +258,10 @@ def flatten(content: dict[str, Any]) -> dict[str, str]:
 
 
 def logarithms(values: dict[str, Any], keys: Iterable[str]) -> dict[str, str]:
-    """log10.KEY of every key whose value is a positive number: MLflow's parallel-coordinates axes are linear."""
+    """log10.KEY -> the logarithm, for each of `keys` whose value is a positive number.
+
+    MLflow's parallel coordinates have linear axes only.
+    """
     numbers = {key: values.get(key) for key in keys}
     return {
         f"log10.{key}": f"{math.log10(value):.4f}"
@@ -268,15 +271,17 @@ def logarithms(values: dict[str, Any], keys: Iterable[str]) -> dict[str, str]:
 
 
 def config_text(config: RunConfig) -> str:
-    """The configuration as YAML that runs again."""
+    """The configuration as YAML with which the run can be repeated."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(config.shown())
 
 
 def curve_values(row: Row, score: Metric) -> tuple[Row, list[str]]:
-    """What is recorded of an epoch, with validation/error where the score has one; and the names of the values that are
-    not finite."""
+    """The values of an epoch that are recorded, and the names of those left out as they are not finite.
+
+    validation/error is added where the score has an error.
+    """
     values = {key: value for key, value in row.items() if key != "epoch"}
     if score.has_error and score.key("validation") in values:  # the view draws its curves on a logarithmic axis
         values["validation/error"] = score.error(values[score.key("validation")])
@@ -284,7 +289,7 @@ def curve_values(row: Row, score: Metric) -> tuple[Row, list[str]]:
 
 
 def last_values(result: Result) -> Row:
-    """What is recorded of a member's end."""
+    """The metrics that are recorded when a member ends: best epoch, scores, errors and seconds."""
     values = {
         "best/epoch": result.best_epoch,
         **score_values(result.score, result.validation_score, result.test_score),
@@ -295,27 +300,27 @@ def last_values(result: Result) -> Row:
 
 
 def score_values(score: Metric, validation: float | None, test: float | None) -> dict[str, float | None]:
-    """The metrics of a network's best validation score and its test score, with the error where there is one."""
+    """The metrics of a network's best validation score and its test score, with the test error if the score has one."""
     error = {"test/error": None if test is None else score.error(test)} if score.has_error else {}
     return {best_key(score): validation, score.key("test"): test, **error}
 
 
 def member_tags(result: Result) -> dict[str, str]:
-    """A member's place in its trial."""
+    """Tags that say which repeat of its trial a member is, and which vote of an ensemble."""
     return {"repeat": str(result.repeat), "vote": str(result.vote)}
 
 
 def finite_values(values: Row) -> Row:
-    """The values that charts can show."""
+    """The values that are finite: charts can show no others."""
     # SQL stores turn infinity into 1.8e308 and NaN into 0 with a mark; either ruins the axis of every chart.
     return {key: float(value) for key, value in values.items() if math.isfinite(value)}
 
 
-# What computed the numbers.
+# Which program and which versions computed the numbers.
 
 
 def provenance() -> dict[str, str]:
-    """Tags: versions, commit, user."""
+    """Tags that every run has: the versions of the program and its libraries, the commit, the user."""
     packages = {"torch": "torch", "lightning": "pytorch-lightning", "sweepstack": "sweepstack"}
     versions = {f"version.{name}": _version(package) for name, package in packages.items()}
     source = {"mlflow.source.name": "sweepstack", "mlflow.source.type": "LOCAL", "mlflow.user": _user()}

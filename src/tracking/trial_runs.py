@@ -1,7 +1,7 @@
-"""The runs of one trial of a study in MLflow: a trial's own, and below it one a member where it has several.
+"""The runs of one trial of a study in MLflow: the trial's own, and below it one a member where it has several.
 
-A trial that trains is told what happens (TrialTracker); one whose process was killed is recorded from its folder
-(`replay`). What happens becomes notes in the study's queue (src/tracking/journal.py).
+A trial that trains is recorded as it happens (TrialTracker), one whose process was killed from its folder (`replay`).
+Either way it becomes notes in the study's queue (src/tracking/journal.py).
 """
 
 import json
@@ -40,19 +40,19 @@ REASON_LENGTH = 500
 
 @dataclass(frozen=True)
 class Trial:
-    """What tells one trial from the others. seeds: one a member. reason: the traceback of one that failed."""
+    """A study's trial, as its runs show it. seeds: one a member. reason: the traceback, where it failed."""
 
     config: RunConfig
     folder: Path  # where its files lie
     number: int  # Optuna's
-    place: int  # the number that names show
-    attempt: int  # 0 for the first one in its place, then 1, 2, …
-    label: str  # what differs, such as "eta=0.03 activation=relu"
+    place: int  # its number in the study's budget, which names show
+    attempt: int  # how often a trial in this place was killed before
+    label: str  # its parameters, such as "eta=0.03 activation=relu"
     dataset: str
     device: str
     seeds: list[int]
     reason: str = ""
-    resumed: str = ""  # where an earlier attempt was, such as "after epoch 5"
+    resumed: str = ""  # from where of an earlier attempt it goes on, such as "after epoch 5"
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class Trial:
 
 
 class TrialTracker(Protocol):
-    """Where a trial's epochs and results go; every method returns at once and raises nothing."""
+    """Records the epochs and results of a study's trial; every method returns at once and raises nothing."""
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
         """Records one epoch: one row a member, None for one that has stopped."""
@@ -74,14 +74,18 @@ class TrialTracker(Protocol):
         artifacts: Iterable[Path] = (),
         status: Status | None = None,
     ) -> None:
-        """Records what the trial left and ends its runs; `status` where it is not to follow from the members'."""
+        """Records what the trial left and ends its runs.
+
+        results: one a member. summary: metrics over its members. artifacts: files. status: the trial's, None where it
+        follows from its members' statuses.
+        """
 
     def abort(self, status: Status, reason: str) -> None:
         """Ends the runs without results. reason: a line, or a traceback. Does nothing after `finish`."""
 
 
 class TrialRuns:
-    """Turns a trial's events into notes; see TrialTracker."""
+    """Turns what happens in a trial into notes in the journal; `uid` is the study's."""
 
     def __init__(self, journal: Journal, trial: Trial, study: str, uid: str, log_keys: Iterable[str]) -> None:
         self._journal, self._trial, self._log_keys = journal, trial, log_keys
@@ -102,18 +106,18 @@ class TrialRuns:
             "status": "RUNNING",
             **({"resumed": trial.resumed} if trial.resumed else {}),
         }
-        self._not_finite: set[str] = set()  # members that have had such a value
-        self._curves: dict[str, dict[int, Row]] = {}  # of the members that have begun, by epoch
-        self._shown = 0  # epochs of the trial's own curve
+        self._not_finite: set[str] = set()  # uids of members that have had a value that is not finite
+        self._curves: dict[str, dict[int, Row]] = {}  # uid of a member that has begun -> epoch -> its values
+        self._shown = 0  # up to which epoch the trial's own curve is recorded
         self._ended = False
 
     @property
     def uids(self) -> set[str]:
-        """Of all its runs."""
+        """The uids of the trial's runs: its own and its members'."""
         return {self._uid, *self._members}
 
     def start(self, there: Collection[str] = ()) -> None:
-        """Creates the runs, but for those that are there (uids)."""
+        """Creates the trial's runs; there: the uids of those that the store has already, which go on."""
         name, seeds = self._trial.name, self._trial.seeds
         self._start(self._uid, self._study_uid, name, "trial", seeds[0], there)
         if len(seeds) > 1:
@@ -133,11 +137,14 @@ class TrialRuns:
         return {**flatten(content), **logs, "dataset": self._trial.dataset, "trial": str(self._trial.place)}
 
     def epoch(self, rows: Sequence[Row | None]) -> None:
-        """Records one epoch of the members, and their means for the trial once all of them have begun."""
+        """Records one epoch: a row a member, None for one that has stopped, and their means as the trial's own curve.
+
+        The means begin once all members have begun; an epoch that was recorded before is passed over.
+        """
         known = [
             (uid, row)
             for uid, row in zip(self._members, rows, strict=True)
-            if row is not None and int(row["epoch"]) not in self._curves.get(uid, {})  # told before its stack broke
+            if row is not None and int(row["epoch"]) not in self._curves.get(uid, {})  # recorded before its stack broke
         ]
         if not known:
             return
@@ -154,7 +161,7 @@ class TrialRuns:
             self._show_means(epoch)
 
     def _show_means(self, last: int) -> None:
-        """The trial's own curve up to an epoch; a member that has stopped counts with its last one."""
+        """Records the trial's own curve up to epoch `last`; a member that has stopped counts with its last epoch."""
         if len(self._members) == 1:  # the trial's run is its member's
             return
         for epoch in range(self._shown + 1, last + 1):
@@ -165,7 +172,7 @@ class TrialRuns:
     def finish(
         self, results: Sequence[Result], summary: Row | None, artifacts: Iterable[Path], status: Status | None
     ) -> None:
-        """Records results, artifacts and the end of every run; a member that never began has no result."""
+        """Records results, artifacts and the end of every run; a member that never began has no result among them."""
         if self._ended:
             return
         self._show_means(max((epoch for curve in self._curves.values() for epoch in curve), default=0))
@@ -186,7 +193,7 @@ class TrialRuns:
         self._close({**statuses, self._uid: status or trial_status(list(statuses.values()))})
 
     def abort(self, status: Status, reason: str) -> None:
-        """Ends every run without results."""
+        """Ends every run as `status`, without results; does nothing after `finish`."""
         if self._ended:
             return
         self._because(reason)
@@ -200,7 +207,7 @@ class TrialRuns:
             self._journal.add({"do": "text", "run": self._uid, "name": "traceback.txt", "text": reason})
 
     def replay(self, status: Status) -> None:
-        """Records from the trial's folder what it was, and ends it."""
+        """Records what the trial left in its folder, as if it had just happened, and ends its runs as `status`."""
         folder, config = self._trial.folder, self._trial.config
         results = read_results(folder / "result.json", self._trial.seeds)
         if results is None:
@@ -223,14 +230,14 @@ class TrialRuns:
 
 
 def end(journal: Journal, statuses: dict[str, Status]) -> None:
-    """Ends runs, given by uid."""
+    """Ends runs; statuses: uid -> status, which their tag takes too."""
     for uid, status in statuses.items():
         journal.batch(uid, tags={"status": status})
         journal.add({"do": "end", "run": uid, "status": mlflow_status(status), "time": milliseconds()})
 
 
 def read_results(path: Path, seeds: Collection[int]) -> list[Result] | None:
-    """What a trial left of its members; None where the file is missing or that of another trial."""
+    """The members' results in result.json at `path`; None where it is missing, damaged or that of other seeds."""
     try:
         results = [Result.from_kept(own) for own in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
@@ -240,29 +247,32 @@ def read_results(path: Path, seeds: Collection[int]) -> list[Result] | None:
 
 
 def _finite_or_nan(row: Row) -> Row:
-    """What was not finite is null in the file."""
+    """The row with NaN for null, which stands in the file for a value that was not finite."""
     return {key: nan if value is None else value for key, value in row.items()}
 
 
 def trial_uid(study: str, number: int) -> str:
-    """The uid of a trial's run."""
+    """The uid of a trial's run, from its study's uid and Optuna's number."""
     return f"{study}-{number}"
 
 
 def mlflow_status(status: Status) -> str:
-    """MLflow's own word for a status."""
+    """The status as MLflow names it, which has no PRUNED: that becomes FINISHED."""
     return "FINISHED" if status == "PRUNED" else status
 
 
 def _means(rows: Sequence[Row], at_least: int = 1) -> Row:
-    """The mean of every value that at least so many rows have."""
+    """The mean of every value that at least `at_least` rows have."""
     keys = dict.fromkeys(key for row in rows for key in row)
     values = {key: [row[key] for row in rows if key in row] for key in keys}
     return {key: fmean(own) for key, own in values.items() if len(own) >= at_least}
 
 
 def _mean_values(results: Sequence[Result]) -> Row:
-    """Of values that all members have their mean; one that diverged counts as `lost` in both scores, unless all did."""
+    """The means of the values that all members have, with (1) of log_error.py computed from the mean score.
+
+    A member that diverged counts with the score's `lost` in both scores, unless all have.
+    """
     values = [last_values(result) for result in results]
     score = results[0].score if results else ACCURACY
     lost: Any = score_values(score, score.lost, score.lost)

@@ -1,9 +1,9 @@
 """The saved views of an experiment in MLflow's UI: which runs, which columns, which order, which charts.
 
-One shows the networks of all runs on the data set of the latest one, and each study has one of its own, of its trials
-alone. What is chosen from is sorted and drawn by validation: a study's view holds no test score, as its trials are
-there to be chosen from; that of runs has it in a column, as they are ends in themselves. Charts draw log10 of the error
-(src/tracking/log_error.py), so that one trial that diverged does not flatten them.
+One view shows the networks of all runs on the data set of the latest run; each study has a view of its trials alone.
+Both sort and draw by the validation score. A study's view holds no test score, because its trials are there to be
+chosen from; the view of runs has it in a column. Charts draw log10 of the error (src/tracking/log_error.py), so that
+one trial that diverged does not flatten them.
 
 MLflow keeps a shared view in the experiment's tag `mlflow.sharedViewState.KEY`, as JSON {name, createdAt, updatedAt,
 state} with state = "deflate;" + base64(zlib(JSON)). Undocumented; fields read from the UI of MLflow 3.17.2, which is
@@ -26,10 +26,10 @@ KEY = "sweepstack"
 TAGS = "mlflow.sharedViewState."  # followed by a view's key
 TAG = f"{TAGS}{KEY}"
 STUDY_KEY = "study-"  # begins the key of a study's view
-KEPT_VIEWS = 100  # of studies, in an experiment: the UI loads all of them with every page
+KEPT_VIEWS = 100  # views of studies in an experiment: the UI loads all of them with every page
 RUNS_IN_CHARTS = 100
 CARD_HEIGHT = 400  # pixels
-ERROR_WORDS = "log10 error: -2 is 99 %"  # the title of a section
+ERROR_WORDS = "log10 error: -2 is 99 %"  # the title of the section of charts that draw log10 of the error
 CURVES = 50  # runs in a chart of curves; more cannot be told apart
 
 # Column -> width in pixels, in the order in which the table shows them, after those of the scores.
@@ -57,16 +57,17 @@ class View:
 
 
 def members_view(dataset: str, score: Metric = ACCURACY) -> View:
-    """The networks of all runs on the images of `dataset`, by their best validation score; of studies none."""
+    """The view of all runs' networks on the images of `dataset`, the best first; those of studies are left out."""
     return View(KEY, f"sweepstack: networks on {validation_data(dataset)}, best first", view_state(dataset, score))
 
 
 def study_view(
     study: str, uid: str, keys: Sequence[str] = (), axes: Sequence[str] = (), score: Metric = ACCURACY
 ) -> View:
-    """The trials of one study, by the validation score that it searches for; those that were killed are left out.
+    """The view of one study's trials, the best validation score first; those that were killed are left out.
 
-    keys: the params that are searched. axes: the same as they are drawn, such as log10.optim.eta; every trial has them.
+    keys: the params that are searched. axes: the params on whose axes charts draw them, such as log10.optim.eta, which
+    every trial has.
     """
     drawn, title = _drawn(score)
     layout = {
@@ -90,7 +91,7 @@ def study_key(uid: str) -> str:
 
 
 def _drawn(score: Metric) -> tuple[str, str]:
-    """The metric that charts show of a network's best, and the title of their section."""
+    """The metric of a network's best epoch that charts draw, and the title of their section."""
     if score.has_error:
         return LOG_ERROR, ERROR_WORDS
     return best_key(score), f"best {score.words('validation')}"
@@ -101,7 +102,7 @@ def _validation_curves(score: Metric) -> dict[str, Any]:
 
 
 def view_state(dataset: str, score: Metric = ACCURACY) -> dict[str, Any]:
-    """The fields of the view of runs as MLflow's UI keeps them."""
+    """The fields of the view of runs, as MLflow's UI stores them."""
     drawn, title = _drawn(score)
     layout: dict[str, list[dict[str, Any]]] = {
         title: [
@@ -122,7 +123,7 @@ def view_state(dataset: str, score: Metric = ACCURACY) -> dict[str, Any]:
 
 
 def _quoted(text: str) -> str:
-    """A text in a filter of MLflow's, which knows no escapes: one with both quotes is cut at the double one."""
+    """A text in quotes for MLflow's search, which has no escapes: one with both kinds is cut at the double quote."""
     return f"'{text}'" if "'" not in text else '"' + text.split('"')[0] + '"'
 
 
@@ -156,7 +157,7 @@ def _state(
 def _charts(
     layout: dict[str, list[dict[str, Any]]], abreast: dict[str, int]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The charts and the sections that hold them, in order. Other metrics get sections of the UI's own."""
+    """The charts and the sections that hold them, in order; the UI adds sections of its own for other metrics."""
     charts = [
         {"deleted": False, "isGenerated": False, **chart, "uuid": f"{section}-{index}", "metricSectionId": section}
         for section, members in layout.items()
@@ -173,7 +174,7 @@ def _curves(metric: str, scale: str = "linear") -> dict[str, Any]:
 
 
 def _left_out(metric: str) -> dict[str, Any]:
-    """A chart that the UI would make by itself, as one that the user has deleted."""
+    """A chart that the UI would add by itself, marked as deleted by the user, so that it does not."""
     return {**_bars(metric), "deleted": True, "isGenerated": True}
 
 
@@ -192,14 +193,14 @@ def _parallel(params: list[str], metrics: list[str]) -> dict[str, Any]:
 
 
 def encode(state: dict[str, Any]) -> str:
-    """The state as the UI stores it."""
+    """A view's fields as the UI stores them, compressed to a text."""
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
 
 
 def write_view(client: Any, experiment_id: str, view: View) -> str:
     """Saves a view in the experiment; returns its key. Raises what the client raises.
 
-    That of runs is not written again where it is the same; that of a study is, so that `updatedAt` tells the latest.
+    The view of runs is not written where it is unchanged; a study's always is, so that `updatedAt` tells the latest.
     """
     tags = client.get_experiment(experiment_id).tags
     old, state = tags.get(TAGS + view.key), encode(view.state)
@@ -228,11 +229,11 @@ def study_views(tags: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _outdated(tags: dict[str, str]) -> list[str]:
-    """The tags of studies' views that give room to one more."""
+    """The tags of the oldest views of studies, which must go so that one more leaves at most KEPT_VIEWS."""
     return [TAGS + key for key, _ in study_views(tags)[KEPT_VIEWS - 1 :]]
 
 
 def view_url(base: str, experiment_id: str, key: str = KEY) -> str:
-    """Where a server at `base` (`http://host:port`) shows the view."""
+    """The URL at which an MLflow server at `base` (`http://host:port`) shows the view."""
     query = f"workflowType=machine_learning&viewStateShareKey={key}&compareRunsMode=CHART"
     return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs?{query}"

@@ -1,7 +1,7 @@
 """Writes notes (src/tracking/journal.py) to MLflow, through its client or, many at once, into its tables.
 
-Whatever is written a second time changes nothing: a run that may be there already is looked for by its uid, and of one
-that was found, only what it lacks is written.
+Writing a note twice changes nothing: a run that the store may have already is searched by its uid, a tag that no other
+run has, and of a run that is found only what it lacks is written.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,14 +20,14 @@ UID_TAG = "sweepstack.uid"
 
 
 class Known(NamedTuple):
-    """What a run has already."""
+    """What a run in the store has already."""
 
-    points: AbstractSet[tuple[str, int]]  # of its curves: key and step
-    latest: Mapping[str, float]  # of each key
-    params: AbstractSet[str]
+    points: AbstractSet[tuple[str, int]]  # key and step of each point of its curves
+    latest: Mapping[str, float]  # key -> its latest value
+    params: AbstractSet[str]  # keys
 
     def has(self, key: str, value: float, step: int) -> bool:
-        """Whether the point changes nothing: a curve keeps its first, a result (step 0) is as it was said last."""
+        """Whether the point need not be written: a curve has one at this step, or a result (step 0) has this value."""
         return (key, step) in self.points if step else self.latest.get(key) == value
 
 
@@ -37,8 +37,8 @@ NOTHING = Known(frozenset(), {}, frozenset())
 class Writer:
     """Writes notes through MlflowClient. `runs` maps a run's uid to MLflow's run id and grows with every new run.
 
-    alone: a context in which no other process on this machine writes. together: write many notes in one transaction
-    where that is possible; `tables` then does.
+    alone: makes a context in which no other process on this machine writes. together: whether `write_together` is to
+    write many notes in one transaction; `tables` is None where it cannot.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class Writer:
     ):
         self._client, self.experiment_id, self._folder, self._alone = client, experiment_id, folder, alone
         self._runs = runs
-        self._known: dict[str, Known | None] = dict.fromkeys(runs)  # of runs that were there; None: to be read
+        self._known: dict[str, Known | None] = dict.fromkeys(runs)  # for runs found in the store; None: not read yet
         self.tables = tables(client, experiment_id) if together else None
 
     def write(self, note: Note) -> None:
-        """Writes one note; raises whatever MLflow raises. Writing it again changes nothing."""
+        """Writes one note; written a second time, it changes nothing. Raises whatever MLflow raises."""
         kinds = {"run": self._run, "batch": self._batch, "file": self._file, "text": self._text, "end": self._end}
         {**kinds, "open": self._open, "view": self._view}[note["do"]](note)
 
     def joins(self, note: Note) -> bool:
-        """Whether the note can be written together with others."""
+        """Whether `write_together` can write the note in one transaction with others."""
         if note["do"] == "run":
             return not note.get("tried")
         if note["do"] == "batch":
@@ -69,10 +69,10 @@ class Writer:
         return note["do"] in ("open", "end")
 
     def write_together(self, notes: list[Note]) -> None:
-        """Writes notes that join in one transaction."""
+        """Writes notes for which `joins` holds, in one transaction. Raises whatever MLflow raises."""
         assert self.tables is not None
         for note in notes:
-            note["tried"] = True  # if the answer is lost, none of them joins again
+            note["tried"] = True  # where the answer is lost, they are next written one by one, after a search
         self.tables.write(notes, self._runs)
 
     def _run(self, note: Note) -> None:
@@ -104,7 +104,10 @@ class Writer:
         return found[0].info.run_id if found else None
 
     def seen(self, tag: str, value: str) -> dict[str, Seen]:
-        """uid -> run of every run with this tag; of two with one uid, the older one. They are known from now on."""
+        """The runs in the store whose tag has this value, uid -> run; of two with one uid the older one.
+
+        Later notes may name them.
+        """
         found: dict[str, Seen] = {}
         pairs = self.tables.seen(tag, value, UID_TAG) if self.tables else self._search(tag, value)
         for uid, run in pairs:
@@ -141,7 +144,7 @@ class Writer:
             metrics, params, tags = metrics[at_once:], params[PAIRS_PER_BATCH:], tags[PAIRS_PER_BATCH:]
 
     def _known_of(self, uid: str) -> "Known":
-        """What a run had already that was found in the store; nothing of one that was created here."""
+        """What a run that was found in the store has already; NOTHING for one that this writer has created."""
         if uid not in self._known:
             return NOTHING
         known = self._known[uid]
