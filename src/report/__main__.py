@@ -1,4 +1,4 @@
-"""The command python -m src.report, which src/commands/report.py is."""
+"""Runs the command python -m src.report, which is written in src/commands/report.py."""
 
 import sys
 

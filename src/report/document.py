@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 BEST = ' class="best"'
-CSS_DPI, DPI = 96, 150  # pixels an inch: of a page, and of our pictures (src/runs/canvas.py)
+CSS_DPI, DPI = 96, 150  # pixels an inch: of a web page, and of the figures (src/runs/canvas.py)
 STYLE = """
 :root { color-scheme: light }
 body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem }
@@ -43,14 +43,14 @@ PAGE = """<!doctype html>
 
 @dataclass(frozen=True)
 class Heading:
-    """A section's title; the first one of a page is the page's."""
+    """A section's title; the first heading of a page is the page's title."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Some sentences; `warning` makes them stand out."""
+    """Some sentences; with `warning` they are set apart from the others."""
 
     text: str
     warning: bool = False
@@ -58,7 +58,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns whose name begins with > are numbers, aligned on the right; the first row may be marked as the best."""
+    """A table. Columns whose names begin with > are aligned on the right; best_first: the first row is marked."""
 
     columns: list[str]
     rows: list[list[str]]
@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A png and what it shows."""
+    """A picture in a png file, with a caption."""
 
     path: Path
     caption: str
@@ -85,20 +85,20 @@ Block = Heading | Paragraph | Table | Picture | Listing
 
 @dataclass
 class Document:
-    """The page; `add` puts blocks at its end."""
+    """A page, which consists of blocks; the first one is a heading."""
 
     blocks: list[Block] = field(default_factory=list)
 
     def add(self, *blocks: Block) -> None:
-        """Puts blocks at the end."""
+        """Adds blocks at the end of the page."""
         self.blocks += blocks
 
     def markdown(self, folder: Path) -> str:
-        """As Markdown that lies in `folder`; pictures stand in it by their relative paths, tables are aligned."""
+        """The page as Markdown for a file in `folder`: pictures have their paths from there, tables are aligned."""
         return "\n\n".join(_markdown(block, place == 0, folder) for place, block in enumerate(self.blocks)) + "\n"
 
     def html(self) -> str:
-        """As one file, pictures inside."""
+        """The page as one HTML file that holds its pictures."""
         titles = [block.text for block in self.blocks if isinstance(block, Heading)]
         links = " ".join(f'<a href="#{_anchor(title)}">{html.escape(title)}</a>' for title in titles[1:])
         parts = [_html(block, place == 0) for place, block in enumerate(self.blocks)]
@@ -152,7 +152,7 @@ def _html(block: Block, first: bool) -> str:
 
 
 def _html_picture(content: bytes, caption: str) -> str:
-    """The picture in the page itself, as wide as it was drawn; a png has its width in pixels in its bytes 16 to 19."""
+    """A figure element that holds the png, as wide as it was drawn; bytes 16 to 19 of a png are its width in pixels."""
     width = int.from_bytes(content[16:20]) * CSS_DPI // DPI
     data = base64.b64encode(content).decode()
     image = f'<img alt="{caption}" width="{width}" src="data:image/png;base64,{data}">'
@@ -172,7 +172,7 @@ def _html_table(table: Table) -> str:
 
 
 def _marked(text: str) -> str:
-    """HTML with **bold** and `code` as elements."""
+    """The text as HTML, its **bold** and `code` as elements."""
     parts = re.split(r"(`[^`]+`|\*\*[^*]+\*\*)", text)
     made = []
     for part in parts:

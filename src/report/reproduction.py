@@ -1,9 +1,9 @@
-"""The chapter's table beside ours: runs kept one file each, and the page written from them.
+"""The reproduction of a book chapter's table of results: a file a run, and the page that is written from the files.
 
 docs/reproduction/RUN.json   what one run of reproduce.py left: configuration, its members with their validation
                              curves, its votes, device and time; small, and committed, so that an interrupted
                              reproduction goes on anywhere
-docs/reproduction.md         the page: for each row of the chapter's table its accuracy and ours
+docs/reproduction.md         the page: for each row of the chapter's table the published accuracy and ours
 """
 
 import json
@@ -18,7 +18,7 @@ from src.config.kept_config import recalled
 from src.runs.summary import COINCIDENCE, Summary, summarise
 from src.training.result import Result
 
-CURVES = ("epoch", "train/accuracy", "validation/accuracy", "validation/cost")  # of a history, what is kept
+CURVES = ("epoch", "train/accuracy", "validation/accuracy", "validation/cost")  # what the file keeps of an epoch
 # Settings that change where and how fast a run trains, or what is said of it, but not what it computes.
 NOT_COMPUTED = ("trainer", "tracking", "figures", "published")
 
@@ -37,7 +37,7 @@ of the run's processor time, all cores, start-up and figures included, which com
 
 @dataclass(frozen=True)
 class Kept:
-    """One run as it lies in its file."""
+    """One run of the reproduction, as its file holds it."""
 
     run: str
     config: dict[str, Any]
@@ -47,10 +47,10 @@ class Kept:
     core_seconds: float  # of the process's processors, start-up and figures included
     members: list[Result]  # without config, weights and probabilities
     votes: list[dict[str, Any]]  # src/runs/vote.py, one a repeat of an ensemble
-    commit: str = ""  # of the program that made it
+    commit: str = ""  # of the program that ran it
 
     def answers(self, config: dict[str, Any]) -> bool:
-        """Whether it was trained as `config` says; keys that have come since count with their defaults."""
+        """Whether the run computed what `config` says; keys that did not exist then count with their defaults."""
         try:
             own = recalled(self.config).shown()
         except ConfigError:
@@ -60,30 +60,30 @@ class Kept:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the page: which experiment, and the accuracies of its repeats."""
+    """A line of the page's table: an experiment, with the accuracies (0…1) of its repeats."""
 
     name: str
     published: float | None  # per cent
     test: list[float | None]
     validation: list[float | None]
-    kept: list[Kept]
+    kept: list[Kept]  # the runs that gave them
     note: str = ""
-    timed: bool = True  # False: another row shows the time
+    timed: bool = True  # False: the runs' time stands in another row
 
     @property
     def summary(self) -> Summary:
-        """Chapter's rule, mean and spread."""
+        """The repeats' mean and spread, and the test accuracy by the chapter's rule."""
         return summarise(validation=self.validation, test=self.test)
 
 
 def computed(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that decides what is computed, as JSON would hold it."""
+    """The part of a configuration on which results depend, as JSON would hold it."""
     kept: dict[str, Any] = json.loads(json.dumps({k: v for k, v in config.items() if k not in NOT_COMPUTED}))
     return kept
 
 
 def save(kept: Kept, folder: Path) -> Path:
-    """Writes RUN.json, a line a member, whole or not at all."""
+    """Writes the run to RUN.json in `folder`, one line a member, whole or not at all; returns the path."""
     members = []
     for member in kept.members:
         history = [{key: _rounded(row.get(key)) for key in CURVES} for row in member.history]
@@ -97,7 +97,7 @@ def save(kept: Kept, folder: Path) -> Path:
 
 
 def read(run: str, folder: Path) -> Kept | None:
-    """What is kept of a run; None where there is nothing yet. Raises UserError for a file that is none of ours."""
+    """Reads a run from its file in `folder`; None where there is none yet. Raises UserError where it cannot be read."""
     path = folder / f"{run}.json"
     if not path.exists():
         return None
@@ -110,7 +110,7 @@ def read(run: str, folder: Path) -> Kept | None:
 
 
 def page(rows: Sequence[Row], images: Mapping[str, str], missing: Sequence[str]) -> str:
-    """docs/reproduction.md; `images`: caption -> path from docs/; `missing`: runs that are still to be made."""
+    """The text of docs/reproduction.md. images: caption -> path from docs/. missing: runs that are still to be made."""
     lines = HEAD.splitlines()
     lines += [_line(row) for row in rows]
     notes = [f"* `{row.name}`: {row.note}" for row in rows if row.note]
@@ -146,5 +146,5 @@ def _line(row: Row) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """A float to six digits behind the point."""
+    """A float rounded to six decimals; any other value as it is."""
     return round(value, 6) if isinstance(value, float) else value

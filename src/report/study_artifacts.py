@@ -1,4 +1,4 @@
-"""Files put beside a study's run in MLflow, as artifacts in the folder `report`."""
+"""Logs files of a report to the study's run in MLflow, as artifacts in the folder `report`."""
 
 import logging
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ FOLDER = "report"
 
 
 def log_artifacts(study: Study, uri: str, paths: Sequence[Path]) -> str:
-    """Logs the files to the study's own run; returns what came of it, for the user.
+    """Logs the files to the study's own run in the MLflow store at `uri`; returns a line for the user on how that went.
 
-    A study that notes no uid is known by its name; of several runs the latest is taken. Pictures go to a folder of
-    their own. Raises whatever MLflow raises where the store does not answer.
+    The run is found by the study's uid, or by its name where it has none; the latest of several is taken. Pictures go
+    to report/figures. Raises whatever MLflow raises where the store does not answer.
     """
     path = sqlite_path(uri)
     if path is not None and not path.is_file():

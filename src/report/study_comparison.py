@@ -1,4 +1,7 @@
-"""The best trial against the published setting: a paired test over the seeds that both were trained with."""
+"""The report's comparison of the best trial with the published setting, which is the sweep's fixed first trial.
+
+It is a paired test over the seeds that both were trained with.
+"""
 
 from src.config.metric import Metric
 from src.report.document import Block, Heading, Paragraph, Table
@@ -6,12 +9,12 @@ from src.report.study_quantity import quantities
 from src.report.study_statistics import Paired, paired
 from src.sweep.studies.study_record import Study, Trial
 
-FEW_PAIRS = 6  # seeds in common below which the test sees only large differences
+FEW_PAIRS = 6  # below this many seeds in common, the test sees only large differences
 SPLITS = ("validation", "test")
 
 
 def comparison(study: Study) -> list[Block]:
-    """The section; empty where no trial is complete, or no sweep made the study."""
+    """The section of the report; empty where no trial is complete, or no sweep made the study."""
     if study.best is None or study.by_hand:
         return []
     title = Heading("Against the published setting")
@@ -28,7 +31,7 @@ def comparison(study: Study) -> list[Block]:
 
 
 def _missing(study: Study) -> str:
-    """Why there is no comparison; empty where there is one."""
+    """Why there is no comparison, in words; empty where there is one."""
     best, published = study.best, study.published
     assert best is not None
     if published is None:
@@ -79,7 +82,7 @@ def _p(test: Paired) -> str:
 
 
 def _verdict(study: Study, tests: dict[str, Paired]) -> str:
-    """What the test says and what it cannot say."""
+    """What the test says, and what it cannot say, in words."""
     assert study.best is not None
     assert study.published is not None
     words = "Paired t-test over the seeds that both trials were trained with; ± is half the 95 % interval of the "

@@ -1,11 +1,12 @@
 """The figures of a study's report, each a png: what mattered, history, parallel coordinates, slices, curves, front.
 
 Every function draws one figure, writes it and returns it (matplotlib's objects, so that tests can look at what was
-drawn). The value axis shows the better trials apart, and all others as well where values are parts of 1 that rise:
+drawn). The value axis has room to tell the better trials apart. Where values are accuracies, or other parts of 1 that
+are better when higher, it shows all trials, in this scale:
 
 (1) an accuracy a (%) stands at the height -log10(max(100 - a, FLOOR)): 98.8 and 99.1 are as far apart as 88 and 91.
 
-Of other values those far worse than most lie on the axis's edge, and a note says how many.
+Of other values, those far worse than most are drawn on the axis's edge, and a note says how many.
 """
 
 import textwrap
@@ -27,25 +28,25 @@ from src.runs.canvas import BLUE, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILLION,
 from src.sweep.studies.study_record import Study, Trial
 
 BEST_CURVES = 5
-MOST_LINES = 300  # of trials in parallel coordinates (the best ones) and curves; more cannot be told apart
+MOST_LINES = 300  # lines of trials in parallel coordinates (the best ones) and curves; more cannot be told apart
 MOST_SLICES = 12  # parameters with a panel of their own
 MOST_ELEMENTS = 10  # labels of a choice on an axis
 LONGEST_LABEL = 40  # characters of a line below an axis
 LONGEST_ELEMENT = 14  # characters of a label on an axis
-FLOOR = 0.05  # of (1): an error in %, that of one image in 2,000
-# Marks on such an axis.
+FLOOR = 0.05  # the smallest error (%) in (1), that of one image in 2,000
+# The possible marks on an axis with (1), in %.
 TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.2, 99.4, 99.6, 99.8, 100)
 MOST_TICKS, FEWEST_TICKS = 8, 3
 ABSENT = -0.14  # where a trial crosses the axis of a parameter that it was not sampled with; the others lie in 0…1
-REACH = 4.0  # the value axis reaches down from the best value so many times its distance to the median
-BEYOND = 0.2  # of the trials, at most so large a share lies beyond it
-WIDE = 20.0  # the largest value of an axis over the smallest one, above which it is logarithmic
-JITTER = 0.05  # of the axis's height, so that lines through one element can be told apart
-GOLDEN = 0.6180339887  # multiples of it spread evenly over 0…1
+REACH = 4.0  # the value axis reaches from the best value to this many times its distance to the median
+BEYOND = 0.2  # at most this share of the trials lies beyond the value axis
+WIDE = 20.0  # an axis is logarithmic where its largest value is more than this many times its smallest one
+JITTER = 0.05  # part of an axis's height over which lines through one element are spread, to tell them apart
+GOLDEN = 0.6180339887  # multiples of it, modulo 1, spread evenly over 0…1
 
 
 def importance_figure(found: Sequence[Importance], compared: Sequence[Sample], path: Path) -> Figure:
-    """One bar a parameter and sample for its share of the variation."""
+    """Draws each parameter's share of the variation as a bar, one for each sample of trials."""
     with page(path, (8, 1.6 + 0.55 * len(found))) as figure:
         ax = figure.add_subplot()
         rows = np.arange(len(found))
@@ -64,7 +65,7 @@ def importance_figure(found: Sequence[Importance], compared: Sequence[Sample], p
 
 
 def history_figure(study: Study, path: Path) -> Figure:
-    """Every trial's value by its number, the best so far, and the published setting."""
+    """Draws every trial's value over its number, the best value so far, and the published setting's value."""
     quantity = quantities(study)[0]
     with page(path, (9, 4.8)) as figure:
         ax = figure.add_subplot()
@@ -83,7 +84,7 @@ def history_figure(study: Study, path: Path) -> Figure:
 
 
 def slices_figure(study: Study, path: Path) -> Figure:
-    """The value against each parameter that varied, a panel each."""
+    """Draws the trials' values over each parameter that varied, one panel a parameter."""
     quantity = quantities(study)[0]
     shown_ones = [dimension for dimension in dimensions(study) if not dimension.single][:MOST_SLICES]
     columns = min(len(shown_ones), 2 if len(shown_ones) == 4 else 3)
@@ -134,9 +135,10 @@ def _logarithmic(ax: Axes) -> None:
 
 
 def parallel_figure(study: Study, path: Path) -> Figure:
-    """A vertical axis a parameter and one for the value, a line a trial, coloured by its value.
+    """Draws parallel coordinates: one vertical axis a parameter and one for the value, one line a trial.
 
-    Those that were pruned or diverged are grey, up to what they had reached.
+    Lines are coloured by the trial's value; those of trials that were pruned or diverged are grey and end at the value
+    that these had reached.
     """
     quantity = quantities(study)[0]
     axes = [dimension for dimension in keys(study) if not dimension.single]
@@ -163,8 +165,10 @@ def parallel_figure(study: Study, path: Path) -> Figure:
 
 
 def _heights(axes: Sequence[Dimension], trial: Trial, value: float) -> list[float]:
-    """Where the trial's line crosses each axis, 0…1, ABSENT where it lacks the parameter, and last its value's height,
-    left out where it has none (NaN)."""
+    """The heights, 0…1, at which the trial's line crosses the axes; ABSENT where it lacks the parameter.
+
+    The last one is `value`, the height of its value; it is left out where that is NaN.
+    """
     heights = []
     for dimension in axes:
         height = dimension.fraction(dimension.number(trial)) if dimension.within(trial) else ABSENT
@@ -211,9 +215,9 @@ def _parallel_frame(ax: Axes, names: Sequence[str], lowest: float) -> None:
 
 
 def curves_figure(study: Study, path: Path) -> Figure:
-    """What the best trials and the published one reported by epoch, a colour each; all others thin and grey.
+    """Draws what trials reported by epoch: the best ones and the published one in colours, all others thin and grey.
 
-    Whatever the objectives are, the trials of a sweep report their validation score.
+    Trials of a sweep report their validation score, whatever the objectives are.
     """
     quantity = quantities(study)[0] if study.by_hand else of_score(study, "validation")
     best = [trial for trial in study.ranked if trial.curve][:BEST_CURVES]
@@ -244,7 +248,7 @@ def _curve(quantity: Quantity, trial: Trial) -> tuple[list[int], list[float]]:
 
 
 def front_figure(study: Study, second: int, path: Path) -> Figure:
-    """The first objective against another one: all complete trials, and those that no other one beats in all."""
+    """Draws the first objective over objective number `second` for all complete trials, and their Pareto front."""
     one, other = quantities(study)[0], quantities(study)[second]
     front = sorted(study.front(), key=lambda trial: trial.values[second])
     rest = [trial for trial in study.ranked if trial not in front]
@@ -271,29 +275,29 @@ def front_figure(study: Study, second: int, path: Path) -> Figure:
     return figure
 
 
-# What several of them share.
+# Helpers that several figures share.
 
 
 def _groups(study: Study) -> tuple[list[Trial], list[Trial], list[Trial]]:
-    """Complete trials, and of those that were pruned or diverged the ones whose reports are values."""
+    """The trials that have a value to draw: complete ones, pruned ones, diverged ones."""
     standing = [trial for trial in study.places if study.reached(trial) is not None]
     pruned, diverged = ([trial for trial in standing if trial.kind == kind] for kind in ("PRUNED", "DIVERGED"))
     return study.ranked, pruned, diverged
 
 
 def _value(study: Study, trial: Trial) -> float:
-    """What a trial has reached, in the axis's unit."""
+    """The first objective's value that a trial has reached, in the axis's unit; NaN where there is none."""
     reached = study.reached(trial)
     return quantities(study)[0].scaled(np.nan if reached is None else reached)
 
 
 def _seen(study: Study, quantity: Quantity, trial: Trial) -> float:
-    """The same, moved to the edge of the value axis where it lies beyond."""
+    """The value of `_value`, moved to the edge of the value axis where it lies beyond."""
     return float(np.clip(_value(study, trial), *_ends(study, quantity)))
 
 
 def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
-    """Ends of the value axis; the published setting is on it, unless that would shrink the rest to less than half."""
+    """The ends of the value axis; it includes the published setting, unless that would take more than half of it."""
     if quantity.has_error:
         return _limits(quantity, [_value(study, trial) for group in _groups(study) for trial in group])
     low, high = _limits(quantity, [_value(study, trial) for trial in study.ranked])
@@ -309,19 +313,19 @@ def _ends(study: Study, quantity: Quantity) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Scale:
-    """The value axis from `low` to `high`, in its unit; that of parts of 1 as (1) has it."""
+    """The value axis from `low` to `high`, in its unit; linear, but for accuracies in the scale (1)."""
 
     quantity: Quantity
     low: float
     high: float
 
     def fraction(self, value: float) -> float:
-        """Where a value lies between the ends, 0…1, those beyond at an end; NaN where it is NaN."""
+        """The height of a value on the axis, 0…1; a value beyond an end lies at that end, NaN stays NaN."""
         low, high, at = (self._height(one) for one in (self.low, self.high, value))
         return float(np.clip((at - low) / (high - low), 0, 1))
 
     def ticks(self) -> list[float]:
-        """The marks of the axis."""
+        """The values at which the axis has marks."""
         marks = [float(one) for one in MaxNLocator(5).tick_values(self.low, self.high)]
         if self.quantity.has_error:
             round_ones = [float(one) for one in reversed(TICKS) if self.low <= one <= self.high]
@@ -333,7 +337,7 @@ class _Scale:
         return [one for one in marks if self.low <= one <= self.high]
 
     def apply(self, ax: Axes) -> None:
-        """Makes it the y axis."""
+        """Makes this the y axis of `ax`."""
         if self.quantity.has_error:
             ax.set_yscale("function", functions=(_stretched, _unstretched))
             ax.yaxis.set_major_locator(FixedLocator(self.ticks()))
@@ -353,7 +357,10 @@ def _unstretched(height: Any) -> Any:
 
 
 def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequence[Trial]], at: Any) -> None:
-    """Complete, pruned and diverged trials as points; those beyond the value axis lie on its edge."""
+    """Draws complete, pruned and diverged trials (`groups`) as points, at the x that `at` gives for each.
+
+    Those beyond the value axis lie on its edge.
+    """
     looks: tuple[dict[str, Any], ...] = (
         {"marker": "o", "color": BLUE, "alpha": 0.75, "markersize": 6, "label": "complete"},
         {"marker": "x", "color": GREY, "alpha": 0.6, "markersize": 5, "label": "pruned, where it stood"},
@@ -366,7 +373,7 @@ def _scatter(ax: Axes, study: Study, quantity: Quantity, groups: Sequence[Sequen
 
 
 def _limits(quantity: Quantity, values: Sequence[float]) -> tuple[float, float]:
-    """Ends of the value axis: of parts of 1 all, of others the best values and what lies within REACH of them."""
+    """The ends of the value axis: they include all accuracies; of other values the best and those within REACH."""
     if not values:
         return 0.0, 1.0
     if quantity.has_error:  # all of them
@@ -384,7 +391,7 @@ def _limits(quantity: Quantity, values: Sequence[float]) -> tuple[float, float]:
 
 
 def _value_axis(ax: Axes, study: Study, quantity: Quantity) -> None:
-    """The axis of the first objective, with a note on how many trials would lie beyond it."""
+    """Makes the y axis that of the first objective, with a note on how many trials would lie beyond it."""
     _Scale(quantity, *_ends(study, quantity)).apply(ax)
     ax.set_ylabel(quantity.axis_label)
     _note_worse(ax, study, quantity)

@@ -31,23 +31,30 @@ Point = tuple[Trial, float]  # a trial and what it reached
 
 @dataclass(frozen=True)
 class Sample:
-    """Trials that can be compared, the best first."""
+    """Trials that are compared with each other, the best first."""
 
-    words: str
+    words: str  # which trials they are, for the reader
     points: list[Point]
 
 
 @dataclass(frozen=True)
 class Importance:
-    """One parameter; a share in 0…1 for each sample, None where nothing can be said (see `_shares`)."""
+    """How much one parameter mattered: its share (0…1) of the variation in each sample.
+
+    A share is None where nothing can be said: fewer than FEWEST trials, equal values, or no other parameter varied.
+    """
 
     dimension: Dimension
-    trials: int  # of the first sample that have it
+    trials: int  # how many trials of the first sample have it
     shares: list[float | None]
 
 
 def samples(study: Study) -> tuple[Sample, Sample]:
-    """All trials; and again only good ones, where other parameters may matter than those that make a trial fail."""
+    """Two samples: all trials that can be compared, and only good ones, among which other parameters may matter.
+
+    With pruned trials these are all at an early epoch, and the complete ones at their end; else all complete trials,
+    and their better half.
+    """
     complete = [(trial, trial.value) for trial in study.ranked if trial.value is not None]
     early = _early(study)
     if early is not None:
@@ -56,9 +63,9 @@ def samples(study: Study) -> tuple[Sample, Sample]:
 
 
 def _early(study: Study) -> Sample | None:
-    """Complete and pruned trials at the last epoch that all of them have reported; None where none was pruned.
+    """The complete and pruned trials, compared at the last epoch that all of them have reported.
 
-    None as well where what they report is not the value, or not by epoch.
+    None where no trial was pruned, or where trials do not report the value epoch by epoch.
     """
     pruned = [trial for trial in study.places if trial.kind == "PRUNED" and trial.curve]
     if not (pruned and study.reports_value and study.by_epoch):
@@ -71,7 +78,7 @@ def _early(study: Study) -> Sample | None:
 
 
 def importances(study: Study, compared: Sequence[Sample]) -> list[Importance]:
-    """Every parameter that varied, the most important one in the first sample first."""
+    """The importance of every parameter that varied in each sample, the most important in the first sample first."""
     varied = [dimension for dimension in dimensions(study) if not dimension.single]
     shares = [_all_shares(varied, sample.points) for sample in compared]
     found = [
@@ -86,7 +93,10 @@ def importances(study: Study, compared: Sequence[Sample]) -> list[Importance]:
 
 
 def _all_shares(varied: Sequence[Dimension], points: Sequence[Point]) -> dict[str, float]:
-    """Label -> share: of the dimensions that all trials have together, of each other one beside those."""
+    """A dimension's label -> its share.
+
+    Dimensions that all trials have are assessed together; each other one beside these, among the trials that have it.
+    """
     always = [one for one in varied if all(one.within(trial) for trial, _ in points)]
     shares = _shares(always, points)
     for one in (dimension for dimension in varied if dimension not in always):
@@ -96,9 +106,10 @@ def _all_shares(varied: Sequence[Dimension], points: Sequence[Point]) -> dict[st
 
 
 def _shares(dimensions: Sequence[Dimension], points: Sequence[Point]) -> dict[str, float]:
-    """Label -> share, of trials that have all of the dimensions. Only those that vary among them have one.
+    """Label -> share of each dimension that varies, from trials that have all of the dimensions.
 
-    Empty where the trials are too few or all equal, or where fewer than two dimensions vary, for one has all.
+    Empty where there are fewer than FEWEST trials, where all have the same value, or where fewer than two dimensions
+    vary: a single one would have it all.
     """
     varied = [one for one in dimensions if len({one.number(trial) for trial, _ in points}) > 1]
     if len(varied) < 2 or len(points) < FEWEST or len({value for _, value in points}) < 2:
@@ -114,14 +125,14 @@ def _shares(dimensions: Sequence[Dimension], points: Sequence[Point]) -> dict[st
 
 
 def _some(points: Sequence[Point]) -> list[Point]:
-    """All of them, or MOST evenly spaced ones."""
+    """All points, or MOST of them, evenly spaced in rank."""
     if len(points) <= MOST:
         return list(points)
     return [points[place] for place in np.linspace(0, len(points) - 1, MOST).round().astype(int)]
 
 
 def _plain(dimensions: Sequence[Dimension], trial: Trial, value: float) -> Any:
-    """The trial for Optuna's evaluator: choices by their texts, numbers on their own scale, as one space for all."""
+    """The trial as Optuna's evaluator takes it, with numbers in log scale as logarithms and choices as texts."""
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
     from optuna.trial import create_trial
 
@@ -134,9 +145,9 @@ def _plain(dimensions: Sequence[Dimension], trial: Trial, value: float) -> Any:
 
 
 def explained(study: Study, sample: Sample) -> float | None:
-    """How much of the variation such a forest predicts in trials that it was not fitted to: R² over FOLDS folds.
+    """How well a random forest predicts trials that it was not fitted to: R² over FOLDS folds, at most 1.
 
-    None below 2 · FOLDS trials. At 0 or below it, shares mean nothing.
+    None with fewer than 2 · FOLDS trials. At or below 0 the shares mean nothing.
     """
     points = _some(sample.points)
     varied = [one for one in dimensions(study) if not one.single]
@@ -155,7 +166,10 @@ def explained(study: Study, sample: Sample) -> float | None:
 
 
 def _encoded(dimensions: Sequence[Dimension], trial: Trial) -> list[float]:
-    """Numbers as fractions of their range, choices as one column an element; -1 where the trial lacks the dimension."""
+    """The trial's row for a forest: numbers as fractions of their range, choices as one column (0 or 1) an element.
+
+    Where the trial lacks a dimension, its number is MISSING and all its columns are 0.
+    """
     row = list[float]()
     for one in dimensions:
         place = one.number(trial) if one.within(trial) else None

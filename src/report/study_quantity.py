@@ -1,4 +1,4 @@
-"""What an objective's figures are called and how they are written: parts of 1 in per cent, others as numbers."""
+"""The names, units and number formats of a study's objectives in its report; parts of 1 are written in per cent."""
 
 from dataclasses import dataclass
 
@@ -13,28 +13,28 @@ class Quantity(Metric):
 
     @property
     def label(self) -> str:
-        """Such as `validation accuracy`."""
+        """The objective's name in words, such as `validation accuracy`."""
         return self.name.replace("_", " ")
 
     @property
     def axis_label(self) -> str:
-        """With its unit, such as `validation accuracy (%)`."""
+        """The name with its unit, such as `validation accuracy (%)`."""
         unit = " (%)" if self.percent else " (s)" if self.name == "seconds" else ""
         return self.label.replace("seconds", "time") + unit
 
     @property
     def unit(self) -> str:
-        """What stands behind a value."""
+        """The unit that stands behind a value, such as ` %` or ` s`; may be empty."""
         return " s" if self.name == "seconds" else super().unit
 
     def figure(self, value: float | None) -> str:
-        """Without its unit; – where there is none."""
+        """A value as text, without its unit; – for None."""
         if value is not None and self.name == "parameters":
             return f"{value:,.0f}"
         return super().figure(value)
 
     def spread(self, given: Interval) -> str:
-        """Mean ± half of the 95 % interval, without the unit; the mean alone where n = 1."""
+        """The mean ± half of the 95 % interval as text, without the unit; the mean alone where there is no interval."""
         if given.mean is None or given.half is None:
             return self.figure(given.mean)
         return f"{self.figure(given.mean)} ± {self.figure(given.half)}"
@@ -47,14 +47,14 @@ def of_score(study: Study, split: str) -> Quantity:
 
 
 def quantities(study: Study) -> list[Quantity]:
-    """One an objective."""
+    """The study's objectives, in order."""
     own = of_score(study, "validation")
     pairs = zip(study.objectives, study.maximised, strict=True)
     return [own if name == own.name else Quantity(name, up) for name, up in pairs]
 
 
 def value_spread(study: Study, trial: Trial) -> Interval:
-    """The first objective; with its interval where it is the mean validation score of the trial's members."""
+    """The trial's value of the first objective; with an interval where that is its members' mean validation score."""
     own = interval([member.validation_score for member in trial.members])
     if study.objectives[0] != study.score.field("validation") or own.n == 0:
         return Interval(0, trial.value, None)
@@ -62,6 +62,6 @@ def value_spread(study: Study, trial: Trial) -> Interval:
 
 
 def tested(study: Study, trial: Trial) -> tuple[Interval, Quantity]:
-    """The test score of the trial's members."""
+    """The mean test score of the trial's members with its interval, and the quantity that it is."""
     own = interval([member.test_score for member in trial.members])
     return (own if own.n else Interval(0, trial.test_score, None)), of_score(study, "test")

@@ -3,9 +3,9 @@
     FOLDER/report.md      reads well as plain text; pictures beside it in FOLDER/figures/
     FOLDER/report.html    the same in one file, pictures inside, no network
 
-What is honest about it: every mean has its interval and its n; the test score is shown for the trial that
-validation chose and for the setting fixed beforehand, never to choose by; the luck in the best of many trials is
-estimated and said.
+The report keeps to three rules: every mean has its interval and its n; the test score is shown only for the trial that
+validation chose and for the setting fixed beforehand, never to choose by; the best of many trials looks better than it
+is, and the report says by about how much.
 """
 
 import datetime
@@ -26,10 +26,10 @@ from src.report.study_statistics import busy_seconds, luck, saved
 from src.sweep.studies.study_record import Study, Trial
 
 LEADERS = 10
-WIDEST = 4  # parameters with a column of their own; more are wider than a page
+WIDEST = 4  # at most this many parameters have a column of their own; more would be wider than a page
 NAMED = 10  # trials named in a sentence
-POOR_FIT = 0.2  # share of the variation explained, below which a forest's shares are hardly more than noise
-REASON_LINES = 12  # of an error's traceback, its last ones
+POOR_FIT = 0.2  # where a forest explains less than this part of the variation, its shares are hardly more than noise
+REASON_LINES = 12  # how many of the last lines of an error's traceback are shown
 MEANINGS = {
     "COMPLETE": "trained to the end",
     "PRUNED": "given up early, others were better at that epoch",
@@ -51,7 +51,7 @@ def write_report(study: Study, folder: Path) -> list[Path]:
 
 
 def report(study: Study, folder: Path) -> Document:
-    """The report's content; its figures are drawn in `folder`/figures."""
+    """The report's content; its figures are drawn and written to `folder`/figures."""
     figures = folder / "figures"
     document = Document([Heading(f"Study {study.name}")])
     document.add(*_answer(study), *_caution(study), *_leaderboard(study), *comparison(study))
@@ -64,7 +64,7 @@ def report(study: Study, folder: Path) -> Document:
 
 
 def _answer(study: Study) -> list[Block]:
-    """The best trial or the Pareto front, and how far the study has come."""
+    """The report's beginning: the best trial or the Pareto front, and how far the study has come."""
     if study.best is None:
         words = _no_best(study)
     elif len(study.maximised) > 1:
@@ -79,7 +79,7 @@ def _answer(study: Study) -> list[Block]:
 
 
 def _no_best(study: Study) -> str:
-    """Why there is no best trial."""
+    """Why there is no best trial, in words."""
     complete = [trial for trial in study.places if trial.state == "COMPLETE"]
     if not complete:
         yet = " yet" if study.left or study.count()["RUNNING"] else ""
@@ -118,7 +118,7 @@ def _progress(study: Study) -> str:
 
 
 def _caution(study: Study) -> list[Block]:
-    """Why the best one's figure is too good, by about how much, and how one would know."""
+    """A warning that the best trial's value is too good, by about how much, and how to measure it without that bias."""
     trials, quantity = len(study.ranked), quantities(study)[0]
     lucky = study.by_hand or quantity.name == study.score.field("validation")
     if study.best is None or trials < 2 or not lucky:
@@ -171,7 +171,7 @@ def _row(study: Study, rank: int, trial: Trial, axes: list[Dimension]) -> list[s
 
 
 def _reading(study: Study, rows: int) -> str:
-    """What the table's figures mean, and which trials it cannot tell from the best."""
+    """What the leaderboard's figures mean, and which trials it cannot tell from the best."""
     words = f"The best {LEADERS} of {rows}. " if rows > LEADERS else ""
     words += "Complete trials only."
     if any(value_spread(study, trial).half is not None for trial in study.ranked[:LEADERS]):
@@ -193,7 +193,7 @@ def _reading(study: Study, rows: int) -> str:
 
 
 def _named(trials: list[Trial]) -> str:
-    """Such as `trials 3, 7 and 11 more`."""
+    """The trials by their numbers, such as `trials 3, 7 and 11 more`."""
     names = [str(trial.place) for trial in trials]
     if len(names) > NAMED:
         return f"trials {', '.join(names[:NAMED])} and {len(names) - NAMED} more"
@@ -235,7 +235,7 @@ def _percent(share: float | None) -> str:
 
 
 def _trust(compared: Sequence[Sample], found: Sequence[Importance], fit: float | None) -> str:
-    """How the shares came about, and how much the model behind them knows."""
+    """How the shares were computed, and how far the forest behind them can be trusted."""
     first, second = (len(sample.points) for sample in compared)
     words = f"A random forest for each column, fitted to {min(MOST, first)} and {min(MOST, second)} trials"
     words += f" (evenly spaced among {first:,} and {second:,})" if first > MOST else ""
@@ -279,7 +279,7 @@ def _pictures(study: Study, figures: Path) -> list[Block]:
 
 
 def _fronts(study: Study, figures: Path) -> list[Block]:
-    """The first objective against each other one."""
+    """A picture of the first objective over each other one."""
     blocks = list[Block]()
     for place, quantity in enumerate(quantities(study)[1:], start=1):
         path = figures / f"front_{place}.png"
@@ -314,7 +314,7 @@ def _pruning(study: Study) -> list[Block]:
 def _cost(study: Study) -> list[Block]:
     ended = [trial for trial in study.trials if trial.ended and trial.started and trial.seconds is not None]
     going_on = {(trial.place, trial.attempt - 1) for trial in study.trials if trial.resumed}
-    own = [trial for trial in ended if (trial.place, trial.attempt) not in going_on]  # the others are part of these
+    own = [trial for trial in ended if (trial.place, trial.attempt) not in going_on]  # later attempts contain others
     killed = sum(
         trial.state == "KILLED" and trial.seconds is None and (trial.place, trial.attempt) not in going_on
         for trial in study.trials
@@ -353,7 +353,7 @@ def _states(study: Study) -> list[Block]:
 
 
 def _failures(study: Study) -> list[Block]:
-    """The end of each kind of traceback once, with the trials that ended so."""
+    """The end of each different traceback once, with the trials that failed with it."""
     alike = dict[str, list[Trial]]()
     for trial in study.places:
         if trial.state == "FAIL":
@@ -371,7 +371,7 @@ def _listed(value: Any) -> str:
 
 
 def _repetition(study: Study) -> list[Block]:
-    """What was searched and how, and the commands that go on from here."""
+    """What was searched and how, and the commands that repeat or go on with it."""
     given = study.settings
     names = ("sampler", "sampler_options", "seed", "pruner", "pruner_options", "objectives", "constraints", "n_trials")
     rows = [[f"`{name}`", _listed(given[name])] for name in names if given.get(name) not in (None, [], {}, "")]

@@ -21,7 +21,7 @@ BLOM = 0.375
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean of n values with half the width of its 95 % interval; None where n does not allow the figure."""
+    """A mean of n values with half the width of its 95 % interval; None where n is too small for the figure."""
 
     n: int
     mean: float | None
@@ -29,7 +29,7 @@ class Interval:
 
 
 def interval(values: Sequence[float | None]) -> Interval:
-    """Figure (1); None, NaN and infinity are left out."""
+    """The mean of the values and its interval by (1); None, NaN and infinity are left out."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     n = len(known)
     if n < 2:
@@ -41,14 +41,20 @@ def interval(values: Sequence[float | None]) -> Interval:
 
 @dataclass(frozen=True)
 class Paired:
-    """Figure (2): a - b over common seeds; `p` is None where fewer than two differ, or all differ by the same."""
+    """The test (2) of a against b: the mean of a - b over their common seeds, and p.
+
+    p is None with fewer than two common seeds, or where all differences are the same.
+    """
 
     difference: Interval
     p: float | None
 
 
 def paired(a: Mapping[int, float | None], b: Mapping[int, float | None]) -> Paired:
-    """Seed -> value of two trials; a seed that either lacks, or whose value is not finite, is left out."""
+    """The test (2) of two trials, each as seed -> value.
+
+    A seed is left out where one of them lacks it, or its difference is not finite.
+    """
     pairs = [(a[seed], b[seed]) for seed in a if seed in b]
     differences = [x - y for x, y in pairs if x is not None and y is not None and math.isfinite(x - y)]
     found = interval(differences)
@@ -62,9 +68,10 @@ def paired(a: Mapping[int, float | None], b: Mapping[int, float | None]) -> Pair
 
 
 def luck(study: Study) -> float | None:
-    """Figure (3) over the complete trials, in the objective's unit; None below two trials or without repeats.
+    """By how much the best trial looks better than it is, by (3) over the complete trials, in the objective's unit.
 
-    σ is pooled over the better half, without networks that diverged: they scatter more than those in question.
+    None with fewer than two trials, or without repeats. σ is pooled over the better half of the trials, without
+    networks that diverged: the others scatter more than the trials in question.
     """
     k = len(study.ranked)
     half = study.ranked[: max(2, (k + 1) // 2)]
@@ -86,7 +93,7 @@ def _trained(study: Study, trial: Trial) -> list[float]:
 
 @dataclass(frozen=True)
 class Saved:
-    """Epochs of networks: how many complete and pruned trials were to train, and what they did not."""
+    """Epochs, added up over networks, of the complete and pruned trials: planned ones, and those not trained."""
 
     planned: int
     pruned: int  # not trained because the trial was pruned
@@ -94,9 +101,10 @@ class Saved:
 
 
 def saved(study: Study) -> Saved | None:
-    """What pruning and early stopping saved; None where no trial that ended so says how many epochs it was to train.
+    """The epochs that pruning and early stopping saved; None where no trial has noted how many it was to train.
 
-    A trial's plan is `max_epochs` for `max_networks`; in older studies for as many as any trial of the study has.
+    A trial was to train `max_networks` networks for `max_epochs`; older studies do not note the first, so there the
+    largest number of networks in any trial is taken.
     """
     ended = [trial for trial in study.places if trial.kind in ("COMPLETE", "PRUNED")]
     most = max((len(trial.members) for trial in ended), default=1) or 1
@@ -111,7 +119,7 @@ def saved(study: Study) -> Saved | None:
 
 
 def busy_seconds(trials: Sequence[Trial]) -> float:
-    """Seconds by the clock in which at least one of them trained; those without an end count nothing."""
+    """Seconds by the clock during which at least one of the trials trained; a trial without an end is left out."""
     spans = sorted((trial.started, trial.ended) for trial in trials if trial.started and trial.ended)
     total, until = 0.0, None
     for start, end in spans:
