@@ -42,7 +42,7 @@ class Composer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # it is not empty
+        with suppress(OSError):  # raised where it is not empty
             self.folder.rmdir()
 
     @property

@@ -4,12 +4,12 @@ A trial whose own settings are at fault has FAILED, which `max_failures` counts,
 surroundings are (a disk, a store, a device, memory that others have taken, images that are gone, a broken
 installation), no trial is to blame: the sweep stops, and each trial under way is asked again by the next start.
 
-1. An error that only the surroundings raise tells by its kind.
-2. A refused configuration is the trial's.
-3. Images that cannot be read are the surroundings' where those that were read before cannot be read any more either.
-4. Lack of memory is the surroundings' where a trial of this structure, no smaller, has ended well before.
-5. For all else a probe decides: the trial's network with a single map or unit a layer trains on a few images, as the
-   trial would. An error of the trial's sizes, rates or seed stays away then; one of the surroundings comes again.
+1. Errors of classes that only the surroundings raise, such as OSError, are the surroundings' fault.
+2. A refused configuration is the trial's fault.
+3. Images that cannot be read are the surroundings' fault where those read before can no longer be read either.
+4. Lack of memory is the surroundings' fault where a trial of the same structure, no smaller, has ended well before.
+5. For all other errors a probe decides: the trial's network, with a single map or unit a layer, trains on a few images.
+   An error caused by the trial's sizes, rates or seed does not occur then; one caused by the surroundings does again.
 """
 
 import traceback

@@ -146,7 +146,7 @@ def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:
     """
     if sweep.space.hook is not None:
         sample_overrides(sweep, 1)  # raises what is wrong with the hook
-    ends = sweep.space.ends() or [{}]  # of a custom search space nothing is known
+    ends = sweep.space.ends() or [{}]  # where only a function samples, no end is known
     samples = [composer.composed(sweep.fixed, sweep.space.overrides(sample)) for sample in ends]
     for sample in samples:  # two trials may have the same parameters
         refuse_shared([folder_of(sample, place) for place in range(2)])
@@ -189,7 +189,7 @@ def all_checked(
             problems += [line.strip() for line in refusals[-1].splitlines()[1:]]
     if not problems:
         problems = unread_keys(configs)
-    if len(refusals) == len(composed) > 1 and len(set(refusals)) == 1:  # it lies in what they share
+    if len(refusals) == len(composed) > 1 and len(set(refusals)) == 1:  # the fault lies in what all share
         raise ConfigError(refusals[0])
     names = dict.fromkeys(score.name for score in [*scores, *(config.task.score for config in configs)])
     if len(names) > 1:

@@ -22,7 +22,7 @@ class Outcome:
     validation_score: float | None = None  # of each member's best epoch
     test_score: float | None = None  # with the weights of that epoch
     epochs: int = 0  # trained, by all members together
-    seconds: float = 0.0  # until the last member ended; where they trained one by one, of all together
+    seconds: float = 0.0  # until the last member ended; added up where they trained one by one
     reason: str = ""
     members: list[dict[str, Any]] = field(default_factory=list)
 

@@ -101,7 +101,7 @@ def train_all(sweep: Sweep, screen: Screen, limit: int, loaded: tuple[RunConfig,
     """
     interrupt = Interrupt(screen.say)
     status, stopped = "FAILED", True
-    with interrupt:  # until all is told: a first signal costs nothing that is there
+    with interrupt:  # until the sweep is told how it ended: a user's first signal loses no results
         try:
             with screen:
                 Stacks(sweep, screen, limit, interrupt, loaded).train()

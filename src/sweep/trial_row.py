@@ -19,7 +19,7 @@ class TrialRow:
     status: str  # FINISHED, INFEASIBLE, PRUNED, DIVERGED, FAILED, KILLED or RUNNING
     validation_score: float | None = None
     test_score: float | None = None
-    epochs: float | None = None  # of a network, the mean over the trial's
+    epochs: float | None = None  # that a network trained, mean over the trial's networks
     figures: dict[str, float] = field(default_factory=dict)  # what else the trials are judged by, such as parameters
     here: bool = True  # whether it was trained by this command
     best: bool = False

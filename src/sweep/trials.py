@@ -258,7 +258,7 @@ class Trials:
         attrs = self.study.attrs(number)
         if "folder" not in attrs:
             return None
-        if lives(attrs["worker"]):  # it writes that itself
+        if lives(attrs["worker"]):  # that process records the trial itself
             return LIVES
         folder = Path(attrs["folder"])
         try:
@@ -283,7 +283,7 @@ class Trials:
 
         That run stays open where another process still trains trials of the study.
         """
-        for job in list(self._asks):  # they waited for a stack
+        for job in list(self._asks):  # those left have waited for a stack
             self.failed(job, None, "KILLED", "stopped before it began", KeyboardInterrupt())
         if self.study.reaped:  # this process has ended trials that killed processes left running
             self.tracking.reconcile(dict(self.study.states()), self._again)
@@ -343,7 +343,7 @@ def _raise_what_failed(study: Study, outcomes: list[Outcome]) -> None:
     name, counts, problems = study.settings.study_name, study.counts(), list[str]()
     if failed:
         first = failed[0]
-        reason = first.reason.strip().splitlines()[-1].strip()  # of a traceback, what was raised
+        reason = first.reason.strip().splitlines()[-1].strip()  # a traceback ends with the error
         words = number_of(len(failed), "trial")
         problems.append(f"{words} failed; trial {first.job.number} ({first.job.label}): {reason}")
     if not outcomes and counts.places_left and counts.failed >= max(study.settings.max_failures, 1):

@@ -188,7 +188,7 @@ class Journal:
                 del self._last[note["run"]]
 
     def alone(self, about: str = "") -> AbstractContextManager[Any]:
-        """A context in which one process on this machine is at a time, for each `about`; only with SQLite."""
+        """A context that one process on this machine can be in at a time, for each `about`; no lock but for SQLite."""
         path = sqlite_path(self._uri)
         return nullcontext() if path is None else FileLock(f"{path}{about}.lock", timeout=LOCK_SECONDS)
 

@@ -65,7 +65,7 @@ def bring_up_to_date(client: Any, experiment_id: str, say: Callable[[str], None]
             tag = RunTag(DATA_TAG, validation_data(tags.get("dataset", "unknown")))
             with suppress(
                 MlflowException
-            ):  # one that was deleted meanwhile, say, must not keep others from being tracked
+            ):  # a run that was deleted meanwhile, for example, must not keep others from being tracked
                 client.log_batch(run.info.run_id, metrics=[value], tags=[tag])
                 changed += 1
         page = found.token

@@ -124,7 +124,7 @@ def conclude(config: RunConfig, results: list[Result], dataset: Dataset) -> tupl
     votes, validation = [], []
     for repeat in sorted({result.repeat for result in results}):
         members = [result for result in results if result.repeat == repeat]
-        nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # of a member without a vote
+        nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # a member without a vote
         given = [nothing if member.probabilities is None else member.probabilities for member in members]
         votes.append(vote(torch.stack(given), dataset.test.labels))
         known = [member.validation_score for member in members if member.validation_score is not None]

@@ -279,4 +279,4 @@ def _mean_values(results: Sequence[Result]) -> Row:
     if any(result.status != "FAILED" for result in results):
         values = [own | lost if result.status == "FAILED" else own for own, result in zip(values, results, strict=True)]
     means = finite_values(_means(values, len(results)))
-    return with_log_error(means, score)  # that of the mean, not the mean of theirs
+    return with_log_error(means, score)  # the logarithm of the mean error, not the mean of logarithms

@@ -26,7 +26,7 @@ from src.sweep.space.settings import StudySettings
 from src.sweep.space.space import Space
 
 ATTR = "sweepstack"
-VERSION = 1  # of that attribute
+VERSION = 1  # of the format of that attribute
 
 _ABSENT = "(none)"
 

@@ -124,7 +124,7 @@ class Store:
         user_attrs: Attrs | None = None,
         system_attrs: Attrs | None = None,
     ) -> bool:
-        """Ends a running trial, with its values and attributes; where it no longer runs, writes nothing: False."""
+        """Ends a running trial, with its values and attributes; False, and nothing written, where it no longer runs."""
         own = TRIALS.c.trial_id == identifier
         ended = {"state": state, "datetime_complete": _now()}
 

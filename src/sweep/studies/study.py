@@ -62,7 +62,7 @@ class Ask:
     place: int
     attempt: int  # how often a trial in this place was killed before
     params: dict[str, Any]  # key -> value as Optuna stores it
-    overrides: list[str]  # the same for Hydra
+    overrides: list[str]  # the params as overrides for Hydra
     repeats: bool = False  # whether it has the parameters of the attempt before
     left: tuple[str, ...] = ()  # folders of earlier attempts that may hold a checkpoint, the latest first
 

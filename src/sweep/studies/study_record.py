@@ -69,13 +69,13 @@ class Trial:
     device: str
     parameters: int | None  # of one member
     max_epochs: int | None
-    max_networks: int | None  # that it was to train; None in older studies
+    max_networks: int | None  # how many networks it was to train; None in older studies
     epochs: int | None  # trained, added up over all members; None where a KILLED trial has not noted it
     seconds: float | None  # for which it trained; None where a KILLED trial has not noted it
     resumed: str  # from where it went on, such as "after epoch 5": its figures include those of the attempt before
     validation_score: float | None  # mean over the members, as the sweep counts it; None in older studies
     test_score: float | None
-    reason: str  # of a FAIL, or why a PRUNED one diverged
+    reason: str  # why a FAIL failed, or why a PRUNED trial diverged
     worker: dict[str, Any]
     silent: float | None  # seconds since the worker's last sign of life, None where it gave none
     members: list[Member]
