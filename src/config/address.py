@@ -1,6 +1,6 @@
 """The address of a database: of MLflow's runs (tracking.uri) and of Optuna's studies (storage).
 
-A relative SQLite path is meant from where the command was typed.
+A relative SQLite path counts from the folder in which the command was typed.
 """
 
 import os
@@ -24,7 +24,7 @@ SCHEMES = (
     "databricks-uc",
     "uc",
 )  # of the stores that MLflow still writes to
-BUSY_SECONDS = 0.2  # to wait for whoever writes there
+BUSY_SECONDS = 0.2  # to wait for another process that writes to the database
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!file:)(?P<path>[^?]+)(?:\?\w+=[^&]*(?:&\w+=[^&]*)*)?")
 _SCHEME = re.compile(r"([A-Za-z][\w-]+)(\+\w+)?:")  # one letter is a drive's
@@ -37,20 +37,20 @@ RUNS_RULE = f"{RULE}, or an MLflow server's: http://HOST:PORT, https://…, data
 
 
 def lower_scheme(address: str) -> str:
-    """The address as libraries expect it: SQLITE:///x.db is sqlite:///x.db."""
+    """The address with its scheme in lower case, as libraries expect it: sqlite:///x.db for SQLITE:///x.db."""
     scheme = _SCHEME.match(address)
     return address if scheme is None else scheme[0].lower() + address[scheme.end() :]
 
 
 def is_database(address: str) -> bool:
-    """Whether it has the form of a database's address that outlives its process (RULE)."""
+    """Whether it has the form of the address of a database that outlives the process (RULE says which are accepted)."""
     if address.split(":")[0].split("+")[0] == "sqlite":
         return sqlite_path(address) is not None
     return re.match(r"[a-z][a-z0-9]*(\+\w+)?://", address) is not None
 
 
 def is_run_store(address: str) -> bool:
-    """Whether MLflow can log to an address of this form (RUNS_RULE)."""
+    """Whether MLflow can log to an address of this form (RUNS_RULE says which are accepted)."""
     scheme = _SCHEME.match(f"{address}:" if address in SCHEMES else address)
     if scheme is None:
         return False
@@ -60,15 +60,15 @@ def is_run_store(address: str) -> bool:
 
 
 def sqlite_path(address: str) -> Path | None:
-    """The file of a `sqlite:///…` address; None for every other one, and for a database in memory."""
+    """The file that a `sqlite:///…` address names; None for any other address and for a database in memory."""
     match = _SQLITE.fullmatch(address)
     return Path(match["path"]) if match and match["path"] != ":memory:" else None
 
 
 def absolute(address: str) -> str:
-    """The same store, a relative SQLite path resolved, so that it can be found from another folder.
+    """The address with a relative SQLite path made absolute, so that the store is found from any folder.
 
-    An address has no way to write a `?` in its path: below a folder with one in its name it stays relative.
+    It stays relative below a folder with a `?` in its name, which an address cannot express.
     """
     path = sqlite_path(address)
     if path is None:
@@ -79,16 +79,16 @@ def absolute(address: str) -> str:
 
 
 def with_path(address: str, path: str) -> str:
-    """An SQLite file's address with another path in it."""
+    """The address of an SQLite file with `path` in place of its path."""
     match = _SQLITE.fullmatch(address)
     assert match is not None
     return address[: match.start("path")] + path + address[match.end("path") :]
 
 
 def file_now(address: str) -> tuple[int, int] | None:
-    """Device and inode of the file that an SQLite address names now; None where there is none, and for other databases.
+    """Device and inode of the file that an SQLite address names now; None if there is none, and for other databases.
 
-    SQLite goes on writing to a file that was removed, or replaced by another, so whoever writes has to look.
+    SQLite goes on writing to a file that was removed or replaced; comparing these numbers tells a writer of it.
     """
     path = sqlite_path(address)
     try:
@@ -98,9 +98,9 @@ def file_now(address: str) -> tuple[int, int] | None:
 
 
 def refuse_unusable(key: str, address: str) -> None:
-    """Raises UserError where a database cannot be written, as far as that can be told at once.
+    """Raises UserError where a database cannot be written, as far as that can be found out at once.
 
-    key: what the user sets it by. An SQLite file is opened; of a server only the driver is looked for.
+    key: the key by which the user sets the address. An SQLite file is opened; for a server only its driver is imported.
     """
     from src.config.address import masked
 
@@ -122,7 +122,7 @@ def _reason(error: Exception) -> str:
 
 
 def _try_file(path: Path) -> None:
-    """Raises what is raised by whoever would write to the file, or make it."""
+    """Raises the OSError or sqlite3.Error that writing to the SQLite file, or making it, would raise."""
     if path.exists():
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as base:
             try:
@@ -130,7 +130,7 @@ def _try_file(path: Path) -> None:
                 base.execute("BEGIN IMMEDIATE")
                 base.execute("ROLLBACK")
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error):  # somebody writes there, so one can
+                if "locked" not in str(error):  # locked: another process writes to it, so it can be written
                     raise
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,8 @@ def _import_driver(address: str) -> None:
         raise ImportError(str(error)) from None
 
 
-# As SQLAlchemy reads it: all up to the next @, slashes and spaces too; MLflow's http takes the last @ before the path.
+# A password reaches to the next @, over slashes and spaces too, as SQLAlchemy reads addresses; in http addresses to the
+# last @ before the path, as MLflow reads them.
 _PASSWORD = re.compile(
     r"""(://(?!\[)[^:/@\s]*(?:@[^:/\s]*(?!://))?):  # the user, such as me or me@server; a [ begins a host in IPv6
         (?!\s|\d{1,5}\b[^@\s]*(?:\s|://))  # no prose: "http://host: words", "at http://host:5000/path and me@host"
@@ -161,6 +162,6 @@ _PASSWORD = re.compile(
 def masked(text: str) -> str:
     """`text` with every password of an address (`scheme://user:password@host`) replaced by ***.
 
-    Where it may be prose as well it stays: a space behind the colon, or a port and a space before the @.
+    Text that may be prose stays as it is: with a space behind the colon, or with a port and a space before the @.
     """
     return _PASSWORD.sub(r"\1:***@", text)

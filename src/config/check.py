@@ -50,23 +50,23 @@ def _refused(problems: list[str]) -> ConfigError:
 
 
 def _claiming(config: RunConfig) -> RunConfig:
-    """`config` without its published figure where it is that of an experiment, and the run another one."""
+    """`config`, without its published figure if that is an experiment's and the run trains something else."""
     from src.config.experiment import is_as_published  # composes experiments, which most commands need not
 
     return config if is_as_published(config) else config.model_copy(update={"published": None})
 
 
 def refuse_unusable_store(config: RunConfig) -> None:
-    """Raises UserError where the runs' store cannot be written, as far as that can be told at once."""
+    """Raises UserError where the store of tracking.uri cannot be written, as far as that can be found out at once."""
     if config.tracking.kind != "none":
         refuse_unusable("tracking.uri", config.tracking.uri)
 
 
 def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
-    """A line for each key of the optimiser that is set, to another value than its default, for no rule that reads it.
+    """A line for each key of the optimiser that has another value than its default but is read by none of the rules.
 
-    configs: of one run, or of all trials of a sweep. One of these that reads the key is enough: a sweep over rules sets
-    the keys of all of them.
+    configs: that of one run, or those of all trials of a sweep. It is enough that one trial's rule reads a key: a sweep
+    over rules sets the keys of all of them.
     """
     rules = list(dict.fromkeys(config.optim.rule for config in configs))
     lines = []
@@ -83,13 +83,13 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
 
 
 def refuse_unread_keys(config: RunConfig) -> None:
-    """Raises ConfigError where a run sets what its rule does not read."""
+    """Raises ConfigError where a run sets keys of the optimiser that its update rule does not read."""
     if lines := unread_keys([config]):
         raise _refused(lines)
 
 
 def _cross_checks(raw: dict[str, Any]) -> list[str]:
-    """Rules over several fields; each runs as soon as the sections that it reads are valid by themselves."""
+    """The problems between fields; each rule is checked if the sections that it reads are valid by themselves."""
     problems = []
     try:
         model, data = ModelConfig.model_validate(raw.get("model")), DataConfig.model_validate(raw.get("data"))
@@ -144,7 +144,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
 
 
 def _batch_problems(batch_size: Any, layers: list[LayerShape]) -> list[str]:
-    """Norms that would have one value to take a mean and a variance of."""
+    """The problems of norms over a mini-batch that would have a single value to take mean and variance of."""
     alone = [
         f"batch_size = 1: layer {number} has norm = {layer.norm!r}, which needs two examples or more in a mini-batch; "
         "accepted: at least 2"
@@ -155,7 +155,7 @@ def _batch_problems(batch_size: Any, layers: list[LayerShape]) -> list[str]:
 
 
 def _size_problem(data: DataConfig) -> str | None:
-    """A set whose images have a size of their own has no other one."""
+    """The problem where a size is set for a data set whose images have a fixed one; None where there is none."""
     channels, height, width, classes = own = SIZES.get(
         data.name, (data.channels, data.height, data.width, data.classes)
     )
@@ -170,7 +170,7 @@ def _size_problem(data: DataConfig) -> str | None:
 
 
 def _vote_problem(raw: dict[str, Any]) -> str | None:
-    """The networks of an ensemble vote, on classes."""
+    """The problem where an ensemble is asked for in a task without classes to vote on; None where there is none."""
     ensemble = raw.get("ensemble", 1)
     try:
         task = TaskConfig.model_validate(raw.get("task", {}))
@@ -182,7 +182,7 @@ def _vote_problem(raw: dict[str, Any]) -> str | None:
 
 
 def _seed_problem(raw: dict[str, Any]) -> str | None:
-    """A trial's members have consecutive seeds; one past the largest would be 0 again, which other members may have."""
+    """The problem where a trial's consecutive seeds would pass the largest one and begin again at 0; else None."""
     fields = RunConfig.model_fields
     first, repeats, ensemble = (raw.get(key, fields[key].default) for key in ("seed", "repeats", "ensemble"))
     if not all(type(value) is int for value in (first, repeats, ensemble)) or not 0 <= first < SEEDS:

@@ -1,21 +1,21 @@
-"""The error that a user can mend."""
+"""The errors that a user can mend; their text is printed without a traceback."""
 
 
 class UserError(ValueError):
-    """A command that cannot run; its text is the whole message: what was received, the rule, and what is accepted."""
+    """A command cannot run; the text is the whole message: what was received, the rule, and what is accepted."""
 
 
-class TrialFailed(UserError):  # noqa: N818  (what it says of a trial, not of the program)
-    """Trials of a sweep have no results; the others do."""
+class TrialFailed(UserError):  # noqa: N818  (it reports a trial's failure, not one of the program)
+    """Some trials of a sweep failed and have no results; the other trials have theirs."""
 
 
 class SurroundingsError(UserError):
-    """No trial is to blame: a sweep stops, and what was under way is asked again by the next start."""
+    """Something outside the trials failed: the sweep stops, and its next start trains again what was under way."""
 
 
 class StoreError(SurroundingsError):
-    """A study's store does not answer; what is in it is safe, and the same command goes on."""
+    """A study's store does not answer; what it holds is safe, and the same command goes on with the study."""
 
 
 class ConfigError(UserError):
-    """A configuration that cannot run; the text lists every problem."""
+    """A configuration cannot run; the text lists every problem."""

@@ -1,7 +1,7 @@
-"""The experiments of conf/exp as they stand: what their source has published holds for them, not for others.
+"""Whether a run may be compared with an experiment's published figure.
 
-A run is as published where it trains what the experiment trains: the same network, images, order, update and length.
-Seeds, repeats, device and where the data lies do not matter.
+It may if it trains what the experiment in conf/exp trains: the same network, images, order, update and length. Seeds,
+repeats, device and the folder of the data do not matter.
 """
 
 from functools import cache
@@ -14,14 +14,17 @@ from src.config.schema import RULES, SCHEDULES, RunConfig, unread
 
 
 def is_as_published(config: RunConfig) -> bool:
-    """Whether `config.published` may stand beside what it trains; a figure that no experiment has is the user's own."""
+    """Whether `config.published` may stand beside the results of `config`.
+
+    True also for a figure that no experiment has: the user has set it. Needs a published figure.
+    """
     assert config.published is not None
     own = _with_figure(config.published)
     return not own or trained(config) in own
 
 
 def trained(config: RunConfig) -> dict[str, Any]:
-    """All settings that decide what one network, or one ensemble, comes to; those without effect are left out."""
+    """The settings on which the result of one network, or one ensemble, depends; those without effect are left out."""
     optim, stop, data = (section.model_dump() for section in (config.optim, config.stop, config.data))
     unused = unread(RULES, optim["rule"]) | unread(SCHEDULES, optim["schedule"])
     unused |= {"nesterov"} if not optim["momentum"] else set()
@@ -44,7 +47,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
 
 @cache
 def _with_figure(published: float) -> list[dict[str, Any]]:
-    """What the experiments train that have this published figure."""
+    """What `trained` gives for each of the experiments with this published figure."""
     figures = {path.stem: OmegaConf.select(OmegaConf.load(path), "published") for path in (CONF / "exp").glob("*.yaml")}
     names = sorted(name for name, figure in figures.items() if figure == published)
     return [trained(RunConfig.model_validate(composed([f"+exp={name}"]))) for name in names]

@@ -1,4 +1,4 @@
-"""Files that a reader sees whole or not at all."""
+"""Writing files so that a reader sees them whole or not at all."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A draft beside `path`, to be written, that takes its place at the end; nothing is left of it where that fails."""
+    """A context with the path of a draft, which replaces `path` at the end; where something fails, it is removed."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield draft

@@ -1,7 +1,7 @@
-"""The folder of a run, or of one trial of a sweep: where it may lie, and whose it is.
+"""The folder of a run, or of one trial of a sweep: where it may lie, and who owns it.
 
-A folder has one owner for good, a run or a trial, named in its file `.owner`. Whoever begins there claims it, so that
-no results are overwritten: a run that goes on is still the owner, and so is the next attempt of a study's trial.
+A folder has one owner for good, a run or a trial, named in its file `.owner`. A run claims its folder when it begins,
+so that no results are overwritten; it is still the owner when it goes on, as is the next attempt of a study's trial.
 """
 
 import os
@@ -15,11 +15,11 @@ from src.config.error import UserError
 from src.config.wording import command
 
 OWNER = ".owner"
-RUN = "run "  # begins the name of an owner that is a run, not a trial
+RUN = "run "  # how the name of an owner begins that is a run, not a trial
 CHECKPOINT = "checkpoint.pt"
 EARLIER = "an earlier run"
-LEFT = ("result.json", CHECKPOINT)  # what a run leaves, also one of a version that named no owner
-NAME_BYTES = 200  # of a name that becomes part of a file's; file systems take 255 for the whole
+LEFT = ("result.json", CHECKPOINT)  # files that show that a run was here, even if its version wrote no `.owner`
+NAME_BYTES = 200  # the longest name that becomes part of a file's name; file systems take 255 bytes for the whole
 
 
 NAME_RULE = (
@@ -29,17 +29,17 @@ NAME_RULE = (
 
 
 def is_name(text: str) -> bool:
-    """Whether a folder's name may hold the text, or be it (NAME_RULE)."""
+    """Whether the text may be a folder's name, or a part of one (NAME_RULE says what is accepted)."""
     try:
         size = len(text.encode())
-    except UnicodeEncodeError:  # the mark of a byte that is no letter
+    except UnicodeEncodeError:  # the text holds a byte that could not be decoded
         return False
     hidden = any(letter in "/\\" or ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in text)
     return not hidden and text == text.strip() and text not in ("", ".", "..") and size <= NAME_BYTES
 
 
 def file_name(text: str) -> str:
-    """A file's name for any text: itself where it can be one, else its letters and a mark of its own."""
+    """A file's name for any text: the text itself if it can be one, else its letters with a hash of the text."""
     plain = sub(r"[^\w.-]+", "_", text)
     if plain == text and is_name(text) and not text.startswith("."):
         return text
@@ -48,7 +48,10 @@ def file_name(text: str) -> str:
 
 
 def trial_folder(sweep: str, below: str) -> Path:
-    """The folder `below` a sweep's. Raises UserError where it would be that one itself, or lie outside it."""
+    """The folder of a trial, at the path `below` under the folder `sweep`.
+
+    Raises UserError where that would be the sweep's folder itself, or lie outside it.
+    """
     parts = PurePath(below).parts
     wrong = [part for part in parts if part == ".." or part != part.rstrip(" .") or "\0" in part]
     if not parts or wrong or PurePath(below).is_absolute():
@@ -62,9 +65,9 @@ def trial_folder(sweep: str, below: str) -> Path:
 
 
 def refuse_shared(folders: Sequence[Path]) -> None:
-    """Raises UserError where two trials have one folder, or one of them another's inside it.
+    """Raises UserError where two trials have the same folder, or the folder of one lies inside that of another.
 
-    Folders that differ in the case of letters alone are the same on some file systems.
+    Names that differ only in upper and lower case count as the same, as some file systems do not tell them apart.
     """
     seen = set[Path]()
     for folder in folders:
@@ -84,14 +87,14 @@ _ONE_EACH = (
 
 
 def owner(folder: Path) -> str | None:
-    """Whose folder it is; EARLIER where it holds results but no name, None where it is free."""
+    """The owner of a folder; EARLIER where it holds results but no owner's name, None where it is free."""
     if name := named_owner(folder):
         return name
     return EARLIER if any((folder / name).exists() for name in LEFT) else None
 
 
 def named_owner(folder: Path) -> str | None:
-    """Who has claimed the folder; None for nobody, and where it is gone."""
+    """The owner that the folder's file `.owner` names; None where there is no such file."""
     try:
         return (folder / OWNER).read_text(encoding="utf-8")
     except OSError:
@@ -99,9 +102,9 @@ def named_owner(folder: Path) -> str | None:
 
 
 def refuse_taken(folders: Iterable[Path], mine: Sequence[str], goes_on: bool = False) -> None:
-    """Raises UserError where another than `mine`, one owner a folder, has one of them.
+    """Raises UserError where one of the folders has another owner than the one at the same index in `mine`.
 
-    goes_on: it was there before, and may be of a version that named no owner.
+    goes_on: the run goes on in a folder of its own, which may hold results without an owner's name (EARLIER).
     """
     for folder, name in zip(folders, mine, strict=True):
         theirs = owner(folder)
@@ -116,7 +119,10 @@ def refuse_taken(folders: Iterable[Path], mine: Sequence[str], goes_on: bool = F
 
 @contextmanager
 def owned(folder: Path, name: str, goes_on: bool = False) -> Iterator[None]:
-    """Claims the folder, and gives it back at the end where the run has left nothing in it."""
+    """A context in which `name` owns the folder; it gives the folder up at the end if the run has left nothing in it.
+
+    Arguments and errors as of `claim`.
+    """
     claim(folder, name, goes_on)
     try:
         yield
@@ -126,17 +132,17 @@ def owned(folder: Path, name: str, goes_on: bool = False) -> Iterator[None]:
 
 
 def claim(folder: Path, name: str, goes_on: bool = False) -> None:
-    """Makes the folder, and it is `name`'s from now on. Raises UserError where another has it.
+    """Makes the folder, if needed, and `name` its owner from now on. Raises UserError where it has another owner.
 
-    goes_on: it was there before, and may be of a version that named no owner.
+    goes_on: the run goes on in a folder of its own, which may hold results without an owner's name (EARLIER).
     """
     refuse_taken([folder], [name], goes_on)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (folder / OWNER).open("xb", buffering=0) as file:
             file.write(name.encode())
-    except FileExistsError:  # its own, or that of a process a moment faster
+    except FileExistsError:  # its own name, or that of a process that was faster by a moment
         refuse_taken([folder], [name])
-    except OSError:  # a full disk: half a name would be another owner's
+    except OSError:  # such as a full disk: half of a name would look like another owner
         (folder / OWNER).unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""A kept configuration, and what a command's KEY=VALUE change in it."""
+"""Reading the configuration that a run has kept in a file, and changing it by KEY=VALUE of a command line."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -12,14 +12,15 @@ from src.config.check import parse
 from src.config.error import ConfigError
 from src.config.schema import RunConfig, TrackingConfig
 
-# What a network does not depend on, or was trained with already: the rules for it may have changed since.
+# Keys that may stay unchecked, each with a value that passes the checks: no network depends on name and tracking, and a
+# seed has been trained with already. The rules for them may have changed since.
 _PLAIN: dict[str, Any] = {"name": "custom", "seed": 0, "tracking": {}}
 
 
 def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig:
-    """The kept `config` with KEY=VALUE `changes`, checked; `usage` of the command. Raises ConfigError.
+    """The kept `config` with the KEY=VALUE `changes`, checked. Raises ConfigError; `usage`: for its message.
 
-    Its name and its seeds are not, where the changes leave them.
+    Name and seeds are not checked where the changes do not concern them.
     """
     wrong = [one for one in changes if "=" not in one]
     if wrong:
@@ -52,13 +53,13 @@ def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig
 
 
 def different(before: dict[str, Any], now: RunConfig) -> list[str]:
-    """The keys, `section.key`, that have another value than in the kept configuration `before`."""
+    """The keys, as `section.key`, whose values in `now` differ from the kept configuration `before`."""
     then = dotted(recalled(before).shown())
     return [key for key, value in dotted(now.shown()).items() if value != then[key]]
 
 
 def recalled(config: Mapping[Any, Any], unchecked: Collection[str] = tuple(_PLAIN)) -> RunConfig:
-    """A kept configuration; what is `unchecked`, of name, seed and tracking, as it stands. Raises ConfigError."""
+    """A kept configuration, checked but for the keys in `unchecked` (of name, seed, tracking). Raises ConfigError."""
     kept = {key: config[key] for key in unchecked if isinstance(config.get(key), type(_PLAIN[key]))}
     parsed = parse({**config, **{key: _PLAIN[key] for key in kept}})
     if "tracking" in kept:

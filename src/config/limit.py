@@ -1,4 +1,4 @@
-"""A constraint on a trial, such as `parameters <= 100000`: the sweep's sampler and the report read it alike."""
+"""A constraint on a trial, such as `parameters <= 100000`, for the sweep's sampler and the report."""
 
 import re
 from collections.abc import Collection
@@ -8,17 +8,17 @@ from math import isfinite
 
 @dataclass(frozen=True)
 class Limit:
-    """A figure of a trial must not be above, or not be below, a bound."""
+    """The constraint that a figure of a trial is not above, or not below, a bound."""
 
     name: str  # of the figure
-    upper: bool  # whether the value must not be above the bound
+    upper: bool  # True: not above the bound; False: not below it
     bound: float
 
     @classmethod
     def read(cls, text: str, names: Collection[str] = ()) -> "Limit":
-        """Such as "parameters <= 100000"; names: those that are accepted, by default any.
+        """The limit that a text such as "parameters <= 100000" says; names: the accepted figures, by default any.
 
-        Raises ValueError with what is accepted.
+        Raises ValueError, whose text says what is accepted.
         """
         match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*(\S+)\s*", text)
         try:
@@ -30,5 +30,5 @@ class Limit:
             raise ValueError(f"must be NAME <= NUMBER or NAME >= NUMBER{known}") from None
 
     def violation(self, value: float) -> float:
-        """By how much `value` breaks the limit, in Optuna's sense: not above 0 where it is kept."""
+        """By how much `value` breaks the limit, as Optuna's constraints count it: 0 or less where it is kept."""
         return value - self.bound if self.upper else self.bound - value

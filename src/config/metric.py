@@ -1,6 +1,6 @@
-"""The score of a task: one number a network, which stops, prunes, ranks and is what a sweep looks for.
+"""The score of a task: one number a network, by which networks are stopped, pruned and ranked and sweeps searched.
 
-Here alone is said how a score is called, compared and written. A network's scores stand under
+This file alone decides how a score is named, compared and written. A network's scores stand under
 `validation/accuracy` (`key`: an epoch's, in histories and curves), `validation_accuracy` (`field`: its result's, in
 result.json, a study's attributes and objectives) and, as people read it, `validation accuracy` (`words`).
 """
@@ -21,117 +21,117 @@ class Metric:
     maximise: bool
     percent: bool = False  # a part of 1, written in per cent
 
-    # How it is called.
+    # Names.
 
     def key(self, split: str) -> str:
-        """Of an epoch, such as validation/accuracy."""
+        """Its name in an epoch's row of a history, such as validation/accuracy."""
         return f"{split}/{self.name}"
 
     def field(self, split: str) -> str:
-        """Of a result or a trial, such as validation_accuracy."""
+        """Its name as a field of a result or a trial, such as validation_accuracy."""
         return f"{split}_{self.name}"
 
     def words(self, split: str) -> str:
-        """Such as validation accuracy."""
+        """Its name in sentences, such as validation accuracy."""
         return f"{split} {self.name}"
 
     def heading(self, split: str) -> str:
-        """Of a column of a table: validation %, where that says which score it is; else validation rmse."""
+        """Its name at the head of a table's column, such as validation % for the accuracy, else validation rmse."""
         return f"{split} %" if self.percent else self.words(split)
 
     def axis(self, split: str = "") -> str:
-        """With the unit: validation accuracy (%)."""
+        """Its name at an axis, with the unit, such as validation accuracy (%)."""
         return f"{self.words(split)} (%)".lstrip() if self.percent else self.words(split).lstrip()
 
     @property
     def plural(self) -> str:
-        """Such as accuracies."""
+        """Its name in the plural, such as accuracies."""
         return f"{self.name[:-1]}ies" if self.name.endswith("y") else f"{self.name} values"
 
-    # How it is compared.
+    # Comparison.
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """As Optuna calls it."""
+        """The direction in Optuna's words."""
         return "maximize" if self.maximise else "minimize"
 
     @property
     def worst(self) -> float:
-        """What every score is better than, or as good as."""
+        """The worst value, -inf or inf: every score is at least as good."""
         return -math.inf if self.maximise else math.inf
 
     @property
     def lost(self) -> float:
-        """What a network without a finite cost counts as: nothing right, 0 of 1; of other scores the worst."""
+        """What a network without a finite cost counts as: the worst possible score, such as 0 for an accuracy."""
         return float(not self.maximise) if self.percent else self.worst
 
     def counted(self, value: float | None) -> float:
-        """The score as a mean over networks counts it: `lost` where there is none, or a NaN."""
+        """The score as a mean over networks counts it: `lost` in place of None and NaN."""
         return self.lost if value is None or math.isnan(value) else value
 
     def is_better(self, value: float, than: float) -> bool:
-        """Strictly; a NaN is better than nothing."""
+        """Whether `value` is strictly better; a NaN never is."""
         return value > than if self.maximise else value < than
 
     def is_as_good(self, value: float, than: float) -> bool:
-        """Better or equal; a NaN is not."""
+        """Whether `value` is better or equal; a NaN never is."""
         return value >= than if self.maximise else value <= than
 
     def merit(self, value: float | None) -> float:
-        """To sort by: the higher, the better; -inf for None and NaN, which are worse than all."""
+        """A number to sort by, higher for better scores; -inf for None and NaN, which come last."""
         if value is None or math.isnan(value):
             return -math.inf
         return value if self.maximise else -value
 
     def best(self, values: Sequence[float]) -> float:
-        """The best of some."""
+        """The best of the values."""
         return max(values) if self.maximise else min(values)
 
     @property
     def has_error(self) -> bool:
-        """Whether 1 - score is an error, of which charts draw the logarithm."""
+        """Whether 1 - score is an error rate, which charts draw on a logarithmic axis."""
         return self.percent and self.maximise
 
     def error(self, value: float) -> float:
-        """What falls as a network gets better: 1 − a part of 1, else the score, or its negative where that rises."""
+        """A number that falls as a network gets better: the error rate if there is one, else the score or −score."""
         if self.has_error:
             return 1 - value
         return -value if self.maximise else value
 
-    # How it is written.
+    # Output: a score in words and figures.
 
     @property
     def unit(self) -> str:
-        """What stands behind a figure."""
+        """The unit as it stands behind a figure, with its space: " %", or empty."""
         return " %" if self.percent else ""
 
     def scaled(self, value: float) -> float:
-        """In the unit that axes have."""
+        """The score in the unit of axes: per cent for a part of 1."""
         return 100 * value if self.percent else value
 
     def figure(self, value: float | None) -> str:
-        """Without its unit: two decimals of a percentage, else four digits that count; – where there is none."""
+        """The score without its unit: per cent with two decimals, else four significant digits; – for None."""
         if value is None:
             return "–"
         return f"{100 * value:.2f}" if self.percent else f"{value:.4g}"
 
     def written(self, value: float | None) -> str:
-        """With its unit."""
+        """The score as `figure` writes it, with its unit."""
         return f"{self.figure(value)}{self.unit}"
 
     def difference(self, value: float) -> str:
-        """With its sign and unit; parts of 1 differ by percentage points."""
+        """A difference of two scores with sign and unit; parts of 1 differ by percentage points."""
         return f"{100 * value:+.2f} points" if self.percent else f"{value:+.4g}{self.unit}"
 
-    # How a study keeps it.
+    # As a study keeps it.
 
     def as_json(self) -> dict[str, Any]:
-        """What `from_json` takes."""
+        """The fields as plain values, which `from_json` reads."""
         return asdict(self)
 
     @staticmethod
     def from_json(content: Any) -> "Metric":
-        """The score that a study says it has; the accuracy where it says nothing, as older ones do."""
+        """The metric that a study has kept; the accuracy for a study of an older version, which kept none."""
         if not isinstance(content, dict):
             return ACCURACY
         return Metric(**{name: content[name] for name in FIELDS if name in content})

@@ -17,7 +17,7 @@ _DIRECTION = (
 )
 _SPACE = "the search space is hydra.sweeper.params in a file, KEY='interval(LOW, HIGH)' or the like in the command"
 
-# Words of other tools, with what stands here in their place.
+# Keys of other tools, with the hint to what takes their place here.
 ELSEWHERE = {
     **dict.fromkeys(("n_jobs", "n_parallel", "max_concurrent"), _PARALLEL),
     **dict.fromkeys(("direction", "directions"), _DIRECTION),
@@ -27,7 +27,7 @@ ELSEWHERE = {
 
 
 def unknown_key(key: str, known: list[str]) -> str:
-    """The line for a key that does not exist, with what stands in its place here, or the nearest ones that do."""
+    """The message for a key that does not exist: a hint for a key of other tools, else the nearest `known` keys."""
     for word in key.lstrip("+~").split("."):
         if word in ELSEWHERE:
             return f"{key}: no such key; {ELSEWHERE[word]}"
@@ -40,7 +40,7 @@ def unknown_key(key: str, known: list[str]) -> str:
 
 
 def all_keys() -> list[str]:
-    """Every key of the schema in dotted form."""
+    """Every key of the schema, such as optim.eta."""
 
     def walk(section: type[BaseModel], prefix: str) -> Iterator[str]:
         for name, field in section.model_fields.items():
@@ -53,7 +53,7 @@ def all_keys() -> list[str]:
 
 
 def text_keys() -> list[str]:
-    """The keys of the schema whose values are any text."""
+    """The keys of the schema whose values may be any text."""
 
     def is_text(key: str) -> bool:
         section, _, name = key.rpartition(".")
@@ -64,7 +64,7 @@ def text_keys() -> list[str]:
     return [key for key in all_keys() if is_text(key)]
 
 
-# Pydantic's wording, for the kinds of error whose own text does not say what would be accepted.
+# Messages for those kinds of pydantic's errors whose own text does not say what would be accepted.
 RULES = {
     "missing": "is missing and has no default",
     "finite_number": "must be a finite number",
@@ -94,9 +94,10 @@ _OWN_RULES = {
 def explain(
     item: Any, schema: type[BaseModel] = RunConfig, prefix: str = "", own_rules: Mapping[str, str] = _OWN_RULES
 ) -> str:
-    """The line for one of pydantic's errors over `schema`, whose keys stand behind `prefix`, such as "hydra.sweeper.".
+    """The message for `item`, one of pydantic's errors over `schema`.
 
-    own_rules: by key without the prefix, or by its first part, what is said in place of pydantic's words.
+    prefix: what stands before the schema's keys on the command line, such as "hydra.sweeper."; own_rules: the messages
+    that replace pydantic's, by key without the prefix or by the key's first part.
     """
     path = [part for part in item["loc"] if not _is_no_key(str(part))]
     if item["loc"][-1] in ("conv", "fc"):
@@ -114,7 +115,7 @@ def explain(
 
 
 def _is_no_key(part: str) -> bool:
-    """Whether pydantic adds this to a key's place to say which of several types it has tried."""
+    """Whether this part of an error's location is no key, but names one of several types that pydantic has tried."""
     return part in ("conv", "fc", "bool", "int") or part.startswith(("literal[", "constrained"))
 
 
@@ -133,7 +134,7 @@ def _extra_layer_key(key: str, location: tuple[Any, ...]) -> str:
 
 
 def _range(path: list[Any], schema: Any) -> str:
-    """What a field of `schema` accepts, where its range is limited, in words."""
+    """The range that the field at `path` in `schema` accepts, in words; empty where it is not limited."""
     field = None
     for part in path:
         fields = getattr(schema, "model_fields", {})
@@ -153,7 +154,7 @@ def _range(path: list[Any], schema: Any) -> str:
 
 
 def written(value: Any) -> str:
-    """A value as a message shows it, without passwords, cut to 60 characters."""
+    """A value as messages show it: without passwords, at most 60 characters."""
     text = masked(repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 

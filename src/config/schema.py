@@ -24,7 +24,7 @@ Padding = Literal["same"] | Annotated[int, Field(ge=0)]
 Norm = Literal["none", "batch", "group"]
 NORMS_OVER_EXAMPLES: tuple[str, ...] = (
     "batch",
-)  # those that need two values or more of each map or unit in a mini-batch
+)  # norms that need at least two values of each map or unit in a mini-batch
 PartName = Literal["norm", "activation", "pool"]
 Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 
@@ -34,22 +34,22 @@ PER_MEMBER: JsonDict = {"per_member": True}
 
 SEEDS = 2**32  # a seed is a whole number below this one
 
-# Keys that say what the command does, not what a network is.
+# Keys that choose what the command does; no network depends on them.
 COMMANDS = ("plan", "from_study", "from_storage", "top")
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, and types are not guessed ("3" is no number)."""
+    """The base of the configuration's sections: unknown keys are refused, types not converted ("3" is no number)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-# The data sets whose images have a size of their own: (channels, height, width, classes). Others take what is given.
+# The data sets whose images have a fixed size: (channels, height, width, classes). For others the user gives it.
 SIZES = {"auto": (1, 28, 28, 10), "mnist": (1, 28, 28, 10), "digits": (1, 28, 28, 10), "cifar10": (3, 32, 32, 10)}
 
 
 class DataConfig(Section):
-    """Which images, how they are split, and in which order a member sees them."""
+    """The images, their splits, and the order in which a member sees them."""
 
     name: Literal["auto", "mnist", "digits", "idx", "cifar10"]
     dir: str | None = None  # folder with the four IDX files, plain or gzipped
@@ -62,12 +62,12 @@ class DataConfig(Section):
     height: int = Field(28, ge=1)  # pixels
     width: int = Field(28, ge=1)  # pixels
     classes: int = Field(10, ge=2, le=256)
-    train: int | None = Field(None, ge=1)  # images; None: all that the other splits leave
+    train: int | None = Field(None, ge=1)  # images; None: all but those for validation
     validation: int = Field(10_000, ge=1)  # images, the last of the training file
 
 
 class ConvLayer(Section):
-    """One convolution with its parts; a field left out takes the model's value, but for dropout, which is then 0."""
+    """One convolution with its parts; a field that is left out has the model's value, but dropout is then 0."""
 
     conv: int = Field(ge=1)  # feature maps
     field: int | None = Field(None, ge=1)
@@ -85,7 +85,7 @@ class ConvLayer(Section):
 
 
 class FcLayer(Section):
-    """One fully connected layer; a field left out takes the model's value."""
+    """One fully connected layer; a field that is left out has the model's value."""
 
     fc: int = Field(ge=1)  # units
     norm: Norm | None = None
@@ -132,7 +132,7 @@ class ModelConfig(Section):
     dropout_convention: Literal["chapter", "inverted"] = "chapter"
 
     def all_layers(self) -> list[ConvLayer | FcLayer]:
-        """The layers before the softmax in order, before the model's values fill what they leave out."""
+        """The layers before the softmax, in order; fields that they leave out are None."""
         if self.layers is not None:
             return list(self.layers)
         return [*(ConvLayer(conv=maps) for maps in self.maps), *(FcLayer(fc=units) for units in self.hidden)]
@@ -144,7 +144,7 @@ class ModelConfig(Section):
         return chain((data.channels, data.height, data.width), [*plan, Dense(outputs=data.classes, activation="none")])
 
     def _shape(self, number: int, layer: ConvLayer | FcLayer) -> LayerShape:
-        """A layer with the model's values in place of what it leaves out."""
+        """The shape of a layer, with the model's values for the fields that it leaves out."""
 
         def value(key: str) -> Any:
             own = getattr(layer, key)
@@ -181,7 +181,7 @@ class ModelConfig(Section):
         return [*own, self.dropout]
 
 
-# The tasks with their scores; src/tasks/NAME.py is what a task does.
+# The tasks with their scores; src/tasks/NAME.py holds the task itself.
 TASKS = {"classify": ACCURACY}
 
 
@@ -192,25 +192,25 @@ def _task(name: str) -> str:
 
 
 class TaskConfig(Section):
-    """What the networks are trained for."""
+    """The task: what the networks are trained for."""
 
     name: Annotated[str, AfterValidator(_task)] = "classify"
 
     @property
     def score(self) -> Metric:
-        """What stops, prunes and ranks the networks."""
+        """The score by which networks are stopped, pruned and ranked."""
         return TASKS[self.name]
 
     @property
     def votes(self) -> bool:
-        """Whether networks can vote: on classes alone."""
+        """Whether the networks of an ensemble can vote, which they can on classes only."""
         return self.name == "classify"
 
 
 def task_in(config: Mapping[str, Any]) -> TaskConfig:
-    """The task of a kept configuration; where it says nothing, as older ones do, that is to classify.
+    """The task of a kept configuration; classify for a configuration of an older version, which names none.
 
-    Raises ConfigError for a task that is not known here.
+    Raises ConfigError for a task that this version does not know.
     """
     try:
         return TaskConfig.model_validate(config.get("task", {}))
@@ -219,7 +219,7 @@ def task_in(config: Mapping[str, Any]) -> TaskConfig:
         raise ConfigError(f"task = {config['task']!r}: is not known to this version; accepted: {known}") from None
 
 
-# The update rules, src/training/update/NAME.py, each with the keys that not all of them read.
+# The update rules (src/training/update/NAME.py), each with those of its keys that not all rules read.
 Rule = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"]
 RULES: dict[str, tuple[str, ...]] = {
     "sgd": ("momentum", "nesterov"),
@@ -229,7 +229,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "adagrad": ("epsilon",),
 }
 
-# The schedules of eta, src/training/update/schedule.py, likewise.
+# The schedules of eta (src/training/update/schedule.py), each with those of its keys that not all schedules read.
 Schedule = Literal["constant", "inverse", "exponential", "halve", "cosine", "one_cycle", "steps"]
 SCHEDULES: dict[str, tuple[str, ...]] = {
     "constant": (),
@@ -240,16 +240,16 @@ SCHEDULES: dict[str, tuple[str, ...]] = {
     "one_cycle": (),
     "steps": ("steps", "step_factor"),
 }
-BY_STEP = ("cosine", "one_cycle", "steps")  # the others move eta from epoch to epoch
+BY_STEP = ("cosine", "one_cycle", "steps")  # schedules that change eta within an epoch
 
 
 def unread(options: dict[str, tuple[str, ...]], chosen: str) -> set[str]:
-    """The keys that other options of RULES or SCHEDULES read, and the chosen one does not."""
+    """The keys that are read by other options of RULES or SCHEDULES, given as `options`, but not by the chosen one."""
     return {key for keys in options.values() for key in keys} - set(options[chosen])
 
 
 class OptimConfig(Section):
-    """The update rule; what may differ inside a stack is marked. src/training/update/RULE.py is what a rule does."""
+    """The update rule (src/training/update/RULE.py), decay and schedule; PER_MEMBER marks what may differ in a stack."""
 
     rule: Rule = "sgd"
     nesterov: bool = False  # sgd: Nesterov's form of momentum
@@ -276,7 +276,7 @@ class OptimConfig(Section):
 
     @property
     def by_step(self) -> bool:
-        """Whether eta moves from mini-batch to mini-batch, not only from epoch to epoch."""
+        """Whether eta changes within an epoch, by its schedule or by a warm-up."""
         return self.schedule in BY_STEP or self.warmup_steps > 0
 
 
@@ -285,13 +285,13 @@ class StopConfig(Section):
 
     rule: Literal["none", "patience_epochs", "patience_batches"] = "none"
     patience_epochs: int = Field(10, ge=1)  # epochs without a better validation score [N6, ch. 3]
-    patience_batches: int = Field(10_000, ge=1)  # mini-batches that are trained at least [DLT]
-    patience_increase: float = Field(2.0, ge=1)  # a real improvement extends patience to this times the mini-batch
+    patience_batches: int = Field(10_000, ge=1)  # mini-batches that are trained in any case [DLT]
+    patience_increase: float = Field(2.0, ge=1)  # a real improvement at mini-batch t extends patience to this times t
     improvement_threshold: float = Field(0.995, gt=0, le=1)  # real: validation error below this times the best
 
 
 class TrainerConfig(Section):
-    """Device, engine and numerics: nothing here changes what is computed, beyond rounding."""
+    """Device, engine and numerics; they change results by rounding at most."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: str = Field("auto", pattern=r"^(auto|cuda(:(0|[1-9]\d{0,3}))?)$")  # one GPU; auto and cuda: the first
@@ -299,7 +299,7 @@ class TrainerConfig(Section):
     compile: bool | Literal["auto"] = "auto"
     precision: Literal[32, "tf32", "bf16"] = 32  # CUDA only: tf32 or bf16 matrix products
     threads: int | None = Field(None, ge=1)  # None: all cores (cpu engine), or measured (torch engine on a CPU)
-    chunk: int | None = Field(None, ge=1)  # mini-batches handed over in one go; None: chosen for about a second
+    chunk: int | None = Field(None, ge=1)  # mini-batches of a chunk; None: as many as train in about a second
 
 
 def _run_store(uri: str) -> str:
@@ -363,7 +363,7 @@ class RunConfig(Section):
 
 
 def default_values() -> dict[str, Any]:
-    """What each key stands at where it is not given, `section.key` -> value: so earlier versions, without it, acted."""
+    """Each key's value where it is not given, `section.key` -> value: also how versions without the key behaved."""
 
     def walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
         for name, field in section.model_fields.items():
@@ -382,13 +382,13 @@ def is_per_member(field: FieldInfo) -> bool:
 
 
 def structure_key(config: RunConfig) -> str:
-    """Equal for two configurations exactly where their members may share a stack."""
+    """A text that is equal for two configurations if and only if their members may share a stack."""
 
     def shared(section: BaseModel) -> dict[str, Any]:
         kept = {}
         for name, field in type(section).model_fields.items():
             value = getattr(section, name)
-            if is_per_member(field) and value is not None:  # where it is left out, members train in another way
+            if is_per_member(field) and value is not None:  # None counts: it trains in another way
                 continue
             kept[name] = shared(value) if isinstance(value, BaseModel) else value
         return kept

@@ -9,20 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 
-# Activations that learn a number for each map or unit.
+# Activations with a learnt number for each map or unit.
 WITH_SLOPES = ("prelu",)
-# Groups of group norm where none are given: as many as divide the maps or units, up to so many and of so many each. Of
-# two values a norm leaves little but which is larger.
+# If group norm's number of groups is not given: the largest one up to MOST_GROUPS that divides the maps or units into
+# groups of at least SMALLEST_GROUP each. Of a group of two values, a norm leaves little more than which one is larger.
 MOST_GROUPS, SMALLEST_GROUP = 8, 4
 
 
 class ShapeError(ValueError):
-    """A layer that does not fit its input, or whose parts do not fit each other; the text names the layer."""
+    """A layer does not fit its input, or its parts do not fit each other; the text names the layer."""
 
 
 @dataclass(frozen=True)
 class ConvPool:
-    """Convolution with its parts. pool is max, l2, avg or none (then pool_size = pool_stride = 1)."""
+    """The shape of a convolution with its parts. pool is max, l2, avg or none (then pool_size = pool_stride = 1)."""
 
     maps: int
     field: int
@@ -60,20 +60,20 @@ class ConvPool:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The kinds of parts that it has, in their order."""
+        """The kinds of the layer's parts, of norm, activation and pool, in their order."""
         usual = ("pool", "activation") if self.norm == "none" else ("norm", "activation", "pool")
         return tuple(kind for kind in self.order or usual if getattr(self, kind) != "none")
 
     @property
     def normed(self) -> int:
-        """Of how many pixels of a map the norm takes its statistics."""
+        """The number of pixels of a map that the norm sees."""
         pooled = "pool" in self.parts[: self.parts.index("norm")] if self.norm != "none" else False
         return prod((self.output if pooled else self.convolved)[1:])
 
 
 @dataclass(frozen=True)
 class Dense:
-    """Fully connected layer with its parts; the last one, with activation none, gives the softmax its logits."""
+    """The shape of a fully connected layer with its parts; the last one, with activation none, gives the logits."""
 
     outputs: int
     activation: str
@@ -94,12 +94,12 @@ class Dense:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The kinds of parts that it has, in their order."""
+        """The kinds of the layer's parts, of norm and activation, in their order."""
         return tuple(kind for kind in ("norm", "activation") if getattr(self, kind) != "none")
 
     @property
     def normed(self) -> int:
-        """A unit is a single value."""
+        """1: a unit is a single value, where a map has many."""
         return 1
 
 
@@ -107,9 +107,9 @@ LayerShape = ConvPool | Dense
 
 
 def chain(image: tuple[int, int, int], layers: Iterable[LayerShape]) -> list[LayerShape]:
-    """Every layer with the size of its input and what was left to choose filled in; `image` is (C, H, W).
+    """The layers with the sizes of their inputs, orders and groups filled in; image: the size (C, H, W) of the input.
 
-    Raises ShapeError.
+    Raises ShapeError where a layer does not fit its input, or its parts do not fit each other.
     """
     shape, result, dense_seen = image, list[LayerShape](), False
     for number, layer in enumerate(layers, start=1):
@@ -132,7 +132,10 @@ def chain(image: tuple[int, int, int], layers: Iterable[LayerShape]) -> list[Lay
 
 
 def same_padding(number: int, field: int) -> int:
-    """Pixels on each side with which a convolution of stride 1 keeps the size of its input. Raises ShapeError."""
+    """The padding, in pixels on each side, with which a convolution of stride 1 keeps the size of its input.
+
+    Raises ShapeError for an even field, with which there is none.
+    """
     if field % 2 == 0:
         raise ShapeError(
             f"layer {number}: padding = 'same' needs a field with a pixel in its middle, which field = {field} has "
@@ -177,7 +180,7 @@ def _check_order(number: int, layer: ConvPool, order: tuple[str, ...]) -> None:
 
 
 def _groups(number: int, layer: LayerShape) -> int:
-    """Of a layer's group norm: the given ones, or, where none are, as many as the constants above allow."""
+    """The number of groups of a layer's group norm: as given, else as many as MOST_GROUPS and SMALLEST_GROUP allow."""
     channels = layer.output[0]
     accepted = [n for n in range(1, channels + 1) if channels % n == 0 and channels // n * layer.normed > 1]
     kind = "maps" if isinstance(layer, ConvPool) else "units"
@@ -197,7 +200,7 @@ def _groups(number: int, layer: LayerShape) -> int:
 
 
 def parameter_count(layers: Iterable[LayerShape]) -> int:
-    """All numbers that are learnt: weights and biases, scale and shift of norms, slopes."""
+    """How many numbers are learnt: weights and biases, scale and shift of norms, slopes of activations."""
 
     def count(layer: LayerShape) -> int:
         by_channel = layer.bias + 2 * (layer.norm != "none") + (layer.activation in WITH_SLOPES)
