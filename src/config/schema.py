@@ -249,7 +249,7 @@ def unread(options: dict[str, tuple[str, ...]], chosen: str) -> set[str]:
 
 
 class OptimConfig(Section):
-    """The update rule (src/training/update/RULE.py), decay and schedule; PER_MEMBER marks what may differ in a stack."""
+    """Update rule (src/training/update/RULE.py), decay and schedule; PER_MEMBER marks what may differ in a stack."""
 
     rule: Rule = "sgd"
     nesterov: bool = False  # sgd: Nesterov's form of momentum

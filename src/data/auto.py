@@ -1,4 +1,4 @@
-"""data=auto: MNIST, or scikit-learn's digits where MNIST is not to be had; never instead of a folder that was named."""
+"""data=auto: MNIST; or scikit-learn's digits if no folder was named and MNIST is neither here nor can be downloaded."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from src.data.error import UnavailableError
 
 
 def load(config: DataConfig) -> Dataset:
-    """MNIST as data=mnist gives it; else the digits with a `warning`, as many of those asked for as there are.
+    """MNIST as data=mnist gives it; else the digits, with a `warning`, cut to the limits where there are more.
 
-    Raises DataError where a named folder is not MNIST's, or limits do not fit.
+    Raises DataError where a named folder does not hold MNIST, or the limits do not fit MNIST.
     """
     try:
         return mnist.load(config)

@@ -2,7 +2,7 @@
 
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; its page, section "Binary version":
 five files of training images and one of test images, each 10,000 records of a label byte and 3,072 pixel bytes, the
-red, the green and the blue plane of an image, row by row. Published as one archive, which needs not be unpacked.
+red, the green and the blue plane of an image, row by row. Published as one archive, which need not be unpacked.
 """
 
 import tarfile
@@ -30,7 +30,7 @@ RECORDS = 10_000  # in a file
 *SIZE, CLASSES = SIZES["cifar10"]  # (C, H, W)
 RECORD = 1 + int(np.prod(SIZE))  # bytes
 
-Contents = tuple[dict[str, bytes], Path]  # of the six files by their names, and where they were read
+Contents = tuple[dict[str, bytes], Path]  # the contents of the six files by name, and where they were read
 
 
 def load(config: DataConfig) -> Dataset:
@@ -54,12 +54,12 @@ def load(config: DataConfig) -> Dataset:
 
 
 def cache_folder() -> Path:
-    """Where the downloaded archive stays."""
+    """The folder in which the downloaded archive stays."""
     return published.cache_folder("cifar10")
 
 
 def check_archive(path: Path) -> None:
-    """Raises DataError unless the file `path` is the archive as it was published, by its checksum."""
+    """Raises DataError unless the file `path` has the checksum of the published archive."""
     try:
         digest = sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -72,9 +72,9 @@ def check_archive(path: Path) -> None:
 
 
 def read_folder(folder: Path) -> Contents:
-    """The six files of `folder`, each of the right size and with labels below ten.
+    """The contents of the six files in `folder`, checked for their sizes and for labels below ten.
 
-    Raises DataError that lists everything wrong with the folder and its files in one go.
+    Raises one DataError that lists everything that is wrong with the folder and its files.
     """
     try:
         folder = folder.expanduser()
@@ -89,7 +89,7 @@ def read_folder(folder: Path) -> Contents:
             contents = _unpacked(path)
         else:
             raise DataError(f"{folder.absolute()} has none of the six files, no {FOLDER} and no {ARCHIVE}")
-    except (OSError, RuntimeError) as error:  # no right to look into it; a ~name that is no user
+    except (OSError, RuntimeError) as error:  # no permission to read it; ~name without such a user
         raise DataError(f"{folder} cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if findings := [finding for name in NAMES if (finding := _finding(path / name, contents.get(name)))]:
         raise DataError("; ".join(findings))
@@ -97,7 +97,7 @@ def read_folder(folder: Path) -> Contents:
 
 
 def _unpacked(path: Path) -> dict[str, bytes]:
-    """The archive's files, by the last part of their names. Raises DataError where it is not the published one."""
+    """The files of the archive by the last part of their names. Raises DataError unless it is the published one."""
     check_archive(path)
     with tarfile.open(path) as archive:
         files = {Path(one.name).name: archive.extractfile(one) for one in archive if one.isfile()}

@@ -13,10 +13,10 @@ from src.data.scaling import Scaling
 
 @dataclass(frozen=True)
 class Split:
-    """images (N, C, H, W) uint8 or float32, of which a network sees what src/data/scaling.py says; labels (N,)."""
+    """The images and labels of one split."""
 
-    images: Tensor
-    labels: Tensor
+    images: Tensor  # (N, C, H, W) uint8 or float32; src/data/scaling.py says what a network sees of them
+    labels: Tensor  # (N,) int64
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -28,7 +28,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits of one data set."""
+    """The three splits of a data set, with its name and origin."""
 
     name: str  # in names, tags and tables: mnist, mnist-expanded, digits, digits-expanded, or a folder's name
     source: str  # one line: where the images came from
@@ -36,8 +36,8 @@ class Dataset:
     validation: Split
     test: Split
     classes: int
-    scaling: Scaling | None = None  # of what a network sees, fitted on the training images before they are expanded
-    warning: str | None = None  # what the user must not miss, such as digits standing in for MNIST
+    scaling: Scaling | None = None  # of what a network sees; fitted on the training images before their expansion
+    warning: str | None = None  # a text that the user must not miss, such as that digits stand in for MNIST
 
     @property
     def is_mnist(self) -> bool:

@@ -14,7 +14,7 @@ from src.config.schema import DataConfig
 from src.data.dataset import Dataset, Split
 from src.data.error import DataError
 
-FILE = "sklearn/datasets/data/digits.csv.gz"  # in the package
+FILE = "sklearn/datasets/data/digits.csv.gz"  # in scikit-learn's package
 TRAIN, VALIDATION, TEST = 1197, 300, 300  # images: two thirds, a sixth, a sixth of the 1,797
 SPLIT_SEED = 1797
 LARGEST = 16  # pixel value in the package
@@ -34,11 +34,12 @@ def load(config: DataConfig) -> Dataset:
 
 
 def digits(train: int | None = None, validation: int = VALIDATION) -> Dataset:
-    """The three splits, images (N, 1, 28, 28), the same in every run; `train` and `validation` limit two of them.
+    """The three splits, images (N, 1, 28, 28) uint8, the same in every run.
 
-    A limit above what there is (1,197 and 300) takes all, so that the digits can stand in for MNIST.
+    train, validation: limits to the images of these splits; one above their numbers (1,197 and 300) takes all, so that
+    the digits can stand in for MNIST.
     """
-    # What scikit-learn's load_digits reads; to import that takes a second.
+    # The file that scikit-learn's load_digits reads, whose import would take a second.
     rows = np.loadtxt(str(distribution("scikit-learn").locate_file(FILE)), np.int64, delimiter=",")  # (N, 64 + label)
     small = torch.from_numpy(rows[:, :-1]).float().reshape(-1, 1, 8, 8) * (255 / LARGEST)
     images = interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False).round().to(torch.uint8)

@@ -1,8 +1,8 @@
 """Downloading the files of a published set from public mirrors.
 
-A file is written beside its place, checked, and renamed into it, so that a reader never sees half a file and processes
-that start at once do each other no harm. An absent network is found out in seconds: a mirror is asked once whether it
-answers, whatever the number of files, and given up at its first failure.
+A file is downloaded beside its place, checked, and then moved to it, so that a reader never sees half a file and
+processes that start at the same time do not disturb each other. A missing network is noticed within seconds: a mirror
+is asked once whether it answers, for all its files, and is given up at its first failure.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,18 +15,18 @@ from tqdm import tqdm
 
 from src.data.error import DataError
 
-ANSWER_SECONDS = 4.0  # for a mirror's first sign of life, looking up its name included
-STALL_SECONDS = 20.0  # without a byte during a download
+ANSWER_SECONDS = 4.0  # in which a mirror must answer, looking up its name included
+STALL_SECONDS = 20.0  # without a byte, after which a download is given up
 
 
 Check = Callable[[Path], None]  # raises DataError unless the file is there and the right one
 
 
 def fetch(folder: Path, names: Sequence[str], mirrors: Sequence[str], check: Check) -> str:
-    """Fills `folder` with those of the files `names` that `check` refuses there; returns the mirror that served.
+    """Downloads those of the files `names` that `check` refuses in `folder`; returns the mirror that served them.
 
-    mirrors: addresses that end in "/", asked in this order. `check` must accept a file before it is put in its place.
-    Raises DataError that says what each mirror did wrong.
+    mirrors: addresses that end in "/", tried in this order. A downloaded file that `check` refuses is not kept.
+    Raises DataError that says how each mirror failed.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def _fetch_from(mirror: str, folder: Path, names: Sequence[str], check: Check) -
     for name in missing:
         with TemporaryDirectory(prefix=".download-", dir=folder) as draft:
             got = Path(draft) / name
-            # total=1 until the answer's header says more; disable=None shows the bar on a terminal only.
+            # total=1 until the header of the answer gives the size; disable=None shows the bar on a terminal only.
             with tqdm(desc=name, total=1, unit="B", unit_scale=True, disable=None) as bar:
                 get = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=(ANSWER_SECONDS, STALL_SECONDS))
                 get(f"{mirror}{name}", str(got), None)
@@ -69,9 +69,9 @@ def _is_right(path: Path, check: Check) -> bool:
 
 
 def _ask(url: str) -> None:
-    """Returns when `url` exists; raises DataError when it does not, or no answer came within ANSWER_SECONDS.
+    """Raises DataError unless `url` exists and is answered within ANSWER_SECONDS.
 
-    In a thread, because neither looking up a name nor trying all of a host's addresses obeys a timeout of requests.
+    A thread asks, because requests' timeout covers neither looking up a name nor trying all addresses of a host.
     """
     answer = [f"gave no answer within {ANSWER_SECONDS:g} seconds"]
 
@@ -95,6 +95,6 @@ def _finding(error: Exception) -> str:
         return f"answered HTTP {response.status_code}"
     if isinstance(error, DataError):
         return str(error)
-    if isinstance(error, OSError) and error.strerror:  # of the disk; those of requests carry none
+    if isinstance(error, OSError) and error.strerror:  # an error of the disk; those of requests have no strerror
         return f"served what could not be stored ({error.strerror})"
     return f"could not be reached ({type(error).__name__})"

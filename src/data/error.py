@@ -1,11 +1,11 @@
-"""The errors of this folder."""
+"""The errors of loading data."""
 
 from src.config.error import UserError
 
 
 class DataError(UserError):
-    """Images that cannot be had or used; its text is the whole message for the user."""
+    """Images are not available or cannot be used; the text is the whole message for the user."""
 
 
 class UnavailableError(DataError):
-    """A published set that is neither here nor to be had, where no folder was named."""
+    """A published set is neither here nor could it be downloaded, and no folder was named."""

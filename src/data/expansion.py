@@ -1,4 +1,4 @@
-"""The chapter's expanded training data: every image, and the same moved by one pixel in four directions.
+"""The chapter's expanded training data: every image, and four copies of it, each moved by one pixel.
 
 Source: M. Nielsen, Neural Networks and Deep Learning, ch. 6, expand_mnist.py.
 
@@ -9,16 +9,16 @@ import torch
 
 from src.data.dataset import Split
 
-# Pixels (down, right) by which each copy is moved: as it is, down, up, right, left.
+# Pixels (down, right) by which each copy is moved: unmoved, down, up, right, left.
 MOVES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 SHUFFLE_SEED = 250_000
 
 
 def shifts(split: Split) -> Split:
-    """The split with the four one-pixel moves of its images, 5N in all, shuffled; of the same type, on the same device.
+    """The split's N images and four one-pixel moves of each, shuffled: 5N images of the same type and device.
 
-    The row or column that moves in is zero. The shuffle is the same in every run and on every device. Needs the memory
-    of the result and that of one copy of the split's images besides.
+    The row or column of pixels that moves in is zero. The shuffle is the same in every run and on every device. Beside
+    the result it needs memory for one copy of the split's images.
     """
     count = len(split)
     generator = torch.Generator().manual_seed(SHUFFLE_SEED)
@@ -32,5 +32,5 @@ def shifts(split: Split) -> Split:
 
 
 def _into(move: int) -> slice:
-    """The pixels of an axis that an image moved by `move` still covers; by -move, those that it keeps."""
+    """The pixels of an axis onto which an image moved by `move` falls; of -move, its pixels that are still inside."""
     return slice(max(move, 0), min(move, 0) or None)

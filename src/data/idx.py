@@ -1,4 +1,4 @@
-"""data=idx: any set in the four files of MNIST, in a folder; also in colour, also of other values than bytes."""
+"""data=idx: any data set in a folder with four files like MNIST's, also in colour and with other values than bytes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,21 +14,22 @@ TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
-OWN_NAMES = set(SIZES) - {"auto"}  # what no folder's set may be called: the chapter's figures belong to MNIST
+OWN_NAMES = set(SIZES) - {"auto"}  # names that a folder's set may not have: only MNIST has the chapter's figures
 
-# What the files of images may be called besides: by their dimensions and the type of their values.
+# Further endings of the names of image files, by dimensions and type of their values.
 IMAGES_ENDINGS = [
     f"-idx{dimensions}-{kind}" for kind in ("ubyte", "byte", "short", "int", "float", "double") for dimensions in (3, 4)
 ]
 
-# Called with a file's name in NAMES, its path and its uncompressed content; raises DataError where it must not be used.
+# Called with a file's name (one of NAMES), its path and its uncompressed content; raises DataError to refuse the file.
 Check = Callable[[str, Path, bytes], None]
 
 
 def load(config: DataConfig) -> Dataset:
-    """The four files in data.dir, of data.height × data.width pixels and data.classes classes, under the folder's name.
+    """The data set in the four files of data.dir; its name is the folder's.
 
-    Images of three dimensions are grey; of four, (N, C, H, W) or (N, H, W, C), whichever data.channels fits.
+    Images must have data.height × data.width pixels, labels data.classes classes. Files of images with three dimensions
+    are grey; with four they are (N, C, H, W) or (N, H, W, C), whichever fits data.channels.
     Raises DataError where the folder, a file or the limits do not fit.
     """
     if not config.dir:
@@ -54,9 +55,9 @@ def parts(files: dict[str, IdxFile]) -> tuple[Part, Part]:
 
 
 def read_folder(folder: Path, check: Check | None = None) -> dict[str, IdxFile]:
-    """The four files of `folder` by their names in NAMES, each passed through `check` first.
+    """The four files of `folder`, by their names in NAMES; `check` is called for each before it is parsed.
 
-    Raises DataError that lists everything wrong with the folder and its files in one go.
+    Raises one DataError that lists everything that is wrong with the folder and its files.
     """
     files, findings = {}, []
     try:
@@ -74,7 +75,7 @@ def read_folder(folder: Path, check: Check | None = None) -> dict[str, IdxFile]:
                 files[name] = read_file(folder, name, check)
             except DataError as error:
                 findings.append(str(error))
-    except (OSError, RuntimeError) as error:  # no right to look into it; a ~name that is no user
+    except (OSError, RuntimeError) as error:  # no permission to read it; ~name without such a user
         raise DataError(f"{folder} cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if findings:
         raise DataError("; ".join(findings))
@@ -82,7 +83,7 @@ def read_folder(folder: Path, check: Check | None = None) -> dict[str, IdxFile]:
 
 
 def read_file(folder: Path, name: str, check: Check | None = None) -> IdxFile:
-    """The file `name` (one of NAMES) of `folder`, plain or gzipped, also with '.' before 'idx'. Raises DataError."""
+    """The file `name` (one of NAMES) of `folder`, under any spelling that `find` accepts. Raises DataError."""
     path = find(folder, name)
     if path is None:
         raise DataError(f"{folder.absolute()} has no {name}, plain or .gz")
@@ -93,7 +94,7 @@ def read_file(folder: Path, name: str, check: Check | None = None) -> IdxFile:
 
 
 def _below(folder: Path) -> list[Path]:
-    """The folders one and two steps below, where archives and other libraries (MNIST/raw) put the files."""
+    """The subfolders, one and two levels down, into which archives and other libraries (MNIST/raw) put the files."""
     return sorted(item for pattern in ("*", "*/*") for item in folder.glob(pattern) if item.is_dir())
 
 
@@ -103,7 +104,7 @@ def _held(folder: Path) -> str:
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """Where `folder` keeps the file `name`; None when under no accepted spelling."""
+    """The path of the file `name` in `folder`, plain or gzipped, also with '.' before 'idx'; None if there is none."""
     first, _, ending = name.partition("-idx")
     endings = IMAGES_ENDINGS if "images" in name else [f"-idx{ending}"]
     stems = (first + one for ending in endings for one in (ending, ending.replace("-idx", ".idx")))

@@ -1,4 +1,4 @@
-"""One file in the IDX format, that of MNIST.
+"""Reading a file in the IDX format, the format of MNIST.
 
 A file is 00 00 TYPE D, then D sizes of four bytes each (big-endian), then the values in C order, big-endian as well.
 Labels and most images are unsigned bytes (TYPE 08); images may have any other type of the format, and become float32.
@@ -28,15 +28,16 @@ IMAGES, LABELS = (3, 4), (1,)  # dimensions: (N, H, W), (N, C, H, W) or (N, H, W
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One file: values (N, H, W), (N, C, H, W) or (N, H, W, C) of images, uint8 or float32; or labels (N,) uint8."""
+    """The content of a file: images (N, H, W), (N, C, H, W) or (N, H, W, C), uint8 or float32; or labels (N,) uint8."""
 
     path: Path
-    values: NDArray[Any]  # uint8 is read-only
+    values: NDArray[Any]  # read-only if uint8
 
 
 def uncompressed(path: Path) -> bytes:
-    """The content of a file; gzip is told by the content, as browsers unpack some .gz and keep the name.
+    """The content of a file, unpacked if it is gzipped.
 
+    That is told by the content, not by the name: browsers unpack some .gz files and keep their names.
     Raises DataError where the file cannot be read or its compression is damaged.
     """
     try:
@@ -49,10 +50,10 @@ def uncompressed(path: Path) -> bytes:
 
 
 def parse(name: str, path: Path, content: bytes) -> NDArray[Any]:
-    """The values of an IDX file, of three or four dimensions when `name` is of images, else (N,).
+    """The values in the content of an IDX file: of three or four dimensions if `name` is a file of images, else (N,).
 
-    Unsigned bytes are a view of `content`; other types become float32, infinite where that cannot hold them.
-    Raises DataError where the content is not such a file, whole and not empty.
+    Unsigned bytes are a view of `content`; other types become float32, and infinite where they are too large for it.
+    Raises DataError where the content is not an IDX file of that kind, is incomplete or holds no values.
     """
     dtype, sizes, start = _header(name, path, content)
     size, held = dtype.itemsize, len(content) - start
@@ -71,7 +72,7 @@ def parse(name: str, path: Path, content: bytes) -> NDArray[Any]:
 
 
 def _header(name: str, path: Path, content: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """The type of the values, their sizes, and where they begin. Raises as `parse` does."""
+    """The type of the values, their dimensions, and the byte at which they begin. Raises as `parse` does."""
     images = "images" in name
     wanted, accepted = ("images", IMAGES) if images else ("labels", LABELS)
     if not content:

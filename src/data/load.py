@@ -1,4 +1,4 @@
-"""The one way to the images: from a configuration to three checked splits in memory.
+"""Loading data: from a configuration to three checked splits in memory.
 
 data.name=NAME is served by the module src/data/NAME.py, found by that name: a new source is a new file with a function
 `load`, its name in the schema's DataConfig, and conf/data/NAME.yaml with its defaults.
@@ -18,17 +18,17 @@ __all__ = ["DataError", "Source", "load"]
 
 
 class Source(Protocol):
-    """What a source's module offers."""
+    """The interface of a data source, which a module of this folder implements by its function `load`."""
 
     def load(self, config: DataConfig) -> Dataset:
-        """The set as stored, on the CPU, cut to data.train and data.validation, neither scaled nor expanded.
+        """The data set as stored, on the CPU, cut to data.train and data.validation; not yet scaled or expanded.
 
         Raises DataError, whose text is the whole message, where files or limits do not fit the configuration.
         """
 
 
 def load(config: DataConfig) -> Dataset:
-    """The data set that `config` names, on the CPU; with a scaling, and its training images expanded, if so.
+    """The data set that `config` names, on the CPU, with a scaling and expanded training images where it asks for them.
 
     Raises DataError, whose text is the whole message, where files or limits do not fit.
     """

@@ -1,4 +1,4 @@
-"""data=mnist: the handwritten digits of Y. LeCun and C. Cortes (CC BY-SA 3.0), told by their checksums."""
+"""data=mnist: the handwritten digits of Y. LeCun and C. Cortes (CC BY-SA 3.0), checked by their checksums."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -10,13 +10,13 @@ from src.data.error import DataError
 from src.data.idx_file import IdxFile, parse
 from src.data.published import Published
 
-# Both serve the four .gz files of Y. LeCun's page, which itself refuses programs.
+# Both serve the four .gz files of Y. LeCun's page; the page itself refuses downloads by programs.
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 
-# Of the uncompressed content. They are the four files as first published; every copy in use has this content.
+# Checksums of the uncompressed content of the four files as first published, which every copy in use has.
 SHA256 = {
     idx.TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     idx.TRAIN_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -36,7 +36,7 @@ def load(config: DataConfig) -> Dataset:
 
 
 def read(folder: str | None) -> tuple[dict[str, IdxFile], str]:
-    """The four files of MNIST, and one line that says where they came from; `folder` is data.dir. Raises as load."""
+    """The four files of MNIST, and one line that says where they came from. folder: data.dir. Raises as `load`."""
     return Published(
         title="MNIST",
         variable="MNIST_DIR",
@@ -50,12 +50,12 @@ def read(folder: str | None) -> tuple[dict[str, IdxFile], str]:
 
 
 def cache_folder() -> Path:
-    """Where downloaded files stay."""
+    """The folder in which downloaded files stay."""
     return published.cache_folder("mnist")
 
 
 def fetch(folder: Path) -> str:
-    """Downloads, gzipped, those of the four files that `folder` has not whole; returns the mirror that served them."""
+    """Downloads, gzipped, those of the four files that `folder` lacks or has damaged; returns the mirror used."""
 
     def is_whole(path: Path) -> None:
         idx.read_file(path.parent, path.stem, check)
@@ -69,14 +69,14 @@ def fetch(folder: Path) -> str:
 
 
 def check(name: str, path: Path, content: bytes) -> None:
-    """Raises DataError unless `content` is MNIST's file `name`; says what it is instead, as far as can be told."""
+    """Raises DataError unless `content` is that of MNIST's file `name`; the text says what it is instead, if known."""
     digest = sha256(content).hexdigest()
     if digest == SHA256[name]:
         return
     for other, expected in SHA256.items():
         if digest == expected:
             raise DataError(f"{path} is MNIST's {other} where {name} is expected")
-    parse(name, path, content)  # a fault of the format says more than a checksum
+    parse(name, path, content)  # its error about the format says more than a wrong checksum
     raise DataError(
         f"{path} is an IDX file, but not MNIST's {name}: its SHA-256 is {digest[:12]}…, expected {SHA256[name][:12]}…"
     )

@@ -1,4 +1,4 @@
-"""In which order a member sees the training images.
+"""The order in which a member sees the training images.
 
 Legend: K members, M mini-batches an epoch, B images in a mini-batch, N training images.
 """
@@ -15,13 +15,12 @@ STREAM = 0x0BDE  # keeps these random numbers apart from others that come from t
 def orders(
     order: Literal["fixed", "once", "epoch"], seeds: list[int], images: int, batch_size: int, epochs: list[int]
 ) -> Tensor:
-    """The training images of every mini-batch of an epoch by their index: (K, M, B) int64, or (1, M, B) for all alike.
+    """The indices of the training images in every mini-batch of an epoch: (K, M, B) int64; for `fixed`, (1, M, B).
 
-    seeds and epochs: each member's own.
-
-    fixed: as stored, one row for all members [N6]; once: permuted by the member's seed, the same in every epoch;
-    epoch: permuted by its seed and the epoch. A row depends on nothing else, neither on K nor on its place.
-    M = images // batch_size; what remains is left out, as in [N6] and [DLT]. Raises ValueError when M would be 0.
+    seeds, epochs: each member's seed and its own epoch, from 0.
+    order: fixed: as stored, the same for all members [N6]; once: permuted by the member's seed, the same in every
+    epoch; epoch: permuted by the member's seed and epoch. A member's order depends on nothing else.
+    M = images // batch_size; images that remain are left out, as in [N6] and [DLT]. Raises ValueError if M would be 0.
     """
     if not 1 <= batch_size <= images:
         raise ValueError(f"batch_size = {batch_size}: must be at least 1 and at most the {images} training images")

@@ -1,7 +1,7 @@
-"""Where the files of a published set are found, and that they are they.
+"""Finding the files of a published data set.
 
-In this order: the folder data.dir, the folder that an environment variable names, the user's cache, a download into it.
-A folder that was named is used or refused, never passed over.
+They are looked for in this order: in the folder data.dir, in the folder that an environment variable names, in the
+user's cache, and by a download into the cache. A folder that was named is used or refused, never passed over.
 """
 
 import os
@@ -18,28 +18,28 @@ Content = TypeVar("Content")
 
 
 def cache_folder(name: str) -> Path:
-    """Where downloaded files of the set `name` stay: in the user's cache folder of this system."""
+    """The folder for downloaded files of the set `name`, in the user's cache folder."""
     return Path(pooch.os_cache("sweepstack")) / name
 
 
 @dataclass(frozen=True)
 class Published(Generic[Content]):
-    """A published set: what it is called in messages, and how a folder of its files is read and filled."""
+    """A published set: its names in messages, and how a folder with its files is read and filled."""
 
-    title: str  # MNIST
-    variable: str  # of the environment: MNIST_DIR
-    files: str  # what a folder must hold, in words
-    checked: str  # what `read` has made sure of, in words
-    instead: str  # what other sets in this format are read by, in words that end in "; ", or nothing
+    title: str  # such as MNIST
+    variable: str  # the environment variable that may name a folder, such as MNIST_DIR
+    files: str  # in words: the files that a folder must hold
+    checked: str  # in words: what `read` has checked
+    instead: str  # in words that end in "; ": how other sets in this format are read; or empty
     cache: Path
-    read: Callable[[Path], Content]  # raises DataError where the folder does not hold the set
-    fetch: Callable[[Path], str]  # fills the folder, returns where from; raises DataError
+    read: Callable[[Path], Content]  # reads a folder; raises DataError where it does not hold the set
+    fetch: Callable[[Path], str]  # downloads into a folder and returns the mirror; raises DataError
 
     def find(self, directory: str | None) -> tuple[Content, str]:
-        """What `read` gives, and one line that says where it came from; `directory` is data.dir.
+        """The content of the set as `read` gives it, and one line that says where it came from. directory: data.dir.
 
-        Raises DataError where a named folder is not the set's, UnavailableError where none was named and the download
-        failed.
+        Raises DataError where a named folder does not hold the set, UnavailableError where none was named and the
+        download failed.
         """
         for key, named in (("data.dir", directory), (self.variable, os.environ.get(self.variable))):
             if named:
@@ -60,7 +60,7 @@ class Published(Generic[Content]):
         try:
             return self.read(self.cache), f"{self.title} from {self.cache}, {self.checked}"
         except DataError:
-            pass  # not downloaded yet, or not whole
+            pass  # not downloaded yet, or not completely
         try:
             mirror = self.fetch(self.cache)
             return self.read(self.cache), f"{self.title} from {mirror}, now in {self.cache}, {self.checked}"

@@ -1,4 +1,4 @@
-"""What a network sees of stored inputs: value / 255 of a byte, a float32 as it is; then, where there is a scaling,
+"""What a network sees of stored inputs: bytes as value / 255, float32 values as they are; then, with a scaling,
 
     (value − mean) / sd        mean and sd of each channel over the training split, as float32                      (1)
 
@@ -11,36 +11,39 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BYTE = 255  # the largest
-PART = 1_000  # images that `fitted` looks at in one go
+BYTE = 255  # the largest value of a byte
+PART = 1_000  # images that `fitted` converts to float64 at a time
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and standard deviation of each channel in what a network would see without; float32 values, C of each."""
+    """The mean and the standard deviation of each channel, before scaling, of what a network sees; float32 values."""
 
     mean: Sequence[float]
     sd: Sequence[float]
 
     def on(self, device: torch.device) -> Tensor:
-        """(2, C, 1, 1) float32: the means, the standard deviations."""
+        """The means and the standard deviations as one tensor on `device`, (2, C, 1, 1) float32."""
         return torch.tensor([self.mean, self.sd], device=device)[..., None, None]
 
     def as_json(self) -> dict[str, list[float]]:
-        """For result.json."""
+        """The scaling as result.json holds it."""
         return {"mean": list(self.mean), "sd": list(self.sd)}
 
 
 def as_seen(inputs: Tensor, scaling: Tensor | None) -> Tensor:
-    """What a network sees of inputs (…, C, H, W) uint8 or float32: float32, by (1) where `scaling` is (2, C, 1, 1)."""
+    """What a network sees of inputs (…, C, H, W) uint8 or float32, as float32.
+
+    scaling: means and standard deviations (2, C, 1, 1) for equation (1), or None.
+    """
     x = inputs.float() / BYTE if inputs.dtype == torch.uint8 else inputs
     return x if scaling is None else (x - scaling[0]) / scaling[1]
 
 
 def fitted(images: Tensor) -> Scaling:
-    """The scaling of training images (N, C, H, W), computed in float64; a channel that is the same everywhere has sd 1.
+    """The scaling that training images (N, C, H, W) need, computed in float64.
 
-    sd is that of the pixels themselves, divided by their number.
+    sd divides by the number of pixels, not by one less; a channel with the same value everywhere gets sd 1.
     """
     count = images[:, 0].numel()
 

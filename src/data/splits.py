@@ -17,21 +17,21 @@ from src.data.error import DataError
 
 @dataclass(frozen=True)
 class Part:
-    """A set's training or test part, and where it was read.
+    """The training or the test part of a data set as it was read.
 
     images: (N, H, W), (N, C, H, W) or (N, H, W, C), uint8 or float32; labels: (N,) whole numbers from 0.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any]
-    images_from: object  # for messages: a path, as a rule
-    labels_from: object
+    images_from: object  # where the images were read, for messages; usually a path
+    labels_from: object  # where the labels were read
 
 
 def three(name: str, source: str, training: Part, test: Part, config: DataConfig) -> Dataset:
-    """The three splits. `name` and `source` as in Dataset.
+    """The data set of these parts, with its three splits; name and source: those of the Dataset.
 
-    Raises DataError that lists everything in which the parts contradict the configuration or one another.
+    Raises one DataError that lists all contradictions between the parts and the configuration or one another.
     """
     problems = [*_part_problems(training, config), *_part_problems(test, config), *_limit_problems(training, config)]
     if training.images.dtype != test.images.dtype:
@@ -53,14 +53,14 @@ def _split(part: Part, config: DataConfig) -> Split:
 
 
 def _channels_first(images: NDArray[Any], config: DataConfig) -> NDArray[Any] | None:
-    """The images as (N, C, H, W), a view; None where they have not the configured sizes, in no accepted order."""
+    """A view of the images as (N, C, H, W); None where they do not have the configured sizes in an accepted order."""
     wanted = (config.channels, config.height, config.width)
     orders = [images[:, None]] if images.ndim == 3 else [images, np.moveaxis(images, -1, 1)]
     return next((one for one in orders if one.shape[1:] == wanted), None)
 
 
 def _part_problems(part: Part, config: DataConfig) -> list[str]:
-    """What in a part contradicts the configuration or itself."""
+    """The contradictions between a part and the configuration, or between its images and labels."""
     problems = []
     count, path = len(part.images), part.images_from
     if count != len(part.labels):
@@ -79,7 +79,10 @@ def _part_problems(part: Part, config: DataConfig) -> list[str]:
 
 
 def _size_problem(part: Part, config: DataConfig) -> str:
-    """What sizes the images have, and the keys that would say so; of four dimensions the fewest are the channels."""
+    """The message that images have other sizes, with the keys that would fit them.
+
+    Of the first and the last of an image's three dimensions, the smaller is taken for the channels.
+    """
     sizes = part.images.shape[1:]
     if len(sizes) == 2 and config.channels == 1:
         (height, width), given = sizes, f"data.height, data.width = {config.height}, {config.width}"
@@ -97,7 +100,7 @@ def _size_problem(part: Part, config: DataConfig) -> str:
 
 
 def _limit_problems(training: Part, config: DataConfig) -> list[str]:
-    """What in data.validation and data.train the training part is too small for."""
+    """The messages for values of data.validation and data.train that are larger than the training part allows."""
     path, count = training.images_from, len(training.images)
     rest = count - config.validation
     if count < 2:
