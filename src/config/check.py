@@ -7,20 +7,9 @@ from pydantic import ValidationError
 
 from src.config.address import refuse_unusable
 from src.config.error import ConfigError
+from src.config.model import NORMS_OVER_EXAMPLES, ModelConfig
 from src.config.problems import explain, written
-from src.config.schema import (
-    NORMS_OVER_EXAMPLES,
-    RULES,
-    SEEDS,
-    SIZES,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    RunConfig,
-    TaskConfig,
-    TrainerConfig,
-    unread,
-)
+from src.config.schema import RULES, SEEDS, SIZES, DataConfig, OptimConfig, RunConfig, TaskConfig, TrainerConfig, unread
 from src.config.shapes import LayerShape, ShapeError
 
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from src.config.address import RUNS_RULE, masked
 from src.config.folder import NAME_RULE
-from src.config.schema import ConvLayer, FcLayer, RunConfig
+from src.config.model import ConvLayer, FcLayer
+from src.config.schema import RunConfig
 
 _PARALLEL = "trials train together as it is; hydra.launcher.max_members=N limits the networks at once"
 _DIRECTION = (

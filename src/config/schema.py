@@ -7,41 +7,21 @@ everything that is wrong in one go; each line names the field, the value receive
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
-from pydantic.config import JsonDict
-from pydantic.fields import FieldInfo
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
 from src.config.error import ConfigError
 from src.config.folder import is_name
 from src.config.metric import ACCURACY, Metric
-from src.config.shapes import ConvPool, Dense, LayerShape, chain, same_padding
-
-Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "prelu", "rrelu"]
-Pooling = Literal["max", "l2", "avg", "none"]
-Padding = Literal["same"] | Annotated[int, Field(ge=0)]
-Norm = Literal["none", "batch", "group"]
-NORMS_OVER_EXAMPLES: tuple[str, ...] = (
-    "batch",
-)  # norms that need at least two values of each map or unit in a mini-batch
-PartName = Literal["norm", "activation", "pool"]
-Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
-
-# Marks a field whose value may differ between the members of one stack; every other field must be equal in a stack.
-PER_MEMBER: JsonDict = {"per_member": True}
-
+from src.config.model import ModelConfig
+from src.config.section import PER_MEMBER, Section, is_per_member
+from src.config.shapes import LayerShape
 
 SEEDS = 2**32  # a seed is a whole number below this one
 
 # Keys that choose what the command does; no network depends on them.
 COMMANDS = ("plan", "from_study", "from_storage", "top")
-
-
-class Section(BaseModel):
-    """The base of the configuration's sections: unknown keys are refused, types not converted ("3" is no number)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 # The data sets whose images have a fixed size: (channels, height, width, classes). For others the user gives it.
@@ -64,121 +44,6 @@ class DataConfig(Section):
     classes: int = Field(10, ge=2, le=256)
     train: int | None = Field(None, ge=1)  # images; None: all but those for validation
     validation: int = Field(10_000, ge=1)  # images, the last of the training file
-
-
-class ConvLayer(Section):
-    """One convolution with its parts; a field that is left out has the model's value, but dropout is then 0."""
-
-    conv: int = Field(ge=1)  # feature maps
-    field: int | None = Field(None, ge=1)
-    stride: int | None = Field(None, ge=1)
-    padding: Padding | None = None
-    norm: Norm | None = None
-    groups: int | None = Field(None, ge=1)
-    activation: Activation | None = None
-    pool: Pooling | None = None
-    pool_size: int | None = Field(None, ge=1)
-    pool_stride: int | None = Field(None, ge=1)
-    bias: bool | None = None
-    order: list[PartName] | None = None
-    dropout: float | None = Field(None, ge=0, lt=1)  # of each value that goes into the layer
-
-
-class FcLayer(Section):
-    """One fully connected layer; a field that is left out has the model's value."""
-
-    fc: int = Field(ge=1)  # units
-    norm: Norm | None = None
-    groups: int | None = Field(None, ge=1)
-    activation: Activation | None = None
-    bias: bool | None = None
-    dropout: float | None = Field(None, ge=0, lt=1)  # of the layer's inputs
-
-
-def _layer_kind(value: Any) -> str | None:
-    keys = set(value) if isinstance(value, dict) else {"conv" if isinstance(value, ConvLayer) else "fc"}
-    return next((kind for kind in ("conv", "fc") if kind in keys), None)
-
-
-Layer = Annotated[
-    Annotated[ConvLayer, Tag("conv")] | Annotated[FcLayer, Tag("fc")],
-    Discriminator(
-        _layer_kind,
-        custom_error_type="layer",
-        custom_error_message="must be a layer such as {conv: 20, field: 5, pool: max} or {fc: 100, activation: relu}",
-    ),
-]
-
-
-class ModelConfig(Section):
-    """The layers before the softmax: `maps` and `hidden` in short, or any list in `layers`."""
-
-    maps: list[Annotated[int, Field(ge=1)]] = []  # feature maps of each convolution
-    hidden: list[Annotated[int, Field(ge=1)]] = []  # units of each fully connected layer
-    layers: list[Layer] | None = None  # replaces maps and hidden
-    activation: Activation = "sigmoid"
-    field: int = Field(5, ge=1)  # side of the local receptive field, pixels
-    stride: int = Field(1, ge=1)
-    padding: Padding = 0  # pixels of zeros on each side of a convolution's input; same: half the field, which is odd
-    norm: Norm = "none"
-    groups: int | None = Field(None, ge=1)  # norm=group; None: up to 8 of four maps or units or more
-    pool: Pooling = "max"
-    pool_size: int = Field(2, ge=1)
-    pool_stride: int | None = Field(None, ge=1)  # None: pool_size
-    bias: bool = True  # whether layers before the softmax have biases
-    order: list[PartName] | None = None  # behind a convolution; None: norm, activation, pool; [N6]'s without a norm
-    init: Initialisation = "chapter"
-    dropout: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # inputs of every fully connected layer
-    dropout_convention: Literal["chapter", "inverted"] = "chapter"
-
-    def all_layers(self) -> list[ConvLayer | FcLayer]:
-        """The layers before the softmax, in order; fields that they leave out are None."""
-        if self.layers is not None:
-            return list(self.layers)
-        return [*(ConvLayer(conv=maps) for maps in self.maps), *(FcLayer(fc=units) for units in self.hidden)]
-
-    def shapes(self, data: DataConfig) -> list[LayerShape]:
-        """Every layer with its sizes, the softmax last. Raises ShapeError where a layer does not fit its input."""
-
-        plan = [self._shape(number, layer) for number, layer in enumerate(self.all_layers(), start=1)]
-        return chain((data.channels, data.height, data.width), [*plan, Dense(outputs=data.classes, activation="none")])
-
-    def _shape(self, number: int, layer: ConvLayer | FcLayer) -> LayerShape:
-        """The shape of a layer, with the model's values for the fields that it leaves out."""
-
-        def value(key: str) -> Any:
-            own = getattr(layer, key)
-            return getattr(self, key) if own is None else own
-
-        both = {key: value(key) for key in ("activation", "norm", "groups", "bias")}
-        if isinstance(layer, FcLayer):
-            return Dense(outputs=layer.fc, **both)
-        field, padding, order, pool = (value(key) for key in ("field", "padding", "order", "pool"))
-        pool_size = 1 if pool == "none" else value("pool_size")
-        pool_stride = 1 if pool == "none" else value("pool_stride") or pool_size
-        return ConvPool(
-            maps=layer.conv,
-            field=field,
-            stride=value("stride"),
-            padding=same_padding(number, field) if padding == "same" else padding,
-            pool="none" if pool in ("max", "avg") and pool_size == pool_stride == 1 else pool,
-            pool_size=pool_size,
-            pool_stride=pool_stride,
-            order=None if order is None else tuple(order),
-            dropout=layer.dropout or 0.0,
-            **both,
-        )
-
-    def dropouts(self) -> list[float]:
-        """Dropout probability of the inputs of every fully connected layer, the softmax last."""
-        kinds = [*map(type, self.all_layers()), None]
-        return [p for kind, p in zip(kinds, self.dropouts_by_layer(), strict=True) if kind is not ConvLayer]
-
-    def dropouts_by_layer(self) -> list[float]:
-        """Dropout probability of the inputs of every layer, the softmax last; a convolution that says nothing has 0."""
-        usual = {ConvLayer: 0.0, FcLayer: self.dropout}
-        own = [usual[type(layer)] if layer.dropout is None else layer.dropout for layer in self.all_layers()]
-        return [*own, self.dropout]
 
 
 # The tasks with their scores; src/tasks/NAME.py holds the task itself.
@@ -270,7 +135,9 @@ class OptimConfig(Section):
     eta_end: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # in the last epoch; cosine: None is 0
     plateau_epochs: int = Field(10, ge=1, json_schema_extra=PER_MEMBER)  # halve: epochs without a better validation
     min_eta_factor: float = Field(1 / 128, gt=0, le=1)  # halve: the schedule stops halving here [N6, ch. 3]
-    steps: list[Annotated[float, Field(gt=0)]] = []  # steps: where eta falls; below 1 of all mini-batches, else epochs
+    steps: list[Annotated[float, Field(gt=0)]] = Field(
+        []
+    )  # steps: where eta falls; below 1 of all mini-batches, else epochs
     step_factor: float = Field(0.1, gt=0, le=1, json_schema_extra=PER_MEMBER)  # steps: by this factor
     warmup_steps: int = Field(0, ge=0, json_schema_extra=PER_MEMBER)  # mini-batches in which eta rises from 0
 
@@ -373,12 +240,6 @@ def default_values() -> dict[str, Any]:
                 yield f"{prefix}{name}", field.get_default(call_default_factory=True)
 
     return dict(walk(RunConfig, ""))
-
-
-def is_per_member(field: FieldInfo) -> bool:
-    """Whether the members of one stack may differ in this field."""
-    extra = field.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("per_member"))
 
 
 def structure_key(config: RunConfig) -> str:

@@ -18,7 +18,7 @@ import torch
 
 from src.config.error import UserError
 from src.config.files import whole, write_json
-from src.config.schema import ModelConfig
+from src.config.model import ModelConfig
 from src.models.dropout import scaled_down
 from src.training.result import RUNNING, Result
 

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from src.config.error import ConfigError, SurroundingsError
-from src.config.schema import ConvLayer, RunConfig
+from src.config.model import ConvLayer
+from src.config.schema import RunConfig
 from src.data.dataset import Dataset, Split
 from src.data.error import DataError
 from src.data.load import load

@@ -11,7 +11,8 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from src.config.schema import RunConfig, is_per_member
+from src.config.schema import RunConfig
+from src.config.section import is_per_member
 
 # Name -> (K,) float64 on the CPU, NaN where a member leaves it out. Two differ: `seed` is (K,) int64, and `dropout` is
 # (K, D) float32, the probability for the inputs of each dense layer.

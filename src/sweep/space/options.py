@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from src.config.schema import Section
+from src.config.section import Section
 
 
 class NoOptions(Section):

@@ -15,7 +15,7 @@ from src.config.address import RULE, STUDIES, is_database, lower_scheme
 from src.config.limit import Limit
 from src.config.metric import ACCURACY, Metric
 from src.config.problems import explain
-from src.config.schema import Section
+from src.config.section import Section
 from src.sweep.space.dimension import flat
 from src.sweep.space.domain import Choice
 from src.sweep.space.options import PRUNERS, SAMPLERS
