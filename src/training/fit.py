@@ -14,8 +14,8 @@ from src.data.dataset import Dataset
 from src.training.chunks import Chunks
 from src.training.device import begin_on, choose_device, cores
 from src.training.engines.choose import EngineChoice, evaluating_engine
+from src.training.engines.compilation import COMPILE_GAIN, COMPILE_SECONDS, timed
 from src.training.engines.engine import Engine
-from src.training.engines.torch_engine import COMPILE_GAIN, COMPILE_SECONDS, timed
 from src.training.lightning import Trainer
 from src.training.memory import check_memory, enough_memory, weight_bytes
 from src.training.module import StackModule

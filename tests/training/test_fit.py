@@ -13,7 +13,7 @@ from src.config.error import ConfigError
 from src.models.network import Network
 from src.training import memory
 from src.training.device import choose_device
-from src.training.engines import choose, torch_engine
+from src.training.engines import choose, compilation, torch_engine
 from src.training.engines.choose import EngineChoice
 from src.training.fit import prepare, run
 from src.training.interrupt import Interrupt
@@ -318,7 +318,7 @@ def test_a_compiled_step_computes_what_the_plain_one_does(tmp_path, monkeypatch)
 
 
 def test_more_shapes_than_dynamo_allows_for_one_function_are_all_compiled(monkeypatch):
-    assert torch_engine.COMPILATIONS > 8  # Dynamo's own limit; here a lower one, so that fewer shapes pass it
+    assert compilation.COMPILATIONS > 8  # Dynamo's own limit; here a lower one, so that fewer shapes pass it
     monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
     graphs, compile_ = [], torch.compile
 
@@ -367,13 +367,13 @@ def test_an_error_of_the_plain_step_is_not_mistaken_for_a_missing_compiler():
 
 
 def test_compilation_is_chosen_where_the_steps_repay_it():
-    assert torch_engine.compilation_pays(0.01, 100_000)
-    assert not torch_engine.compilation_pays(0.01, 1_000)
+    assert compilation.compilation_pays(0.01, 100_000)
+    assert not compilation.compilation_pays(0.01, 1_000)
 
 
 def test_the_fastest_number_of_threads_is_taken_and_set():
     cost = {1: 3.0, 2: 1.0, 4: 2.0}
-    assert torch_engine.fastest_threads(lambda: cost[torch.get_num_threads()], 4) == 2
+    assert compilation.fastest_threads(lambda: cost[torch.get_num_threads()], 4) == 2
     assert torch.get_num_threads() == 2
 
 

@@ -12,8 +12,9 @@ from src.config.error import ConfigError
 from src.config.schema import RunConfig
 from src.data.dataset import Dataset
 from src.training.device import cores
+from src.training.engines.compilation import compilation_pays, fastest_threads, timed
 from src.training.engines.engine import Engine, State
-from src.training.engines.torch_engine import TorchEngine, compilation_pays, fastest_threads, timed
+from src.training.engines.torch_engine import TorchEngine
 from src.training.hyper import Hyper
 from src.training.spec import StackSpec
 

@@ -1,0 +1,63 @@
+"""When a torch step is worth compiling, how that is done, and how a step's time is measured."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# Shapes for which a process may compile a step; Dynamo's own limit, 8, counts those of all stacks together, and behind
+# it steps would run as they are without a word.
+COMPILATIONS = 256
+# A compilation takes about this long on a CPU, and makes a step at least this part shorter (docs/log.md).
+COMPILE_SECONDS = 25.0
+COMPILE_GAIN = 0.4
+
+
+def compiled_step(step: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The step through torch.compile; the first call of a shape compiles it, or raises."""
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = COMPILATIONS
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    return torch.compile(step, dynamic=False)
+
+
+def first_error(error: BaseException) -> BaseException:
+    """The error that began it: an end of a capture, say, fails because of what was raised inside."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of what the first error said."""
+    first = first_error(error)
+    return (str(first) or type(first).__name__).splitlines()[0][:120]
+
+
+def fastest_threads(seconds: Callable[[], float], cores: int) -> int:
+    """Threads with which `seconds()` is smallest, of 1, 2, 4 … `cores`; torch is left with that number.
+
+    More is not always better: with small tensors the threads mostly wait for each other.
+    """
+    counts = sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
+    measured = dict[int, float]()
+    for count in counts:
+        torch.set_num_threads(count)
+        measured[count] = min(seconds(), seconds())
+    best = min(measured, key=lambda count: measured[count])
+    torch.set_num_threads(best)
+    return best
+
+
+def compilation_pays(step_seconds: float, steps: int) -> bool:
+    """Whether `steps` steps of `step_seconds` save more than a compilation takes."""
+    return steps * step_seconds * COMPILE_GAIN > COMPILE_SECONDS
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that `call` takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
