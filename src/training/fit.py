@@ -46,7 +46,8 @@ class Prepared:
     def memory(self) -> int:
         """Bytes that the networks (weights, gradients, best weights) and the images take; working memory is extra."""
         splits = (self.dataset.train, self.dataset.validation, self.dataset.test)
-        return weight_bytes(self.layers, len(self.members)) + sum(split.images.nbytes for split in splits)
+        slots = len(self.engine.spec.rule.slots(hyper_of_stack(self.members)))
+        return weight_bytes(self.layers, len(self.members), slots) + sum(split.images.nbytes for split in splits)
 
     @property
     def device_name(self) -> str:
@@ -72,17 +73,15 @@ def prepare(
     device, layers, stack = check(config, dataset), config.shapes(), members or members_of(configs)
     if device.type == "cuda":
         begin_on(device)
-    check_memory(layers, len(stack), device)
-    dataset = dataset.to(device)
     batches = len(dataset.train) // config.batch_size
-    spec = spec_of(config, batches, dataset.scaling)
+    spec, hyper = spec_of(config, batches, dataset.scaling), hyper_of_stack(stack)
+    check_memory(layers, len(stack), len(spec.rule.slots(hyper)), device)
+    dataset = dataset.to(device)
     chunks = Chunks(config.data.order, [m.seed for m in stack], len(dataset.train), config.batch_size, 1, batches)
     probe = next(iter(chunks)).order
     with enough_memory(len(stack), device):
         state = first_state(stack, spec.model)
-        engine, step_seconds = EngineChoice(config, spec, device, say).timed(
-            hyper_of_stack(stack), state, dataset, probe
-        )
+        engine, step_seconds = EngineChoice(config, spec, device, say).timed(hyper, state, dataset, probe)
         look_seconds = _seconds_a_look(engine, dataset)
     epochs = max(member.config.max_epochs - member.epochs for member in stack)
     length = config.trainer.chunk or max(1, round(CHUNK_SECONDS / step_seconds))

@@ -14,19 +14,23 @@ class TooLargeError(ConfigError):
     """A stack that the device's memory cannot hold."""
 
 
-def weight_bytes(layers: list[LayerShape], members: int) -> int:
-    return 3 * 4 * members * parameter_count(layers)  # three float32 copies: weights, gradients, best weights
+def weight_bytes(layers: list[LayerShape], members: int, slots: int) -> int:
+    """Bytes of the members' float32 copies of a weight: itself, its gradient, that of the best epoch, and the slots."""
+    return (3 + slots) * 4 * members * parameter_count(layers)
 
 
-def check_memory(layers: list[LayerShape], members: int, device: torch.device) -> None:
-    """Raises TooLargeError where weights, gradients and best weights of `members` exceed the memory of the device."""
+def check_memory(layers: list[LayerShape], members: int, slots: int, device: torch.device) -> None:
+    """Raises TooLargeError where the weights of `members`, with all that is kept beside them, exceed the device's memory.
+
+    slots: numbers that the update rule keeps beside each weight.
+    """
     if device.type == "cuda":
         _, room = torch.cuda.mem_get_info(device)
     elif hasattr(os, "sysconf"):
         room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     else:
         return
-    needed = weight_bytes(layers, members)
+    needed = weight_bytes(layers, members, slots)
     if needed > room:
         raise TooLargeError(
             f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Shapes for which a process may compile a step; Dynamo's own limit, 8, counts those of all stacks together, and behind
-# it steps would run as they are without a word.
+# Shapes for which one process may compile a step. Dynamo's own limit is 8 for all stacks of a process together; beyond
+# it, steps would silently run without compilation.
 COMPILATIONS = 256
-# A compilation takes about this long on a CPU, and makes a step at least this part shorter (docs/log.md).
+# Seconds that a compilation takes on a CPU, and the part by which it shortens a step at least (docs/log.md).
 COMPILE_SECONDS = 25.0
 COMPILE_GAIN = 0.4
 
@@ -24,22 +24,22 @@ def compiled_step(step: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., t
 
 
 def first_error(error: BaseException) -> BaseException:
-    """The error that began it: an end of a capture, say, fails because of what was raised inside."""
+    """The first of a chain of errors: the end of a capture, for one, fails because of an error inside the capture."""
     while error.__context__ is not None:
         error = error.__context__
     return error
 
 
 def first_line(error: Exception) -> str:
-    """The beginning of what the first error said."""
+    """The first line of the first error's text, at most 120 characters."""
     first = first_error(error)
     return (str(first) or type(first).__name__).splitlines()[0][:120]
 
 
 def fastest_threads(seconds: Callable[[], float], cores: int) -> int:
-    """Threads with which `seconds()` is smallest, of 1, 2, 4 … `cores`; torch is left with that number.
+    """The number of torch's threads, of 1, 2, 4 … `cores`, with which `seconds()` is smallest; torch is set to it.
 
-    More is not always better: with small tensors the threads mostly wait for each other.
+    More threads are not always better: with small tensors they mostly wait for each other.
     """
     counts = sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
     measured = dict[int, float]()
@@ -52,7 +52,7 @@ def fastest_threads(seconds: Callable[[], float], cores: int) -> int:
 
 
 def compilation_pays(step_seconds: float, steps: int) -> bool:
-    """Whether `steps` steps of `step_seconds` save more than a compilation takes."""
+    """Whether a compilation of the step saves more time in `steps` steps of `step_seconds` each than it takes."""
     return steps * step_seconds * COMPILE_GAIN > COMPILE_SECONDS
 
 

@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from src.data.scaling import as_seen
 from src.models.dropout import step_key
 from src.models.layers.dense import Dense
+from src.training.engines.compilation import COMPILE_SECONDS, compiled_step, first_error, first_line
 from src.training.engines.engine import State, Sums, joined_states, slot_name, slots_of
 from src.training.engines.graphs import BLOCK, Block, CudaRecorder, Recorder, Replay, Steps, no_sums
 from src.training.hyper import Hyper, any_member, joined, select
@@ -30,12 +31,6 @@ EVALUATION_BATCH = 500
 # On other devices, larger mini-batches where members are few, so many images in all members together: a mini-batch is a
 # few hundred kernels, whose start takes time.
 EVALUATION_IMAGES = 8_000
-# Shapes for which one process may compile a step. Dynamo's own limit is 8 for all stacks of a process together; beyond
-# it, steps would silently run without compilation.
-COMPILATIONS = 256
-# Seconds that a compilation takes on a CPU, and the part by which it shortens a step at least (docs/log.md).
-COMPILE_SECONDS = 25.0
-COMPILE_GAIN = 0.4
 
 
 class TorchEngine:
@@ -60,7 +55,7 @@ class TorchEngine:
         self._replay: Replay | None = None
         self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
         self._take(hyper, {name: value.to(device, copy=True) for name, value in state.items()})
-        self._compiled_step = _compiled(self._plain_step) if compiled else None
+        self._compiled_step = compiled_step(self._plain_step) if compiled else None
 
     @classmethod
     def refuses(cls, spec: StackSpec) -> str | None:
@@ -200,10 +195,10 @@ class TorchEngine:
         try:
             self._replay = Replay(block, state, steps, recorder)
         except Exception as error:  # torch's own classes for this differ between releases
-            if isinstance(_first(error), torch.OutOfMemoryError):
-                raise _first(error) from None
+            if isinstance(first_error(error), torch.OutOfMemoryError):
+                raise first_error(error) from None
             self.recorder = None
-            self.say(f"CUDA graphs do not work here ({_line(error)}); going on without them.")
+            self.say(f"CUDA graphs do not work here ({first_line(error)}); going on without them.")
         else:
             self.resize_seconds = time.perf_counter() - start
 
@@ -219,10 +214,10 @@ class TorchEngine:
         try:
             return (self._compiled_step or self._plain_step)(*arguments)
         except Exception as error:  # torch's own classes for this differ between releases
-            if self._compiled_step is None or isinstance(_first(error), torch.OutOfMemoryError):
+            if self._compiled_step is None or isinstance(first_error(error), torch.OutOfMemoryError):
                 raise
             self._compiled_step = None
-            self.say(f"torch.compile does not work here ({_line(error)}); going on without it.")
+            self.say(f"torch.compile does not work here ({first_line(error)}); going on without it.")
             return self._plain_step(*arguments)
 
     def _plain_step(
@@ -345,52 +340,3 @@ class TorchEngine:
                 yield
         finally:
             matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
-
-
-def _compiled(step: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The step through torch.compile; the first call of a shape compiles it, or raises."""
-    import torch._dynamo
-
-    torch._dynamo.config.recompile_limit = COMPILATIONS
-    torch._dynamo.config.fail_on_recompile_limit_hit = True
-    return torch.compile(step, dynamic=False)
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first of a chain of errors: the end of a capture, for one, fails because of an error inside the capture."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return error
-
-
-def _line(error: Exception) -> str:
-    """The first line of the first error's text, at most 120 characters."""
-    first = _first(error)
-    return (str(first) or type(first).__name__).splitlines()[0][:120]
-
-
-def fastest_threads(seconds: Callable[[], float], cores: int) -> int:
-    """The number of torch's threads, of 1, 2, 4 … `cores`, with which `seconds()` is smallest; torch is set to it.
-
-    More threads are not always better: with small tensors they mostly wait for each other.
-    """
-    counts = sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
-    measured = dict[int, float]()
-    for count in counts:
-        torch.set_num_threads(count)
-        measured[count] = min(seconds(), seconds())
-    best = min(measured, key=lambda count: measured[count])
-    torch.set_num_threads(best)
-    return best
-
-
-def compilation_pays(step_seconds: float, steps: int) -> bool:
-    """Whether a compilation of the step saves more time in `steps` steps of `step_seconds` each than it takes."""
-    return steps * step_seconds * COMPILE_GAIN > COMPILE_SECONDS
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Seconds that `call` takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
