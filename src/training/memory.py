@@ -20,7 +20,7 @@ def weight_bytes(layers: list[LayerShape], members: int, slots: int) -> int:
 
 
 def check_memory(layers: list[LayerShape], members: int, slots: int, device: torch.device) -> None:
-    """Raises TooLargeError where the weights of `members`, with all that is kept beside them, exceed the device's memory.
+    """Raises TooLargeError where the weights of `members`, with all that is kept beside them, exceed its memory.
 
     slots: numbers that the update rule keeps beside each weight.
     """
