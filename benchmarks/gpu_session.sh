@@ -164,7 +164,7 @@ measure precisions 150 30 --parts=steps --rounds=3 --nets=$nets --sizes=$sizes -
 measure trials 120 30 --parts=trials --nets=${nets%,*} --rounds=3 --ways=$ways
 
 # 7. The chapter.
-"$PYTHON" -c 'from src.reproduce import RUNS
+"$PYTHON" -c 'from src.commands.reproduce import RUNS
 for name, overrides in RUNS.items(): print(name, *overrides)' >"$scratch/rows"
 [ -z "$QUICK" ] || sed -i 1q "$scratch/rows"
 while read -r name overrides; do
