@@ -1,4 +1,4 @@
-"""Where figures are drawn: one style, colours that colour-blind readers can tell apart, a page that becomes a png.
+"""The style of all figures, with colours that colour-blind readers can tell apart, and the page that becomes a png.
 
 Colours are Okabe and Ito's (jfly.uni-koeln.de/color, 2008). No pyplot, so no state and no window.
 """
@@ -29,12 +29,12 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555",
 )  # fmt: skip
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY)
-TITLE_LETTERS = 8.5  # letters of the title's size that fit in an inch
+TITLE_LETTERS = 8.5  # letters of a title that fit in an inch
 
 
 @contextmanager
 def page(path: Path, size: tuple[float, float], title: str = "") -> Iterator[Figure]:
-    """A figure (size in inches) that is written to `path` on leaving."""
+    """A context with an empty figure (size in inches), which is written to `path` at its end."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
         FigureCanvasAgg(figure)

@@ -1,7 +1,7 @@
-"""FOLDER/checkpoint.pt: where a run was at the end of an epoch, so that it can go on from there when it was killed.
+"""FOLDER/checkpoint.pt: the state of a run at the end of an epoch, from which it goes on after it was killed.
 
-Of a plain run (Checkpoints), or of one trial of a study (src/sweep/checkpoints.py). Nothing but tensors and plain
-values, written whole or not at all, and removed once the run has ended by itself.
+A plain run writes it (Checkpoints), or a trial of a study (src/sweep/checkpoints.py). It holds only tensors and plain
+values, is written whole or not at all, and is removed once the run has ended by itself.
 """
 
 import time
@@ -28,23 +28,23 @@ from src.training.result import Result, Row
 
 FILE = CHECKPOINT
 FORMAT = 3
-# Writing takes no more than this part of a run's time.
+# The largest part of a run's time that writing checkpoints may take.
 SHARE = 0.02
-# What a run may go on with another value of: the first letters of keys. Where data lies changes nothing in a result,
-# and the checksum tells whether they are the same.
+# The keys, by their beginnings, that may have another value when a run goes on. The folder of the data is among them:
+# no result depends on it, and a checksum shows whether the data are the same.
 TRAINER = tuple(f"trainer.{key}" for key in TrainerConfig.model_fields if key != "precision")
 FREE = ("figures", "data.name", "data.dir", "tracking.", *TRAINER)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A run that goes on, or one that begins: then nothing is there yet."""
+    """The content of a checkpoint; for a run that begins, without members and epochs."""
 
-    run: str  # what its runs in the tracking store are found by; empty: it is a study's trial
-    config: dict[str, Any]  # as shown, but with addresses that do not depend on where the command is typed
+    run: str  # the id by which its runs in the tracking store are found; empty for a trial of a study
+    config: dict[str, Any]  # as RunConfig.shown gives it, but with paths that are valid in any folder
     arguments: list[str] | None  # the command line's overrides
     label: str
-    data: str = ""  # what was really used, in words
+    data: str = ""  # in words: the data that was used
     checksum: int = 0  # of the images and labels
     core_seconds: float = 0.0  # processor time so far
     ended: dict[int, Result] = field(default_factory=dict)  # of the members that have ended, by place
@@ -52,7 +52,7 @@ class Saved:
 
     @property
     def epochs(self) -> int:
-        """How many epochs are done."""
+        """The number of epochs that the run has trained."""
         return max((one.epochs for one in self.members.values()), default=0)
 
     def histories(self) -> dict[int, list[Row]]:
@@ -61,15 +61,15 @@ class Saved:
         return ended | {place: one.history for place, one in self.members.items()}
 
     def under(self, config: RunConfig) -> "Saved":
-        """The same run, trained on with another configuration of what its numbers do not depend on."""
+        """The same run under `config`, which may differ in the keys that begin as in FREE."""
         return replace(self, config=_anywhere(config))
 
     def trained_on(self, dataset: Dataset) -> "Saved":
-        """The same run, with what it is trained on."""
+        """The same run with name and checksum of the data set that it is trained on."""
         return replace(self, data=_words(dataset), checksum=_checksum(dataset))
 
     def write(self, folder: Path) -> None:
-        """Raises OSError, RuntimeError or NotImplementedError where that is not possible."""
+        """Writes the checkpoint, whole or not at all. Raises OSError, RuntimeError or NotImplementedError."""
         content = {
             **vars(self),
             "format": FORMAT,
@@ -85,7 +85,7 @@ class Saved:
 
 
 def begins(config: RunConfig, arguments: list[str] | None, label: str) -> Saved:
-    """A run that has nothing yet."""
+    """A run that begins; label: its name in the tracking store."""
     typed = None if arguments is None else [masked(one) for one in arguments]
     return Saved(uuid.uuid4().hex, _anywhere(config), typed, label)
 
@@ -103,7 +103,7 @@ def _words(dataset: Dataset) -> str:
 
 
 def _checksum(dataset: Dataset) -> int:
-    """Of all images and labels; a tenth of a second on expanded MNIST."""
+    """The checksum (CRC-32) of all images and labels; it takes a tenth of a second on expanded MNIST."""
     checksum = 0
     for split in (dataset.train, dataset.validation, dataset.test):
         for tensor in (split.images, split.labels):
@@ -112,7 +112,7 @@ def _checksum(dataset: Dataset) -> int:
 
 
 def read(folder: Path) -> Saved:
-    """Where the run in `folder` was. Raises UserError where there is nothing to go on from."""
+    """The checkpoint in `folder`. Raises UserError where there is none, or it cannot be read."""
     path = folder / FILE
     if not path.is_file():
         raise UserError(
@@ -136,7 +136,8 @@ def read(folder: Path) -> Saved:
 
 
 def _from_format_2(values: dict[str, Any]) -> dict[str, Any]:
-    """A member's checkpoint as versions up to November 2026 kept it: SGD's velocities apart, accuracies only."""
+    """A member's checkpoint from the format of versions up to November 2026, in which SGD's velocities were a part of
+    their own and every score was an accuracy."""
     velocities = values.pop("velocities")
     state = values.pop("weights") | {slot_name("velocity", name): value for name, value in velocities.items()}
     stopping = dict(values["stopping"])
@@ -145,7 +146,7 @@ def _from_format_2(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def remove(folder: Path) -> None:
-    """The run has ended."""
+    """Removes the checkpoint in `folder`, if there is one, because the run has ended."""
     (folder / FILE).unlink(missing_ok=True)
     _draft(folder).unlink(missing_ok=True)
 
@@ -155,14 +156,14 @@ def _draft(folder: Path) -> Path:
 
 
 class Pace:
-    """When a checkpoint is due. A folder that cannot be written to ends no training."""
+    """Decides when a checkpoint is due: after KEEP_SECONDS, and never so often that writing takes more than SHARE."""
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._say, self._clock, self._told = say, clock, False
         self._next = clock() + KEEP_SECONDS
 
     def offered(self, write: Callable[[], None], last: bool) -> None:
-        """Writes if it is time to, or for the last time."""
+        """Calls `write` if a checkpoint is due or `last`; where it fails, says so once, and training goes on."""
         start = self._clock()
         if start < self._next and not last:
             return
@@ -178,7 +179,7 @@ class Pace:
 
 
 class Checkpoints:
-    """Keeps a plain run's latest checkpoint in its folder; in this context no second process can go on with the run."""
+    """A context that keeps a plain run's latest checkpoint in its folder, and lets no second process train the run."""
 
     def __init__(
         self,
@@ -188,9 +189,9 @@ class Checkpoints:
         command: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """say: takes one line for the user. command: what goes on with the run, where it is not src.resume.
+        """say: prints a line for the user; command: the command that goes on with the run, by default src.resume.
 
-        Entering raises UserError where another process has the run, or `folder` has another one that can go on.
+        Entering raises UserError where another process trains the run, or `folder` holds another run that can go on.
         """
         self.path, self._command = folder / FILE, command or type_again("resume", folder)
         self._saved, self._say, self._pace = saved, say, Pace(say, clock)
@@ -228,7 +229,7 @@ class Checkpoints:
                 Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def compare(self, dataset: Dataset) -> None:
-        """What the run trains on. Raises UserError where it trained on something else before."""
+        """Notes the data set that the run trains on. Raises UserError where it was trained on another one before."""
         self._dataset, words = dataset, _words(dataset)
         if self._saved.epochs and self._saved.checksum != _checksum(dataset):
             raise UserError(
@@ -237,14 +238,17 @@ class Checkpoints:
             )
 
     def offered(self, ended: dict[int, Result], training: Callable[[], dict[int, Checkpoint]], last: bool) -> None:
-        """Writes a checkpoint if one is due or it is the last one: of the members that have ended, and that train."""
+        """Writes a checkpoint if one is due or it is the last one.
+
+        ended: results of the members that have ended; training: gives the checkpoints of those that still train.
+        """
         self._pace.offered(lambda: self._write(ended, training()), last)
 
     def _write(self, ended: dict[int, Result], training: dict[int, Checkpoint]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self._lock.is_locked:
             self._lock.acquire()
-        if self._dataset and not self._saved.data:  # not at the start: most runs end before they need it
+        if self._dataset and not self._saved.data:  # the checksum, only now: most runs end before they need it
             self._saved = self._saved.trained_on(self._dataset)
         seconds = self._saved.core_seconds + time.process_time() - self._core_start
         now = replace(self._saved, core_seconds=seconds, ended=ended, members=training)
@@ -253,14 +257,14 @@ class Checkpoints:
 
     @property
     def there(self) -> bool:
-        """Whether there is one to go on from."""
+        """Whether there is a checkpoint in the folder."""
         return self.path.exists()
 
     @property
     def hint(self) -> str:
-        """What goes on with the run, and from where; empty where nothing can."""
+        """The command that goes on with the run, and from which epoch; empty without a checkpoint."""
         return f"{self._command}     goes on after epoch {self._epochs}" if self.there else ""
 
     def remove(self) -> None:
-        """The run has ended."""
+        """Removes the checkpoint, because the run has ended."""
         remove(self.path.parent)

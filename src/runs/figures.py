@@ -1,8 +1,8 @@
 """The figures of a trial, each a png: score by epoch, overfitting, filters, misclassified images.
 
-Every function draws one figure, writes it and returns it (matplotlib's objects, so that tests can look at what was
-drawn). What is not finite is left out of a line, and the legend says where nothing was left. Results without a history
-are skipped.
+Every function draws one figure, writes it and returns it as matplotlib's object, so that tests can look at what was
+drawn. Lines leave out values that are not finite, and the legend names members without any finite value. Results
+without a history are skipped.
 
 Legend: N images, C channels, H × W pixels, E epochs.
 """
@@ -27,13 +27,13 @@ from src.runs.vote import Vote
 from src.runs.vote import vote as take_vote
 from src.training.result import Result
 
-DASHES = ("-", "--", ":", "-.")  # by turns, once the colours are used up
+DASHES = ("-", "--", ":", "-.")  # line styles, one after another whenever all colours have been used
 
-FEW = 5  # so many members get a line and a legend entry each; more are thin lines around their mean
+FEW = 5  # up to so many members have a line and a legend entry each; more are thin lines around their mean
 LONGEST_LABEL = 70  # characters of a name in a legend
 NARROW_LABEL = 30  # characters up to which two names stand side by side
-CUT_BELOW = 0.05  # share of the worst scores that may lie beyond the axis…
-CUT_GAIN = 3.0  # …where that magnifies the rest at least so much
+CUT_BELOW = 0.05  # the share of the worst scores that an axis may leave out,
+CUT_GAIN = 3.0  # if that magnifies the others at least by this factor
 
 
 def draw(
@@ -72,7 +72,7 @@ def draw(
 
 
 def best_member(results: Sequence[Result]) -> Result | None:
-    """The one with the best finite validation score, the first of equals; None where no member has one."""
+    """The member with the best finite validation score, the first of equals; None where no member has one."""
     ranked = [result for result in results if math.isfinite(_number(result.validation_score))]
     return max(ranked, key=lambda result: result.score.merit(result.validation_score), default=None)
 
@@ -117,7 +117,7 @@ def compare_figure(runs: Mapping[str, Sequence[Result]], path: Path, title: str)
     columns = 1 if len(runs) < 4 or max(map(len, runs)) > NARROW_LABEL else 2
     with page(path, (9, 5 + 0.3 * math.ceil(len(runs) / columns)), title) as figure:
         ax = figure.add_subplot()
-        legend = []  # given below, as matplotlib by itself leaves out a name that begins with _
+        legend = []  # matplotlib's own legend would leave out names that begin with _
         for place, (name, results) in enumerate(runs.items()):
             style: dict[str, Any] = {
                 "color": COLOURS[place % len(COLOURS)],
@@ -140,8 +140,8 @@ def compare_figure(runs: Mapping[str, Sequence[Result]], path: Path, title: str)
 def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
     """Train against validation: score, cost, the gap between the scores, and each layer's weight norm.
 
-    Means over the members still training. Train figures are running means while the epoch goes on, with dropout where
-    there is some, so that early in training they lie below validation.
+    The lines are means over the members still training. Training figures are means over the mini-batches of the epoch,
+    with dropout if there is any, so that early in training they lie below those of validation.
     """
     score = results[0].score
     who = "" if len(results) == 1 else f", mean of {_counted(results)}"
@@ -191,7 +191,7 @@ def _best_words(result: Result) -> str:
 
 
 def _counted(results: Sequence[Result]) -> str:
-    """How many members a mean is over, and how many of them say nothing."""
+    """The number of members in a mean, and how many of them have no finite value."""
     finite = sum(bool(np.isfinite(_scores(result, "validation")[1]).any()) for result in results)
     rest = len(results) - finite
     return number_of(finite, "network") + (f" ({rest} more without a finite {results[0].score.name})" if rest else "")
@@ -202,19 +202,19 @@ def _short(name: str) -> str:
 
 
 def _number(value: Any) -> float:
-    """A float; what result.json holds as null is NaN again, and so is infinity."""
+    """The value as a float; NaN for null, which result.json holds for numbers that are not finite, and for infinity."""
     number = math.nan if value is None else float(value)
     return number if math.isfinite(number) else math.nan
 
 
 def _series(result: Result, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs (E,) and values (E,) of one figure of the history; NaN where it is missing or not finite."""
+    """The epochs (E,) and the values (E,) of `key` in the history; NaN where it is missing or not finite."""
     epochs = np.array([row.get("epoch") or place for place, row in enumerate(result.history, start=1)], dtype=float)
     return epochs, np.array([_number(row.get(key)) for row in result.history])
 
 
 def _scores(result: Result, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The scores by epoch in the unit of axes."""
+    """The epochs and the scores of a split, in the unit of axes."""
     score = result.score
     epochs, values = _series(result, score.key(split))
     return epochs, score.scaled(1) * values
@@ -232,7 +232,7 @@ def _mean(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, n
 
 
 def _dots(values: np.ndarray) -> dict[str, Any]:
-    """A line through a single value is invisible without a marker."""
+    """A marker for lines through a single value, which would be invisible without one."""
     return {"marker": "o", "markersize": 5} if np.isfinite(values).sum() == 1 else {}
 
 
@@ -258,7 +258,10 @@ def _panel(ax: Axes, title: str, label: str) -> None:
 
 
 def _zoom(ax: Axes, score: Metric) -> None:
-    """The axis of a score: all values, unless a few far worse ones would flatten it; then a note says so."""
+    """Sets the axis of a score to all values, or, if a few far worse ones would flatten the rest, without these.
+
+    A note then says so.
+    """
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.lines])
     values = values[np.isfinite(values)]
     if not values.size:
@@ -277,8 +280,10 @@ def _zoom(ax: Axes, score: Metric) -> None:
 
 
 def _zoom_gap(ax: Axes, gap: np.ndarray) -> None:
-    """The axis of a gap by epoch (E,), with 0: where a tenth of the epochs, the first ones as a rule, would flatten the
-    others, it leaves them out and a note says so."""
+    """Sets the axis of a gap by epoch (E,) so that it includes 0.
+
+    If a tenth of the epochs, usually the first ones, would flatten the others, it leaves them out and a note says so.
+    """
     gap = gap[np.isfinite(gap)]
     if gap.size < 3:
         return

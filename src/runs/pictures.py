@@ -20,11 +20,11 @@ from src.config.wording import number_of
 from src.runs.canvas import BLUE, VERMILLION, page
 from src.runs.vote import NO_ANSWER, Vote
 
-PAPER = "#DCE6F0"  # between pictures: neither ink nor white
-COLOUR = 3  # channels of images that are drawn as red, green and blue
+PAPER = "#DCE6F0"  # the colour between pictures, which no grey picture has
+COLOUR = 3  # images with so many channels are drawn as red, green and blue
 MOST_ERRORS = 40  # misclassified images shown, 5 rows of 8 [N6, conv.py plot_errors]
 ERROR_COLUMNS = 8
-GRID_ASPECT = 5 / 4  # columns to rows: 20 filters are 5×4, 40 are 8×5 [N6]
+GRID_ASPECT = 5 / 4  # columns : rows of a grid; 20 filters are 5×4, 40 are 8×5 [N6]
 
 
 def filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
@@ -141,7 +141,7 @@ def _columns(count: int) -> int:
 
 
 def _mosaic(tiles: Sequence[np.ndarray], gap: int, columns: int | None = None) -> np.ndarray:
-    """Equal pictures (h, w) or (h, w, 3) in one, row by row, with `gap` pixels of NaN around each."""
+    """One picture of many of equal size, (h, w) or (h, w, 3), row by row, with `gap` pixels of NaN around each."""
     columns = columns or _columns(len(tiles))
     rows = math.ceil(len(tiles) / columns)
     high, wide, *colours = tiles[0].shape

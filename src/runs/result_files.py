@@ -1,8 +1,8 @@
-"""What a run leaves in its folder: result.json, each member's weights and, for ensembles, what the votes said.
+"""The files that a run leaves in its folder: results, each member's weights and, for ensembles, the votes.
 
 FOLDER/result.json             a list, one object a member
 FOLDER/member-00/weights.pt    a plain state_dict: torch.load(path, weights_only=True)
-FOLDER/member-00/plain_weights.pt    the same for ordinary layers, where those would not do with weights.pt
+FOLDER/member-00/plain_weights.pt    weights for ordinary layers without dropout, where they differ from weights.pt
 FOLDER/votes.json              one object a repeat of an ensemble
 """
 
@@ -22,7 +22,7 @@ from src.config.model import ModelConfig
 from src.models.dropout import scaled_down
 from src.training.result import RUNNING, Result
 
-# While training, results are written at the ends of epochs, at most this often.
+# Seconds between two writings of results in training, at least; they are written at the ends of epochs.
 KEEP_SECONDS = 30.0
 RESULTS = "result.json"
 
@@ -30,7 +30,7 @@ RESULTS = "result.json"
 def write_results(results: list[Result], folder: Path) -> Path:
     """Writes result.json, then the weights, each file whole or not at all; returns the path of result.json.
 
-    Raises OSError where the disk does not take it all.
+    Raises OSError, such as for a full disk.
     """
     path = write_json(folder / RESULTS, [result.as_json() for result in results])
     write_weights(results, folder)
@@ -38,16 +38,16 @@ def write_results(results: list[Result], folder: Path) -> Path:
 
 
 def write_weights(results: list[Result], folder: Path) -> None:
-    """Writes the weights alone. Raises OSError."""
+    """Writes weights.pt of every member. Raises OSError, such as for a full disk."""
     for number, result in enumerate(results):
         _save(result.weights, folder / f"member-{number:02d}" / "weights.pt")
 
 
 def write_plain_weights(results: list[Result], folder: Path) -> None:
-    """Writes plain_weights.pt of every member that drops inputs by the chapter's convention. Raises OSError.
+    """Writes plain_weights.pt of every member with dropout by the chapter's convention. Raises OSError.
 
-    In evaluation such a network multiplies what goes into a layer by 1 - p, which ordinary layers do not; so here
-    the layer's weights are multiplied instead. Of all other networks weights.pt does as it is.
+    In evaluation such a network multiplies the inputs of a layer by 1 - p, which ordinary layers do not; in this file
+    the layer's weights are multiplied instead. For other networks weights.pt serves as it is.
     """
     for number, result in enumerate(results):
         model = ModelConfig.model_validate(result.config["model"])
@@ -59,14 +59,14 @@ def write_plain_weights(results: list[Result], folder: Path) -> None:
 
 def _save(weights: dict[str, torch.Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()  # for torch.save's own error does not say that the disk is full
+    content = io.BytesIO()  # because the error of torch.save does not say that the disk is full
     torch.save(weights, content)
     with whole(path) as draft:
         draft.write_bytes(content.getbuffer())
 
 
 def results_in(folder: Path) -> list[dict[str, Any]]:
-    """What a trial left in its folder: result.json, a dictionary a member. Raises UserError where it cannot be read."""
+    """The content of result.json in a trial's folder, a dictionary for each member. Raises UserError if unreadable."""
     try:
         members: list[dict[str, Any]] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -75,7 +75,7 @@ def results_in(folder: Path) -> list[dict[str, Any]]:
 
 
 class ResultsSoFar:
-    """Keeps a trial's results while it trains; those of members that still train are marked RUNNING."""
+    """Writes a trial's results to its folder while it trains; members that still train are marked RUNNING."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.clock = folder, clock
@@ -83,18 +83,18 @@ class ResultsSoFar:
         self._so_far: Callable[[], list[Result]] | None = None
 
     def epoch_ended(self, so_far: Callable[[], list[Result]]) -> None:
-        """Keeps the results so far when the last time is KEEP_SECONDS ago."""
+        """Writes the results that `so_far` gives, if the last time is at least KEEP_SECONDS ago."""
         self._so_far = so_far
         if self.clock() - self._last >= KEEP_SECONDS:
-            with suppress(OSError):  # a full disk ends no training; whoever concludes it says so
+            with suppress(OSError):  # a full disk does not end training; the message comes when results are final
                 self.keep_last(RUNNING)
             self._last = self.clock()
 
     def close(self) -> None:
-        """The trial's own results are in the folder: nothing more is kept, or held in memory for that."""
+        """Stops writing and frees memory, because the trial's final results are in the folder."""
         self._so_far = None
 
     def keep_last(self, status: str) -> None:
-        """Keeps what is known up to now, members that still train under `status`: for a run that ends amid training."""
+        """Writes the results so far, with `status` for members that still train: for a run that ends in training."""
         if self._so_far is not None:
             write_results([result.ended_as(status) for result in self._so_far()], self.folder)

@@ -1,4 +1,4 @@
-"""The score of a trial over its R repeats: the chapter's figure, and beside it mean and spread, the honest ones.
+"""The score of a trial over its n repeats: by the chapter's rule, which picks one, and as mean and spread over all.
 
 (1) chapter's rule: the repeat with the best validation score gives the test score [N6: three runs of
     each network]; of several equally good ones the first counts.
@@ -20,7 +20,7 @@ COINCIDENCE = "all repeats are equal, by chance: an interval of no width says no
 
 @dataclass(frozen=True)
 class Summary:
-    """Scores; None where n does not allow the figure (sd and interval need two repeats)."""
+    """The figures of a trial's repeats, as scores; None where n is too small (sd and interval need two repeats)."""
 
     n: int  # repeats that count
     left_out: int  # repeats without finite scores
@@ -29,20 +29,20 @@ class Summary:
     sd: float | None
     low: float | None
     high: float | None
-    score: Metric = ACCURACY  # what they are
+    score: Metric = ACCURACY  # which score the figures are
 
     @property
     def coincides(self) -> bool:
-        """Whether several repeats came out equal, to the image: then the interval has no width, and says nothing."""
+        """Whether several repeats have exactly the same score, so that an interval without width would mean nothing."""
         return self.n > 1 and self.sd == 0
 
     def metrics(self) -> dict[str, float]:
-        """What exists of the figures, under test/…, for tracking: scores, and the two counts."""
+        """The figures that exist, scores and the two counts, by their names test/… in the tracking store."""
         figures = {name: value for name, value in vars(self).items() if name != "score" and value is not None}
         return {f"test/{name}": float(value) for name, value in figures.items()}
 
     def sentence(self) -> str:
-        """All figures in the score's unit, and what is missing from them."""
+        """A sentence with all figures in the score's unit, and with those that are missing."""
         score = self.score
         if self.mean is None:
             return f"none; {number_of(self.left_out, 'run')} without finite {score.plural}"
@@ -63,11 +63,11 @@ class Summary:
 
 
 def summarise(*, validation: Sequence[float | None], test: Sequence[float | None], score: Metric = ACCURACY) -> Summary:
-    """Figures (1) to (3) of a trial's repeats, a value of `score` each and the same order in both arguments.
+    """Figures (1) to (3) of a trial's repeats; validation, test: a value of `score` for each repeat, in the same order.
 
-    A repeat is one network, or for an ensemble one vote: its `test` is then the vote's accuracy, its `validation` what
-    the caller ranks ensembles by, such as the mean of their members. A repeat that has None, NaN or infinity in either
-    is left out and counted. Raises ValueError for unequal lengths.
+    A repeat is one network, or one ensemble: `test` is then the accuracy of its vote, and `validation` the figure by
+    which the caller ranks ensembles, such as the mean of their members. A repeat with None, NaN or infinity in either
+    is left out, and counted in `left_out`. Raises ValueError for unequal lengths.
     """
     pairs = [
         (v, t)

@@ -1,4 +1,4 @@
-"""What a user sees of a run: what will run and how long it may take, a progress bar, a table, what to type next."""
+"""The output of a run on the terminal: its header with the estimated time, a progress bar, tables, the next command."""
 
 import math
 import os
@@ -30,7 +30,7 @@ from src.config.metric import ACCURACY
 from src.config.shapes import Dense, LayerShape, parameter_count
 from src.config.wording import command, number_of
 
-if TYPE_CHECKING:  # so that what is said while the libraries load does not wait for them
+if TYPE_CHECKING:  # this module must not wait for the libraries, as it shows that they are being loaded
     from src.config.schema import RunConfig
     from src.data.dataset import Dataset
     from src.runs.checkpoint import Saved
@@ -39,12 +39,12 @@ if TYPE_CHECKING:  # so that what is said while the libraries load does not wait
     from src.training.fit import Prepared
     from src.training.result import Result, Row
 
-REFRESHES_A_SECOND = 2  # each takes a core from the training
+REFRESHES_A_SECOND = 2  # few, because each takes a core from the training
 
 
 class _Screen(Console):
     def on_broken_pipe(self) -> None:
-        """Whoever read the output has gone, as `| head` does: what is under way goes on, unseen."""
+        """Goes on without output when its reader has gone, as `| head` does."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -52,22 +52,22 @@ console = _Screen(highlight=False)
 
 
 def say(text: str) -> None:
-    """One line for the user, however long: it may hold a path or a command to be copied."""
+    """Prints one line and never breaks it, because it may hold a path or a command that the user copies."""
     console.print(text, markup=False, soft_wrap=True)
 
 
 def tell(text: str) -> None:
-    """A sentence for the user, broken between words where the terminal ends."""
+    """Prints a sentence, broken between words at the width of the terminal."""
     console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
 
 def warn(text: str) -> None:
-    """A box that cannot be missed."""
+    """Prints a warning in a box."""
     console.print(Panel(Text(text), title="Warning", border_style="bold yellow", padding=(0, 1)))
 
 
 def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 0) -> None:
-    """What will run, on which data and device, with which engine, for about how long; `done`: epochs before."""
+    """Prints what will be trained, on which data, device and engine, and about how long; done: epochs so far."""
     data = prepared.dataset
     if data.warning:
         warn(data.warning)
@@ -89,7 +89,7 @@ def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 
 
 
 def grid(rows: dict[str, str]) -> None:
-    """Labels with their texts."""
+    """Prints labels and their texts in two columns."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column()
@@ -99,7 +99,7 @@ def grid(rows: dict[str, str]) -> None:
 
 
 def data_words(data: "Dataset") -> str:
-    """The images in a line."""
+    """The data set in one line: name, source, numbers of images, sizes, scaling."""
     sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
     channels, height, width = data.test.images.shape[1:]
     colours = f" of {height}x{width} pixels, {channels} channels" if channels > 1 else ""
@@ -111,7 +111,7 @@ def data_words(data: "Dataset") -> str:
 
 
 def who(config: "RunConfig") -> str:
-    """The networks in words, and what a member and a stack are where there are several."""
+    """The number of networks in words; if there are several, with what a member and a stack are."""
     if config.members == 1:
         return "one network"
     members = f"{config.members} networks, the members of one stack (trained together, each as if alone)"
@@ -121,7 +121,7 @@ def who(config: "RunConfig") -> str:
 
 
 def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:
-    """The layers, with dropout where not all have the same, and how weights begin where not as in the chapter."""
+    """The layers in words, with dropout where it differs between layers, and initial weights unless the chapter's."""
     dropouts = iter(config.model.dropouts())
     own = [next(dropouts) if isinstance(layer, Dense) else 0.0 for layer in layers]
     differ = len(set(config.model.dropouts())) > 1
@@ -133,7 +133,7 @@ def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:
 
 
 def layer_words(layer: LayerShape) -> str:
-    """A layer in a few characters, such as conv 20 (5x5, max 2x2) relu."""
+    """A layer in short, such as conv 20 (5x5, max 2x2) relu."""
     norm = "" if layer.norm == "none" else f" {layer.norm} norm" + (f" in {layer.groups}" if layer.groups else "")
     behind = norm + ("" if layer.bias else " no bias")
     if isinstance(layer, Dense):
@@ -151,7 +151,7 @@ def layer_words(layer: LayerShape) -> str:
 
 
 def training_words(config: "RunConfig") -> str:
-    """Optimiser and stopping in a line."""
+    """Update rule, decay, dropout, schedule and stopping in one line."""
     optim = config.optim
     words = [str(optim.rule)] if optim.rule != "sgd" else []
     words += [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
@@ -163,7 +163,7 @@ def training_words(config: "RunConfig") -> str:
     words += [f"each unit's weights to norm {optim.max_norm:g}"] if optim.max_norm else []
     dropouts = config.model.dropouts()
     if any(dropouts):
-        amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else each layer says its own
+        amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else `network_words` says each layer's
         words.append(f"dropout{amounts} ({config.model.dropout_convention})")
     words += [schedule] if (schedule := schedule_words(config)) else []
     orders = {"once": "permuted once", "epoch": "reshuffled every epoch"}
@@ -184,7 +184,7 @@ def training_words(config: "RunConfig") -> str:
 
 
 def schedule_words(config: "RunConfig") -> str:
-    """How eta changes, in words; empty where it does not."""
+    """The schedule of eta in words; empty where eta does not change."""
     optim = config.optim
     plateau, score = number_of(optim.plateau_epochs, "epoch"), config.task.score.name
     halves = f"eta halves after {plateau} without a better {score}, down to {optim.min_eta_factor:.3g} of it"
@@ -201,7 +201,7 @@ def schedule_words(config: "RunConfig") -> str:
 
 
 def duration(seconds: float) -> str:
-    """About that long, in a person's units."""
+    """A time in words, rounded to seconds, minutes or tenths of hours."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     if seconds < 90 * 60:
@@ -210,12 +210,12 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes in a person's units."""
+    """A number of bytes in words, rounded to MiB or tenths of GiB."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MiB"
 
 
 def waiting(words: str) -> AbstractContextManager[object]:
-    """Shows what is waited for, and for how many seconds by now; nothing without a terminal."""
+    """A context that shows `words`, what is waited for, and the seconds so far; without a terminal it shows nothing."""
     spinner = SpinnerColumn(table_column=Column(no_wrap=True))
     columns: list[ProgressColumn] = [spinner, TextColumn(words, table_column=Column()), seconds_column()]
     shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
@@ -224,16 +224,15 @@ def waiting(words: str) -> AbstractContextManager[object]:
 
 
 def seconds_column() -> ProgressColumn:
-    """The time since the start, which gives no room away."""
+    """The column of a progress bar with the time since its start, no wider than it has to be."""
     return TimeElapsedColumn(table_column=Column(no_wrap=True))
 
 
 class TwoLines(Progress):
-    """A bar with what belongs to it, as wide as the terminal, and below it the task's field `words`, so that neither
-    takes the other's room."""
+    """A progress bar as wide as the terminal, and below it, in a line of its own, the task's field `words`."""
 
     def __init__(self, before: str, *after: ProgressColumn) -> None:
-        """before: the text that the bar follows, as TextColumn takes it. after: the columns that follow the bar."""
+        """before: the text before the bar, as TextColumn takes it; after: the columns after the bar."""
         columns = (TextColumn(before), BarColumn(None), *after)
         live = console.is_terminal
         super().__init__(
@@ -247,12 +246,12 @@ class TwoLines(Progress):
 
 
 class ProgressBar:
-    """An observer that shows epoch, best validation score and time left."""
+    """An observer that shows the epoch, the best validation score and the time left."""
 
     def __init__(self, prepared: "Prepared", saved: "Saved") -> None:
         config = prepared.members[0].config
         self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
-        self.numbers = [member.number for member in prepared.members]  # of those that train
+        self.numbers = [member.number for member in prepared.members]  # in the trial, of the members that train
         self.score = config.task.score
         self.best = [self.score.worst] * config.members
         for place, history in saved.histories().items():
@@ -308,9 +307,9 @@ class ProgressBar:
 
 
 def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", names: Sequence[str] = ()) -> None:
-    """One line a member: best epoch, validation and test score, and the published one beside MNIST only.
+    """Prints a table with a line for each member: best epoch, validation and test score; on MNIST the published figure.
 
-    names: what tells the members apart where their seeds do not.
+    names: of the members, where their seeds do not tell them apart.
     """
     shown = Table(box=SIMPLE_HEAD, title=Text(f"{config.name} on {dataset.name}"), title_style="bold")
     score = config.task.score
@@ -334,7 +333,7 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
 
 
 def conclusion(config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", summary: "Summary") -> None:
-    """The votes, then the figure by the chapter's rule with mean and spread."""
+    """Prints the votes of ensembles, then the score by the chapter's rule with mean and spread."""
     published = dataset.is_mnist and config.published is not None
     beside = f" (published {config.published:.2f} %)" if published else ""
     for repeat, vote in enumerate(votes):
@@ -349,7 +348,7 @@ def conclusion(config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", sum
 
 
 def next_command(config: "RunConfig", arguments: list[str] | None, folder: Path, hint: str = "") -> None:
-    """What one would type now; `hint` first."""
+    """Prints the commands that one would type next; `hint`, such as how to go on, comes first."""
     typed = [one for one in arguments or () if not one.startswith(("repeats=", "tracking.uri="))]
     commands = []
     if config.tracking.kind == "mlflow":
@@ -362,7 +361,7 @@ def next_command(config: "RunConfig", arguments: list[str] | None, folder: Path,
 
 
 def ui_command(uri: str) -> str:
-    """What shows the runs of that store."""
+    """The command that shows the runs of the store `uri`."""
     from src.config.address import masked
 
     uri = absolute(uri)
@@ -374,7 +373,7 @@ def ui_command(uri: str) -> str:
 
 
 def next_commands(commands: Sequence[tuple[str, str]], hint: str = "") -> None:
-    """What one would type now, and what for: beside the command, or below all of them where that is too long a line."""
+    """Prints commands that one would type next, with their purposes beside them, or below if lines get too long."""
     indent = " " * len("Next: ")
     width = max((len(command) for command, _ in commands), default=0)
     beside = all(len(indent) + width + 4 + len(what) <= console.width for _, what in commands)

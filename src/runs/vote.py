@@ -1,9 +1,9 @@
-"""What several networks say together: the chapter's ensemble [N6, conv.py `ensemble`].
+"""The vote of several networks: the chapter's ensemble [N6, conv.py `ensemble`].
 
 (1) plurality: each network votes for its most probable class; the class with most votes is the answer. Among classes
     with equally many votes, the one with the larger sum of probabilities over all voters (the chapter does not say).
 (2) mean probability: the class with the largest sum of probabilities over all voters.
-What is equal even then goes to the lower class.
+If two classes are equal even then, the lower one is the answer.
 
 Legend: V networks, N images, C classes.
 """
@@ -20,20 +20,20 @@ NO_ANSWER = -1
 
 @dataclass(frozen=True)
 class Mistake:
-    """One image that the plurality got wrong: its index in the test set, its class and the class given."""
+    """An image to which the plurality gave a wrong answer."""
 
-    image: int
-    true: int
-    given: int
+    image: int  # its index in the test set
+    true: int  # its class
+    given: int  # the class that was given
 
 
 @dataclass(frozen=True)
 class Vote:
-    """Accuracies in 0…1, None where nobody voted or there was no image.
+    """The result of a vote. Accuracies are in 0…1, None where no network voted or there was no image.
 
-    answers: (N,) int64, the plurality's; NO_ANSWER where nobody voted.
-    errors: in the order of the images; empty where nobody voted.
-    member_accuracies: one a network, None for one without a vote.
+    answers: those of the plurality (N,) int64; NO_ANSWER where no network voted.
+    errors: the plurality's mistakes in the order of the images; empty where no network voted.
+    member_accuracies: one for each network, None for a network without a vote.
     """
 
     accuracy: float | None
@@ -44,11 +44,11 @@ class Vote:
 
     @property
     def voters(self) -> int:
-        """Networks that had a vote."""
+        """The number of networks that had a vote."""
         return sum(accuracy is not None for accuracy in self.member_accuracies)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but `answers`, which labels and errors give back."""
+        """All fields as plain values but `answers`, which follow from labels and errors."""
         return {
             "accuracy": self.accuracy,
             "mean_probability_accuracy": self.mean_probability_accuracy,
@@ -59,11 +59,11 @@ class Vote:
 
 
 def vote(probabilities: Tensor, labels: Tensor) -> Vote:
-    """The common answers of V networks to N images, by (1) and (2).
+    """The vote of V networks on N images, by (1) and (2).
 
     probabilities: (V, N, C) of any float type and device; labels: (N,) classes.
-    A network with any probability that is NaN or infinite has no vote, on no image; where none has one, there is no
-    accuracy. Raises ValueError for other shapes.
+    A network with a NaN or infinite probability has no vote on any image; if no network has a vote, accuracies are
+    None. Raises ValueError for other shapes.
     """
     if probabilities.ndim != 3 or labels.shape != probabilities.shape[1:2]:
         raise ValueError(
