@@ -13,7 +13,7 @@ OPTIONS = {"-o": "out", "--out": "out", "--docs": "docs", "--port": "port", "--h
 
 
 def at_home(argument: str) -> str:
-    """KEY=~/… with the user's own folder in place of ~, which a shell puts in only where a word begins with it."""
+    """An argument KEY=~/… with the user's home folder for ~, which a shell replaces only at the beginning of a word."""
     key, _, value = argument.partition("=")
     return f"{key}={os.path.expanduser(value)}" if f"{value}/".startswith("~/") else argument  # noqa: PTH111 (no home)
 
@@ -21,9 +21,9 @@ def at_home(argument: str) -> str:
 def words_and_keys(
     arguments: Sequence[str], defaults: Mapping[str, str | None], usage: str
 ) -> tuple[list[str], dict[str, str]]:
-    """The words, in order, and each key of `defaults` with the value given or its default, as `key_values` says.
+    """The words in order, and each key of `defaults` with the value given or its default, as `key_values` reads them.
 
-    `-o FILE` and the others of OPTIONS are read as KEY=VALUE where their key is one of `defaults`.
+    `-o FILE` and the other OPTIONS are read as KEY=VALUE if their key is one of `defaults`. Raises UserError.
     """
     words, keys, left = list[str](), list[str](), list(arguments)
     while left:
@@ -45,10 +45,10 @@ def words_and_keys(
 
 
 def key_values(arguments: list[str], defaults: Mapping[str, str | None], usage: str) -> dict[str, str]:
-    """Each key of `defaults` with the value given, or its default; None marks a key that must be given.
+    """Each key of `defaults` with the value given, or its default; a default of None marks a key that must be given.
 
-    Raises UserError that lists everything wrong: an argument of another form, a key that does not exist or is given
-    twice, an empty value, a key that is missing.
+    Raises one UserError that lists everything wrong: an argument of another form, a key that does not exist or is given
+    twice, an empty value, a missing key. usage: the command's usage, for the message.
     """
     given, problems = dict[str, str](), list[str]()
     for argument in map(at_home, arguments):
@@ -77,10 +77,10 @@ def run_command(
     nothing: str,
     stopped: str = "Stopped.",
 ) -> int:
-    """The exit status of `act` on the arguments, by default those of the process.
+    """Runs a command: calls `act` with the arguments, by default those of the process, and returns the exit status.
 
-    `text`, the command's own description, answers --help. What the user can mend is printed behind `nothing`, what the
-    command did not do, and gives 2; Ctrl-C prints `stopped` and gives 130; a trial that failed after its training, 1.
+    text: the command's description, which answers --help. A UserError is printed behind `nothing`, which says what was
+    not done, and gives 2; Ctrl-C prints `stopped` and gives 130; TrialFailed gives 1; else the status is that of `act`.
     """
     given = sys.argv[1:] if arguments is None else arguments
     begins = f"{nothing}: " if nothing else ""
@@ -89,7 +89,7 @@ def run_command(
             print((text or "").strip())
             return 0
         return act(given)
-    except TrialFailed as error:  # it was trained, and shown
+    except TrialFailed as error:  # the trial was trained and shown before it failed
         print(error, file=sys.stderr)
         return 1
     except UserError as error:
@@ -98,7 +98,7 @@ def run_command(
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read the output has gone, as `| head` does; Python's exit must not write either
+    except BrokenPipeError:  # the reader of the output has gone, as `| head` does; Python must not write at its exit
         sys.stdout = io.StringIO()
         return 0
     except OSError as error:

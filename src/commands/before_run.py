@@ -14,11 +14,11 @@ from src.config.folder import refuse_taken
 class BeforeRun(Callback):
     """Checks a plain run's configuration and folder; ends the process with status 2 where one of them cannot be used.
 
-    A multirun's are checked by its launcher, all jobs at once.
+    Those of a multirun are checked by its launcher, for all jobs at once.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Ends the process where the run cannot begin. To Hydra an Exception from here is no more than a warning."""
+        """Ends the process where the run cannot begin; an exception would not do, as Hydra turns it into a warning."""
         from src.config.check import parse
 
         try:
@@ -30,4 +30,4 @@ class BeforeRun(Callback):
             print(error, file=sys.stderr)
             sys.exit(2)
         except Exception:
-            return  # what else is wrong the run itself tells
+            return  # any other problem is reported by the run itself

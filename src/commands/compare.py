@@ -20,18 +20,18 @@ from src.config.schema import task_in
 from src.tracking.log_error import validation_data
 from src.training.result import Result
 
-if TYPE_CHECKING:  # rich is imported where a table is made, so that --help does not wait for it
+if TYPE_CHECKING:  # rich is imported only where a table is made, so that --help does not wait for it
     from rich.table import Table
 
 USAGE = "python -m src.compare RUN_FOLDER RUN_FOLDER... [-o FILE.png]"
 RESULT_FILE = "result.json"
 DEFAULT_OUTPUT = Path("mlruns/comparison.png")
-# Differences in these say nothing about what was trained.
+# Keys, by their beginnings, that the table leaves out, because they say nothing about what was trained.
 LABELS = ("name", "published", "figures", "tracking.")
 
-LONGEST_LABEL = 70  # characters of a line in a legend
+LONGEST_LABEL = 70  # the most characters of a line in a legend
 
-Runs = dict[str, list[Result]]  # what the table calls a run -> its members
+Runs = dict[str, list[Result]]  # a run's name in the table -> its members
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,10 +75,10 @@ def _compare(arguments: list[str]) -> int:
 
 
 def read_runs(folders: list[Path]) -> Runs:
-    """The members of each folder's run under a name that tells it from the others, in the order given.
+    """The members of the run in each folder, in the order given, under a name that tells it from the others.
 
-    Its result.json may be named instead. A folder given twice counts once. Raises UserError that lists every folder
-    without a readable result, and where fewer than two runs remain, where they have different scores, and where none
+    A folder's result.json may be given in its place; a folder given twice counts once. Raises UserError that lists
+    every folder without a readable result, or where fewer than two runs remain, the runs have different scores, or none
     has a validation score.
     """
     found: dict[Path, list[Result]] = {}
@@ -107,12 +107,12 @@ def read_runs(folders: list[Path]) -> Runs:
 
 
 def score_of(runs: Runs) -> Metric:
-    """What all of the runs are judged by."""
+    """The score that all of the runs have."""
     return next(iter(runs.values()))[0].score
 
 
 def read_run(folder: Path) -> list[Result]:
-    """The members in a folder's result.json, without weights. Raises UserError that says what is wrong with it."""
+    """The members in a folder's result.json, without weights. Raises UserError where it cannot be read as one."""
     file = folder / RESULT_FILE
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder.")
@@ -134,7 +134,7 @@ def read_run(folder: Path) -> list[Result]:
 
 
 def _member(item: Any, where: str) -> Result:
-    """One object of result.json; fields of a later version are ignored."""
+    """The member of one object of result.json; fields that this version does not know are ignored."""
     if not isinstance(item, dict):
         raise UserError(f"{where}: must be an object.")
     score = task_in(item["config"] if isinstance(item.get("config"), dict) else {}).score
@@ -157,8 +157,10 @@ def _member(item: Any, where: str) -> Result:
 
 
 def _names(found: dict[Path, list[Result]]) -> list[str]:
-    """The experiments' names; where they are equal with the folder's name, its path below the folder that all share, or
-    its whole path, whichever first tells them apart."""
+    """A name for each run: that of its experiment; where these are equal, with the part of its folder that differs.
+
+    That part is the folder's name, its path below the folder that all share, or its whole path.
+    """
     experiments = [str(members[0].config.get("name", "custom")) for members in found.values()]
     top = os.path.commonpath(found)
     pairs = list(zip(experiments, found, strict=True))
@@ -169,7 +171,7 @@ def _names(found: dict[Path, list[Result]]) -> list[str]:
 
 
 def _place(path: str, experiment: str) -> str:
-    """A run's folder without what its name repeats: 14-03-22-123456-shallow is 14-03-22-123456."""
+    """A run's folder without the experiment at its end: 14-03-22-123456 for 14-03-22-123456-shallow."""
     return re.sub(rf"-({re.escape(experiment)}|multirun)(?=/|$)", "", path)
 
 
@@ -178,9 +180,9 @@ def _datasets(runs: Runs) -> list[str]:
 
 
 def differences(runs: Runs) -> dict[str, dict[str, str]]:
-    """Per run the settings, dotted key -> value, in which not all runs are equal; a missing one is `-`.
+    """For each run the settings, as section.key -> value, in which not all runs are equal; `-` for a missing one.
 
-    Numbers have four significant digits where that hides no difference.
+    Numbers have four significant digits if that hides no difference.
     """
     flat = {name: dotted(members[0].config) for name, members in runs.items()}
     shown: dict[str, dict[str, str]] = {name: {} for name in runs}
@@ -202,9 +204,10 @@ def _short(value: Any) -> str:
 
 
 def legend(runs: Runs) -> list[str]:
-    """What the figure calls each run: the experiment and, where several have it, what differs.
+    """The label of each run in the figure: its experiment and, if several have the same one, the settings that differ.
 
-    The run's name, as the table has it, where that tells too little or is too long."""
+    Where such labels are not unique or too long, it is the run's name in the table.
+    """
     experiments = [str(members[0].config.get("name", "custom")) for members in runs.values()]
     if len(set(experiments)) == len(experiments):
         return experiments
@@ -217,7 +220,7 @@ def legend(runs: Runs) -> list[str]:
 
 
 def table(runs: Runs) -> "Table":
-    """One row a run: name, what differs, members, validation and test score (mean ± sd over members), data set."""
+    """A row for each run: name, settings that differ, members, both scores (mean ± sd over members), data set."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -241,7 +244,7 @@ def table(runs: Runs) -> "Table":
 
 
 def _counted(members: list[Result]) -> str:
-    """How many members, and how many of them were stopped or failed."""
+    """The number of members, and of those that were stopped or failed."""
     unfinished = sum(member.status != "FINISHED" for member in members)
     return f"{len(members)} ({unfinished} unfinished)" if unfinished else str(len(members))
 

@@ -15,12 +15,12 @@ PORTS_TRIED = 100
 
 
 def free_port(host: str, wanted: int) -> int:
-    """`wanted`, or the next port that nobody listens on. Raises UserError when there is none within PORTS_TRIED."""
+    """The port `wanted`, or the next one that is free on `host`. Raises UserError if the next PORTS_TRIED are taken."""
     if not 1 <= wanted <= 65535:
         raise UserError(f"--port {wanted}: must be a port number; accepted: 1 to 65535")
     for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            if os.name == "posix":  # a port whose last connection closed a moment ago is free
+            if os.name == "posix":  # so that a port counts as free whose last connection has only just closed
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
@@ -32,7 +32,7 @@ def free_port(host: str, wanted: int) -> int:
 
 
 def moved(wanted: int, port: int) -> str:
-    """The line that says so where the port is not the one that was wanted; empty where it is."""
+    """A sentence that says that `port` is used in place of `wanted`; empty where they are the same."""
     return "" if port == wanted else f"port {wanted} is taken, {port} is used\n"
 
 

@@ -18,7 +18,7 @@ from yaml import MarkedYAMLError, YAMLError
 from src.config.compose import ADDED, CONF, SWEEPS, composed, groups_of_options, hydra_composed
 from src.config.error import UserError
 
-# What Hydra raises at a command, or at a file, that it cannot read.
+# The exceptions that Hydra raises for a command or a file that it cannot read.
 REFUSALS = (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError)
 OPTIONS = "python -m src.train --help lists what there is"
 READABLE = (
@@ -27,9 +27,10 @@ READABLE = (
 
 
 def in_order(arguments: list[str]) -> list[str]:
-    """The arguments with the options before all KEY=VALUE, of which Hydra's parser takes one block only.
+    """The arguments with the options first, because Hydra's parser takes KEY=VALUE in a single block only.
 
-    Raises UserError for what is no option spelled out in full: to Hydra, --exp is short for --experimental-rerun.
+    Raises UserError for words with dashes that are not an option's full name: Hydra would take --exp for the beginning
+    of --experimental-rerun.
     """
     parser = get_args_parser()
     parser.allow_abbrev = parser.exit_on_error = False
@@ -59,7 +60,7 @@ def in_order(arguments: list[str]) -> list[str]:
 
 
 def _no_option(word: str, following: str, options: list[str]) -> str:
-    """What is wrong with a word that begins with dashes, and what was perhaps meant."""
+    """The message for a word with dashes that is no option, with what was perhaps meant."""
     from src.config.problems import all_keys
 
     key, equals, value = word.lstrip("-").partition("=")
@@ -75,7 +76,7 @@ def _no_option(word: str, following: str, options: list[str]) -> str:
 
 
 def sweeps_nothing(arguments: list[str]) -> bool:
-    """Whether the command is a grid (-m) of one run. False where it cannot be composed: Hydra says why."""
+    """Whether the command is a grid (-m) that sweeps no key. False where it cannot be composed, which Hydra reports."""
     parsed = get_args_parser().parse_args(arguments)
     if not parsed.multirun or parsed.config_path or parsed.config_name or parsed.config_dir:
         return False
@@ -89,12 +90,12 @@ def sweeps_nothing(arguments: list[str]) -> bool:
 
 
 def explain(arguments: list[str], error: Exception) -> str:
-    """Every problem of a command that Hydra refused with `error`: wrong keys and options, and wrong values besides."""
+    """The message for a command that Hydra refused with `error`; lists all its wrong keys, options and values."""
     from src.config.check import parse
     from src.config.error import ConfigError
 
     parsed = get_args_parser().parse_args(arguments)
-    if parsed.config_path or parsed.config_name or parsed.config_dir:  # with files that only Hydra looks for
+    if parsed.config_path or parsed.config_name or parsed.config_dir:  # the command uses files that only Hydra finds
         return _unreadable([], error)
     problems, overrides, sound = list[str](), list[Override](), dict[str, str]()
     for argument in parsed.overrides:
@@ -113,7 +114,7 @@ def explain(arguments: list[str], error: Exception) -> str:
         if problem:
             problems.append(problem)
         elif not one.is_sweep_override() and not one.key_or_group.startswith("hydra"):
-            sound[one.key_or_group] = str(one.input_line)  # a sweep's values are checked once the command can be read
+            sound[one.key_or_group] = str(one.input_line)  # values of a sweep are checked later, by the sweep
     try:
         parse(composed(list(sound.values())), problems)
     except ConfigError as found:
@@ -124,7 +125,7 @@ def explain(arguments: list[str], error: Exception) -> str:
 
 
 def _unread(argument: str) -> str:
-    """What is wrong with an argument that Hydra's parser cannot read, and what was meant where that is plain."""
+    """The message for an argument that Hydra's parser cannot read, with what was meant if that is clear."""
     from src.config.problems import all_keys, text_keys
 
     key, _, value = map(str.strip, re.split(r"(\s*[:=]+\s*)", f"{argument}=", maxsplit=1))
@@ -151,7 +152,7 @@ def _unreadable(problems: list[str], error: Exception) -> str:
 
 
 def _in_a_file(error: Exception) -> str | None:
-    """What is wrong with a file, where `error` tells."""
+    """The message about the file that Hydra could not read; None where `error` is not about a file."""
     from src.config.problems import unknown_key
 
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
@@ -173,7 +174,7 @@ def _in_a_file(error: Exception) -> str | None:
 
 
 def _not_utf8() -> list[str]:
-    """The files of conf/ and sweeps/ that an editor saved in another encoding than Hydra reads."""
+    """The files of conf/ and sweeps/ that are not in UTF-8, which Hydra reads."""
     problems = []
     for path in sorted(path for folder in (CONF, SWEEPS) for path in folder.rglob("*.yaml")):
         content, name = path.read_bytes(), path.relative_to(CONF.parent)
@@ -188,7 +189,7 @@ def _not_utf8() -> list[str]:
 
 
 def _study_keys() -> dict[str, str]:
-    """The last names of the keys that a study has besides a run's, with the whole keys."""
+    """The keys of studies that runs do not have: the last part of the key -> the whole key."""
     from src.sweep.space.settings import StudySettings
 
     names = {name: f"hydra.sweeper.{name}" for name in StudySettings.model_fields}
@@ -205,7 +206,7 @@ def _unknown(key: str) -> str:
 
 
 def _problem(one: Override, keys: list[str], multirun: bool, error: str) -> str | None:
-    """What is wrong with an override by itself, if anything; `keys` are those of the whole command."""
+    """The message for an override that is wrong by itself, else None; keys: all keys of the command."""
     from src.config.problems import all_keys, unknown_key
 
     key, groups = one.key_or_group, groups_of_options()
@@ -240,14 +241,14 @@ def _problem(one: Override, keys: list[str], multirun: bool, error: str) -> str 
 
 
 def _sweeper_problem(key: str, value: str, keys: list[str], error: str) -> str | None:
-    """What is wrong with a key of hydra.sweeper, if anything."""
+    """The message for a wrong key or value of hydra.sweeper, else None."""
     from src.config.problems import unknown_key
     from src.sweep.space.options import PRUNERS, SAMPLERS
     from src.sweep.space.settings import StudySettings
 
     study = "sweeps" in keys or "hydra/sweeper" in keys
     if not study and key.startswith(("hydra.sweeper.params", "hydra.sweeper.max_batch_size")):
-        return None  # a grid has these
+        return None  # the keys of a grid's sweeper
     known = [f"hydra.sweeper.{name}" for name in StudySettings.model_fields]
     if key not in known and not key.startswith(tuple(f"{name}." for name in known)):
         return unknown_key(key, known)

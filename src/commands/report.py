@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USAGE = "python -m src.report study=NAME [storage=URL] [out=FOLDER] [tracking.uri=URI]"
 FOLDER = Path("mlruns/reports")
-REASON_LENGTH = 200  # characters of a store's own message
+REASON_LENGTH = 200  # the most characters that are shown of a store's own message
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def _report(arguments: list[str]) -> int:
 
 
 def _summary(study: "Study") -> str:
-    """The best trial in a line."""
+    """One line about the best trial."""
     from src.report.study_dimension import settings
     from src.report.study_quantity import quantities, value_spread
 
@@ -61,11 +61,11 @@ def _summary(study: "Study") -> str:
 
 
 def _log(study: "Study", uri: str, paths: list[Path]) -> str:
-    """Logs the report to the study's run in MLflow; returns what came of it, in a line."""
+    """Logs the report to the study's run in MLflow; returns a line that says whether that worked."""
     from src.config.address import masked
     from src.report.study_artifacts import log_artifacts
 
     try:
         return log_artifacts(study, uri, paths)
-    except Exception as error:  # the report is there, whatever the store says
+    except Exception as error:  # the report is written, even if the store fails
         return f"not logged ({masked(' '.join(str(error).split()))[:REASON_LENGTH]})"

@@ -33,7 +33,8 @@ REPEATS = 3
 SHORT = ("shallow", "conv_only", "conv", "conv2", "conv2_tanh", "conv2_relu")
 EXPANDED = ("expanded", "expanded_2fc100", "expanded_fc300", "expanded_2fc300", "expanded_fc1000", "expanded_2fc1000")
 ENSEMBLES = {f"ensemble_{repeat + 1}": f"seed={5 * repeat}" for repeat in range(REPEATS)}  # five networks each
-# Is the chapter's stored order to blame for what `conv2_relu` lacks? Other seeds than the table's, in both orders.
+# Runs that ask whether the chapter's fixed order of the images explains why `conv2_relu` falls short of its figure:
+# both orders, with other seeds than those of the table.
 ORDERS = {
     "conv2_relu_stored": ["+exp=conv2_relu", "seed=3", "repeats=6"],
     "conv2_relu_reshuffled": ["+exp=conv2_relu", "seed=3", "repeats=6", "data.order=epoch"],
@@ -42,15 +43,15 @@ ORDER_NOTES = {
     "conv2_relu_stored": "`+exp=conv2_relu seed=3`: six seeds that the row above has not, in stored order",
     "conv2_relu_reshuffled": "the same six seeds with `data.order=epoch`: reshuffled before every epoch",
 }
-# What each run is called, and what it adds to the configuration. The ensembles are three runs, for each of them takes
-# long. `dropout` needs no run: an ensemble's networks are those of `dropout` with the same seeds, number for number.
+# The name of each run, with its overrides. The ensembles are three runs, because each of them takes long. `dropout`
+# needs no run of its own: its networks are the ensembles' networks with the same seeds, number for number.
 RUNS = (
     {name: [f"+exp={name}", f"repeats={REPEATS}"] for name in (*SHORT, *EXPANDED)}
     | {name: ["+exp=ensemble", seed] for name, seed in ENSEMBLES.items()}
     | ORDERS
 )
 DATA = ["data=mnist"]
-# The chapter's table, in its order, but for the two rows that the ensembles give.
+# The rows of the chapter's table, in its order, without the two that come from the ensembles.
 TABLE = (
     *SHORT,
     "expanded",
@@ -106,7 +107,7 @@ def _parsed(overrides: list[str]) -> "RunConfig":
 
 
 def _train(run: str, config: "RunConfig", docs: Path) -> None:
-    """Trains the run and keeps it, also where something fails after that. Raises KeyboardInterrupt if killed."""
+    """Trains the run and keeps its results, even if something fails afterwards. Raises KeyboardInterrupt if stopped."""
     from src.commands.train import train
 
     folder, saved = _stopped(run, config) or (FOLDER / f"{run}-{datetime.datetime.now():%Y%m%d-%H%M%S}", None)
@@ -124,7 +125,7 @@ def _train(run: str, config: "RunConfig", docs: Path) -> None:
 
 
 def _stopped(run: str, config: "RunConfig") -> "tuple[Path, Saved] | None":
-    """The folder of the run where it was stopped last, and where it was; None where there is nothing to go on from."""
+    """The folder of the latest stopped run of this name and its checkpoint; None where there is none to go on from."""
     from src.runs.checkpoint import FILE, read
 
     for folder in sorted((path.parent for path in FOLDER.glob(f"{run}-*/{FILE}")), reverse=True):
@@ -139,7 +140,7 @@ def _stopped(run: str, config: "RunConfig") -> "tuple[Path, Saved] | None":
 
 
 def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> Kept | None:
-    """What the run has left in its folder; None where it did not end."""
+    """The results that the run has left in its folder; None where it did not end."""
     from src.commands.compare import read_run
     from src.tracking.tracker import git_commit
 
@@ -147,7 +148,7 @@ def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> K
     if not (folder / "result.json").exists() or (config.ensemble > 1 and not votes.exists()):
         return None
     members = read_run(folder)
-    # A member that failed by itself has no best epoch; others belong to a run that something ended.
+    # Status -> whether a member with it has a best epoch; any other combination means that the run was interrupted.
     ended = {"FINISHED": True, "FAILED": False}
     if any(ended.get(member.status) != (member.best_epoch is not None) for member in members):
         return None
@@ -165,7 +166,7 @@ def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> K
 
 
 def _take_pictures(run: str, figures: Path, docs: Path) -> None:
-    """Copies those that the page shows; one of an earlier run goes, whether there is a new one or not."""
+    """Copies the figures that the page shows; removes those of an earlier run, even where there is no new one."""
     for source, name in FIGURES.values():
         if source == run:
             picture = _picture(docs, run, name)
@@ -179,13 +180,13 @@ def _picture(docs: Path, run: str, name: str) -> Path:
 
 
 def _all_kept(docs: Path, configs: "dict[str, RunConfig]") -> dict[str, Kept]:
-    """The runs that are there, as their configurations are now."""
+    """The kept runs that were trained with the present configurations."""
     found = {run: read(run, docs / "reproduction") for run in RUNS}
     return {run: one for run, one in found.items() if one is not None and one.answers(configs[run].shown())}
 
 
 def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
-    """Writes reproduction.md from all runs that are there; returns its path."""
+    """Writes reproduction.md from all kept runs; returns its path."""
     kept, images = _all_kept(docs, configs), {}
     if {"conv2", "conv2_tanh"} <= set(kept):
         from src.runs.figures import compare_figure
@@ -205,7 +206,7 @@ def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
 
 
 def rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row]:
-    """The chapter's table, in its order, and `conv2_relu` in two orders of its mini-batches."""
+    """The rows of the chapter's table, in its order, and of `conv2_relu` in two orders of its images."""
     for run in TABLE:
         yield _row(run, kept, configs)
     ensembles = [kept[run] for run in ENSEMBLES if run in kept]

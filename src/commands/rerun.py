@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 USAGE = "python -m src.rerun study=NAME trial=PLACE [storage=URL] [KEY=VALUE ...]"
 OWN = ("study", "trial", "storage")
-# A member's curves depend on none of these but its seed, by which it is found.
+# Keys, by their beginnings, that may differ: a member's curves depend on none of them, but for the seed, by which the
+# member is found in the study.
 UNCOMPARED = ("name", "published", "repeats", "ensemble", "seed", "figures", "data.dir", "trainer.", "tracking.")
-# The cpu engine computes bit for bit the same; the torch engine may add in another order in a stack of another size,
-# and training carries such a difference along. Relative, but for parts of 1, which are absolute.
+# The largest difference that counts as agreement: absolute for scores that are parts of 1, else relative. The cpu
+# engine gives the same bits; the torch engine may add in another order in a stack of another size, and training carries
+# such a difference along.
 TOLERANCE = 0.01
 
 
@@ -72,7 +74,7 @@ def _rerun(arguments: list[str]) -> int:
 
 
 def listed(places: Sequence[int]) -> str:
-    """Ascending places in few words, such as `0 to 4, 6, 8 to 11`."""
+    """Ascending numbers in few words, such as `0 to 4, 6, 8 to 11`."""
     ranges: list[list[int]] = []
     for place in places:
         if not ranges or place > ranges[-1][-1] + 1:
@@ -82,7 +84,10 @@ def listed(places: Sequence[int]) -> str:
 
 
 def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]", others: list[str]) -> int:
-    """Prints how far the curves of members with the same seed are apart; the exit status. others: keys that differ."""
+    """Prints how far the curves of members with the same seed are apart; returns the command's exit status.
+
+    before: the trial's members in the study; others: the keys that were changed, so that nothing is compared.
+    """
     then = {member["seed"]: member["history"] for member in before}
     pairs = [(then[result.seed], result.history) for result in results if result.seed in then]
     if others or not pairs:
@@ -100,12 +105,15 @@ def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]", o
 
 
 def compared(score: "Metric") -> tuple[str, ...]:
-    """What of an epoch is compared."""
+    """The names of the figures of an epoch that are compared."""
     return score.key("validation"), "validation/cost", "train/cost"
 
 
 def largest_gaps(pairs: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]], score: "Metric") -> dict[str, float]:
-    """Over the epochs that both of a pair have: relative to the study's, parts of 1 absolute; NaN equals NaN."""
+    """The largest difference of each compared figure over pairs of histories (study's, new), in epochs that both have.
+
+    Differences are relative to the study's value, but absolute for scores that are parts of 1; NaN equals NaN.
+    """
     gaps = dict.fromkeys(compared(score), 0.0)
     for first, second in pairs:
         for one, other in zip(first, second, strict=False):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help does not wai
     from src.sweep.studies.study_record import Study, Trial
 
 WORDS = {"FAIL": "failed"}
-OPEN = ("RUNNING", "KILLED")  # of places that are to be trained yet
+OPEN = ("RUNNING", "KILLED")  # states of trials that are still to be trained
 USAGE = "python -m src.studies [storage=URL]"
 
 
@@ -45,7 +45,7 @@ def _list(arguments: list[str]) -> int:
 
 
 def table(studies: "list[Study]") -> "Table":
-    """One row a study: name, state, trials by their states, best, last change."""
+    """A table with a row for each study: name, state, trials by their states, best trial, last change."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -61,7 +61,7 @@ def table(studies: "list[Study]") -> "Table":
 
 
 def state(study: "Study") -> str:
-    """`running`, `done` or `stopped`, with what is left and why it ended; a study without a budget has no end."""
+    """The state of a study in words: `running`, `done` or `stopped`, with the trials that are left and why it ended."""
     running = {trial.place for trial in study.places if trial.state == "RUNNING" and _lives(trial)}
     left = study.left
     if running:
@@ -78,7 +78,7 @@ def state(study: "Study") -> str:
 
 
 def _lives(trial: "Trial") -> bool:
-    """Whether the process that trains it is there; of one on another machine, whether it gave a sign of life lately."""
+    """Whether the process that trains the trial lives; on another machine, whether it gave a sign of life lately."""
     from src.sweep.studies.worker import HEARTBEAT_SECONDS, lives
 
     known = lives(trial.worker) if "pid" in trial.worker else None
@@ -93,7 +93,7 @@ def _target_reached(study: "Study") -> bool:
 
 
 def _trials(study: "Study") -> str:
-    """How many are done, of how many, and the states of all that have begun."""
+    """How many trials are done, of how many, and the states of all that have begun."""
     states = Counter(_state_word(trial) for trial in study.places)
     done = sum(trial.state not in OPEN for trial in study.places)
     total = "" if study.total is None else f" of {study.total}"
@@ -124,7 +124,7 @@ def _changed(study: "Study") -> str:
 
 
 def next_command(study: "Study") -> str:
-    """What one would type now: go on with a stopped study; look at one that is done, or whose trials fail."""
+    """The command that one would type next: to go on with a stopped study, or to look at one that is done or fails."""
     typed = study.attributes.get("command")
     if state(study).startswith("stopped,"):
         return (

@@ -42,7 +42,7 @@ FAILED, CANNOT_RUN, INTERRUPTED = 1, 2, 130
 
 
 def main() -> None:
-    """The entry point: runs the command, and turns whatever the user can mend into one paragraph."""
+    """Runs the command; errors that the user can mend end it with one paragraph and an exit status, not a traceback."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     try:
         sys.argv[1:] = problems.in_order([at_home(argument) for argument in sys.argv[1:]])
@@ -61,14 +61,14 @@ def main() -> None:
         _stop("Stopped.", INTERRUPTED)
     except problems.REFUSALS as error:
         _stop(problems.explain(sys.argv[1:], error))
-    except BrokenPipeError:  # whoever read the output has gone; Python's exit must not write either
+    except BrokenPipeError:  # the reader of the output has gone; Python must not write at its exit
         sys.stdout = io.StringIO()
     except OSError as error:
         _stop(f"A file or folder could not be used: {error}. Nothing more was started.")
     sys.exit(max(_statuses, default=0))
 
 
-# What each job of this command ended with: a sweep goes on after one that failed, and says so at its end.
+# The exit status of each job of this command: a sweep goes on after a failed job, and says so at its end.
 _statuses: list[int] = []
 
 
@@ -78,8 +78,10 @@ def _stop(message: str, status: int = CANNOT_RUN) -> NoReturn:
 
 
 def _task(composed: Any) -> float | None:
-    """One job; its value is the mean validation score. What ends the whole command leaves from here, so that Hydra
-    adds nothing to the message."""
+    """Runs one job of Hydra's; returns its mean validation score, None where nothing was trained.
+
+    Errors that end the whole command end the process here, so that Hydra adds nothing to their message.
+    """
     try:
         _refuse_unswept(HydraConfig.get())
         job = _as_job(composed)
@@ -100,7 +102,7 @@ def _task(composed: Any) -> float | None:
 
 
 def _refuse_unswept(own: Any) -> None:
-    """Raises UserError for a single run whose configuration, `own` being Hydra's part of it, asks for a sweep."""
+    """Raises UserError for a single run whose configuration sets a sweeper; own: Hydra's part of the configuration."""
     is_grid = str(own.sweeper._target_).endswith(".GridSweeper")
     if own.mode == RunMode.RUN and (not is_grid or own.sweeper.params):
         raise UserError(
@@ -110,20 +112,20 @@ def _refuse_unswept(own: Any) -> None:
 
 
 def _as_job(composed: Any) -> "Job":
-    """The trial that Hydra's job asks for, checked. Raises ConfigError."""
+    """The trial of Hydra's job, with its configuration checked. Raises ConfigError."""
     from src.config.check import parse, refuse_unread_keys
     from src.sweep.job import Job
 
     runtime = HydraConfig.get()
-    os.chdir(runtime.runtime.cwd)  # hydra.job.chdir=true: every path is meant from where the command was typed
+    os.chdir(runtime.runtime.cwd)  # after hydra.job.chdir=true: paths count from where the command was typed
     config = parse(OmegaConf.to_container(composed, resolve=True))
-    if HydraConfig.get().mode == RunMode.RUN:  # of a sweep it is enough that one trial reads a key
+    if HydraConfig.get().mode == RunMode.RUN:  # in a sweep it is enough that one of the trials reads a key
         refuse_unread_keys(config)
     return Job(config, Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task))
 
 
 def told_status(results: "list[Result]") -> int:
-    """The exit status of a run that has ended; says which members failed."""
+    """The exit status of a run that has ended; prints which members failed."""
     failed = [str(number) for number, result in enumerate(results) if result.status == "FAILED"]
     if failed:
         words = f"Member {', '.join(failed)} never had a finite validation cost: the weights diverged."
@@ -131,7 +133,7 @@ def told_status(results: "list[Result]") -> int:
     return FAILED if failed else 0
 
 
-# A launcher that trains stacks takes the trials themselves instead of calling the task.
+# A launcher that trains several trials as a stack calls this attribute to get a trial, and not the task itself.
 vars(_task)["job"] = _as_job
 _job = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_task)
 
@@ -144,12 +146,12 @@ def train(
     saved: "Saved | None" = None,
     goes_on: str = "",
 ) -> "list[Result]":
-    """Trains one trial as a stack and leaves everything in `folder` and in the tracking store; one Result a member.
+    """Trains one trial as a stack, keeps all of it in `folder` and in the tracking store; returns one Result a member.
 
-    `arguments` are the command line's overrides, for the run's name (unless `label` is given) and the hint at the end.
-    With config.plan, only says what it would do: []. saved: goes on there, with a run that was stopped or killed
-    in `folder`; config may say otherwise how to train, not what. goes_on: the command for the user to do so, by
-    default src.resume. Raises ConfigError, DataError and, for what cannot go on, UserError.
+    arguments: the overrides of the command line, for the run's name (unless `label` gives it) and the hint at the end.
+    saved: the checkpoint of a run in `folder` to go on with; config may then differ in how to train, not in what.
+    goes_on: the command by which the user goes on with this run, by default src.resume. With config.plan, only prints
+    what it would do, and returns []. Raises ConfigError, DataError and, where a run cannot go on, UserError.
     """
     from src.config.check import refuse_unusable_store
     from src.runs import terminal
@@ -181,7 +183,7 @@ def train(
             terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
             return []
         seeds = [member.seed for member in members_of([config])]
-        with Interrupt(terminal.say) as interrupt:  # until all is told: a first signal costs nothing that is there
+        with Interrupt(terminal.say) as interrupt:  # to the end of all output, so that a first signal loses no results
             tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
             record = Record(config, folder, tracker)
             with _told(record, interrupt):
@@ -200,13 +202,13 @@ def train(
 
 @contextmanager
 def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[None]:
-    """Whatever ends the run without a conclusion is told to the tracking, Ctrl-C amid an import too."""
+    """A context that tells the tracking when the run ends by an error or a signal, even during an import."""
     begun()
     try:
         yield
     except BaseException as error:
-        # Lightning turns a second Ctrl-C into its own exit; whoever asked to stop is told so, not that it failed. But
-        # not instead of what the user can mend, such as a full disk.
+        # Lightning turns a second Ctrl-C into an exit of its own. After a request to stop, any error counts as the
+        # stop, but for those that the user can mend, such as a full disk.
         stopped = interrupt is not None and interrupt.requested and not isinstance(error, OSError | UserError)
         record.abort("KILLED" if stopped or isinstance(error, KeyboardInterrupt) else "FAILED", repr(error))
         if stopped:
@@ -215,14 +217,14 @@ def _told(record: "Record", interrupt: "Interrupt | None" = None) -> Iterator[No
 
 
 def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -> tuple[Path, str]:
-    """Keeps and shows what the run came to, draws its figures, tells the tracking.
+    """Writes and prints the results of the run, draws its figures, and tells the tracking.
 
-    The path of result.json, and what could not be kept, in words; empty where all is.
+    Returns the path of result.json, and a text about what could not be written, empty where everything was.
     """
     from src.runs import terminal
 
     config, conclusion = record.config, record.conclude(dataset)
-    if any(result.status == "KILLED" for result in conclusion.results):  # nobody has published a part of a run
+    if any(result.status == "KILLED" for result in conclusion.results):  # published figures are of whole runs
         config = config.model_copy(update={"published": None})
     terminal.table(conclusion.results, config, dataset, names)
     terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
@@ -236,9 +238,9 @@ def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -
 
 
 def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Result]":
-    """The vote of the best `config.top` networks of the study `config.from_study`, trained before; their Results.
+    """Lets the best `config.top` trained networks of the study `config.from_study` vote; returns their Results.
 
-    Raises ConfigError where `arguments`, the command line's overrides, say something that no vote can follow.
+    Raises ConfigError where `arguments`, the overrides of the command line, set a key that has no meaning for a vote.
     """
     from src.config.check import refuse_unusable_store
     from src.runs import terminal
@@ -278,7 +280,7 @@ def _figures(
         from src.runs.figures import draw
 
         return draw(results, folder / "figures", test.images, test.labels, votes[0] if votes else None)
-    except Exception as error:  # a picture is no reason to lose a run
+    except Exception as error:  # the run's results must not be lost because a picture fails
         terminal.say(f"The figures could not be drawn ({error}); everything else is kept.")
         return []
 
@@ -315,7 +317,7 @@ def _tracking(
 
 
 def shown_in_name(arguments: list[str]) -> str:
-    """What the command line changed, for a run's name, but for what names show anyway or no result depends on."""
+    """The overrides that a run's name shows: not those that it shows anyway, nor those on which no result depends."""
     silent = ("exp", "data", "data.dir", "repeats", "seed", "figures")
     typed = [argument.lstrip("+~") for argument in arguments]
     kept = [

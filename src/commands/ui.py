@@ -32,22 +32,22 @@ from src.tracking.view import KEY, TAG, study_views, view_url
 
 USAGE = "python -m src.ui [--port 5000] [--host 127.0.0.1] [store]"
 SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html
-STARTS = 3  # a port may be taken between the look at it and the server's start
-# Of MLflow and the servers under it: another prefix of its addresses, another port or store, a log in, artifacts only.
-# How to reach artifacts in S3 is none.
+STARTS = 3  # attempts to start the server: its port may be taken after it was found to be free
+# Environment variables that set options of MLflow's server or of the servers under it: a prefix of addresses, a port, a
+# store, a log-in, artifacts only. Those that say how to reach artifacts in S3 are not among them.
 SERVERS_OPTIONS = (
     r"_?MLFLOW_(?!S3_)|UVICORN_|GUNICORN_|FLASK_|WERKZEUG_|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|SCRIPT_NAME"
 )
-# Our own server is asked directly: a proxy knows nothing of this machine's ports.
+# Requests to our own server use no proxy, which could not reach the ports of this machine.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-STUDIES_SHOWN = 8  # of each experiment; the others are in the UI's list of views
-START_SECONDS = 120.0  # 4 s on a quiet machine
+STUDIES_SHOWN = 8  # studies of each experiment whose addresses are printed; all are in the UI's list of views
+START_SECONDS = 120.0  # in which the server must answer; it takes 4 s on a quiet machine
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 
 class UiError(Exception):
-    """The UI cannot be shown; `status` is the command's exit status, the text all that the user needs."""
+    """The UI cannot be shown; the text is the whole message, `status` the command's exit status."""
 
     def __init__(self, text: str, status: int = 1):
         super().__init__(text)
@@ -55,11 +55,11 @@ class UiError(Exception):
 
 
 class _PortTakenError(UiError):
-    """Somebody took the server's port before the server did."""
+    """Another process has taken the server's port before the server could."""
 
 
 def store_uri(given: str) -> str:
-    """MLflow's absolute address of the store. Raises UiError (status 2) where there is nothing to show."""
+    """The store's address as MLflow takes it, with an absolute path. Raises UiError (status 2) if there is no store."""
     if re.match(r"[\w.]+=", given) and not Path(given).exists():
         raise UiError(
             f"{masked(given)}: options are written --port 5000, and the store alone, such as PATH/mlflow.db", 2
@@ -84,7 +84,7 @@ def store_uri(given: str) -> str:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Raises UiError (status 2) where the file is no SQLite database; an empty one is a database that holds nothing."""
+    """Raises UiError (status 2) where the file is no SQLite database; an empty file is an empty database."""
     try:
         with path.open("rb") as file:
             start = file.read(len(SQLITE_HEADER))
@@ -99,7 +99,7 @@ def command(uri: str, host: str, port: int) -> list[str]:
     words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     words += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     path = sqlite_path(uri)
-    if path is not None:  # where runs that are logged through this server put their artifacts, as all others do
+    if path is not None:  # the folder for artifacts of runs that are logged through this server, as for all others
         words += ["--artifacts-destination", (path.parent.resolve() / "artifacts").as_uri()]
     return words
 
@@ -112,7 +112,7 @@ def environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def server(uri: str, host: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """MLflow's server and what it writes; at the end, however it comes, all its processes are gone."""
+    """A context with MLflow's server and its output; at its end, after errors too, the server's processes are ended."""
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command(uri, host, port),
@@ -120,7 +120,7 @@ def server(uri: str, host: str, port: int) -> Iterator[tuple[subprocess.Popen[by
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a group of its own: Ctrl-C reaches us first, and we end all of it
+            start_new_session=True,  # a process group of its own: Ctrl-C reaches only us, and we end the whole group
         )
         try:
             yield process, output
@@ -129,7 +129,7 @@ def server(uri: str, host: str, port: int) -> Iterator[tuple[subprocess.Popen[by
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and its children: politely, after STOP_SECONDS by force."""
+    """Ends the process and its children by SIGTERM, and by SIGKILL after STOP_SECONDS."""
     _signal_all(process, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
@@ -146,7 +146,7 @@ def _signal_all(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def wait_until_up(process: subprocess.Popen[bytes], output: IO[bytes], base: str, seconds: float) -> None:
-    """Returns when the server answers. Raises UiError with its last words when it ends or takes too long."""
+    """Waits until the server answers. Raises UiError with the end of its output if it ends or takes too long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -156,7 +156,7 @@ def wait_until_up(process: subprocess.Popen[bytes], output: IO[bytes], base: str
         try:
             with DIRECT.open(f"{base}/health", timeout=2.0):
                 return
-        # HTTPException: on loopback, a client may reach itself on a port where nobody listens yet.
+        # HTTPException: on loopback, a client may connect to itself on a port on which no server listens yet.
         except (OSError, urllib.error.URLError, http.client.HTTPException):
             time.sleep(POLL_SECONDS)
     raise UiError(f"MLflow's server did not answer within {seconds:.0f} s; its last words:\n{_tail(output)}")
@@ -168,7 +168,7 @@ def _tail(output: IO[bytes]) -> str:
 
 
 def views(base: str) -> list[tuple[str, str]]:
-    """(name, address) of the saved views: of each experiment, the one with the latest change first, and its studies."""
+    """Name and address of the saved views: those of each experiment, latest change first, and of its studies."""
     body = json.dumps({"max_results": 1000, "order_by": ["last_update_time DESC"]}).encode()
     request = urllib.request.Request(
         f"{base}/api/2.0/mlflow/experiments/search", body, {"Content-Type": "application/json"}
@@ -185,7 +185,7 @@ def views(base: str) -> list[tuple[str, str]]:
 
 
 def serve(given: str, host: str, port: int) -> None:
-    """Shows the store until it is interrupted. Raises UiError where that is not possible."""
+    """Runs the UI of the store `given` until it is interrupted. Raises UiError where that is not possible."""
     store, chosen = store_uri(given), free_port(host, port)
     with readable(store) as uri:
         for left in reversed(range(STARTS)):

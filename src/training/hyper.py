@@ -1,7 +1,7 @@
 """The hyperparameters that may differ between the members of a stack, by name.
 
-A name is that of the configuration's field, such as `eta` or `momentum`; they are the fields that src/config/schema.py
-marks as per-member. Legend: K members, D dense layers.
+A name is that of a field of the configuration that is marked PER_MEMBER (src/config/section.py), such as `eta`.
+Legend: K members, D dense layers.
 """
 
 from collections.abc import Iterator, Sequence
