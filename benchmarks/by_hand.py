@@ -2,8 +2,9 @@
 
 Not a part of the product but a candidate for it, to be judged where there is a GPU. Fewer kernels a step, since
 * activations keep one layout, (B, K·maps, H, W) behind convolutions and (K, B, units) behind dense layers;
-* what no weight has a part in (images, answers, dropout's masks) is worked out once a block, and so is the cost;
-* gradients are written down, the learning rate in them: of softmax and cross-entropy (y − answer)·eta/B in one kernel;
+* what depends on no weights (images, answers, dropout's masks) is computed once a block, and so is the cost;
+* gradients are computed by formulas that include the learning rate: that of softmax and cross-entropy is
+  (y − answer)·eta/B, in one kernel;
 * a dense layer's weights are updated by one product, all other parameters together in one call.
 
 It serves the networks of nets.py: max pooling, sigmoid, tanh or ReLU, the chapter's dropout; no momentum, no L1.
@@ -24,7 +25,7 @@ from src.training.spec import StackSpec
 
 _aten = torch.ops.aten
 _ACTIVATE: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
-_SLOPED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # g, a = σ(z) -> g · σ'(z)
+_SLOPED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # for each activation: (g, a = σ(z)) -> g · σ'(z)
     "relu": lambda g, a: _aten.threshold_backward(g, a, 0),
     "sigmoid": _aten.sigmoid_backward,
     "tanh": _aten.tanh_backward,
@@ -32,18 +33,18 @@ _SLOPED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # g, a = σ(z) -> g 
 
 
 class _Seen(NamedTuple):
-    """What a layer's backward pass needs of the forward pass."""
+    """The tensors of a layer's forward pass that its backward pass needs."""
 
     x: Tensor  # its inputs
     a: Tensor  # its outputs
-    mask: Tensor | None = None  # of a dense layer's inputs
-    z: Tensor | None = None  # of a convolution, before pooling
-    places: Tensor | None = None  # of the largest in each pool
+    mask: Tensor | None = None  # dropout's, of a dense layer's inputs
+    z: Tensor | None = None  # a convolution's result before pooling
+    places: Tensor | None = None  # the indices of the largest value of each pool
     groups: int = 1
 
 
 class ByHand(TorchEngine):
-    """Trains as TorchEngine does, to rounding."""
+    """A torch engine without vmap and autograd; it trains as TorchEngine does, up to rounding."""
 
     def __init__(self, spec: StackSpec, *arguments: Any, **options: Any) -> None:
         super().__init__(spec, *arguments, **options)
@@ -53,7 +54,7 @@ class ByHand(TorchEngine):
         assert not any((self.numbers.slots, self.numbers.shrinks_by_amounts, spec.model.inverted))
 
     def _block(self, inputs: Tensor, targets: Tensor, steps: Steps, cost: Tensor, score: Tensor) -> None:
-        """Trains on steps; adds to cost (K,) and score (K,)."""
+        """Trains on the steps, and adds their costs and scores to the sums `cost` (K,) and `score` (K,)."""
         order, keys, numbers = steps
         etas, shares = (numbers[:, self.numbers.names.index(name)] for name in ("eta", "share"))  # (S, K)
         count, _, batch = order.shape
@@ -70,7 +71,7 @@ class ByHand(TorchEngine):
         score += self.spec.task.scores(logits, y).sum(0)
 
     def _masks(self, keys: Tensor, batch: int) -> list[Tensor]:
-        """Of each dense layer's inputs, 0 or 1: (S, K, B, inputs)."""
+        """The dropout masks of each dense layer's inputs, 0 or 1: (S, K, B, inputs)."""
         if not self.uses_dropout:
             return []
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
@@ -79,7 +80,7 @@ class ByHand(TorchEngine):
         return [draw(one, self._dropout[:, n], keys, n, False) for n, one in enumerate(ones)]
 
     def _forward(self, x: Tensor, masks: list[Tensor], logits: Tensor) -> list[_Seen]:
-        """x (B, R·channels, H, W) -> what each layer saw; the last one writes `logits` (K, B, C)."""
+        """Forward pass of x (B, R·channels, H, W); returns a _Seen for each layer, and writes `logits` (K, B, C)."""
         seen, members, batch = list[_Seen](), len(self._seed), len(x)
         for number, layer in enumerate(self.layers):
             weight, bias = self.parameters[f"layers.{number}.weight"], self.parameters[f"layers.{number}.bias"]
@@ -103,11 +104,11 @@ class ByHand(TorchEngine):
         return seen
 
     def _backward(self, seen: list[_Seen], g: Tensor, decay: Tensor) -> None:
-        """g (K, B, C): eta times the gradient of the mean cost in the logits; decay (K,): the share that weights lose.
+        """Backward pass, which updates all parameters.
 
-        Updates all parameters.
+        g (K, B, C): eta times the gradient of the mean cost in the logits; decay (K,): the share that weights lose.
         """
-        steps: dict[str, Tensor] = {}  # what is taken off the parameters that have no product of their own
+        steps: dict[str, Tensor] = {}  # the changes of those parameters that are updated together at the end
         for number in reversed(range(len(self.layers))):
             layer, kept, name = self.layers[number], seen[number], f"layers.{number}"
             weight = self.parameters[f"{name}.weight"]

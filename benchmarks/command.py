@@ -1,4 +1,4 @@
-"""What the benchmarks' command lines share: --quick, --json, and one paragraph for whatever the user can mend."""
+"""The shared part of the benchmarks' command lines: --quick, --json, and errors as one paragraph."""
 
 import argparse
 import sys
@@ -12,17 +12,17 @@ CANNOT_RUN, INTERRUPTED = 2, 130  # exit statuses, as those of src/commands/trai
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses a wrong command with one paragraph."""
+    """An argument parser that refuses a wrong command with one paragraph."""
 
     def error(self, message: str) -> NoReturn:
-        """What is wrong, and where to read what is accepted."""
+        """Ends the process with a message that says what is wrong, and where to read what is accepted."""
         self.exit(
             CANNOT_RUN, f"{message[0].upper()}{message[1:]}. Nothing was measured; {self.prog} --help explains.\n"
         )
 
 
 def parser(name: str, description: str | None) -> Parser:
-    """The options of every benchmark; `description` is the module's docstring."""
+    """A parser with the options of every benchmark; description: the benchmark's module docstring."""
     made = Parser(
         f"python -m benchmarks.{name}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -32,14 +32,14 @@ def parser(name: str, description: str | None) -> Parser:
 
 
 def at_least_one(text: str) -> int:
-    """A whole number from 1, for argparse."""
+    """The whole number that `text` says, at least 1; an argument type for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: a whole number from 1")
     return int(text)
 
 
 def listed(known: str) -> Callable[[str], list[str]]:
-    """For argparse: a comma-separated choice of the words in `known`, such as `a b c d`."""
+    """An argument type for argparse: a comma-separated choice of the words in `known`, such as those of "a b c d"."""
 
     def read(text: str) -> list[str]:
         words = text.split(",")
@@ -59,7 +59,7 @@ def new_file(text: str) -> Path:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Calls `main`; a UserError becomes its paragraph, and a bad exit."""
+    """Calls `main`; a UserError is printed as one paragraph, and the process ends with status CANNOT_RUN."""
     try:
         main()
     except (UserError, OSError) as error:

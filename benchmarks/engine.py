@@ -21,10 +21,10 @@ from src.training.device import cores
 PEER, LEAN = "plain Lightning", "Lightning without torchmetrics and self.log"
 OURS = "cpu engine"
 SIZES = (1, 5, 16, 64)  # members of the cpu engine's stacks
-# What is asked for, as ratios of microseconds a step and member.
+# The goals, as ratios of microseconds a step and member.
 PEER_GOALS = {"a": Goal(50, 150), "b": Goal(15, 30), "c": Goal(10, 20), "d": Goal(10, 18)}
 LOOP_GOALS = {"a": Goal(8, 20), "b": Goal(5, 13), "c": Goal(5, 11), "d": Goal(5, 11)}
-_FEW = 4  # steps a sample at least, where several threads on a busy machine may take a second each
+_FEW = 4  # the fewest steps of a sample for contenders whose steps may take a second on a busy machine
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def _measure(net: str, split: Split, options: argparse.Namespace, report: Report
 
 
 def loop_name(threads: int) -> str:
-    """What the bare loop is called."""
+    """The name of the bare loop on so many threads."""
     return f"bare PyTorch loop, {_threads(threads)}"
 
 
@@ -103,7 +103,7 @@ def _threads(count: int) -> str:
 
 
 def _compare(taken: dict[str, dict[str, Sample]], loop: str, report: Report) -> None:
-    """The cpu engine's best K against Lightning and the bare loop on all threads, with what is asked for."""
+    """Reports the ratios of the cpu engine at its best K to Lightning and to the bare loop on all threads, with goals."""
     report.say("The cpu engine at its best K against the others: ratio round by round; asked for: at least / goal.")
     rows, raw = list[list[str]](), dict[str, dict[str, tuple[float, ...]]]()
     columns = list[str]()

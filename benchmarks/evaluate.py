@@ -1,4 +1,4 @@
-"""What evaluating an image costs: our two engines, and plain PyTorch with mini-batches of 500.
+"""The cost of evaluating an image: our two engines, and plain PyTorch with mini-batches of 500.
 
 Microseconds an image and member over 10,000 images, cost and accuracy both, on the CPU; interleaved rounds, the median
 with smallest and largest. Plain PyTorch and the torch engine run on one thread or on all, whichever is the faster here.
@@ -22,7 +22,7 @@ from src.training.engines.engine import Engine
 
 PLAIN, OURS = "plain PyTorch, mini-batches of 500", "cpu engine"
 SIZES = (1, 5, 16)
-UNIT = 500  # images: one step of a contender
+UNIT = 500  # images that count as one step of a contender
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def _measure(net: str, split: Split, options: argparse.Namespace) -> dict[str, S
         run = ours(stack.torch_engine(nets.config(net, repeats=size), batches=1))
         run = threaded(_fastest(run, options.threads), run)
         contenders.append(Contender(f"torch engine, K={size}", run, size, smallest=1))
-    smallest = min(2 * cores(), len(split) // UNIT)  # the engine hands a thread UNIT images at a time
+    smallest = min(2 * cores(), len(split) // UNIT)  # so that all threads work: one takes UNIT images at a time
     for size in options.sizes:
         members = nets.config(net, repeats=size)
         contenders.append(Contender(f"{OURS}, K={size}", ours(stack.cpu_engine(members, batches=1)), size, smallest))

@@ -1,7 +1,8 @@
-"""Where what a run left on two sides differs first, bit for bit: its study, histories, weights and votes.
+"""Finds the first difference, bit for bit, between the files that a run left on two sides: study, histories, weights,
+votes.
 
-Compared is what both sides have; what only one has is named (`Comparison.unmatched`). Left out are the configuration
-and what the clock says. Counted are bits: NaN equals itself, and 0.0 is not -0.0.
+What both sides have is compared; what only one side has is named (`Comparison.unmatched`). The configuration and all
+times are left out. Bits are compared: NaN equals itself, and 0.0 differs from -0.0.
 """
 
 import json
@@ -18,13 +19,13 @@ from benchmarks.replays import Replay
 
 OF_THE_CLOCK = {"seconds", "images_per_second"}
 NORM = "weight_norm/"  # before a layer's name, in a history
-LAST = float("inf")  # the epoch of what is known at a run's end only
+LAST = float("inf")  # the epoch that stands for values that are known only at a run's end
 Flat = dict[str, Any]  # name -> number, text, boolean or None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs first: a field with its two values, and the first layer whose weights differ, if any do."""
+    """The first difference: a field with its two values, and the first layer whose weights differ, if one does."""
 
     what: str
     old: object
@@ -35,7 +36,7 @@ class Difference:
     trial: str = ""
 
     def cells(self) -> list[str]:
-        """For a table: trial, member, epoch, layer, field, old, new."""
+        """The row of a table: trial, member, epoch, layer, field, old value, new value."""
         epoch = "end" if self.epoch == LAST else f"{self.epoch:g}"
         own = [self.trial, self.member, epoch, self.layer, self.what, str(self.old), str(self.new)]
         return [cell or "–" for cell in own]
@@ -43,7 +44,7 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """One run on two sides: how much was compared, what differs first, and what only one side has."""
+    """The comparison of one run on two sides: how much was compared, what differs first, what only one side has."""
 
     trials: int = 0
     networks: int = 0
@@ -52,20 +53,20 @@ class Comparison:
     unmatched: set[str] = field(default_factory=set)
 
     def common(self, what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-        """The names that both sides have, in order; the others are noted as those of `what`."""
+        """The names that both sides have, in order; those that one side lacks are noted in `unmatched`, as of `what`."""
         self.unmatched |= {f"{what} {name} (only REV)" for name in old.keys() - new.keys()}
         self.unmatched |= {f"{what} {name} (only here)" for name in new.keys() - old.keys()}
         return [name for name in old if name in new]
 
     def fields(self, what: str, old: Flat, new: Flat) -> list[Difference]:
-        """The fields that differ; JSON's text of a float is another one for every other bit."""
+        """The fields whose JSON texts differ; floats have the same text only if all their bits are equal."""
         names = self.common(what, old, new)
         wrong = [name for name in names if json.dumps(old[name]) != json.dumps(new[name])]
         return [Difference(name, old[name], new[name]) for name in wrong]
 
 
 def compare(replay: Replay, old: Path, new: Path) -> Comparison:
-    """What the run left in two folders in which it was started. Raises OSError and ValueError for broken files."""
+    """Compares the run's files in the two folders in which it was started. Raises OSError or ValueError for bad ones."""
     comparison, found = Comparison(), list[Difference]()
     for name, label in _trials(replay, old, new).items():
         comparison.trials += 1
@@ -79,7 +80,7 @@ def compare(replay: Replay, old: Path, new: Path) -> Comparison:
 
 
 def _trials(replay: Replay, old: Path, new: Path) -> dict[str, str]:
-    """The folders of either side's trials within the run's, each with its label: number and overrides of its own."""
+    """The folders of the trials of both sides, relative to the run's, each with a label: number and own overrides."""
     if not replay.is_multirun:
         return {".": ""}
     sides = old / replay.folder, new / replay.folder
@@ -115,7 +116,7 @@ def _trial(comparison: Comparison, old: Path, new: Path) -> Difference | None:
 
 
 def _member(comparison: Comparison, old: Flat, new: Flat, old_folder: Path, new_folder: Path) -> Difference | None:
-    """The first difference of two networks: in their histories, else in weights, else in what result.json says more."""
+    """The first difference of two networks: in histories, else in weights, else in the other fields of result.json."""
     weights = _weights(comparison, old_folder, new_folder)
     if history := _history(comparison, old["history"], new["history"]):
         return replace(history, layer=weights.layer if weights else history.layer)
@@ -127,7 +128,7 @@ def _member(comparison: Comparison, old: Flat, new: Flat, old_folder: Path, new_
 
 
 def _history(comparison: Comparison, old: list[Flat], new: list[Flat]) -> Difference | None:
-    """The first epoch that differs, its first field, and the first layer whose norm is another one there."""
+    """The first epoch that differs, its first field that differs, and the first layer with another norm in it."""
     for pair in zip(old, new, strict=False):
         rows = [{name: value for name, value in row.items() if name not in OF_THE_CLOCK} for row in pair]
         if wrong := comparison.fields("history:", *rows):
@@ -141,7 +142,7 @@ def _history(comparison: Comparison, old: list[Flat], new: list[Flat]) -> Differ
 
 
 def _weights(comparison: Comparison, old: Path, new: Path) -> Difference | None:
-    """The first layer that differs in the files of weights (weights.pt before plain_weights.pt), and how much of it."""
+    """The first layer that differs in weights.pt, else in plain_weights.pt, and how many of its values do."""
     files = [{path.name: path for path in sorted(side.glob("*.pt"), reverse=True)} for side in (old, new)]
     for file in comparison.common("file", *files):
         tensors = [torch.load(side[file], map_location="cpu", weights_only=True) for side in files]
@@ -159,7 +160,7 @@ def _bits(tensor: Tensor) -> tuple[str, tuple[int, ...], bytes]:
 
 
 def _values(old: Tensor, new: Tensor) -> tuple[str, object, object]:
-    """How many values differ, and the first that do; of tensors of another kind these kinds."""
+    """How many values differ, and the first two that do; for tensors of different types or shapes, these."""
     if (old.dtype, old.shape) != (new.dtype, new.shape):
         return "all", f"{old.dtype} {tuple(old.shape)}", f"{new.dtype} {tuple(new.shape)}"
     bits = [one.contiguous().numpy().reshape(-1).view(f"V{one.element_size()}") for one in (old, new)]
@@ -169,7 +170,7 @@ def _values(old: Tensor, new: Tensor) -> tuple[str, object, object]:
 
 
 def _study(old: list[Flat], new: list[Flat]) -> Difference | None:
-    """The first trial that differs: in its parameters, else in what it reported, else in how it ended."""
+    """The first trial of a study that differs: in its parameters, else in its reports, else in how it ended."""
     for number, (mine, other) in enumerate(zip(old, new, strict=False)):
         for name in [*mine, *(other.keys() - mine.keys())]:
             if json.dumps(mine.get(name)) != json.dumps(other.get(name)):
@@ -198,7 +199,7 @@ def _json(path: Path) -> Any:
 
 
 def _flattened(content: Any, prefix: str = "") -> Flat:
-    """Nested lists and sections as dotted path -> value."""
+    """Nested lists and dictionaries as path -> value, the parts of a path joined by dots."""
     if not isinstance(content, dict | list) or not content:
         return {prefix.removesuffix("."): content}
     items = content.items() if isinstance(content, dict) else enumerate(content)

@@ -1,4 +1,4 @@
-"""What a training step costs on a GPU: the torch engine in each of its ways, and plain Lightning on the same device.
+"""The cost of a training step on a GPU: the torch engine in each of its ways, and plain Lightning on the same device.
 
     eager           every kernel started from Python
     graph           blocks of mini-batches captured as CUDA graphs: what the engine does on CUDA
@@ -16,8 +16,8 @@ smallest and largest; no start-up, capture or compilation is counted.
     python -m benchmarks.gpu --parts trials --ways eager,graph           only the 64 trials
     python -m benchmarks.gpu --device cpu --quick   shows that the command works where there is no GPU
 
-A way that fails is named in its cell, and each row is printed as soon as it is there. benchmarks/gpu_session.sh runs
-this within nine minutes, with all else that only a GPU can tell.
+A way that fails is named in its cell of the table, and each row is printed as soon as it is measured.
+benchmarks/gpu_session.sh runs this and all other checks that need a GPU within nine minutes.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
     split = images.filled(data.train, images.TRAINING)
     report.say(f"Images: {images.words(data)}. {options.rounds} rounds.")
     for precision in options.precision:
-        # bf16 rests on autocast, and that on the operations that vmap sees.
+        # by-hand has no bf16: that needs autocast, which works on the operations that vmap sees.
         ways = [way for way in options.ways if precision != "bf16" or not way.startswith("by-hand")]
         fleet = Fleet(ways, split, precision, options)
         report.say(f"Matrix products in {precision}:")
@@ -90,14 +90,17 @@ def _options() -> argparse.Namespace:
 
 
 class Fleet:
-    """Builds one stack in every way; a way that fails does not take the others with it."""
+    """Builds and measures a stack in every way; where one way fails, the others still run."""
 
     def __init__(self, ways: list[str], split: Split, precision: str, options: argparse.Namespace) -> None:
         self.ways, self.split, self.precision, self.options = ways, split, precision, options
         self.device = torch.device(options.device)
 
     def taken(self, net: str, size: int, *others: Contender) -> tuple[dict[str, Sample | str], dict[str, Sample]]:
-        """Of K members of the net: every way's sample, or in words why there is none; and the samples of `others`."""
+        """For a stack of `size` members of the net, every way's sample, or in words why there is none; and the others'.
+
+        others: contenders that are measured in the same rounds.
+        """
         cells, engines, contenders = dict[str, Sample | str](), dict[str, TorchEngine](), list[Contender]()
         for way in self.ways:
             try:
@@ -134,12 +137,12 @@ class Fleet:
 
 
 def _is(way: str, engine: TorchEngine) -> bool:
-    """Whether the engine still trains in that way: where one does not work it says so, and goes on without."""
+    """Whether the engine really trains in that way; where graphs or compilation fail, it goes on without them."""
     return way.endswith("graph") == (engine.recorder is not None) and way.startswith("compiled") == engine.compiled
 
 
 def _steps(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
-    """A step of every net and K in every way."""
+    """Measures and reports a step of every net and K in every way."""
     rows, raw = list[list[object]](), dict[str, object]()
     for net in options.nets:
         for size in options.sizes:
@@ -152,7 +155,7 @@ def _steps(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
 
 
 def _against_lightning(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
-    """64 trials of a net as one stack and one at a time."""
+    """Measures and reports 64 trials of a net as one stack, and one at a time in plain Lightning."""
     net = "c" if "c" in options.nets else options.nets[0]
     config, floats = nets.config(net), peer.floats(fleet.split)
     accelerator = "gpu" if options.device == "cuda" else "cpu"

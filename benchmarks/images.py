@@ -1,4 +1,4 @@
-"""The images that are measured with: MNIST where MNIST_DIR names it, otherwise the digits that come with scikit-learn.
+"""The images of the benchmarks: MNIST if MNIST_DIR names its folder, else the digits that come with scikit-learn.
 
 Both are 28 × 28 pixels, so a step costs the same. Where a benchmark needs more images than the digits are, they repeat.
 """
@@ -21,7 +21,7 @@ def dataset() -> Dataset:
 
 
 def words(data: Dataset, repeated: bool = True) -> str:
-    """One line for the output; `repeated`: the benchmark uses `filled` splits."""
+    """One line about the images, for the output; repeated: whether the benchmark uses splits made by `filled`."""
     if data.is_mnist:
         return f"MNIST, {len(data.train):,} training images"
     note = f", repeated to {TRAINING:,}" if repeated else ""
@@ -32,11 +32,11 @@ def words(data: Dataset, repeated: bool = True) -> str:
 
 
 def shortened(data: Dataset, images: int | None) -> Dataset:
-    """At most `images` training images; None: all."""
+    """The data set with at most `images` training images; None: with all."""
     return replace(data, train=Split(data.train.images[:images], data.train.labels[:images]))
 
 
 def filled(split: Split, images: int) -> Split:
-    """`images` images of the split, which repeats where it has fewer."""
+    """A split of exactly `images` images: the first ones, repeated if there are fewer."""
     rows = torch.arange(images) % len(split)
     return Split(split.images[rows], split.labels[rows])

@@ -38,7 +38,7 @@ from src.config.files import write_json
 STUDY = "killed"
 SPREAD = 3.0  # seconds: about twice what a process needs until its first trial trains
 POLL = 0.05  # seconds between two looks at the store
-LAST = 0.8  # of the trials, by then the last kill comes: a study that is done cannot be killed
+LAST = 0.8  # the part of the trials by which the last kill comes, because a study that is done cannot be killed
 SWEEP = [
     "-m",
     "hydra/sweeper=optuna",
@@ -58,7 +58,7 @@ SWEEP = [
     "model.activation=sigmoid,tanh",
 ]
 
-# The command's processes start from a server that has imported what it needs.
+# Modules that the server has imported from which the command's processes start.
 PRELOADED = ["src.commands.train", "src.sweep.trials", "torch", "mlflow.tracking", "alembic.command"]
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(PRELOADED)
@@ -66,15 +66,15 @@ PROCESSES.set_forkserver_preload(PRELOADED)
 
 @dataclass
 class Lives:
-    """What became of the processes of one study."""
+    """The processes of one study, and how they ended."""
 
-    seconds: list[float] = field(default_factory=list)  # each one's life
-    places: list[int] = field(default_factory=list)  # finished trials at each one's end
-    killed: int = 0
+    seconds: list[float] = field(default_factory=list)  # how long each one lived
+    places: list[int] = field(default_factory=list)  # finished trials at the end of each one
+    killed: int = 0  # processes that were killed
 
 
 def live(folder: Path, arguments: list[str]) -> NoReturn:
-    """The command, in this process, with a checkpoint after each epoch; what it prints goes to folder/printed.txt."""
+    """Runs the command in this process, with a checkpoint after each epoch; its output goes to folder/printed.txt."""
     from src.commands import train
     from src.runs import checkpoint
 
@@ -92,7 +92,10 @@ def live(folder: Path, arguments: list[str]) -> NoReturn:
 def kill_and_resume(
     folder: Path, kills: int, trials: int, seed: int, told: Callable[[str], None] = lambda line: None
 ) -> Lives:
-    """Runs the study in `folder` to its end, through `kills` kills. Raises UserError where a process ends in error."""
+    """Runs the study in `folder` to its end, killing its process `kills` times and starting it anew.
+
+    Raises UserError where a process ends by itself with an error.
+    """
     moments = random.Random(seed)
     after = sorted(moments.randint(0, int(LAST * trials)) for _ in range(kills))
     arguments, lives = [*SWEEP, f"hydra.sweeper.n_trials={trials}"], Lives()
@@ -118,7 +121,7 @@ def kill_and_resume(
 
 
 def finished(folder: Path) -> int:
-    """Complete and pruned trials in the store, read beside whoever writes to it; 0 where there is none yet."""
+    """The number of complete and pruned trials in the store, read while the study writes to it; 0 without a store."""
     path = folder / "mlruns" / "studies.db"
     if not path.exists():
         return 0
@@ -130,11 +133,11 @@ def finished(folder: Path) -> int:
         return 0
 
 
-# What is compared.
+# Reading what is compared.
 
 
 def stored(folder: Path, study: str = STUDY) -> list[Any]:
-    """The study's trials, as Optuna itself reads them."""
+    """The study's trials as Optuna reads them."""
     import optuna
 
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/mlruns/studies.db")
@@ -145,7 +148,7 @@ def stored(folder: Path, study: str = STUDY) -> list[Any]:
 
 
 def client(folder: Path) -> Any:
-    """MLflow's own client for the store in `folder`. Raises UserError where MLflow cannot open it."""
+    """MLflow's client for the store in `folder`. Raises UserError where MLflow cannot open it."""
     from mlflow import MlflowClient
 
     try:
@@ -162,7 +165,7 @@ def tracked(store: Any) -> list[Any]:
 
 
 def disagreements(folder: Path, trials: int, study: str = STUDY) -> list[str]:
-    """All that is not as it should be after a study of `trials` places has ended; [] where everything is there."""
+    """The errors in what a study of `trials` trials has left, a line each; [] where there are none."""
     found, store = stored(folder, study), client(folder)
     wrong = _wrong_places(found, trials) + _wrong_files(found, folder)
     runs = tracked(store)
@@ -183,14 +186,14 @@ def disagreements(folder: Path, trials: int, study: str = STUDY) -> list[str]:
 
 
 def status(trial: Any) -> str:
-    """How an Optuna trial ended, in MLflow's tag's words."""
+    """How an Optuna trial ended, in the words of the tag in MLflow."""
     if trial.state.name == "FAIL":
         return "KILLED" if trial.user_attrs.get("killed") else "FAILED"
     return {"COMPLETE": "FINISHED"}.get(trial.state.name, str(trial.state.name))
 
 
 def _wrong_places(found: Sequence[Any], trials: int) -> list[str]:
-    """Of every place exactly one trial counts, nothing runs, and who repeats parameters has those before it."""
+    """Trial numbers without exactly one trial that counts, trials that still run, repeats with other parameters."""
     states = [(trial.user_attrs.get("place"), status(trial)) for trial in found]
     counted = Counter(place for place, state in states if state in ("FINISHED", "PRUNED"))
     wrong = [f"place {place}: {counted[place]} trials count" for place in range(trials) if counted[place] != 1]
@@ -205,7 +208,7 @@ def _wrong_places(found: Sequence[Any], trials: int) -> list[str]:
 
 
 def _wrong_files(found: Sequence[Any], folder: Path) -> list[str]:
-    """Every trial that counts has its results and weights, and none its checkpoint."""
+    """Trials that count but lack results or weights, or still have a checkpoint."""
     names = ("result.json", "member-00/weights.pt")
     left = [f"{path} is left" for path in sorted(folder.glob("mlruns/hydra/**/*checkpoint.pt*"))]
     return left + [
@@ -218,11 +221,11 @@ def _wrong_files(found: Sequence[Any], folder: Path) -> list[str]:
 
 
 def _differences(trial: Any, run: Any, store: Any) -> list[str]:
-    """What MLflow's run says differently from Optuna's trial."""
+    """The differences between a trial in Optuna and its run in MLflow."""
     here, there = status(trial), (run.data.tags.get("status"), run.info.status)
     wrong = [] if there == (here, "FINISHED" if here == "PRUNED" else here) else [f"{here}, in MLflow {there}"]
     if here not in ("FINISHED", "PRUNED"):
-        return wrong  # of a killed one nothing more need be left
+        return wrong  # a killed trial need not have left anything else
     value = run.data.metrics.get("best/validation_accuracy")
     if here == "FINISHED" and trial.value != value:
         wrong.append(f"value {trial.value}, in MLflow {value}")
@@ -258,7 +261,7 @@ def main() -> None:
 
 
 def figures(lives: Lives, found: Sequence[Any], wrong: Sequence[str], seconds: float) -> dict[str, int]:
-    """What the verdict rests on."""
+    """The figures on which the verdict rests, by name."""
     counts = Counter(map(status, found))
     return {
         "processes killed": lives.killed,

@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""The machine on which a measurement was made, in words."""
 
 import os
 import platform
@@ -38,14 +38,14 @@ def _version(package: str) -> str:
 
 
 def cores_taken() -> float:
-    """Cores that others use while this process waits for half a second; 0 where the system does not say."""
+    """The cores that other processes use, measured for half a second; 0 where the system does not tell."""
     before = _busy_seconds()
     time.sleep(_LOOK_SECONDS)
     return (_busy_seconds() - before) / _LOOK_SECONDS
 
 
 def _busy_seconds() -> float:
-    """Seconds that all cores together were not idle since the system started [Linux, proc(5)]."""
+    """The seconds that all cores together have been busy since the system's start [Linux, proc(5)]."""
     lines = _lines(Path("/proc/stat"))
     if not lines:
         return 0.0
@@ -64,7 +64,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _vectors() -> str:
-    """The widest of the vector instructions that Numba's compiler sees here; unknown where there is no Numba."""
+    """The widest vector instructions that Numba's compiler finds on this machine; unknown without Numba."""
     try:
         from llvmlite.binding import get_host_cpu_features
 

@@ -1,7 +1,7 @@
-"""Interleaved rounds: each runs every contender once, so that whatever else the machine does hits all of them alike.
+"""Measuring in interleaved rounds: each round runs every contender once, so that other load affects all of them alike.
 
-A contender's cost is the median over the rounds, its spread the smallest and the largest. A ratio of two is taken
-within each round, then treated likewise.
+A contender's cost is the median over the rounds, its spread the smallest and the largest value. A ratio of two
+contenders is taken within each round; then its median and spread are taken likewise.
 """
 
 import statistics
@@ -11,38 +11,38 @@ from dataclasses import dataclass
 import torch
 
 MICRO = 1e6  # microseconds a second
-MOST_STEPS = 4_000  # a sample; with its warm-up fewer than an epoch's 5,000
+MOST_STEPS = 4_000  # the most steps of a sample; with its warm-up, fewer than the 5,000 of an epoch
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`run(steps)` trains so many mini-batches, after a warm-up of its own, and returns the seconds they took."""
+    """A program that is measured."""
 
     name: str
-    run: Callable[[int], float]
+    run: Callable[[int], float]  # trains so many mini-batches, after a warm-up, and returns the seconds they took
     members: int = 1  # networks that a step trains
-    smallest: int = 16  # steps a sample at least
+    smallest: int = 16  # the fewest steps of a sample
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One number measured n times."""
+    """A quantity measured n times."""
 
     values: tuple[float, ...]
 
     @property
     def n(self) -> int:
-        """How often."""
+        """The number of measurements."""
         return len(self.values)
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median of the values."""
         return statistics.median(self.values)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """Smallest and largest."""
+        """The smallest and the largest value."""
         return min(self.values), max(self.values)
 
     def __str__(self) -> str:
@@ -66,14 +66,14 @@ def threaded(threads: int, run: Callable[[int], float]) -> Callable[[int], float
 
 
 def number(value: float) -> str:
-    """Three digits that count: 0.123, 1.23, 12.3, 1,234."""
+    """The value in about three digits: 0.123, 1.23, 12.3, 123; all digits of larger ones: 1,234."""
     return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:,.{int(value < 100)}f}"
 
 
 def interleaved(contenders: Sequence[Contender], rounds: int, seconds: float) -> dict[str, Sample]:
-    """Microseconds a step and member of every contender by name; a sample lasts about `seconds`.
+    """Microseconds a step and member of every contender, by name; a sample takes about `seconds`.
 
-    Each round starts with another contender, so none always follows the same one.
+    Each round begins with another contender, so that none always follows the same one.
     """
     steps = {contender.name: _steps(contender, seconds) for contender in contenders}
     values: dict[str, list[float]] = {contender.name: [] for contender in contenders}
@@ -86,7 +86,7 @@ def interleaved(contenders: Sequence[Contender], rounds: int, seconds: float) ->
 
 
 def _steps(contender: Contender, seconds: float) -> int:
-    """Steps that take about `seconds`; the first, discarded run also warms up whatever is only done once."""
+    """The number of steps that take about `seconds`; a first run, which is not timed, does what is only done once."""
     contender.run(contender.smallest)
     each = contender.run(contender.smallest) / contender.smallest
     return max(contender.smallest, min(MOST_STEPS, round(seconds / each)))
@@ -94,13 +94,13 @@ def _steps(contender: Contender, seconds: float) -> int:
 
 @dataclass(frozen=True)
 class Goal:
-    """A ratio that is asked for, and one that is aimed at."""
+    """Two bounds on a ratio: the least that is required, and the goal."""
 
     least: float
     goal: float
 
     def verdict(self, ratio: float) -> str:
-        """Which of the two is met."""
+        """Which of the two bounds the ratio reaches, in words."""
         return "goal met" if ratio >= self.goal else "least met" if ratio >= self.least else "not met"
 
     def __str__(self) -> str:

@@ -33,11 +33,11 @@ _ETAS = {"a": 0.1, "b": 0.1, "c": 0.03, "d": 0.03}  # the chapter's
 def config(
     net: str, repeats: int = 1, eta: float | None = None, hidden: list[int] | None = None, **fields: Any
 ) -> RunConfig:
-    """One trial of `net` with `repeats` members; `hidden` replaces the widths, `fields` whole entries of RunConfig."""
+    """A trial of `net` with `repeats` members; hidden: other widths of the dense layers; fields: those of RunConfig."""
     model = _MODELS[net] | ({} if hidden is None else {"hidden": hidden})
     raw: dict[str, Any] = {
         "name": net,
-        "data": {"name": "mnist", "order": "epoch"},  # every member reshuffles every epoch, as the plain project does
+        "data": {"name": "mnist", "order": "epoch"},  # every member shuffles in every epoch, as the plain project does
         "model": model,
         "optim": {"eta": _ETAS[net] if eta is None else eta},
         "stop": {},

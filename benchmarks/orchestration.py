@@ -1,4 +1,4 @@
-"""What a study costs beside its training: ask, three reports, tell and the runs in MLflow, with nothing to be trained.
+"""The cost of a study without its training: ask, three reports, tell, and the runs in MLflow.
 
 A study of 1,000 trials in six dimensions (tree-structured Parzen estimator, SQLite, one trial asked at a time) is
 carried through from its first trial. The trials before a mark are measured one by one: by the clock, median with
@@ -35,10 +35,10 @@ from src.sweep.studies.study import Ask, Study, open_study
 from src.training.result import Result
 
 TRIALS, MARKS = 1_000, (100, 1_000)
-WINDOW, LONG_WINDOW = 50, 250  # trials before each mark that count: by the clock, and in processor time
+WINDOW, LONG_WINDOW = 50, 250  # trials before each mark that are measured: by the clock, and in processor time
 EPOCHS = 3
 GOAL_MILLISECONDS = 20
-OWN_TRIALS = 10  # of Optuna's own, after one that fills its caches
+OWN_TRIALS = 10  # trials with Optuna's own storage, after one that fills its caches
 PARTS = ("ask", "reports", "tell", "log")
 
 PARAMS = {
@@ -52,7 +52,7 @@ PARAMS = {
 
 
 def value_of(params: dict[str, Any]) -> float:
-    """A test function with one best point, 1; no noise."""
+    """The value of a trial: a function without noise whose only maximum is 1."""
     distance: float = (
         abs(params["optim.eta"] - 0.1)
         + abs(params["optim.lambda_"] - 1) / 3
@@ -66,7 +66,7 @@ def value_of(params: dict[str, Any]) -> float:
 
 @dataclass
 class Meter:
-    """Milliseconds of the parts of each trial before one mark."""
+    """The times of the trials before one mark, in milliseconds, by the parts of a trial."""
 
     parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     asking: list[float] = field(default_factory=list)  # processor time of the thread that asks
@@ -74,14 +74,14 @@ class Meter:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Takes the time of what is done inside."""
+        """A context whose time counts as the part `name` of a trial."""
         start = time.perf_counter()
         yield
         self.parts[name].append((time.perf_counter() - start) * 1000)
 
     @contextmanager
     def trial(self) -> Iterator[None]:
-        """The same for a whole trial, and its processor time."""
+        """A context whose time, by the clock and of the processor, counts as a whole trial."""
         start, asking = time.process_time(), time.thread_time()
         with self.part("all"):
             yield
@@ -89,7 +89,7 @@ class Meter:
         self.processor.append((time.process_time() - start) * 1000)
 
     def row(self) -> list[object]:
-        """The parts, the whole, and the means of the processor's times."""
+        """The row of the table: the parts, the whole trial, and the mean processor times."""
         taken = [Sample(tuple(self.parts[name])) if name in self.parts else "–" for name in (*PARTS, "all")]
         return [*taken, number(fmean(self.asking)), number(fmean(self.processor))]
 
@@ -104,7 +104,7 @@ class Meter:
 
 
 class Tracked:
-    """The runs in MLflow that a study's trials leave, as the trials of a sweep do."""
+    """Logs the runs in MLflow of a study's trials, as a sweep does."""
 
     def __init__(self, folder: Path, uid: str) -> None:
         from src.tracking.study_tracking import StudyTracker
@@ -116,7 +116,7 @@ class Tracked:
         self._study = StudyTracker(self._config, folder, study="benchmark", uid=uid, params=PARAMS, say=print)
 
     def log(self, ask: Ask, value: float) -> None:
-        """A trial of one member: its curve and its result."""
+        """Logs the curve and the result of a trial with one member."""
         trial = self._study.trial(
             self._config,
             self._folder / "trial",
@@ -139,7 +139,7 @@ class Tracked:
         self._study.progress({"done": ask.place + 1, "best": value})
 
     def finish(self) -> float:
-        """Seconds until everything is written."""
+        """Waits until everything is written; returns the seconds that took."""
         start = time.perf_counter()
         self._study.finish("FINISHED")
         return time.perf_counter() - start
@@ -169,7 +169,7 @@ def _options() -> argparse.Namespace:
 
 
 def _carry_through(report: Report, folder: Path, tracking: str, options: argparse.Namespace) -> None:
-    """One study from its first trial to its last, measured before each mark."""
+    """Runs one study from its first trial to its last, and reports the times before each mark."""
     database = folder / "studies.db"
     settings = StudySettings(study_name="benchmark", storage=f"sqlite:///{database}", n_trials=options.trials)
     rows, raw = [], {}
@@ -198,7 +198,7 @@ def _carry_through(report: Report, folder: Path, tracking: str, options: argpars
 
 
 def _train(study: Study, tracked: Tracked | None, trials: int, window: int) -> Meter:
-    """So many more trials; the last ones are measured, `window` of them by the clock."""
+    """Runs `trials` more trials; returns the times of the last ones, of `window` of them by the clock."""
     meter = Meter()
     for left in range(trials, 0, -1):
         if left == LONG_WINDOW:
@@ -221,7 +221,7 @@ def _train(study: Study, tracked: Tracked | None, trials: int, window: int) -> M
 
 
 def _attrs(ask: Ask, value: float) -> dict[str, Any]:
-    """What a trial keeps in the study."""
+    """The attributes that a trial keeps in the study."""
     member = {"seed": 0, "repeat": 0, "vote": 0, "status": "FINISHED", "best_epoch": EPOCHS, "epochs": EPOCHS}
     accuracies = {"validation_accuracy": value, "test_accuracy": value}
     about = {"label": " ".join(ask.overrides), "folder": f"multirun/benchmark/{ask.place}", "parameters": 1_000}
@@ -230,7 +230,7 @@ def _attrs(ask: Ask, value: float) -> dict[str, Any]:
 
 
 def _optuna_alone(database: Path, trials: int) -> Meter:
-    """Optuna's own storage on a copy of the database; the first of its trials is not counted."""
+    """Runs trials with Optuna's own storage on a copy of the database; the first one is not measured."""
     copied = database.with_name("copied.db")
     with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copied)) as target:
         source.backup(target)

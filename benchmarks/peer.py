@@ -2,7 +2,7 @@
 
 A LightningModule with training_step, validation_step, test_step, automatic optimisation and configure_optimizers;
 accuracy from torchmetrics; self.log of loss and accuracy; TensorDataset and DataLoader; a Trainer without progress bar,
-logger, checkpoints and model summary. Every choice, and in whose favour it is:
+logger, checkpoints and model summary. Every choice, and whom it favours:
 
 * Images become floats once, before training: no transform an image is left (for the peer).
 * Network: `benchmarks.plain.network`, PyTorch's own layers (as written everywhere), same shapes, dropout and η as ours.
@@ -37,8 +37,8 @@ from src.data.dataset import Split
 
 EVALUATION_BATCH = 500
 WORKERS = (0, 2)
-_WARM_UP = 0.2  # share of a timed run's steps that come before it
-_PROBE_ROUNDS, _PROBE_SECONDS = 5, 0.4  # of each setting, to find the fastest
+_WARM_UP = 0.2  # steps of the warm-up before a timed run, as a part of its steps
+_PROBE_ROUNDS, _PROBE_SECONDS = 5, 0.4  # rounds, and seconds of each, in which a setting is measured
 
 
 class Peer(pl.LightningModule):
@@ -71,11 +71,11 @@ class Peer(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """After each epoch."""
+        """Logs the metrics of a mini-batch of the validation images; called after each epoch."""
         self._evaluate("validation", self.validation_accuracy, batch)
 
     def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Once, at the end."""
+        """Logs the metrics of a mini-batch of the test images; called once, at the end."""
         self._evaluate("test", self.test_accuracy, batch)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -98,7 +98,7 @@ class _Stopwatch(pl.Callback):
         self.started = self.seconds = 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, out: Any, batch: Any, i: int) -> None:
-        """Looks at the clock twice in a run."""
+        """Notes the time at the end of the first and of the last mini-batch."""
         if i in (self.first, self.last):
             if module.device.type == "cuda":
                 torch.cuda.synchronize(module.device)
@@ -112,12 +112,12 @@ def floats(split: Split) -> TensorDataset:
 
 
 def loader(data: TensorDataset, config: RunConfig, workers: int = 0) -> DataLoader[Any]:
-    """Reshuffled mini-batches."""
+    """A DataLoader of mini-batches that are shuffled anew in each epoch."""
     return DataLoader(data, batch_size=config.batch_size, shuffle=True, num_workers=workers)
 
 
 def evaluation_loader(data: TensorDataset) -> DataLoader[Any]:
-    """In order, in large mini-batches."""
+    """A DataLoader of large mini-batches in the order of the images."""
     return DataLoader(data, batch_size=EVALUATION_BATCH)
 
 
@@ -158,7 +158,7 @@ def step_seconds(
     metrics: bool = True,
     accelerator: str = "cpu",
 ) -> float:
-    """Seconds for `steps` steps of a new peer, from after its warm-up: the Trainer's start-up does not count."""
+    """The seconds of `steps` steps of a new peer after its warm-up, so without the start-up of the Trainer."""
     warm = max(5, round(_WARM_UP * steps))
     watch = _Stopwatch(warm - 1, warm + steps - 1)
     fit(
@@ -174,7 +174,7 @@ def step_seconds(
 
 @dataclass(frozen=True)
 class Setting:
-    """What a user of Lightning may turn without another program: loading workers, and torch's threads."""
+    """The settings that a user of Lightning can change without another program: loading workers, torch's threads."""
 
     workers: int
     threads: int
@@ -184,7 +184,7 @@ class Setting:
 
 
 def fastest_setting(config: RunConfig, data: TensorDataset, threads: int, accelerator: str = "cpu") -> Setting:
-    """The setting, of 0 or 2 workers and of one or `threads` threads, with which the peer is the fastest here."""
+    """The setting, of 0 or 2 workers and 1 or `threads` threads, with which the peer is the fastest on this machine."""
 
     def contender(setting: Setting) -> Contender:
         def run(steps: int) -> float:
@@ -199,7 +199,7 @@ def fastest_setting(config: RunConfig, data: TensorDataset, threads: int, accele
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Lightning's advice about workers, logging intervals and devices."""
+    """A context without Lightning's advice about workers, logging intervals and devices."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

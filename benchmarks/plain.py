@@ -19,7 +19,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "relu": nn.Re
 
 
 def network(config: RunConfig) -> nn.Sequential:
-    """(B, 1, H, W) floats -> (B, classes) logits."""
+    """The network of a configuration: (B, 1, H, W) floats -> (B, classes) logits."""
     modules, dropouts, flat = list[nn.Module](), iter(config.model.dropouts()), False
     for layer in config.shapes():
         if isinstance(layer, ConvPool):
@@ -39,7 +39,7 @@ def network(config: RunConfig) -> nn.Sequential:
 
 
 def train(network: nn.Sequential, images: Tensor, labels: Tensor, order: Tensor, eta: float) -> float:
-    """Seconds for the mini-batches in `order` (M, B); images (N, 1, H, W) floats in 0…1, labels (N,)."""
+    """Trains on the mini-batches in `order` (M, B); returns the seconds. images (N, 1, H, W) in 0…1, labels (N,)."""
     parameters = list(network.parameters())
     network.train()
     start = time.perf_counter()
@@ -54,7 +54,7 @@ def train(network: nn.Sequential, images: Tensor, labels: Tensor, order: Tensor,
 
 
 def evaluate(network: nn.Sequential, images: Tensor, labels: Tensor, batch: int) -> tuple[float, float]:
-    """Mean cost and accuracy; `batch` images at a time."""
+    """The mean cost and the accuracy over the images, evaluated in mini-batches of `batch`."""
     cost, correct = 0.0, 0
     network.eval()
     with torch.inference_mode():

@@ -1,8 +1,8 @@
-"""The runs that `benchmarks.same` replays on two revisions: together they pass through whatever changes a number.
+"""The runs that `benchmarks.same` trains on two revisions: together they use all the code that can change a number.
 
 All are short (100 digits, small networks, two epochs) and many share a process: a grid with -m trains each of its
-structures as a stack. Threads and chunks are fixed, for on the torch engine the order of a sum depends on both, and on
-either engine the last digit of an epoch's training cost on the chunks.
+structures as a stack. Threads and chunks are fixed, because the order of sums on the torch engine depends on both, and
+the last digit of an epoch's training cost on either engine on the chunks.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ LAYERS = (
 class Replay:
     """One command of `python -m src.train`, with its arguments beside COMMON.
 
-    status: what it must end with; 1 where a network diverges on purpose.
-    stopped_after: an epoch; once it has ended the run is stopped as by Ctrl-C, and `python -m src.resume` goes on.
+    status: the exit status that it must have; 1 where a network diverges on purpose.
+    stopped_after: the epoch after which the run is stopped as by Ctrl-C; `python -m src.resume` then goes on with it.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Replay:
 
     @property
     def folder(self) -> str:
-        """Where the run leaves its results, relative to where it is started."""
+        """The folder of the run's results, relative to the one in which it is started."""
         return self.name.replace(" ", "-")
 
     @property
@@ -54,7 +54,7 @@ class Replay:
 
     @property
     def is_study(self) -> bool:
-        """Whether its trials lie in an Optuna store: `store`."""
+        """Whether it is a study, whose trials are in the Optuna store `store`."""
         return "hydra/sweeper=optuna" in self.arguments
 
     @property
@@ -70,7 +70,7 @@ class Replay:
 
 
 def replays(experiments: Sequence[str]) -> list[Replay]:
-    """All runs, those of both engines in turn; `experiments` are the names of +exp=NAME."""
+    """All runs, those of the two engines in turn; experiments: the names for +exp=NAME."""
     return [
         Replay(f"{engine} {one.name}", (*one.arguments, f"trainer.engine={engine}"), one.status, one.stopped_after)
         for one in _runs(experiments)

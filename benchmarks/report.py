@@ -1,4 +1,4 @@
-"""What a benchmark says: the machine, Markdown tables to paste, and the same as JSON."""
+"""The output of a benchmark: the machine, Markdown tables to paste, and the same as JSON."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from benchmarks import machine, nets
 from benchmarks.measure import Sample
 from src.config.files import write_json
 
-MOST_TAKEN = 0.2  # cores that others may use beside a measurement that counts
+MOST_TAKEN = 0.2  # the most cores that other processes may use during a measurement that counts
 
 
 class Report:
-    """Prints as it goes; `save` writes everything that was printed, and the raw samples, as JSON."""
+    """Prints a benchmark's results at once; `save` writes all that was printed, and the raw samples, as JSON."""
 
     def __init__(self, title: str, quick: bool) -> None:
         self.content: dict[str, Any] = {"title": title, "machine": machine.header(), "notes": [], "tables": []}
@@ -26,29 +26,29 @@ class Report:
             )
 
     def say(self, text: str) -> None:
-        """A paragraph."""
+        """Prints a paragraph."""
         self.content["notes"].append(text)
         print(f"{text}\n", flush=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], raw: Any = None) -> None:
-        """A Markdown table; `raw` goes to the JSON beside it."""
+        """Prints a Markdown table; raw: the values behind it, for the JSON."""
         texts = [[str(cell) for cell in row] for row in rows]
         self.content["tables"].append({"columns": list(columns), "rows": texts, "raw": raw})
         print("\n".join(markdown(columns, texts)) + "\n", flush=True)
 
     def samples(self, taken: Mapping[str, Mapping[str, Sample]]) -> None:
-        """A table of net -> contender -> sample: a row a contender, a column a net."""
+        """Prints a table of samples, given as net -> contender -> sample: a row for each contender, a column a net."""
         raw = {net: {name: one.values for name, one in samples.items()} for net, samples in taken.items()}
         names = dict.fromkeys(name for samples in taken.values() for name in samples)
         rows = [[name, *(str(samples.get(name, "–")) for samples in taken.values())] for name in names]
         self.table(["", *(f"{net}: {nets.TITLES[net]}" for net in taken)], rows, raw)
 
     def save(self, path: Path | None) -> None:
-        """Writes the JSON, where one is asked for."""
+        """Writes the JSON to `path`; None: nothing is written."""
         if path is not None:
             write_json(path, self.content)
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table."""
+    """The lines of a Markdown table."""
     return [f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *rows]]

@@ -2,9 +2,9 @@
 
 REV is checked out into a temporary git worktree. Both trees then train the runs of benchmarks/replays.py side by side,
 by the commands that users type (`python -m src.train`, `-m`, `python -m src.resume`), each in a folder of its own, with
-that tree and the installed libraries on its path, so that it does not matter where in a tree the code lies. What they
-leave is compared: histories, weights, votes and the trials of studies. Said is where each run differs first: trial,
-member, epoch, layer. The working tree is trained as it lies there: do not edit it meanwhile.
+that tree and the installed libraries on its path, so that it does not matter where in a tree the code lies. The files
+that they leave are compared: histories, weights, votes and the trials of studies. For each run the first difference is
+printed: trial, member, epoch, layer. The working tree is trained as it is, so do not edit it meanwhile.
 
     python -m benchmarks.same main                    all runs: some minutes on two cores
     python -m benchmarks.same HEAD~3 --only study     only those with "study" in their name
@@ -51,7 +51,7 @@ class Side:
     over: bool = False
 
     def begin(self, chosen: Sequence[Replay]) -> list[Future[tuple[str, float]]]:
-        """Trains the runs. Of each: what went wrong, in words, or nothing; and the seconds that it took."""
+        """Starts to train the runs, one after another. Each future gives an error in words, or "", and the seconds."""
         return [self.thread.submit(self._replay, one) for one in chosen]
 
     def _replay(self, replay: Replay) -> tuple[str, float]:
@@ -63,7 +63,7 @@ class Side:
         return wrong, time.monotonic() - start
 
     def _call(self, module: str, arguments: list[str], expected: int, stopped_after: int | None = None) -> str:
-        """Starts one command and waits for it; stops it as Ctrl-C does once it has printed that epoch's line."""
+        """Runs one command to its end; with `stopped_after`, stops it as by Ctrl-C after it has printed that epoch."""
         # Without -S, an installation of this project in the environment would add its own Hydra plugins.
         command = [sys.executable, "-S", "-m", module, *arguments]
         self.process = subprocess.Popen(
@@ -78,14 +78,14 @@ class Side:
             printed.append(line.rstrip())
             if stopped_after is not None and re.match(rf"epoch {stopped_after}/", line):
                 self.process.send_signal(signal.SIGINT)
-                stopped_after = None  # a second one would end it at once
+                stopped_after = None  # a second signal would end it at once
         status = self.process.wait()
         if status == expected:
             return ""
         return "\n    ".join([f"{module} ended with {status} instead of {expected}:", *printed[-LINES:]])
 
     def _environment(self) -> dict[str, str]:
-        """One core, a home of its own, this tree and the libraries."""
+        """The environment of a command: one core, a home folder of its own, this tree and the libraries on its path."""
         libraries = [
             path for path in sys.path if Path(path).is_dir() and Path(path).resolve() not in (ROOT, Path.cwd())
         ]
@@ -98,7 +98,7 @@ class Side:
         return {name: text for name, text in os.environ.items() if not name.startswith("XDG_")} | own
 
     def stop(self) -> None:
-        """Ends what is under way, and all that follows."""
+        """Ends the command that is under way; the runs that would follow are not started."""
         self.over = True
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
@@ -107,7 +107,10 @@ class Side:
 
 @contextmanager
 def two_sides(revision: str, keep: bool) -> Iterator[tuple[Side, Side]]:
-    """REV in a worktree of its own and this tree, in a temporary folder that goes at the end. Raises UserError."""
+    """A context with two sides: REV in a worktree of its own, and this tree; both train in a temporary folder.
+
+    The folder is removed at the end, unless `keep`. Raises UserError where REV cannot be checked out.
+    """
     folder = Path(mkdtemp(prefix="same-"))
     tree = folder / "tree"
     sides = Side(tree, folder / "old"), Side(ROOT, folder / "new")
@@ -128,14 +131,14 @@ def two_sides(revision: str, keep: bool) -> Iterator[tuple[Side, Side]]:
 
 
 def _git(*arguments: str) -> None:
-    """Raises UserError with what git says."""
+    """Runs git; raises UserError with git's message where it fails."""
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise UserError(f"git {' '.join(arguments)}: {done.stderr.strip()}. Nothing was compared.")
 
 
 def _experiments(sides: tuple[Side, Side]) -> list[str]:
-    """The names for +exp=NAME that both trees have; says which only one has."""
+    """The names for +exp=NAME that both trees have; prints those that only one has."""
     old, new = ({path.stem for path in (side.tree / "conf" / "exp").glob("*.yaml")} for side in sides)
     if old ^ new:
         print(f"Experiments that only one side has, left out: {', '.join(sorted(old ^ new))}\n")
@@ -144,14 +147,14 @@ def _experiments(sides: tuple[Side, Side]) -> list[str]:
 
 @dataclass
 class Verdict:
-    """What was found over all runs."""
+    """The findings of all runs."""
 
     rows: list[list[str]] = field(default_factory=list)  # a row a run that differs
     failed: list[str] = field(default_factory=list)  # runs that REV itself cannot train
     unmatched: set[str] = field(default_factory=set)
 
     def take(self, replay: Replay, sides: tuple[Side, Side], wrong: list[str], seconds: float) -> None:
-        """Compares one run that both sides have trained, or failed to, and says how it came out."""
+        """Compares one run that both sides have trained, or failed to train, and prints the outcome."""
         comparison = Comparison()
         if wrong[0]:
             self.failed.append(replay.name)
@@ -170,7 +173,7 @@ class Verdict:
         print(f"- {replay.name}, {seconds:.0f} s: {word}", flush=True)
 
     def told(self) -> int:
-        """Prints the whole; the exit status."""
+        """Prints the findings of all runs; returns the exit status."""
         print()
         if self.unmatched:
             print(f"Not compared, for only one side has it: {', '.join(sorted(self.unmatched))}.\n")
@@ -186,7 +189,7 @@ class Verdict:
 def main() -> None:
     """The command."""
     options = _options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left behind then, either
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that worktree and folder are removed then too
     start = time.monotonic()
     with two_sides(options.revision, options.keep) as sides:
         chosen = [one for one in replays(_experiments(sides)) if options.only in one.name]

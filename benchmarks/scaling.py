@@ -36,9 +36,9 @@ IMAGES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 WIDTH_MEMBERS, EPOCH_MEMBERS = 16, 4  # members of the stacks whose width and images vary
 WIDTH_TITLE = nets.TITLES["c"].replace("FC 100", "FC …")
 NET_COLOURS = {**dict(zip(nets.TITLES.values(), COLOURS, strict=False)), WIDTH_TITLE: COLOURS[2]}
-LEGEND_LETTERS = 34  # of a line
+LEGEND_LETTERS = 34  # the most characters of a line in the legend
 
-Lines = dict[str, dict[int, Sample]]  # what varies -> cost, a line a name
+Lines = dict[str, dict[int, Sample]]  # for each line, by name: members, width or images -> cost
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def _widths(split: Split, options: argparse.Namespace) -> dict[int, Sample]:
 
 
 def _costs(varied: Mapping[int, tuple[RunConfig, Split]], options: argparse.Namespace) -> dict[int, Sample]:
-    """µs a step and member of each."""
+    """The cost of each configuration on its split, in µs a step and member."""
     contenders = [
         Contender(str(value), _trained(config, split).seconds, config.members)
         for value, (config, split) in varied.items()
@@ -105,7 +105,7 @@ def _costs(varied: Mapping[int, tuple[RunConfig, Split]], options: argparse.Name
 
 
 def _epochs(net: str, split: Split, options: argparse.Namespace) -> dict[int, Sample]:
-    """ms an epoch and member for each count of images."""
+    """The cost of an epoch for each number of images, in ms a member."""
     config = nets.config(net, repeats=EPOCH_MEMBERS)
     values: dict[int, list[float]] = {count: [] for count in options.images}
     stacks = {count: _trained(config, images.filled(split, count)) for count in options.images}
@@ -123,7 +123,7 @@ def _table(varied: str, lines: Lines, report: Report) -> None:
 
 
 def draw(members: Lines, widths: Lines, epochs: Lines, path: Path) -> None:
-    """Three panels, medians as lines, smallest to largest as bands."""
+    """Draws the three figures as panels to `path`: medians as lines, smallest to largest as bands."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 4.6), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
         FigureCanvasAgg(figure)
@@ -156,7 +156,7 @@ def _panel(ax: Axes, lines: Lines, x: str, y: str, log: bool) -> None:
 
 
 def _plain_ticks(ax: Axes, values: Sequence[int]) -> None:
-    """Numbers as one writes them, at the values that were measured."""
+    """Puts ticks at the values that were measured, written as plain numbers and not as powers of ten."""
     ax.xaxis.set_major_locator(FixedLocator(values))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(

@@ -17,12 +17,12 @@ from src.training.stack import first_state, hyper_of_stack, members_of
 
 
 def first(config: RunConfig) -> State:
-    """The members' state at the start."""
+    """The state with which the members of `config` begin."""
     return first_state(members_of([config]), model_of(config))
 
 
 def cpu_engine(config: RunConfig, batches: int) -> Engine:
-    """The members of `config` on the cpu engine, all cores; `batches`: mini-batches of an epoch."""
+    """The cpu engine with the members of `config`, on all cores; batches: mini-batches of an epoch."""
     from src.training.engines import cpu  # with Numba, which a measurement on a GPU needs not
 
     hyper = hyper_of_stack(members_of([config]))
@@ -37,14 +37,14 @@ def torch_engine(
     precision: int | str = 32,
     kind: type[TorchEngine] = TorchEngine,
 ) -> TorchEngine:
-    """The members of `config` on the torch engine, or another `kind` of it, on the threads that torch is set to."""
+    """The torch engine, or a subclass `kind` of it, with the members of `config`; torch's number of threads is kept."""
     hyper = hyper_of_stack(members_of([config]))
     spec, device = spec_of(config, batches), device or torch.device("cpu")
     return kind(spec, hyper, first(config), device, precision, compiled)
 
 
 class Trained:
-    """An engine with its members' orders of the images: what a benchmark calls again and again."""
+    """An engine with its members' orders of the images, which a benchmark trains again and again."""
 
     def __init__(self, engine: Engine, config: RunConfig, split: Split) -> None:
         self.engine, self.split = engine, split
@@ -53,7 +53,7 @@ class Trained:
         self.eta = torch.tensor([config.optim.eta] * len(seeds))
 
     def seconds(self, steps: int) -> float:
-        """Seconds for `steps` steps of all members, as one chunk, after a warm-up."""
+        """The seconds in which all members train `steps` steps, as one chunk, after a warm-up."""
         self._train(self.order[:, : max(1, steps // 10)])
         start = time.perf_counter()
         self._train(self.order[:, :steps])

@@ -1,4 +1,4 @@
-"""What a user waits for: an answer, and from Enter to the first training step.
+"""The times that a user waits: for an answer, and from Enter to the first training step.
 
 Seconds by the clock and of processor time, on the CPU; interleaved rounds, the median with smallest and largest. Each
 command is a process of its own in a folder that is thrown away. One run of each comes first and does not count: it
@@ -27,8 +27,8 @@ from src.config.error import UserError
 ROOT = Path(__file__).resolve().parent.parent
 ANSWER_SECONDS, STEP_SECONDS = 0.5, 4.0  # the goals
 
-# Ends the command at its first step and prints the time. What this imports earlier than the command would, the command
-# finds imported.
+# A program that runs the command, ends it at its first step and prints the time. Libraries that it imports are already
+# loaded when the command imports them, so their time counts all the same.
 TO_FIRST_STEP = """
 import os, sys, time
 from src.commands import train
@@ -45,17 +45,17 @@ train.main()
 
 @dataclass
 class Command:
-    """One command line and what its processes took so far."""
+    """A command line with the times that its processes have taken so far, in seconds."""
 
     arguments: list[str]
-    status: int = 0  # that it ends with
-    trains: bool = False  # measured to its first step
+    status: int = 0  # the exit status that it must have
+    trains: bool = False  # whether it is measured to its first step, not to its end
     goal: float | None = None  # seconds
     wall: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
 
     def measure(self, folder: Path) -> None:
-        """Runs it once more in `folder`. Raises UserError where it does not end as it should."""
+        """Runs the command once more in `folder` and notes its times. Raises UserError for another exit status."""
         call = ["-c", TO_FIRST_STEP] if self.trains else ["-m", "src.train"]
         before, start = _children_seconds(), time.time()
         ran = _run([*call, *self.arguments], folder)
@@ -68,11 +68,11 @@ class Command:
         self.processor.append(_children_seconds() - before)
 
     def warm_up(self, folder: Path) -> None:
-        """Runs it once, and to its end, so that caches and the store are complete."""
+        """Runs the command once to its end, untimed, so that caches and the store exist."""
         _run(["-m", "src.train", *self.arguments, *(["max_epochs=1", "figures=false"] if self.trains else [])], folder)
 
     def verdict(self) -> str:
-        """Whether the median is within the goal."""
+        """In words, whether the median is within the goal."""
         if self.goal is None:
             return "–"
         return f"{self.goal:g}: {'met' if Sample(tuple(self.wall)).median <= self.goal else 'not met'}"

@@ -28,13 +28,13 @@ from src.training.device import cores
 
 ROOT = Path(__file__).resolve().parent.parent
 GOALS = {"a": Goal(30, 80), "c": Goal(10, 25)}  # against one after another
-RUNS, MOST_SECONDS = 3, 60.0  # of ours: so many runs, but no further one after so long
+RUNS, MOST_SECONDS = 3, 60.0  # our side runs so many times, but does not begin another run after so many seconds
 OURS, ALONE, PAIR = "ours, one stack", "Lightning, one after another", "Lightning, two processes"
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one way of running the sixteen trials took, and what the trials that really ran reached."""
+    """One way of running the sixteen trials: its time, and the accuracies of those trials that were really run."""
 
     seconds: Sample  # for sixteen trials, process start included
     accuracies: dict[int, float]  # trial -> test accuracy
@@ -42,7 +42,7 @@ class Side:
 
     @property
     def measured(self) -> str:
-        """How the seconds came about."""
+        """In words, how the seconds were measured or worked out."""
         if len(self.accuracies) == trials.COUNT:
             return f"measured, n = {self.seconds.n}"
         return f"worked out from {len(self.accuracies)} trials"
@@ -142,7 +142,7 @@ class _Program:
 
 @dataclass(frozen=True)
 class _Ran:
-    """What a program took from outside, and what it said."""
+    """The time that a program took, measured from outside, and its own output."""
 
     seconds: float
     own: list[float]  # seconds a trial, or of the whole stack
@@ -150,7 +150,7 @@ class _Ran:
 
 
 def _run(programs: list[_Program]) -> list[_Ran]:
-    """Runs the programs at once and waits for all. Raises UserError with the last words of one that fails."""
+    """Runs the programs side by side and waits for all. Raises UserError with the end of a failed one's output."""
     with TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{number}.json" for number in range(len(programs))]
         start = time.perf_counter()
@@ -177,14 +177,17 @@ def _ours(ran: list[_Ran]) -> Side:
 
 
 def _lightning(ran: list[_Ran], trials_each: int) -> Side:
-    """The processes ran at once; each would have to run `trials_each` trials, and the last to end counts."""
+    """Lightning's side, worked out from processes that ran side by side, for `trials_each` trials in each of them.
+
+    The time is that of the process that would end last.
+    """
     seconds = max(one.seconds + sum(one.own) * (trials_each / len(one.own) - 1) for one in ran)
     accuracies = {number: value for one in ran for number, value in one.accuracies.items()}
     return Side(Sample((seconds,)), accuracies, Sample(tuple(own for one in ran for own in one.own)))
 
 
 def _ratios(net: str, taken: dict[str, Side]) -> list[str]:
-    """Both ratios of medians, with what is asked for beside the first."""
+    """Both ratios of medians in words, the first with its goal."""
     ours, goal = taken[OURS].seconds.median, GOALS.get(net)
     alone, pair = (taken[name].seconds.median / ours for name in (ALONE, PAIR))
     asked = [str(goal), goal.verdict(alone)] if goal else ["–", "–"]

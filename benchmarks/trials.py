@@ -54,12 +54,12 @@ def _ours(net: str, numbers: list[int], options: argparse.Namespace) -> dict[str
     results = run(prepare(configs, images.shortened(images.dataset(), options.images)), [])
     return {
         "seconds": [time.perf_counter() - start],
-        "accuracies": [result.test_score or 0.0 for result in results],  # 0: diverged,
+        "accuracies": [result.test_score or 0.0 for result in results],  # 0 for a network that diverged
     }
 
 
 def _lightning(net: str, numbers: list[int], options: argparse.Namespace) -> dict[str, Any]:
-    """One Trainer a trial."""
+    """One trial after another in plain Lightning, each with a Trainer of its own."""
     import torch
 
     from benchmarks import images, nets, peer, stack
