@@ -103,7 +103,7 @@ def _threads(count: int) -> str:
 
 
 def _compare(taken: dict[str, dict[str, Sample]], loop: str, report: Report) -> None:
-    """Reports the ratios of the cpu engine at its best K to Lightning and to the bare loop on all threads, with goals."""
+    """Reports the ratios of the cpu engine at its best K to Lightning and the bare loop (all threads), with goals."""
     report.say("The cpu engine at its best K against the others: ratio round by round; asked for: at least / goal.")
     rows, raw = list[list[str]](), dict[str, dict[str, tuple[float, ...]]]()
     columns = list[str]()

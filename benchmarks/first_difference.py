@@ -53,7 +53,7 @@ class Comparison:
     unmatched: set[str] = field(default_factory=set)
 
     def common(self, what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-        """The names that both sides have, in order; those that one side lacks are noted in `unmatched`, as of `what`."""
+        """The names that both sides have, in order; those that one side lacks are noted in `unmatched` under `what`."""
         self.unmatched |= {f"{what} {name} (only REV)" for name in old.keys() - new.keys()}
         self.unmatched |= {f"{what} {name} (only here)" for name in new.keys() - old.keys()}
         return [name for name in old if name in new]
@@ -66,7 +66,7 @@ class Comparison:
 
 
 def compare(replay: Replay, old: Path, new: Path) -> Comparison:
-    """Compares the run's files in the two folders in which it was started. Raises OSError or ValueError for bad ones."""
+    """Compares the run's files in the two folders where it was started. Raises OSError or ValueError for bad ones."""
     comparison, found = Comparison(), list[Difference]()
     for name, label in _trials(replay, old, new).items():
         comparison.trials += 1
