@@ -47,7 +47,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
 
 @cache
 def _with_figure(published: float) -> list[dict[str, Any]]:
-    """What `trained` gives for each of the experiments with this published figure."""
+    """The settings, as `trained` gives them, of each experiment with this published figure."""
     figures = {path.stem: OmegaConf.select(OmegaConf.load(path), "published") for path in (CONF / "exp").glob("*.yaml")}
     names = sorted(name for name, figure in figures.items() if figure == published)
     return [trained(RunConfig.model_validate(composed([f"+exp={name}"]))) for name in names]

@@ -1,4 +1,4 @@
-"""The schema of a network: its layers, and what they take where they say nothing themselves."""
+"""The schema of a network: its layers, and the values of the fields that a layer leaves out."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 

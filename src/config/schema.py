@@ -183,7 +183,7 @@ def _folder_name(name: str) -> str:
 
 
 class TrackingConfig(Section):
-    """Where runs are recorded."""
+    """The store in which runs are recorded."""
 
     kind: Literal["mlflow", "none"] = "mlflow"
     uri: Annotated[str, AfterValidator(_run_store)] = RUNS

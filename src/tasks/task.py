@@ -33,7 +33,7 @@ class Task(Protocol):
         """The sum of the examples' scores, shapes as in `costs`; their mean is the network's score, NaN the worst."""
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """What of the outputs is kept for the test set and what ensembles vote with, such as probabilities."""
+        """The part of the outputs that is kept for the test set and that ensembles vote with, such as probabilities."""
 
     def score_of(self, predictions: Tensor, y: Tensor) -> float:
         """One network's score from its predictions (N, …) for all N examples and their targets y (N,)."""

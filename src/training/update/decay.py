@@ -122,7 +122,7 @@ class StackDecay:
         return self.adaptive or (momentum != 0 and not rate / (1 - momentum) < term.enough)
 
     def _taken_off(self, term: Term, k: int, eta: np.ndarray, first: int) -> np.ndarray:
-        """What each step of a chunk takes off, (M,): a share of the weight or an amount."""
+        """The share of the weight, or the amount, that each step of a chunk takes off member k's weights: (M,)."""
         step = first + np.arange(len(eta))
         if self.by_step[k]:
             momentum = term.momentum[k]
@@ -139,7 +139,7 @@ class StackDecay:
 
 
 def _moving(rates: np.ndarray, step: np.ndarray, batches: int, term: Term, saved: np.ndarray) -> np.ndarray:
-    """What each of M steps takes off (M,) where eta changes from step to step.
+    """The share or amount that each of M steps takes off (M,), where eta changes from step to step.
 
     rates: each step's r or a (M,); step: the steps' numbers within the epoch (M,); saved: a row of `Term.saved` (2,) as
     of the chunk's start, changed in place to that of its end.
