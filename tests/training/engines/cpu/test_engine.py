@@ -1,9 +1,12 @@
 """What the cpu engine accepts, and how it shares out its work."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from src.config.shapes import ConvPool, Dense
+from src.tasks.classify import Classify
 from src.training.engines.cpu import CpuEngine, unsupported
 from src.training.engines.cpu.engine import _Queue
 from tests import example
@@ -21,6 +24,14 @@ def test_what_is_not_served_is_named() -> None:
     layers = with_softmax((1, 4, 4), Dense(5, "mish"))
     with pytest.raises(ValueError, match="cannot serve activation mish"):
         CpuEngine(make_spec(layers), make_hyper(1, layers), make_weights(1, layers), 1)
+
+
+def test_a_task_that_inherits_from_classify_is_refused() -> None:
+    class Other(Classify):
+        pass
+
+    spec = replace(make_spec(with_softmax((1, 4, 4))), task=Other())
+    assert CpuEngine.refuses(spec) == "another task than task=classify"
 
 
 def test_the_description_names_the_threads() -> None:
