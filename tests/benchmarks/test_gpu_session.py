@@ -57,7 +57,7 @@ def test_a_part_that_fails_or_lasts_too_long_stops_no_other_and_none_begins_too_
 case "$*" in
 *pytest*) exit 3 ;;
 *hydra/sweeper*) exec tail -f /dev/null ;;
-*src.reproduce*) echo shallow +exp=shallow repeats=3 ;;
+*src.commands.reproduce*) echo shallow +exp=shallow repeats=3 ;;
 esac
 """
     )
