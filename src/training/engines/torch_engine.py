@@ -51,6 +51,8 @@ class TorchEngine:
         self._scaling = spec.scaling.on(device) if spec.scaling else None
         with torch.device("meta"):  # the network lends its structure only; its weights come from `state`
             self.network = spec.model.build()
+        dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
+        self._dense = [name for name, module in dense if module.bias is not None]
         self.recorder: Recorder | None = CudaRecorder(device) if device.type == "cuda" else None
         self._replay: Replay | None = None
         self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
@@ -117,7 +119,7 @@ class TorchEngine:
         self._replay = None
         both = joined(self.hyper, hyper)
         here = {name: value.to(self.device) for name, value in state.items()}
-        slots = StepNumbers(self.spec, both).slots
+        slots = self.spec.rule.slots(both)
         self._take(both, joined_states([self.state(), here], slots, self.parameters))
 
     def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
@@ -272,8 +274,7 @@ class TorchEngine:
         more = own.slots or own.shrinks_by_amounts or spec.decay_all or spec.clips or spec.bounds
         if self.compiled or spec.rule.name != "sgd" or more:
             return []
-        dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
-        return [name for name, module in dense if module.bias is not None]
+        return self._dense
 
     @contextlib.contextmanager
     def _inputs(self, layers: list[str]) -> Iterator[State]:

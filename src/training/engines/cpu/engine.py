@@ -8,6 +8,7 @@ Legend: K members, M mini-batches in a chunk, B images in a mini-batch, N images
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from torch import Tensor, from_numpy, uint8
@@ -19,7 +20,7 @@ from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
 from src.training.engines.cpu.update import KERNELS, NUMBERS, Rule, first_rule
-from src.training.engines.engine import State, Sums, joined_states, slot_name, without_slots
+from src.training.engines.engine import State, Sums, joined_states, slot_name, slots_of, without_slots
 from src.training.hyper import Hyper, joined, select
 from src.training.spec import StackSpec
 from src.training.update.numbers import Numbers, StepNumbers
@@ -111,12 +112,12 @@ class CpuEngine:
 
     def _packed_slots(self, state: State, members: int) -> np.ndarray:
         """The rule's slots (K, slots · size): one after the other, each laid out as the weights."""
-        packed = aligned((members, len(self._numbers.slots) * self._plan.size))
+        size, names = self._plan.size, without_slots(state)
+        packed = aligned((members, len(self._numbers.slots) * size))
+        own = slots_of(state, self._numbers.slots, names)
         for number, slot in enumerate(self._numbers.slots):
-            own = {name: state.get(slot_name(slot, name)) for name in without_slots(state)}
-            if all(value is not None for value in own.values()):
-                size = self._plan.size
-                packed[:, number * size : (number + 1) * size] = pack(self._plan, self._layers, own)  # type: ignore[arg-type]
+            values = {name: own[slot_name(slot, name)] for name in names}
+            packed[:, number * size : (number + 1) * size] = pack(self._plan, self._layers, values)
         return packed
 
     def state(self, slots: bool = True) -> State:
@@ -145,7 +146,7 @@ class CpuEngine:
         rows, steps, batch = order.shape
         if batch > self._plan.batch:
             self._plan_for(batch)
-        plan, members = self._plan, len(self.hyper["seed"])
+        members = len(self.hyper["seed"])
         flat, answers, sight = _flat(inputs), _numpy(targets), self._sight(inputs)
         orders = _numpy(order)
         dropout, first = _numpy(self.hyper["dropout"]), _numpy(first_step.expand(members))
@@ -157,13 +158,7 @@ class CpuEngine:
 
         def piece(member: int, start: int, thread: int) -> None:
             cost, right = network.run(
-                plan.signals,
-                plan.layers,
-                plan.tables,
-                self._weights[member],
-                self._slots[member],
-                *self._work[thread],
-                plan.image[0],
+                *self._memory(member, thread),
                 flat,
                 *sight,
                 answers,
@@ -182,6 +177,12 @@ class CpuEngine:
 
         self._run(_Queue(members, range(0, steps, size)), piece)
         return Sums(from_numpy(costs), from_numpy(correct).double())
+
+    def _memory(self, member: int, thread: int) -> tuple[Any, ...]:
+        """The first arguments of `network.run`: plan, the member's rows, the thread's working memory, channels."""
+        plan = self._plan
+        own = self._weights[member], self._slots[member]
+        return plan.signals, plan.layers, plan.tables, *own, *self._work[thread], plan.image[0]
 
     def _rules(self, batch: int) -> list[Rule]:
         """Each member's rule for mini-batches of `batch` images, before the numbers of a step are filled in."""
@@ -203,7 +204,7 @@ class CpuEngine:
 
     def _evaluate(self, images: Tensor, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,)."""
-        plan, members, flat, sight = self._plan, len(self.hyper["seed"]), _flat(images), self._sight(images)
+        members, flat, sight = len(self.hyper["seed"]), _flat(images), self._sight(images)
         # Blocks of whole mini-batches; the images that remain make one smaller mini-batch.
         full = len(images) // _EVALUATION_BATCH * _EVALUATION_BATCH
         order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
@@ -217,13 +218,7 @@ class CpuEngine:
         def evaluate(member: int, number: int, thread: int) -> None:
             block = blocks[number]
             cost, correct[member, number] = network.run(
-                plan.signals,
-                plan.layers,
-                plan.tables,
-                self._weights[member],
-                self._slots[member],
-                *self._work[thread],
-                plan.image[0],
+                *self._memory(member, thread),
                 flat,
                 *sight,
                 labels,
