@@ -36,7 +36,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
         "init": config.model.init,
         "dropout": (dropouts, config.model.dropout_convention) if any(dropouts) else None,
         "optim": {key: value for key, value in optim.items() if key not in unused},
-        "stop": stop if stop["rule"] != "none" else None,
+        "stop": stop if stop["rule"] != "none" else stop["keep"],
         "data": {key: value for key, value in data.items() if key not in ("name", "dir")},
         "batch_size": config.batch_size,
         "max_epochs": config.max_epochs,

@@ -155,6 +155,7 @@ class StopConfig(Section):
     patience_batches: int = Field(10_000, ge=1)  # mini-batches that are trained in any case [DLT]
     patience_increase: float = Field(2.0, ge=1)  # a real improvement at mini-batch t extends patience to this times t
     improvement_threshold: float = Field(0.995, gt=0, le=1)  # real: validation error below this times the best
+    keep: Literal["best", "last"] = "best"  # last: the weights of the last epoch with a finite cost are the result
 
 
 class TrainerConfig(Section):

@@ -180,6 +180,7 @@ def training_words(config: "RunConfig") -> str:
             words.append(f"times {config.stop.patience_increase:g} at an improvement")
         if config.stop.improvement_threshold != 0.995:
             words.append(f"an improvement is an error below {config.stop.improvement_threshold:g} of the best")
+    words += ["the last epoch's weights are kept"] if config.stop.keep == "last" else []
     return ", ".join(words)
 
 

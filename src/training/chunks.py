@@ -1,6 +1,6 @@
 """The mini-batches of an epoch, cut into chunks; to Lightning, a chunk is a batch.
 
-A chunk ends where it is long enough, where the validation set is to be evaluated, and at the end of the epoch. The
+A chunk ends where it is long enough, where a member looks at the validation set, and at the end of the epoch. The
 result does not depend on the cuts. Legend: K members, M mini-batches in a chunk, B images in a mini-batch.
 """
 
@@ -23,15 +23,20 @@ class Chunk:
     order: Tensor  # (K or 1, M, B): the images by their index
     first_step: Tensor  # (K,): number of the first mini-batch, counted from 0 at each member's start
     epoch: int  # of the stack, from 0
-    check: bool  # whether the validation set is evaluated after it
+    check: bool  # whether a member looks at the validation set after it; true at the end of an epoch
     ends_epoch: bool
+
+    @property
+    def done(self) -> list[int]:
+        """The mini-batches of each member at the chunk's end, counted from its own start."""
+        return (self.first_step + self.order.shape[1]).tolist()
 
 
 class Chunks:
-    """The chunks of the stack's next epoch, each time that it is iterated.
+    """The chunks of the stack's next epoch, each time that it is iterated; how many they are differs by epoch.
 
     seeds: the members' seeds in the stack's order; length: mini-batches in a chunk at most; check_every: mini-batches
-    between two evaluations of the validation set.
+    between two looks of a member at the validation set, counted from its own start.
     """
 
     def __init__(
@@ -40,27 +45,34 @@ class Chunks:
         self.order, self.images, self.batch_size = order, images, batch_size
         self.set_members([(seed, 0) for seed in seeds])
         self.batches = images // batch_size  # an incomplete last mini-batch is left out [network3.py]
-        checks = set(range(check_every, self.batches, check_every)) | {self.batches}
-        self.cuts = _cut(sorted(checks), length)
-        self.checks = checks
+        self.length, self.check_every = length, check_every
         self.epoch = 0
 
     def set_members(self, members: list[tuple[int, int]]) -> None:
         """The members from the next epoch on, by position: (seed, the stack's epoch in which the member started)."""
         self.seeds, self.born = [seed for seed, _ in members], [born for _, born in members]
 
-    def __len__(self) -> int:
-        return len(self.cuts)
+    @property
+    def several(self) -> bool:
+        """Whether an epoch may be of several chunks."""
+        return min(self.length, self.check_every) < self.batches
 
     def __iter__(self) -> Iterator[Chunk]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         own = [epoch - born for born in self.born]  # each member's own epoch, from 0
         order = orders(self.order, self.seeds, self.images, self.batch_size, own)
+        checks = self._checks(own)
         start = 0
-        for end in self.cuts:
+        for end in _cut(sorted(checks), self.length):
             first = torch.tensor(own) * self.batches + start
-            yield Chunk(order[:, start:end], first, epoch, end in self.checks, end == self.batches)
+            yield Chunk(order[:, start:end], first, epoch, end in checks, end == self.batches)
             start = end
+
+    def _checks(self, own: list[int]) -> set[int]:
+        """Where members look at the validation set in their epochs `own`, in mini-batches from the epoch's start."""
+        every = self.check_every
+        firsts = {every - epoch * self.batches % every for epoch in own}
+        return {look for first in firsts for look in range(first, self.batches, every)} | {self.batches}
 
 
 def _cut(ends: list[int], length: int) -> list[int]:

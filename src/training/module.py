@@ -18,6 +18,7 @@ from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
 from src.training.engines.engine import Engine, State
 from src.training.lightning import LightningModule
+from src.training.look import Look
 from src.training.progress import Progress
 from src.training.result import RUNNING, Result, Row, Status
 from src.training.roster import Observer, OfferCheckpoints, Roster, Tested
@@ -106,7 +107,7 @@ class StackModule(LightningModule):
             return
         if chunk.ends_epoch:
             self._held = {}  # gives its memory back first
-            if len(self.chunks) > 1 and self._live() and not last:
+            if self.chunks.several and self._live() and not last:
                 self._held = self.checkpoints()
             if self._live() or last:  # `last` even without members here: others may wait for a position
                 self.offer(self._held.copy if self._held else self.checkpoints, last)
@@ -176,7 +177,7 @@ class StackModule(LightningModule):
         for member in members:
             config = member.config
             schedule = Schedule(config.optim, config.max_epochs, self.score, self.chunks.batches)
-            stopping = Stopping(config.stop, self.score)
+            stopping = Stopping(config.stop, self.score, self.chunks.batches)
             progress = Progress(replace(member, checkpoint=None), epoch - member.epochs, schedule, stopping, now)
             if member.checkpoint:
                 progress.go_on(member.checkpoint)
@@ -194,30 +195,25 @@ class StackModule(LightningModule):
 
         Returns the new rows of the history, by member's number.
         """
+        looks = self._looks(chunk)
+        if not looks:
+            return {}
         validation = self.dataset.validation
         costs, scores = (value.tolist() for value in self.engine.evaluate(validation.images, validation.labels))
         state = self.engine.state(slots=False)
-        ends = (chunk.first_step + chunk.order.shape[1]).tolist()  # mini-batches since each one's start
+        self._keep_best([look for look in looks if math.isfinite(costs[look.k])], state, scores)
         rows: dict[int, Row] = {}
-        training = set(self._live())
-        live = [(k, number) for k, number in enumerate(self.rows) if number in training]
-        due = {number for k, number in live if self.members[number].stopping.was_due(ends[k])}
-        self._keep_best(chunk.epoch, state, costs, scores, [pair for pair in live if pair[1] not in due])
-        for k, number in live:
-            member = self.members[number]
-            epoch = chunk.epoch - member.born
-            stopped = number in due or member.stopping.checked(scores[k], ends[k], chunk.ends_epoch)
+        for look in looks:
+            k, member = look.k, look.member
             # A cost that is not finite comes from weights that are not finite, and these never recover.
-            stopped = stopped or not math.isfinite(costs[k])
-            member.done = stopped or (chunk.ends_epoch and epoch + 1 == member.member.config.max_epochs)
+            member.done = look.ends(scores[k]) or not math.isfinite(costs[k])
             member.seconds = time.perf_counter() - member.start
-            # A member that stops within an epoch leaves a row of that epoch; one that was due to stop before does not.
-            if not (chunk.ends_epoch or member.done) or (number in due and member.best_epoch != epoch + 1):
+            # A member that stops within an epoch leaves a row of that epoch; one that had ended before does not.
+            if not (chunk.ends_epoch or member.done) or (look.is_void and member.best_epoch != look.epoch):
                 continue
-            eta = float(member.schedule.etas(epoch, ends[k] - 1, 1)[0])  # the last one, not rounded to float32
-            row = self._row(k, epoch, eta, state)
+            row = self._row(k, look.epoch, look.eta, state)
             row |= {"validation/cost": costs[k], self.score.key("validation"): scores[k]}
-            rows[number] = row
+            rows[look.number] = row
             member.history.append(row)
             member.schedule.epoch_ended(scores[k])
         if rows:
@@ -225,25 +221,22 @@ class StackModule(LightningModule):
                 observer.epoch_ended(rows, self.so_far)
         return rows
 
-    def _keep_best(
-        self,
-        epoch: int,
-        state: State,
-        costs: list[float],
-        scores: list[float],
-        live: list[tuple[int, int]],
-    ) -> None:
-        """Keeps the state of those of `live`, (k, number), whose score is at least as good as their best so far."""
-        better = []
-        for k, number in live:
-            member = self.members[number]
-            # "At least the best so far": the latest of equals counts [network3.py].
-            first = member.best_epoch is None and not math.isnan(scores[k])
-            if math.isfinite(costs[k]) and (first or self.score.is_as_good(scores[k], member.best_score)):
-                member.best_score, member.best_epoch = scores[k], epoch - member.born + 1
-                better.append(k)
+    def _looks(self, chunk: Chunk) -> list[Look]:
+        """The members for which the evaluation after `chunk` counts: at an epoch's end all, within it those it is due.
+
+        So a member's curve does not depend on when its neighbours look.
+        """
+        live, done = set(self._live()), chunk.done
+        looks = [Look(k, number, self.members[number], done[k]) for k, number in enumerate(self.rows) if number in live]
+        return [look for look in looks if chunk.ends_epoch or look.is_due]
+
+    def _keep_best(self, looks: list[Look], state: State, scores: list[float]) -> None:
+        """Keeps the state of those members whose rule says so at their score."""
+        better = [look for look in looks if look.keeps(scores[look.k])]
+        for look in better:
+            look.member.best_score, look.member.best_epoch = scores[look.k], look.epoch
         if better:
-            positions = torch.tensor(better, device=self._weight_device)
+            positions = torch.tensor([look.k for look in better], device=self._weight_device)
             for name, value in state.items():
                 self.best[name][positions] = value[positions]
 
@@ -258,7 +251,7 @@ class StackModule(LightningModule):
             f"weight_norm/{name}": float(w.norm()) for name, w in weights.items() if w.dim() > 1
         }  # no norm's scale
         return {
-            "epoch": epoch + 1,
+            "epoch": epoch,
             "eta": eta,
             "train/cost": float(self._cost[k]) / self._batches,
             self.score.key("train"): float(self._scores[k]) / images,

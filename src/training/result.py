@@ -24,7 +24,8 @@ class Result:
     history: one dict an epoch with epoch (from 1), eta, train/cost, train/SCORE (running means while training),
     validation/cost, validation/SCORE, weight_norm/NAME for every weight, images_per_second (the whole stack's); SCORE
     is the score's name, such as accuracy, and costs are means over examples, such as nats an image.
-    best_epoch: the latest epoch with the best validation score [N6, network3.py]; None when no epoch ended.
+    best_epoch: the epoch whose weights are kept (src/training/stopping.py), by default the latest one with the best
+    validation score [N6, network3.py]; None when no epoch ended.
     weights: name -> tensor of that epoch, as the network's state_dict.
     probabilities: (N, C) on the test set with those weights; None when it was not evaluated.
     """

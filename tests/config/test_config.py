@@ -110,6 +110,7 @@ BAD = {
     "stop.patience_batches": at_least(1),
     "stop.patience_increase": numbers(low=1),
     "stop.improvement_threshold": numbers(above=0, high=1),
+    "stop.keep": no_option,
     "trainer.accelerator": no_option,
     "trainer.devices": st.one_of(no_option, st.sampled_from(["cuda:-1", "CUDA:1", "cuda:01", "cuda:1\n", "mps"])),
     "trainer.engine": no_option,

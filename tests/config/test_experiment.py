@@ -18,6 +18,7 @@ from src.config.compose import composed
         (["+exp=shallow", "model.hidden=[30]", "optim.eta=0.3"], None),
         (["+exp=shallow", "max_epochs=59"], None),
         (["+exp=shallow", "stop=patience_epochs"], None),
+        (["+exp=shallow", "stop.keep=last"], None),
         (["+exp=shallow", "data.order=epoch"], None),
         (["+exp=dropout", "ensemble=5"], None),  # a vote of five is `ensemble`, published as another figure
         (["+exp=dropout", "model.dropout_convention=inverted"], None),

@@ -51,7 +51,7 @@ def assert_same(results, others):
     "sections",
     [
         {"stop": {"rule": "patience_epochs", "patience_epochs": 2}},
-        {"stop": {"rule": "patience_batches", "patience_batches": 20, "patience_increase": 3}},
+        {"stop": {"rule": "patience_batches", "patience_batches": 20, "patience_increase": 4}},  # looks within epochs
         {"optim": {"eta": 0.5, "schedule": "halve", "plateau_epochs": 1, "momentum": 0.5, "lambda_": 0.1}},
         {"optim": {"eta": 0.5, "schedule": "exponential", "eta_end": 0.01, "l1": 0.01}, "data": {"order": "once"}},
         {"optim": {"rule": "adam", "schedule": "one_cycle", "eta": 0.02, "warmup_steps": 20, "weight_decay": 1e-4}},

@@ -153,7 +153,7 @@ def test_the_tutorials_patience_looks_within_epochs():
     stop = {"rule": "patience_batches", "patience_batches": 6}
     config = example.config(stop=stop, max_epochs=50, optim={"eta": 1e-9})
     results, recorder, prepared, _ = go([config])
-    assert sorted(prepared.chunks.checks) == [3, 6, 9, 12]
+    assert [chunk.done for chunk in prepared.chunks if chunk.check] == [[15], [18], [21], [24]]
     # The first look, after mini-batch 2, improves and leaves patience at max(6, 2 · 2). Mini-batch 6 comes before the
     # look after mini-batch 8, which is void; the epoch has its row all the same, for the best weights are from it.
     assert (results[0].status, results[0].best_epoch) == ("FINISHED", 1)
@@ -167,7 +167,21 @@ def test_a_look_that_comes_after_the_patience_is_void():
     results, _, _, _ = go([config])
     # Looks after mini-batches 11, 23 and 35; mini-batch 24 ends it: the third look is void, as in the tutorial.
     assert [row["epoch"] for row in results[0].history] == [1, 2]
-    assert results[0].best_epoch == 2
+    assert results[0].best_epoch == 1  # the second look is as good as the first, not better
+
+
+def test_the_last_weights_are_kept_where_that_is_asked_for(monkeypatch):
+    prepared = prepare([example.config(max_epochs=4, stop={"keep": "last"})], example.dataset())
+    costs, scores = iter([0.1, 0.1, 0.1, math.nan]), iter([0.9, 0.5, 0.4, 0.8])
+    monkeypatch.setattr(
+        prepared.engine,
+        "evaluate",
+        lambda *_: tuple(torch.tensor([next(values)], dtype=torch.float64) for values in (costs, scores)),
+    )
+    (result,) = run(prepared, [])
+    assert (result.status, result.best_epoch, result.validation_score) == ("FINISHED", 3, 0.4)  # that had a finite cost
+    ((three,), _, _, _) = go([example.config(max_epochs=3, stop={"keep": "last"})])
+    torch.testing.assert_close(result.probabilities, three.probabilities, rtol=0, atol=0)
 
 
 def test_a_diverged_member_ends_as_failed_and_the_others_do_not_notice():

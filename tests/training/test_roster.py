@@ -97,13 +97,14 @@ def test_who_joins_warms_up_from_its_own_start_and_decays_as_alone(engine, rule)
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_tutorials_patience_counts_from_the_member_s_own_start(engine):
-    stop = {"rule": "patience_batches", "patience_batches": 20, "patience_increase": 1.0}
-    first = [trial(engine, 0.1, 0), trial(engine, 1e-9, 1)]
-    first = [config.model_copy(update={"stop": config.stop.model_copy(update=stop)}) for config in first]
-    later = first[1].model_copy(update={"seed": 7})
-    results, _ = train(first, TrialSource(who=[0], when=1, waiting=members_of([later])))
-    assert_alike(engine, results[2], alone(later))
-    assert len(results[2].history) < 4
+    # A look every 10 mini-batches, an epoch has 12: who joins an epoch later looks elsewhere.
+    stop = {"rule": "patience_batches", "patience_batches": 20, "patience_increase": 1.5}
+    first = [trial(engine, eta, seed, stop=stop) for seed, eta in enumerate((0.1, 1e-9, 0.9, 0.9))]
+    later = [trial(engine, eta, 7, stop=stop) for eta in (1e-9, 0.9)]
+    results, _ = train(first, TrialSource(who=[0, 3], when=1, waiting=members_of(later)))
+    for number, config in ((1, first[1]), (2, first[2]), (4, later[0]), (5, later[1])):
+        assert_alike(engine, results[number], alone(config))
+    assert len(results[4].history) < 4
 
 
 def test_a_stack_grows_to_its_capacity_and_no_further():

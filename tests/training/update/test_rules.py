@@ -1,5 +1,7 @@
 """Learning-rate schedules, stopping rules and where chunks are cut."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -78,31 +80,34 @@ def test_a_rate_by_epoch_is_the_same_in_all_of_its_mini_batches():
 
 
 def test_patience_in_epochs_ends_after_that_many_without_a_better_accuracy():
-    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=2), ACCURACY)
-    said = [stopping.checked(accuracy, 10, True) for accuracy in (0.5, 0.6, 0.6, 0.7, float("nan"), 0.7)]
+    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=2), ACCURACY, 10)
+    said = [stopping.checked(accuracy, 10) for accuracy in (0.5, 0.6, 0.6, 0.7, float("nan"), 0.7)]
     assert said == [False, False, False, False, False, True]
 
 
 def test_patience_in_epochs_looks_at_epochs_ends_only():
-    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=1), ACCURACY)
-    assert not any(stopping.checked(0.5, batch, False) for batch in range(5))
+    stopping = Stopping(StopConfig(rule="patience_epochs", patience_epochs=1), ACCURACY, 10)
+    assert [done for done in range(1, 31) if stopping.is_due(done)] == [10, 20, 30]
 
 
 def twin_patience(config, errors, batches):
-    """The loops of the tutorial's mlp.py, a look an epoch: (epochs looked at, epoch of the best error), from 1."""
-    patience, best, best_epoch, looked = config.patience_batches, float("inf"), None, 0
-    for epoch, error in enumerate(errors, start=1):
+    """The loops of the tutorial's mlp.py: (errors looked at, index of the best one, both after the last mini-batch)."""
+    patience, best, kept, looked = config.patience_batches, float("inf"), None, 0
+    frequency = max(1, min(batches, patience // 2))
+    for epoch in itertools.count(1):
         for minibatch in range(batches):
             t = (epoch - 1) * batches + minibatch
-            if (t + 1) % batches == 0:
-                looked = epoch
+            if (t + 1) % frequency == 0:
+                if looked == len(errors):
+                    return looked, kept
+                error = errors[looked]
                 if error < best:
                     if error < best * config.improvement_threshold:
                         patience = max(patience, t * config.patience_increase)
-                    best, best_epoch = error, epoch
+                    best, kept = error, looked
+                looked += 1
             if patience <= t:
-                return looked, best_epoch
-    return looked, best_epoch
+                return looked, kept
 
 
 @given(
@@ -110,9 +115,10 @@ def twin_patience(config, errors, batches):
     st.integers(1, 300),
     st.sampled_from([1.0, 1.5, 2.0, 2.25]),
     st.sampled_from([0.5, 0.75, 0.995, 1.0]),
-    st.integers(1, 20),
+    st.integers(1, 40),
 )
 def test_patience_in_batches_is_the_tutorials(errors, patience, increase, threshold, batches):
+    """Also where patience/2 is less than an epoch, and no divisor of it."""
     config = StopConfig(
         rule="patience_batches",
         patience_batches=patience,
@@ -120,26 +126,39 @@ def test_patience_in_batches_is_the_tutorials(errors, patience, increase, thresh
         improvement_threshold=threshold,
     )
     errors = [error / 64 for error in errors]  # exact in binary, so that 1 − (1 − error) is error
-    stopping, looked, best, best_epoch = Stopping(config, ACCURACY), 0, float("inf"), None
-    for epoch, error in enumerate(errors, start=1):
-        if stopping.was_due(epoch * batches):
+    stopping, looked, best, kept = Stopping(config, ACCURACY, batches), 0, None, None
+    for done in filter(stopping.is_due, itertools.count(1)):
+        if looked == len(errors) or stopping.had_ended(done):
             break
-        looked = epoch
-        if error < best:
-            best, best_epoch = error, epoch
-        if stopping.checked(1 - error, epoch * batches, True):
+        if stopping.keeps(1 - errors[looked], best):
+            best, kept = 1 - errors[looked], looked
+        looked += 1
+        if stopping.checked(1 - errors[looked - 1], done):
             break
-    assert (looked, best_epoch) == twin_patience(config, errors, batches)
+    assert (looked, kept) == twin_patience(config, errors, batches)
 
 
-def test_patience_ends_at_the_very_mini_batch_that_reaches_it():
-    stopping = Stopping(StopConfig(rule="patience_batches", patience_batches=5), ACCURACY)
-    assert [stopping.checked(0.5, batches, False) for batches in (1, 5, 6)] == [False, False, True]
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        ({"rule": "none"}, [0, 1, 2]),  # the latest of equals
+        ({"rule": "patience_epochs"}, [0, 1, 2]),
+        ({"rule": "patience_batches"}, [0, 2]),  # strictly better
+        ({"keep": "last"}, [0, 1, 2, 3, 4]),
+    ],
+)
+def test_which_weights_are_kept_depends_on_rule_and_keep(config, kept):
+    stopping, best, found = Stopping(StopConfig(**config), ACCURACY, 10), None, []
+    for number, score in enumerate((0.5, 0.5, 0.6, 0.4, float("nan"))):
+        if stopping.keeps(score, best):
+            best = score
+            found.append(number)
+    assert found == kept
 
 
 def test_without_a_rule_nobody_stops():
-    stopping = Stopping(StopConfig(), ACCURACY)
-    assert not any(stopping.checked(0.0, batch, True) for batch in range(100))
+    stopping = Stopping(StopConfig(), ACCURACY, 1)
+    assert not any(stopping.checked(0.0, done) for done in range(1, 101))
 
 
 def test_the_tutorial_looks_every_half_patience_but_at_least_once_an_epoch():
@@ -149,19 +168,21 @@ def test_the_tutorial_looks_every_half_patience_but_at_least_once_an_epoch():
     assert check_every(StopConfig(rule="patience_epochs"), 30) == 30
 
 
-@given(st.integers(1, 60), st.integers(1, 80), st.integers(1, 60))
-def test_chunks_are_the_epoch_cut_where_it_must_be(batches, length, every):
+@given(st.integers(1, 60), st.integers(1, 80), st.integers(1, 60), st.integers(0, 3))
+def test_chunks_are_the_epoch_cut_where_it_must_be(batches, length, every, born):
+    """A stack of two, one of which began some epochs before: looks are counted from each one's own start."""
     every = min(every, batches)
     chunks = Chunks("fixed", [1, 2], batches * 3 + 1, 3, length, every)
-    for epoch in range(2):
+    chunks.epoch = born
+    chunks.set_members([(1, born), (2, 0)])
+    for epoch in range(born, born + 2):
         seen = list(chunks)
-        assert len(seen) == len(chunks)
+        assert chunks.several or len(seen) == 1
         images = [index for chunk in seen for index in chunk.order.flatten().tolist()]
         assert images == list(range(batches * 3))
         assert all(1 <= chunk.order.shape[1] <= length for chunk in seen)
-        ends = [int(chunk.first_step[0]) + chunk.order.shape[1] - epoch * batches for chunk in seen]
-        assert [end for end, chunk in zip(ends, seen, strict=True) if chunk.check] == sorted(
-            {*range(every, batches, every), batches}
-        )
+        dones = [[own * batches + end for own in (epoch - born, epoch)] for end in range(1, batches + 1)]
+        due = [each for each in dones[:-1] if any(done % every == 0 for done in each)]
+        assert [chunk.done for chunk in seen if chunk.check] == [*due, dones[-1]]
         assert [chunk.ends_epoch for chunk in seen] == [False] * (len(seen) - 1) + [True]
         assert {chunk.epoch for chunk in seen} == {epoch}
