@@ -80,7 +80,7 @@ def replays(experiments: Sequence[str]) -> list[Replay]:
 
 def _runs(experiments: Sequence[str]) -> list[Replay]:
     return [
-        Replay("experiments", ("-m", *SHORT, f"+exp={','.join(experiments)}")),
+        Replay("experiments", ("-m", *SHORT, "batch_size=10", f"+exp={','.join(experiments)}")),
         Replay("activations", ("-m", *SHORT, *SMALL, "model.activation=sigmoid,tanh,relu,leaky_relu,elu,gelu,silu")),
         Replay("initial weights", ("-m", *SHORT, *SMALL, "model.init=chapter,fan_in,he,glorot", "seed=0,5")),
         Replay("layers", ("-m", *SHORT, _choice("model.layers", LAYERS), "model.dropout=0,0.3", "batch_size=7,10",

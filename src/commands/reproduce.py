@@ -1,4 +1,4 @@
-"""The chapter reproduced: every experiment of conf/exp at full length on MNIST, three repeats each.
+"""The chapter and the tutorial reproduced: every experiment of conf/exp at full length on MNIST, three repeats each.
 
     python -m src.reproduce [RUN …]         all that is not there yet, or the runs named
 
@@ -18,8 +18,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.commands.arguments import run_command, words_and_keys
+from src.commands.reproduction_runs import (
+    COMPARISON,
+    DATA,
+    ENSEMBLES,
+    FIGURES,
+    ORDER_NOTES,
+    ORDERS,
+    RUNS,
+    TABLE,
+    TUTORIAL,
+    TutorialModel,
+)
 from src.config.error import UserError
-from src.report.reproduction import Kept, Row, computed, page, read, save
+from src.config.metric import ERROR
+from src.report import reproduction_page as paper
+from src.report.reproduction import Kept, computed, read, save
+from src.report.reproduction_page import Row
 
 if TYPE_CHECKING:
     from src.config.schema import RunConfig
@@ -29,45 +44,6 @@ USAGE = "python -m src.reproduce [RUN ...] [--docs FOLDER]"
 STOPPED = "Stopped. What has ended is kept; the same command goes on where this one stopped."
 FOLDER = Path("mlruns/reproduction")
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-REPEATS = 3
-SHORT = ("shallow", "conv_only", "conv", "conv2", "conv2_tanh", "conv2_relu")
-EXPANDED = ("expanded", "expanded_2fc100", "expanded_fc300", "expanded_2fc300", "expanded_fc1000", "expanded_2fc1000")
-ENSEMBLES = {f"ensemble_{repeat + 1}": f"seed={5 * repeat}" for repeat in range(REPEATS)}  # five networks each
-# Runs that ask whether the chapter's fixed order of the images explains why `conv2_relu` falls short of its figure:
-# both orders, with other seeds than those of the table.
-ORDERS = {
-    "conv2_relu_stored": ["+exp=conv2_relu", "seed=3", "repeats=6"],
-    "conv2_relu_reshuffled": ["+exp=conv2_relu", "seed=3", "repeats=6", "data.order=epoch"],
-}
-ORDER_NOTES = {
-    "conv2_relu_stored": "`+exp=conv2_relu seed=3`: six seeds that the row above has not, in stored order",
-    "conv2_relu_reshuffled": "the same six seeds with `data.order=epoch`: reshuffled before every epoch",
-}
-# The name of each run, with its overrides. The ensembles are three runs, because each of them takes long. `dropout`
-# needs no run of its own: its networks are the ensembles' networks with the same seeds, number for number.
-RUNS = (
-    {name: [f"+exp={name}", f"repeats={REPEATS}"] for name in (*SHORT, *EXPANDED)}
-    | {name: ["+exp=ensemble", seed] for name, seed in ENSEMBLES.items()}
-    | ORDERS
-)
-DATA = ["data=mnist"]
-# The rows of the chapter's table, in its order, without the two that come from the ensembles.
-TABLE = (
-    *SHORT,
-    "expanded",
-    "expanded_fc300",
-    "expanded_fc1000",
-    "expanded_2fc100",
-    "expanded_2fc300",
-    "expanded_2fc1000",
-)
-FIGURES = {  # caption -> the run and the file that shows it
-    "The first layer's 20 filters, of the best network of the first ensemble": ("ensemble_1", "filters_conv1.png"),
-    "The second layer's 40 maps of it": ("ensemble_1", "filters_conv2.png"),
-    "The test images that the first ensemble misclassifies": ("ensemble_1", "errors.png"),
-    "Validation and training of conv2_relu": ("conv2_relu", "overfitting.png"),
-}
-COMPARISON = "tanh against sigmoid: validation accuracy by epoch of conv2_tanh and conv2, three networks each"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -162,7 +138,18 @@ def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> K
         members=members,
         votes=json.loads(votes.read_text(encoding="utf-8")) if config.ensemble > 1 else [],
         commit=git_commit()["git.commit"],
+        counted=_counted(run, config, folder),
     )
+
+
+def _counted(run: str, config: "RunConfig", folder: Path) -> dict[str, Any]:
+    """The wrong answers among as many images as the run's source has counted; empty where it has counted all."""
+    images = TUTORIAL[run].counted if run in TUTORIAL else None
+    if images is None:
+        return {}
+    from src.commands.recount import recount
+
+    return recount(folder, config, images)
 
 
 def _take_pictures(run: str, figures: Path, docs: Path) -> None:
@@ -201,7 +188,12 @@ def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
         if run in kept and path.exists():
             images[caption] = f"reproduction/{path.name}"
     path = docs / "reproduction.md"
-    path.write_text(page(list(rows(kept, configs)), images, [run for run in RUNS if run not in kept]), encoding="utf-8")
+    tables = [
+        paper.Table(paper.CHAPTER, paper.CHAPTER_COLUMNS, list(rows(kept, configs))),
+        paper.Table(paper.TUTORIAL, paper.TUTORIAL_COLUMNS, list(tutorial_rows(kept, configs))),
+    ]
+    missing = [run for run in RUNS if run not in kept]
+    path.write_text(paper.page(tables, images, missing), encoding="utf-8")
     return path
 
 
@@ -243,6 +235,38 @@ def _row(run: str, kept: dict[str, Kept], configs: "dict[str, RunConfig]", note:
         [kept[run]] if run in kept else [],
         note,
     )
+
+
+def tutorial_rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Iterator[Row]:
+    """The rows of the tutorial's table: a classifier's with its error, another model's with the score of its task."""
+    for run, model in TUTORIAL.items():
+        if run in configs:
+            yield _tutorial_row(run, model, configs[run], kept.get(run))
+
+
+def _tutorial_row(run: str, model: TutorialModel, config: "RunConfig", kept: Kept | None) -> Row:
+    members = kept.members if kept else []
+    score = config.task.score
+    test, validation = [one.test_score for one in members], [one.validation_score for one in members]
+    published = model.published
+    if score.has_error:
+        test, validation = ([None if v is None else score.error(v) for v in values] for values in (test, validation))
+        published = None if config.published is None else 100 - config.published
+        score = ERROR
+    notes = [model.note] if model.note else []
+    if kept and kept.counted:
+        notes.append(counted_words(kept.counted))
+    return Row(run, published, test, validation, [kept] if kept else [], "; ".join(notes), score=score)
+
+
+def counted_words(counted: dict[str, Any]) -> str:
+    """What recount.py has found, in words."""
+    images = counted["images"]
+    shares = [
+        f"{split} error {', '.join(f'{100 * wrong / images:.2f}' for wrong in counted['wrong'][split])} %"
+        for split in ("validation", "test")
+    ]
+    return f"over the first {images:,} images of each set, as the tutorial counts: {' and '.join(shares)}"
 
 
 def _mean(values: list[Any]) -> float | None:

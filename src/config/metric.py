@@ -138,3 +138,4 @@ class Metric:
 
 
 ACCURACY = Metric("accuracy", maximise=True, percent=True)
+ERROR = Metric("error", maximise=False, percent=True)  # 1 - accuracy

@@ -9,8 +9,11 @@ import pytest
 from src.commands import reproduce, train
 from src.config.compose import CONF
 from src.config.files import write_json
+from src.config.metric import ACCURACY, Metric
 from src.config.schema import RunConfig
-from src.report.reproduction import CURVES, read
+from src.report.reproduction import Kept, curves, read
+from src.report.reproduction_page import TUTORIAL_COLUMNS, Row, Table, page
+from src.training.result import Result
 
 SMALL = ["max_epochs=2", "tracking=none", "model.hidden=[8]", "model.maps=[2]", "figures=true"]
 
@@ -37,7 +40,8 @@ def test_all_runs_are_made_kept_and_shown_and_a_second_call_does_nothing(
     kept = read("conv2", docs / "reproduction")
     assert kept is not None
     assert [member.seed for member in kept.members] == [0, 1]
-    assert all(set(row) == set(CURVES) for member in kept.members for row in member.history)
+    assert kept.members[0].config == {"task": {"name": "classify"}}  # by which the names of its scores are read
+    assert all(set(row) == set(curves(ACCURACY)) for member in kept.members for row in member.history)
     text = (docs / "reproduction.md").read_text()
     accuracies = [member.test_score or 0 for member in kept.members]
     best = max(kept.members, key=lambda member: member.validation_score or 0).test_score or 0
@@ -123,7 +127,44 @@ def test_what_cannot_be_read_is_named_in_a_paragraph(docs: Path, capsys: pytest.
     assert "conv2.json: cannot be read" in capsys.readouterr().err
 
 
-def test_every_row_of_the_chapters_table_is_reproduced() -> None:
+def test_every_experiment_is_reproduced() -> None:
     experiments = {path.stem for path in (CONF / "exp").glob("*.yaml")}
-    assert {*reproduce.TABLE, "dropout", "ensemble"} == experiments
-    assert {*reproduce.TABLE, *reproduce.ENSEMBLES, *reproduce.ORDERS} == set(reproduce.RUNS)
+    assert {*reproduce.TABLE, "dropout", "ensemble", *reproduce.TUTORIAL} == experiments
+    runs = {*reproduce.TABLE, *reproduce.ENSEMBLES, *reproduce.ORDERS, *reproduce.TUTORIAL}
+    assert runs == set(reproduce.RUNS)
+
+
+def test_a_classifier_of_the_tutorial_is_shown_by_its_error_counted_both_ways(
+    docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ["+exp=logistic", "max_epochs=2", "batch_size=10", "tracking=none", "figures=false"]
+    monkeypatch.setattr(reproduce, "RUNS", {"logistic": small})
+    monkeypatch.setattr(reproduce, "DATA", ["data=digits"])
+    for name in ("TABLE", "ENSEMBLES", "ORDERS"):
+        monkeypatch.setattr(reproduce, name, {})
+    assert reproduce.main(["--docs", str(docs)]) == 0
+    kept = read("logistic", docs / "reproduction")
+    assert kept is not None
+    (member,) = kept.members
+    test, validation = member.test_score, member.validation_score
+    assert test is not None
+    assert validation is not None
+    images = kept.counted["images"]  # of the digits all of the smaller set, so that its count is the score itself
+    wrong = kept.counted["wrong"]
+    assert images < 9600
+    assert min(abs(wrong[split][0] - images * (1 - s)) for split, s in (("test", test), ("validation", validation))) < 1
+    text = (docs / "reproduction.md").read_text()
+    assert f"| `logistic` | test error (%) | not given | {100 * (1 - test):.2f} | | 1 | " in text
+    assert f"| {member.best_epoch} of 2 | " in text
+    assert f"over the first {images:,} images of each set, as the tutorial counts: validation error " in text
+    assert f"and test error {100 * wrong['test'][0] / images:.2f} %" in text
+
+
+def test_a_row_may_have_another_score_than_an_accuracy() -> None:
+    score = Metric("pseudo-likelihood", maximise=True)
+    values = [-63.25, -61.75]
+    members = [Result({}, n, "FINISHED", [{"epoch": 1}], 1, v, v, 60.0, "mnist", "cpu") for n, v in enumerate(values)]
+    kept = Kept("rbm", {}, "2026-11-26", "cpu", 60.0, 90.0, members, [], "abc")
+    row = Row("rbm", -62.0, values, values, [kept], score=score)
+    text = page([Table("## Models", TUTORIAL_COLUMNS, [row])], {}, [])
+    assert "| `rbm` | test pseudo-likelihood | -62 | -62.5 ± 1.061 | -72.03–-52.97 | 2 | 1 of 1, 1 of 1 | 1.0 " in text

@@ -19,7 +19,7 @@ from rich.console import Console
 from src.commands import help, train
 from src.config.check import parse
 from src.config.compose import composed
-from src.config.schema import RunConfig
+from src.config.schema import RunConfig, StopConfig
 from src.models.network import Network
 from src.runs import result_files, terminal
 from src.runs.checkpoint import Saved
@@ -488,7 +488,7 @@ def test_a_run_whose_member_diverged_ends_with_a_status_and_a_hint(tmp_path, mon
 
 def test_help_lists_the_experiments_with_their_published_accuracies():
     lines = help.experiments().splitlines()
-    assert len(lines) == len(list((ROOT / "conf" / "exp").glob("*.yaml"))) == 14
+    assert len(lines) == len(list((ROOT / "conf" / "exp").glob("*.yaml"))) == 17
     assert any("ensemble" in line and "99.67 %" in line for line in lines)
 
 
@@ -510,6 +510,30 @@ TABLE = {
     "dropout": ([CONV1, CONV2, "FC 1000", "FC 1000"], "relu", 0.03, 0, 40, "shifts", 99.60),
     "ensemble": ([CONV1, CONV2, "FC 1000", "FC 1000"], "relu", 0.03, 0, 40, "shifts", 99.67),
 }
+
+
+# The tutorial's classifiers: layers, mini-batch, eta, lambda, epochs, patience, published accuracy.
+TUTORIAL = {
+    "logistic": ([], 600, 0.13, 0, 1000, 5000, 92.511),
+    "mlp": (["FC 500"], 20, 0.01, 2 * 1e-4 * 50_000 / 20, 1000, 10_000, 98.35),
+    "lenet": ([CONV1, "conv 50", "FC 500"], 500, 0.1, 0, 200, 10_000, 99.08),
+}
+
+
+@pytest.mark.parametrize("name", TUTORIAL)
+def test_an_experiment_is_what_the_tutorial_trained(name):
+    layers, batch, eta, lambda_, epochs, patience, published = TUTORIAL[name]
+    config = parse(composed([f"+exp={name}"]))
+    assert [terminal.layer_words(layer).split(" (")[0].removesuffix(" tanh") for layer in config.shapes()] == [
+        *layers,
+        "softmax 10",
+    ]
+    for layer in config.shapes()[:-1]:
+        assert layer.activation == "tanh"
+    assert config.model.init == "glorot" or not layers
+    assert (config.batch_size, config.max_epochs, config.published, config.name) == (batch, epochs, published, name)
+    assert (config.optim.eta, config.optim.lambda_, config.data.order) == (eta, pytest.approx(lambda_), "fixed")
+    assert config.stop == StopConfig(rule="patience_batches", patience_batches=patience)
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

@@ -1,0 +1,74 @@
+"""The runs of the reproduction, and what its page says of them."""
+
+from dataclasses import dataclass
+
+REPEATS = 3
+SHORT = ("shallow", "conv_only", "conv", "conv2", "conv2_tanh", "conv2_relu")
+EXPANDED = ("expanded", "expanded_2fc100", "expanded_fc300", "expanded_2fc300", "expanded_fc1000", "expanded_2fc1000")
+ENSEMBLES = {f"ensemble_{repeat + 1}": f"seed={5 * repeat}" for repeat in range(REPEATS)}  # five networks each
+# Runs that ask whether the chapter's fixed order of the images explains why `conv2_relu` falls short of its figure:
+# both orders, with other seeds than those of the table.
+ORDERS = {
+    "conv2_relu_stored": ["+exp=conv2_relu", "seed=3", "repeats=6"],
+    "conv2_relu_reshuffled": ["+exp=conv2_relu", "seed=3", "repeats=6", "data.order=epoch"],
+}
+ORDER_NOTES = {
+    "conv2_relu_stored": "`+exp=conv2_relu seed=3`: six seeds that the row above has not, in stored order",
+    "conv2_relu_reshuffled": "the same six seeds with `data.order=epoch`: reshuffled before every epoch",
+}
+
+
+@dataclass(frozen=True)
+class TutorialModel:
+    """A row of the table of the tutorial's models; its run is `+exp=NAME`.
+
+    published: the published figure in the task's score; None: that of the experiment, an accuracy, shown as an error.
+    counted: the images of validation and test set over which the source has counted, if not all of them.
+    """
+
+    repeats: int = REPEATS
+    published: float | None = None
+    counted: int | None = None
+    note: str = ""
+
+    def overrides(self, name: str) -> list[str]:
+        """The run's overrides; name: the experiment's."""
+        return [f"+exp={name}", f"repeats={self.repeats}"]
+
+
+TUTORIAL = {
+    "logistic": TutorialModel(
+        repeats=1,
+        counted=9_600,
+        note="published after 74 epochs; weights start at zero and images keep their order, so all seeds are equal",
+    ),
+    "mlp": TutorialModel(note="published after 828 epochs"),
+    "lenet": TutorialModel(),
+}
+# The name of each run, with its overrides. The ensembles are three runs, because each of them takes long. `dropout`
+# needs no run of its own: its networks are the ensembles' networks with the same seeds, number for number.
+RUNS = (
+    {name: [f"+exp={name}", f"repeats={REPEATS}"] for name in SHORT}
+    | {name: model.overrides(name) for name, model in TUTORIAL.items()}
+    | {name: [f"+exp={name}", f"repeats={REPEATS}"] for name in EXPANDED}
+    | {name: ["+exp=ensemble", seed] for name, seed in ENSEMBLES.items()}
+    | ORDERS
+)
+DATA = ["data=mnist"]
+# The rows of the chapter's table, in its order, without the two that come from the ensembles.
+TABLE = (
+    *SHORT,
+    "expanded",
+    "expanded_fc300",
+    "expanded_fc1000",
+    "expanded_2fc100",
+    "expanded_2fc300",
+    "expanded_2fc1000",
+)
+FIGURES = {  # caption -> the run and the file that shows it
+    "The first layer's 20 filters, of the best network of the first ensemble": ("ensemble_1", "filters_conv1.png"),
+    "The second layer's 40 maps of it": ("ensemble_1", "filters_conv2.png"),
+    "The test images that the first ensemble misclassifies": ("ensemble_1", "errors.png"),
+    "Validation and training of conv2_relu": ("conv2_relu", "overfitting.png"),
+}
+COMPARISON = "tanh against sigmoid: validation accuracy by epoch of conv2_tanh and conv2, three networks each"
