@@ -72,12 +72,12 @@ class ByHand(TorchEngine):
 
     def _masks(self, keys: Tensor, batch: int) -> list[Tensor]:
         """The dropout masks of each dense layer's inputs, 0 or 1: (S, K, B, inputs)."""
-        if not self.uses_dropout:
+        if "dropout" not in self.each:
             return []
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
         draw = torch.vmap(torch.vmap(drop, (None, 0, 0, None, None)), (None, None, 0, None, None))
         ones = [torch.ones(batch, layer.inputs, device=keys.device) for layer in dense]
-        return [draw(one, self._dropout[:, n], keys, n, False) for n, one in enumerate(ones)]
+        return [draw(one, self.each["dropout"][:, n], keys, n, False) for n, one in enumerate(ones)]
 
     def _forward(self, x: Tensor, masks: list[Tensor], logits: Tensor) -> list[_Seen]:
         """Forward pass of x (B, R·channels, H, W); returns a _Seen for each layer, and writes `logits` (K, B, C)."""

@@ -9,7 +9,18 @@ from src.config.address import refuse_unusable
 from src.config.error import ConfigError
 from src.config.model import NORMS_OVER_EXAMPLES, ModelConfig
 from src.config.problems import explain, written
-from src.config.schema import RULES, SEEDS, SIZES, DataConfig, OptimConfig, RunConfig, TaskConfig, TrainerConfig, unread
+from src.config.schema import (
+    RULES,
+    SEEDS,
+    SIZES,
+    TIED,
+    DataConfig,
+    OptimConfig,
+    RunConfig,
+    TaskConfig,
+    TrainerConfig,
+    unread,
+)
 from src.config.shapes import LayerShape, ShapeError
 
 
@@ -52,11 +63,30 @@ def refuse_unusable_store(config: RunConfig) -> None:
 
 
 def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
-    """A line for each key of the optimiser that has another value than its default but is read by none of the rules.
+    """A line for each key that has another value than its default but is read by none of the update rules and tasks.
 
     configs: that of one run, or those of all trials of a sweep. It is enough that one trial's rule reads a key: a sweep
     over rules sets the keys of all of them.
     """
+    return [*_unread_by_rules(configs), *_unread_by_tasks(configs)]
+
+
+def _unread_by_tasks(configs: Sequence[RunConfig]) -> list[str]:
+    tasks = {config.task.name for config in configs}
+    lines = []
+    for task, keys in TIED.items():
+        for key in keys if task not in tasks else ():
+            default = TaskConfig.model_fields[key].default
+            value = next((v for config in configs if (v := getattr(config.task, key)) != default), default)
+            if value != default:
+                lines.append(
+                    f"task.{key} = {written(value)}: task={','.join(sorted(tasks))} does not read it; accepted: "
+                    f"{written(default)}, or task={task}"
+                )
+    return lines
+
+
+def _unread_by_rules(configs: Sequence[RunConfig]) -> list[str]:
     rules = list(dict.fromkeys(config.optim.rule for config in configs))
     lines = []
     for key in sorted(set.intersection(*(unread(RULES, rule) for rule in rules))):
@@ -86,7 +116,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         pass
     else:
         try:
-            problems += _batch_problems(raw.get("batch_size"), model.shapes(data))
+            problems += _batch_problems(raw.get("batch_size"), model.shapes(data, _task_name(raw)))
         except ShapeError as error:
             problems.append(f"model: {error}")
         if data.name == "idx" and data.dir is None:
@@ -100,6 +130,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
             )
         if (problem := _size_problem(data)) is not None:
             problems.append(problem)
+        problems += _range_problems(data, _task_name(raw))
     problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
     try:
         optim = OptimConfig.model_validate(raw.get("optim"))
@@ -130,6 +161,23 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 "accepted with that: auto"
             )
     return problems
+
+
+def _task_name(raw: dict[str, Any]) -> str:
+    """The name of the task, as far as it is valid; else that of the default."""
+    try:
+        return TaskConfig.model_validate(raw.get("task", {})).name
+    except ValidationError:
+        return TaskConfig().name
+
+
+def _range_problems(data: DataConfig, task: str) -> list[str]:
+    """The problem of scaled inputs in a task that takes each of them for a probability."""
+    if task not in TIED or data.normalise == "none":
+        return []
+    return [
+        f"data.normalise = {data.normalise!r}: task={task} takes each input for a probability, 0 to 1; accepted: none"
+    ]
 
 
 def _batch_problems(batch_size: Any, layers: list[LayerShape]) -> list[str]:

@@ -33,7 +33,7 @@ class Metric:
 
     def words(self, split: str) -> str:
         """Its name in sentences, such as validation accuracy."""
-        return f"{split} {self.name}"
+        return f"{split} {self.name.replace('_', ' ')}"
 
     def heading(self, split: str) -> str:
         """Its name at the head of a table's column, such as validation % for the accuracy, else validation rmse."""
@@ -46,7 +46,8 @@ class Metric:
     @property
     def plural(self) -> str:
         """Its name in the plural, such as accuracies."""
-        return f"{self.name[:-1]}ies" if self.name.endswith("y") else f"{self.name} values"
+        name = self.name.replace("_", " ")
+        return f"{name[:-1]}ies" if name.endswith("y") else f"{name} values"
 
     # Comparison.
 
@@ -139,3 +140,5 @@ class Metric:
 
 ACCURACY = Metric("accuracy", maximise=True, percent=True)
 ERROR = Metric("error", maximise=False, percent=True)  # 1 - accuracy
+RECONSTRUCTION = Metric("reconstruction_cost", maximise=False)  # cross-entropy of the pixels, nats an image
+PSEUDO_LIKELIHOOD = Metric("pseudo_likelihood", maximise=True)  # log of it, nats an image

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from src.config.section import PER_MEMBER, Section
-from src.config.shapes import ConvPool, Dense, LayerShape, chain, same_padding
+from src.config.shapes import ConvPool, Dense, LayerShape, ShapeError, Tied, chain, same_padding
 
 if TYPE_CHECKING:
     from src.config.schema import DataConfig
@@ -17,6 +17,8 @@ Norm = Literal["none", "batch", "group"]
 NORMS_OVER_EXAMPLES: tuple[str, ...] = (
     "batch",
 )  # norms that need at least two values of each map or unit in a mini-batch
+# The tasks that train one layer with tied weights, and the activations of its units that they accept.
+TIED_ACTIVATIONS: dict[str, tuple[str, ...]] = {"reconstruct": ("sigmoid", "tanh", "relu"), "contrast": ("sigmoid",)}
 PartName = Literal["norm", "activation", "pool"]
 Initialisation = Literal["chapter", "fan_in", "he", "glorot"]
 
@@ -92,11 +94,34 @@ class ModelConfig(Section):
             return list(self.layers)
         return [*(ConvLayer(conv=maps) for maps in self.maps), *(FcLayer(fc=units) for units in self.hidden)]
 
-    def shapes(self, data: "DataConfig") -> list[LayerShape]:
-        """Every layer with its sizes, the softmax last. Raises ShapeError where a layer does not fit its input."""
+    def shapes(self, data: "DataConfig", task: str = "classify") -> list[LayerShape]:
+        """Every layer with its sizes, the softmax last; the one tied layer for the tasks that train one.
 
+        Raises ShapeError where a layer does not fit its input or the task.
+        """
         plan = [self._shape(number, layer) for number, layer in enumerate(self.all_layers(), start=1)]
-        return chain((data.channels, data.height, data.width), [*plan, Dense(outputs=data.classes, activation="none")])
+        image = data.channels, data.height, data.width
+        if task in TIED_ACTIVATIONS:
+            return chain(image, [self._tied(plan, task)])
+        return chain(image, [*plan, Dense(outputs=data.classes, activation="none")])
+
+    def _tied(self, plan: list[LayerShape], task: str) -> Tied:
+        """The only layer of a task with tied weights."""
+        if len(plan) != 1 or not isinstance(plan[0], Dense):
+            raise ShapeError(
+                f"task={task} trains one fully connected layer, not {len(plan)} layer{'s' if len(plan) != 1 else ''}"
+                f"{' with a convolution' if any(isinstance(one, ConvPool) for one in plan) else ''}; accepted: "
+                "model.maps=[] and one number in model.hidden, such as [500]"
+            )
+        layer, accepted = plan[0], TIED_ACTIVATIONS[task]
+        if layer.activation not in accepted:
+            raise ShapeError(
+                f"activation = {layer.activation!r}: units of task={task} have another one; accepted: "
+                f"{', '.join(accepted)}"
+            )
+        if layer.norm != "none" or not layer.bias or any(self.dropouts_by_layer()):
+            raise ShapeError(f"task={task} has neither norm nor dropout, and always biases; accepted: without them")
+        return Tied(outputs=layer.outputs, activation=layer.activation)
 
     def _shape(self, number: int, layer: ConvLayer | FcLayer) -> LayerShape:
         """The shape of a layer, with the model's values for the fields that it leaves out."""

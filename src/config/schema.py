@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
 from src.config.error import ConfigError
 from src.config.folder import is_name
-from src.config.metric import ACCURACY, Metric
+from src.config.metric import ACCURACY, PSEUDO_LIKELIHOOD, RECONSTRUCTION, Metric
 from src.config.model import ModelConfig
 from src.config.section import PER_MEMBER, Section, is_per_member
 from src.config.shapes import LayerShape
@@ -47,7 +47,9 @@ class DataConfig(Section):
 
 
 # The tasks with their scores; src/tasks/NAME.py holds the task itself.
-TASKS = {"classify": ACCURACY}
+TASKS = {"classify": ACCURACY, "reconstruct": RECONSTRUCTION, "contrast": PSEUDO_LIKELIHOOD}
+# Those whose network is one fully connected layer that is used in both directions, with the keys that they read.
+TIED: dict[str, tuple[str, ...]] = {"reconstruct": ("corruption",), "contrast": ("k", "persistent")}
 
 
 def _task(name: str) -> str:
@@ -60,6 +62,14 @@ class TaskConfig(Section):
     """The task: what the networks are trained for."""
 
     name: Annotated[str, AfterValidator(_task)] = "classify"
+    corruption: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # reconstruct: of each input, in training
+    k: int = Field(1, ge=1, le=1000, json_schema_extra=PER_MEMBER)  # contrast: Gibbs steps of a chain in each update
+    persistent: bool = Field(False, json_schema_extra=PER_MEMBER)  # contrast: chains go on from the last update's
+
+    @property
+    def tied(self) -> bool:
+        """Whether the network is one layer with tied weights: an autoencoder or a restricted Boltzmann machine."""
+        return self.name in TIED
 
     @property
     def score(self) -> Metric:
@@ -220,8 +230,8 @@ class RunConfig(Section):
         return self.repeats * self.ensemble
 
     def shapes(self) -> list[LayerShape]:
-        """Every layer with its sizes, the softmax last."""
-        return self.model.shapes(self.data)
+        """Every layer with its sizes, the softmax last; with tied weights the one layer."""
+        return self.model.shapes(self.data, self.task.name)
 
     def shown(self) -> dict[str, Any]:
         """The configuration as plain values for files and tables; a password in tracking.uri is masked."""

@@ -103,6 +103,11 @@ class Dense:
         return 1
 
 
+@dataclass(frozen=True)
+class Tied(Dense):
+    """The shape of a fully connected layer whose weights also lead back to its inputs, which then have biases."""
+
+
 LayerShape = ConvPool | Dense
 
 
@@ -204,6 +209,7 @@ def parameter_count(layers: Iterable[LayerShape]) -> int:
 
     def count(layer: LayerShape) -> int:
         by_channel = layer.bias + 2 * (layer.norm != "none") + (layer.activation in WITH_SLOPES)
-        return prod(layer.weight_shape) + by_channel * layer.output[0]
+        back = layer.inputs if isinstance(layer, Tied) else 0
+        return prod(layer.weight_shape) + by_channel * layer.output[0] + back
 
     return sum(count(layer) for layer in layers)

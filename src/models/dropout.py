@@ -13,6 +13,8 @@ _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: spreads consecutive indices
 # d, other uses from one of these constants plus the layer's number (counted among all layers of the network, from 0).
 CONVOLUTIONS = 0x10000  # for the inputs of a convolution
 SLOPES = 0x20000  # for a layer's random slopes
+CORRUPTION = 0x30000  # for the inputs of an autoencoder
+GIBBS = 0x40000  # for a Boltzmann machine's units: first hidden ones, then visible and hidden ones in turn
 
 
 def mix(x: Tensor) -> Tensor:

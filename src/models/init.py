@@ -25,7 +25,9 @@ def initial_weights(layers: list[LayerShape], init: str, seed: int) -> dict[str,
     """
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = Network(layers).state_dict()
-    for number, layer in enumerate(layers[:-1]):
+    for number, layer in enumerate(layers):
+        if layer.activation == "none":  # the softmax
+            continue
         _fill(state[f"layers.{number}.weight"], state.get(f"layers.{number}.bias"), layer, init, generator)
     return state
 

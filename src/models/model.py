@@ -1,8 +1,8 @@
 """One member's network: how it is built, and the state with which it begins.
 
-A network computes one member and knows nothing of stacks: forward(x) gives the outputs for a mini-batch x (B, …). A
-network that draws random numbers in training, or computes something else there than in evaluation, is called as
-forward(x, key=key) in training and as forward(x, key=None) in evaluation.
+A network computes one member and knows nothing of stacks: forward(x, key=key) gives the outputs for a mini-batch
+x (B, …). `key` is that of a training step, from which random numbers follow; None in evaluation. Further arguments are
+those that `Model.arguments` names.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from src.config.schema import RunConfig
 from src.config.shapes import LayerShape
+from src.models.autoencoder import AutoencoderModel
 from src.models.init import initial_weights
 from src.models.network import Network
+from src.models.rbm import RbmModel
 
 
 class Model(Protocol):
@@ -28,6 +30,12 @@ class Model(Protocol):
 
     def first_state(self, seed: int) -> dict[str, Tensor]:
         """One member's initial parameters and buffers, float32 on the CPU; they depend on the seed alone."""
+
+    def arguments(self, hyper: dict[str, Tensor]) -> dict[str, Tensor | int]:
+        """Further arguments of a call of the network, by name, from the hyperparameters of K members.
+
+        A tensor (K, …) holds each member's own value; a number is the same for all.
+        """
 
 
 class LayeredModel:
@@ -45,7 +53,17 @@ class LayeredModel:
         """One member's initial parameters and buffers by the rule `init` (src/models/init.py), from the seed alone."""
         return initial_weights(self.layers, self.init, seed)
 
+    def arguments(self, hyper: dict[str, Tensor]) -> dict[str, Tensor | int]:
+        """Of the hyperparameters of K members: `dropout` (K, D), if any has dropout."""
+        dropout = hyper["dropout"]
+        return {"dropout": dropout} if (dropout != 0).any() else {}
+
 
 def model_of(config: RunConfig) -> Model:
     """The network of a checked configuration."""
-    return LayeredModel(config.shapes(), config.model.init, config.model.dropout_convention == "inverted")
+    plan, model = config.shapes(), config.model
+    if config.task.name == "reconstruct":
+        return AutoencoderModel(plan, model.init)
+    if config.task.name == "contrast":
+        return RbmModel(plan, model.init, config.batch_size)
+    return LayeredModel(plan, model.init, model.dropout_convention == "inverted")

@@ -10,17 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from src.config.metric import ACCURACY
-from src.tasks.task import Call
+from src.tasks.task import Call, Task
 
 
-class Classify:
+class Classify(Task):
     """Outputs are logits (B, C), targets classes (B,) int64; predictions are the softmax's probabilities."""
 
     score = ACCURACY
 
     def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
         """The mean over the mini-batch of −ln softmax at the right class, and the logits (B, C)."""
-        logits = call(x, key)
+        logits = self.outputs(call, x, key)
         # F.cross_entropy under vmap takes three times as many kernels.
         return -logits.log_softmax(1).gather(1, y[:, None]).mean(), logits
 

@@ -1,7 +1,7 @@
 """What a network is trained for: the cost that its training lowers, and the score that stops, prunes and ranks it.
 
-A task knows one network, not the stack. Legend: B examples in a mini-batch, C classes; outputs are what one network
-gives for a mini-batch, with the examples as their first axis, such as logits (B, C).
+A task knows one network, not the stack. Legend: B examples in a mini-batch, C classes; outputs are what a task needs of
+one network's answer to a mini-batch, with the examples as their first axis, such as logits (B, C).
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from src.config.metric import Metric
 from src.config.schema import TaskConfig
 
 # A call of the network with its present weights: inputs (B, …) float32 and the key of the step's random numbers (None
-# in evaluation) -> outputs, float32.
+# in evaluation) -> what the network gives, float32.
 Call = Callable[[Tensor, Tensor | None], Tensor]
 
 
@@ -22,6 +22,10 @@ class Task(Protocol):
     """What networks are trained for; `task=NAME` chooses the one that src/tasks/NAME.py holds as `TASK`."""
 
     score: Metric
+
+    def outputs(self, call: Call, x: Tensor, key: Tensor | None = None) -> Tensor:
+        """The outputs (B, …) for inputs x (B, …); by default what the network gives. Without a key: in evaluation."""
+        return call(x, key)
 
     def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
         """The mean cost (a scalar) of a mini-batch, inputs x (B, …) and targets y (B, …), and the outputs for it."""
@@ -31,6 +35,13 @@ class Task(Protocol):
 
     def scores(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The sum of the examples' scores, shapes as in `costs`; their mean is the network's score, NaN the worst."""
+
+    def monitors(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Sums over examples, (…) each, of what else is watched in evaluation, by name; by default nothing is.
+
+        Their means stand in the history for the validation set and for as many of the training examples.
+        """
+        return {}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The part of the outputs that is kept for the test set and that ensembles vote with, such as probabilities."""

@@ -16,7 +16,7 @@ import torch
 from src.data.dataset import Dataset
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
-from src.training.engines.engine import Engine, State
+from src.training.engines.engine import Engine, Means, State
 from src.training.lightning import LightningModule
 from src.training.look import Look
 from src.training.progress import Progress
@@ -199,7 +199,8 @@ class StackModule(LightningModule):
         if not looks:
             return {}
         validation = self.dataset.validation
-        costs, scores = (value.tolist() for value in self.engine.evaluate(validation.images, validation.labels))
+        means = self.engine.evaluate(validation.images, validation.labels)
+        costs, scores, watched = means.cost.tolist(), means.score.tolist(), self._watched(means)
         state = self.engine.state(slots=False)
         self._keep_best([look for look in looks if math.isfinite(costs[look.k])], state, scores)
         rows: dict[int, Row] = {}
@@ -213,6 +214,7 @@ class StackModule(LightningModule):
                 continue
             row = self._row(k, look.epoch, look.eta, state)
             row |= {"validation/cost": costs[k], self.score.key("validation"): scores[k]}
+            row |= {name: float(values[k]) for name, values in watched.items()}
             rows[look.number] = row
             member.history.append(row)
             member.schedule.epoch_ended(scores[k])
@@ -220,6 +222,15 @@ class StackModule(LightningModule):
             for observer in self.observers:
                 observer.epoch_ended(rows, self.so_far)
         return rows
+
+    def _watched(self, validation: Means) -> dict[str, torch.Tensor]:
+        """What else the task watches, (K,) by its name in a row: for the validation set and as many training images."""
+        if not validation.monitors:
+            return {}
+        count, split = len(self.dataset.validation), self.dataset.train
+        train = self.engine.evaluate(split.images[:count], split.labels[:count])
+        both = {"train": train, "validation": validation}
+        return {f"{split}/{name}": value for split, means in both.items() for name, value in means.monitors.items()}
 
     def _looks(self, chunk: Chunk) -> list[Look]:
         """The members for which the evaluation after `chunk` counts: at an epoch's end all, within it those it is due.

@@ -488,7 +488,7 @@ def test_a_run_whose_member_diverged_ends_with_a_status_and_a_hint(tmp_path, mon
 
 def test_help_lists_the_experiments_with_their_published_accuracies():
     lines = help.experiments().splitlines()
-    assert len(lines) == len(list((ROOT / "conf" / "exp").glob("*.yaml"))) == 17
+    assert len(lines) == len(list((ROOT / "conf" / "exp").glob("*.yaml"))) > 14
     assert any("ensemble" in line and "99.67 %" in line for line in lines)
 
 

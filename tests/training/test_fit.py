@@ -15,6 +15,7 @@ from src.training import memory
 from src.training.device import choose_device
 from src.training.engines import choose, compilation, torch_engine
 from src.training.engines.choose import EngineChoice
+from src.training.engines.engine import Means
 from src.training.fit import prepare, run
 from src.training.interrupt import Interrupt
 from src.training.spec import spec_of
@@ -88,7 +89,7 @@ def test_the_test_set_is_judged_by_the_weights_of_the_best_epoch_not_the_last_on
     monkeypatch.setattr(
         prepared.engine,
         "evaluate",
-        lambda *split: (judged(*split)[0], torch.tensor([next(looks)], dtype=torch.float64)),
+        lambda *split: judged(*split)._replace(score=torch.tensor([next(looks)], dtype=torch.float64)),
     )
     (result,) = run(prepared, [])
     assert (result.best_epoch, result.validation_score) == (1, 0.9)
@@ -176,7 +177,7 @@ def test_the_last_weights_are_kept_where_that_is_asked_for(monkeypatch):
     monkeypatch.setattr(
         prepared.engine,
         "evaluate",
-        lambda *_: tuple(torch.tensor([next(values)], dtype=torch.float64) for values in (costs, scores)),
+        lambda *_: Means(*(torch.tensor([next(values)], dtype=torch.float64) for values in (costs, scores))),
     )
     (result,) = run(prepared, [])
     assert (result.status, result.best_epoch, result.validation_score) == ("FINISHED", 3, 0.4)  # that had a finite cost

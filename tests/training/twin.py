@@ -29,13 +29,17 @@ def lowbias32(x):
     return x ^ (x >> np.uint32(16))
 
 
-def dropped(seed, step, layer, shape, p):
-    """Where equation (4) of src/training/engines/engine.py zeroes an input; bool (B, U)."""
+def uniform(seed, step, layer, shape):
+    """The numbers in 0…1 of equation (4) of src/training/engines/engine.py; (B, U)."""
     key = lowbias32(lowbias32(lowbias32(seed) ^ np.uint32(step)) ^ np.uint32(layer))
     index = np.arange(np.prod(shape), dtype=np.uint64) * np.uint64(0x9E3779B9)
     bits = lowbias32(key + index.astype(np.uint32))
-    uniform = (bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
-    return torch.from_numpy((uniform < np.float32(p)).reshape(shape))
+    return torch.from_numpy(((bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape))
+
+
+def dropped(seed, step, layer, shape, p):
+    """Where that equation zeroes an input; bool (B, U)."""
+    return uniform(seed, step, layer, shape) < np.float32(p)
 
 
 def forward(layers, weights, x, dropouts, convention, seed=None, step=None):

@@ -28,7 +28,8 @@ Chapter's convention: kept inputs unchanged in training, weights times (1 − p)
 inputs divided by (1 − p) in training, evaluation unchanged.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import torch
@@ -68,14 +69,21 @@ def joined_states(states: Iterable[State], slots: Iterable[str], parameters: Col
 
 
 class Sums(NamedTuple):
-    """Cost and score of each member, (K,) float64 each.
+    """The sum of the mini-batches' mean costs and the sum of the examples' scores of each member, (K,) float64 each."""
 
-    From `train`: the sum of the mini-batches' mean costs, and the sum of the examples' scores. From `evaluate`: the
-    means over the examples.
+    cost: Tensor
+    score: Tensor
+
+
+class Means(NamedTuple):
+    """Means over the examples of each member's costs and scores, and of what else the task watches, by its name.
+
+    (K,) float64 each.
     """
 
     cost: Tensor
     score: Tensor
+    monitors: Mapping[str, Tensor] = MappingProxyType({})  # as in Task.monitors
 
 
 class Engine(Protocol):
@@ -102,7 +110,7 @@ class Engine(Protocol):
         (K, M). A chunk that begins no epoch must follow the one before it.
         """
 
-    def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
+    def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
         """Mean cost and mean score of every member over N examples, shapes and types as in `train`."""
 
     def predictions(self, inputs: Tensor) -> Tensor:

@@ -19,9 +19,9 @@ from src.data.scaling import as_seen
 from src.models.dropout import step_key
 from src.models.layers.dense import Dense
 from src.training.engines.compilation import COMPILE_SECONDS, compiled_step, first_error, first_line
-from src.training.engines.engine import State, Sums, joined_states, slot_name, slots_of
+from src.training.engines.engine import Means, State, Sums, joined_states, slot_name, slots_of
 from src.training.engines.graphs import BLOCK, Block, CudaRecorder, Recorder, Replay, Steps, no_sums
-from src.training.hyper import Hyper, any_member, joined, select
+from src.training.hyper import Hyper, joined, select
 from src.training.spec import StackSpec
 from src.training.update.norms import bound, clipped
 from src.training.update.numbers import StepNumbers
@@ -68,8 +68,11 @@ class TorchEngine:
         """Makes these the members; `state` is on the device and is not copied."""
         self.hyper = hyper
         self.numbers = StepNumbers(self.spec, hyper)
-        self._seed, self._dropout = hyper["seed"].to(self.device), hyper["dropout"].to(self.device)
-        self.uses_dropout = any_member(hyper, "dropout")
+        self._seed = hyper["seed"].to(self.device)
+        arguments = self.spec.model.arguments(hyper)
+        # Further arguments of the network's call: each member's own (K, …), and those that all members share.
+        self.each = {name: one.to(self.device) for name, one in arguments.items() if isinstance(one, Tensor)}
+        self.shared = {name: one for name, one in arguments.items() if not isinstance(one, Tensor)}
         self._own = {name: state[name] for name in self.network.state_dict()}
         self.parameters = {name: self._own[name] for name, _ in self.network.named_parameters()}
         # Such as the running statistics of batch norm.
@@ -133,15 +136,19 @@ class TorchEngine:
             cost, score = self._chunk(inputs, targets, Steps(order, keys, values))
         return Sums(cost.cpu().double(), score.cpu().double())
 
-    def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
+    def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
         """Mean cost and mean score of every member over the N examples."""
         count, task = len(self.hyper["seed"]), self.spec.task
         cost, score = torch.zeros(2, count, device=self.device)
+        monitors: dict[str, Tensor] = {}
         for part, y in zip(inputs.split(self._evaluation_batch), targets.split(self._evaluation_batch), strict=True):
             outputs = self._outputs(part)  # (K, B, …)
             cost += task.costs(outputs, y)
             score += task.scores(outputs, y)
-        return Sums(*(value.cpu().double() / len(targets) for value in (cost, score)))
+            for name, value in task.monitors(outputs).items():
+                monitors[name] = monitors[name] + value if name in monitors else value
+        means = [value.cpu().double() / len(targets) for value in (cost, score, *monitors.values())]
+        return Means(means[0], means[1], dict(zip(monitors, means[2:], strict=True)))
 
     def predictions(self, inputs: Tensor) -> Tensor:
         """The task's predictions of every member for N inputs, (K, N, …) float32."""
@@ -156,13 +163,16 @@ class TorchEngine:
     def _outputs(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W) -> every member's outputs in evaluation (K, B, …) float32."""
 
-        def one(state: State, dropout: Tensor) -> Tensor:
-            outputs: Tensor = functional_call(self.network, state, (x, dropout if self.uses_dropout else None))
-            return outputs
+        def one(state: State, own: State) -> Tensor:
+            def call(x: Tensor, key: Tensor | None) -> Tensor:
+                answer: Tensor = functional_call(self.network, state, (x,), {"key": key, **own, **self.shared})
+                return answer
+
+            return self.spec.task.outputs(call, x)
 
         x = as_seen(inputs, self._scaling)
         with torch.no_grad(), self._arithmetic():
-            stacked: Tensor = vmap(one)(self.state(slots=False), self._dropout)
+            stacked: Tensor = vmap(one)(self.state(slots=False), self.each)
         return stacked.float()
 
     def _chunk(self, inputs: Tensor, targets: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
@@ -239,7 +249,7 @@ class TorchEngine:
             moving[f"{layer}.bias"] = moving[f"{layer}.bias"][:, None].expand(-1, y.shape[-1], -1)  # (K, B, outputs)
         gradients, (costs, (outputs, seen)) = vmap(
             grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, axis, axis, 0, 0)
-        )(moving, fixed | self._buffers, x, y, self._dropout, keys)
+        )(moving, fixed | self._buffers, x, y, self.each, keys)
         for name, value in self._buffers.items():
             value.copy_(seen[name])
         if self.spec.clips:
@@ -251,7 +261,7 @@ class TorchEngine:
         return costs, outputs
 
     def _cost(
-        self, moving: State, fixed: State, x: Tensor, y: Tensor, dropout: Tensor, key: Tensor
+        self, moving: State, fixed: State, x: Tensor, y: Tensor, own: State, key: Tensor
     ) -> tuple[Tensor, tuple[Tensor, State]]:
         """One member's mean cost, its outputs (B, …), and what the step needs besides, by name.
 
@@ -260,8 +270,8 @@ class TorchEngine:
         buffers = {name: fixed[name].clone() for name in self._buffers}  # which the network changes in place
 
         def call(x: Tensor, key: Tensor | None) -> Tensor:
-            drop = dropout if self.uses_dropout else None
-            outputs: Tensor = functional_call(self.network, moving | fixed | buffers, (x, drop, key))
+            options = {"key": key, **own, **self.shared}
+            outputs: Tensor = functional_call(self.network, moving | fixed | buffers, (x,), options)
             return outputs.float()
 
         with self._inputs(self._fused_layers()) as seen:

@@ -20,7 +20,7 @@ from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
 from src.training.engines.cpu.update import KERNELS, NUMBERS, Rule, first_rule
-from src.training.engines.engine import State, Sums, joined_states, slot_name, slots_of, without_slots
+from src.training.engines.engine import Means, State, Sums, joined_states, slot_name, slots_of, without_slots
 from src.training.hyper import Hyper, joined, select
 from src.training.spec import StackSpec
 from src.training.update.numbers import Numbers, StepNumbers
@@ -192,10 +192,10 @@ class CpuEngine:
         own = rule.kernel, self._plan.size, self.spec.decay_all
         return [first_rule(float(share), not one, *own) for one in moves.tolist()]
 
-    def evaluate(self, inputs: Tensor, targets: Tensor) -> Sums:
+    def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
         """Mean cost and accuracy of every member over N images; an answer with a NaN counts as wrong."""
         _, costs, correct = self._evaluate(inputs, _numpy(targets))
-        return Sums(from_numpy(costs / len(inputs)), from_numpy(correct / len(inputs)))
+        return Means(from_numpy(costs / len(inputs)), from_numpy(correct / len(inputs)))
 
     def predictions(self, inputs: Tensor) -> Tensor:
         """The softmax's probabilities of every member for N images: (K, N, C) float32."""

@@ -1,0 +1,199 @@
+"""Networks whose weights lead both ways, against brute force: every state of a small machine, autograd, plain loops."""
+
+import itertools
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from src.config.shapes import Tied
+from src.models.dropout import CORRUPTION, GIBBS, step_key
+from src.models.rbm import DIFFERENCE, FREE_ENERGY, LIKELIHOOD, Rbm, own_bits
+from src.training.engines.torch_engine import TorchEngine
+from src.training.spec import spec_of
+from src.training.stack import first_state, hyper_of_stack, members_of
+from tests import example
+from tests.training.twin import dropped, uniform
+
+VISIBLE, HIDDEN = 6, 4
+CPU = torch.device("cpu")
+TASKS = {
+    "reconstruct": [{"corruption": 0.0}, {"corruption": 0.3}, {"corruption": 0.5}],
+    "contrast": [{"k": 1}, {"k": 3, "persistent": True}, {"k": 2}],
+}
+
+
+def machine(batch=4):
+    """A 6×4 machine with all its parameters drawn from a normal distribution, as double-precision numbers."""
+    torch.manual_seed(3)
+    made = Rbm(Tied(HIDDEN, "sigmoid", VISIBLE), batch).double()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_()
+    return made
+
+
+def states(count):
+    return torch.tensor(list(itertools.product([0.0, 1.0], repeat=count)), dtype=torch.float64)
+
+
+def log_sums(rbm):
+    """ln Σ_h exp(−E(v, h)) for each of the 64 visible states, by the definition of the energy."""
+    v, h = states(VISIBLE), states(HIDDEN)
+    energy = -(v @ rbm.visible_bias)[:, None] - h @ rbm.layers[0].bias - v @ rbm.layers[0].weight.t() @ h.t()
+    return (-energy).logsumexp(1)
+
+
+def test_the_free_energy_is_that_of_all_hidden_states_together():
+    rbm = machine()
+    v = states(VISIBLE)
+    torch.testing.assert_close(-rbm.free_energy(v, rbm.up(v)), log_sums(rbm))
+
+
+@torch.no_grad()
+def test_the_pseudo_likelihood_of_all_bits_is_the_sum_of_their_conditional_probabilities():
+    rbm = machine()
+    v, log_p = states(VISIBLE), log_sums(rbm)
+    index = (v @ 2.0 ** torch.arange(VISIBLE - 1, -1, -1, dtype=torch.float64)).long()
+    exact, measured = (torch.zeros(len(v), dtype=torch.float64) for _ in range(2))
+    for bit in range(VISIBLE):
+        other = v.clone()
+        other[:, bit] = 1 - other[:, bit]
+        there = (other @ 2.0 ** torch.arange(VISIBLE - 1, -1, -1, dtype=torch.float64)).long()
+        exact += log_p[index] - torch.logaddexp(log_p[index], log_p[there])
+        rbm.flipped.fill_(bit)
+        measured += rbm._pseudo_likelihood(v, training=True) / VISIBLE
+        assert rbm.flipped == (bit + 1) % VISIBLE
+    torch.testing.assert_close(measured, exact)
+    rbm.flipped.fill_(int(own_bits(v)[17]))
+    torch.testing.assert_close(rbm(v)[17, LIKELIHOOD], rbm._pseudo_likelihood(v, training=True)[17])
+    assert set(own_bits(v).tolist()) == set(range(VISIBLE))
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_the_gradient_of_long_chains_is_that_of_the_exact_likelihood(persistent):
+    count = 30_000
+    rbm = machine(count)
+    data = states(VISIBLE)[[3, 17, 42, 60]].repeat(count // 4, 1)
+    key = step_key(torch.tensor(5), torch.tensor(0))
+    figures = rbm(data, k=torch.tensor(30.0), persistent=torch.tensor(float(persistent)), most=30, key=key)
+    parameters = list(rbm.parameters())
+    ours = torch.autograd.grad(figures[:, DIFFERENCE].mean(), parameters, retain_graph=True)
+    log_z = log_sums(rbm).logsumexp(0)
+    exact = torch.autograd.grad(figures[:, FREE_ENERGY].mean() + log_z, parameters)
+    for one, other in zip(ours, exact, strict=True):
+        torch.testing.assert_close(one, other, atol=0.02, rtol=0)  # 3 standard errors of 30,000 chains are 0.009
+    assert rbm.chain.unique().tolist() == [0, 1]
+
+
+def stack(task, own, **fields):
+    """Engine, hyperparameters, state and spec of three members with seeds 0, 1, 2 and rates of their own."""
+    configs = [
+        example.config(
+            task={"name": task, **one},
+            model={"maps": [], "hidden": [6], "init": "glorot"},
+            optim={"eta": 0.05 * (number + 1)},
+            seed=number,
+            **fields,
+        )
+        for number, one in enumerate(own)
+    ]
+    members, spec = members_of(configs), spec_of(configs[0], 12)
+    return members, spec, hyper_of_stack(members), first_state(members, spec.model)
+
+
+def trained(task, own, steps=8, etas=None, rows=(0, 1, 2), **fields):
+    """The state after some steps, and the means over the images, of those of three members."""
+    _, spec, hyper, state = stack(task, own, **fields)
+    if etas:
+        hyper["eta"] = torch.tensor(etas, dtype=torch.float64)
+    rows = torch.tensor(rows)
+    engine = TorchEngine(spec, {n: v[rows] for n, v in hyper.items()}, {n: v[rows] for n, v in state.items()}, CPU)
+    split = example.dataset().train
+    order = torch.arange(steps * 5).view(1, steps, 5) % 60
+    sums = engine.train(split.images, split.labels, order, torch.tensor(0), engine.hyper["eta"].float())
+    return engine.state(), sums, engine.evaluate(split.images, split.labels)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_member_alone_is_the_member_in_a_stack(task):
+    state, sums, means = trained(task, TASKS[task])
+    for row in range(3):
+        alone, own, mine = trained(task, TASKS[task], rows=(row,))
+        for name, value in alone.items():
+            torch.testing.assert_close(state[name][row], value[0], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(sums.score[row], own.score[0], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(means.score[row], mine.score[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_nan_stays_in_its_member(task):
+    whole, _, _ = trained(task, TASKS[task])
+    broken, _, means = trained(task, TASKS[task], etas=[0.05, math.nan, 0.15])
+    assert broken["layers.0.weight"][1].isnan().all()
+    assert means.cost.isfinite().tolist() == [True, False, True]
+    for name, value in whole.items():
+        assert broken[name][[0, 2]].equal(value[[0, 2]])
+
+
+def test_an_autoencoder_trains_as_autograd_says():
+    own = TASKS["reconstruct"]
+    _, _, hyper, first = stack("reconstruct", own)
+    state, sums, means = trained("reconstruct", own)
+    pixels = example.dataset().train.images.flatten(1).float() / 255
+    for row, one in enumerate(own):
+        w, b, back = (
+            first[name][row].requires_grad_() for name in ("layers.0.weight", "layers.0.bias", "visible_bias")
+        )
+        total = 0.0
+        for step in range(8):
+            x = pixels[step * 5 : step * 5 + 5]
+            lost = dropped(row, step, CORRUPTION, tuple(x.shape), one["corruption"])
+            z = torch.sigmoid(torch.sigmoid(x.masked_fill(lost, 0) @ w.t() + b) @ w + back)
+            cost = F.binary_cross_entropy(z, x, reduction="sum") / 5
+            total += float(cost.detach())
+            gradients = torch.autograd.grad(cost, (w, b, back))
+            with torch.no_grad():
+                for parameter, gradient in zip((w, b, back), gradients, strict=True):
+                    parameter -= float(hyper["eta"][row]) * gradient
+        torch.testing.assert_close(state["layers.0.weight"][row], w.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(state["visible_bias"][row], back.detach(), rtol=1e-4, atol=1e-5)
+        assert math.isclose(float(sums.cost[row]), total, rel_tol=1e-5)
+        z = torch.sigmoid(torch.sigmoid(pixels @ w.t() + b) @ w + back).detach()
+        clean = F.binary_cross_entropy(z, pixels, reduction="sum") / len(pixels)
+        assert math.isclose(float(means.score[row]), float(clean), rel_tol=1e-5)
+
+
+def test_a_machine_trains_as_its_chains_by_hand():
+    own = TASKS["contrast"]
+    _, _, hyper, first = stack("contrast", own)
+    state, _, means = trained("contrast", own)
+    pixels = example.dataset().train.images.flatten(1).float() / 255
+    for row, one in enumerate(own):
+        w, b, back = (first[name][row].clone() for name in ("layers.0.weight", "layers.0.bias", "visible_bias"))
+        chain = torch.zeros(5, 6)
+        for step in range(8):
+            x = pixels[step * 5 : step * 5 + 5]
+            up = torch.sigmoid(x @ w.t() + b)
+            h = chain if one.get("persistent") else chance(up, row, step, GIBBS)
+            for number in range(one["k"]):
+                v = chance(torch.sigmoid(h @ w + back), row, step, GIBBS + 1 + 2 * number)
+                h = chance(torch.sigmoid(v @ w.t() + b), row, step, GIBBS + 2 + 2 * number)
+            chain, end = h, torch.sigmoid(v @ w.t() + b)
+            eta = float(hyper["eta"][row]) / 5
+            w = w + eta * (up.t() @ x - end.t() @ v)
+            b = b + eta * (up - end).sum(0)
+            back = back + eta * (x - v).sum(0)
+        torch.testing.assert_close(state["layers.0.weight"][row], w, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(state["chain"][row], chain)
+        assert int(state["flipped"][row]) == 8
+        z = torch.sigmoid(torch.sigmoid(pixels @ w.t() + b) @ w + back)
+        cost = F.binary_cross_entropy(z, pixels, reduction="sum") / len(pixels)
+        assert math.isclose(float(means.cost[row]), float(cost), rel_tol=1e-4)
+    assert set(means.monitors) == {"free_energy"}
+
+
+def chance(p, seed, step, stream):
+    """1 with probability p, else 0, by the numbers of equation (4) of src/training/engines/engine.py."""
+    return (uniform(seed, step, stream, tuple(p.shape)) < p).float()
