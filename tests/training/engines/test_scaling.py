@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from src.config.schema import RunConfig
 from src.data.dataset import Split
 from src.data.scaling import Scaling
 from src.models.network import Network
@@ -19,6 +20,7 @@ from tests.training import twin
 SCALING = Scaling([0.4, 0.5, 0.1], [0.2, 0.3, 1.7])
 STEPS, BATCHES = 30, 12
 CONFIG = example.config(data={"channels": 3}, repeats=2)
+DENSE = example.config(data={"channels": 3}, model={"maps": []}, repeats=2)
 
 both = pytest.mark.parametrize("engine", ["torch", "cpu"])
 
@@ -35,8 +37,8 @@ def plainly(images: torch.Tensor, scaled: bool) -> torch.Tensor:
     return (x - mean) / sd if scaled else x
 
 
-def trained(engine: str, images: torch.Tensor, scaling: Scaling | None):
-    stack, spec = members_of([CONFIG]), spec_of(CONFIG, BATCHES, scaling)
+def trained(engine: str, images: torch.Tensor, scaling: Scaling | None, config: RunConfig = CONFIG):
+    stack, spec = members_of([config]), spec_of(config, BATCHES, scaling)
     hyper, state = hyper_of_stack(stack), first_state(stack, spec.model)
     order = torch.randint(0, 60, (2, STEPS, 5), generator=torch.Generator().manual_seed(7))
     built = (
@@ -50,10 +52,11 @@ def trained(engine: str, images: torch.Tensor, scaling: Scaling | None):
 
 @both
 @pytest.mark.parametrize("scaled", [False, True])
-def test_bytes_are_seen_as_the_floats_that_they_stand_for(engine, scaled):
+@pytest.mark.parametrize("config", [CONFIG, DENSE], ids=["convolution", "dense"])
+def test_bytes_are_seen_as_the_floats_that_they_stand_for(engine, scaled, config):
     images, test = split(60, 1).images, split(20, 2)
-    one, sums, *_ = trained(engine, images, SCALING if scaled else None)
-    other, expected, *_ = trained(engine, plainly(images, scaled), None)
+    one, sums, *_ = trained(engine, images, SCALING if scaled else None, config)
+    other, expected, *_ = trained(engine, plainly(images, scaled), None, config)
     for name, value in other.state().items():
         torch.testing.assert_close(one.state()[name], value, rtol=0, atol=0)
     assert sums.cost.equal(expected.cost)

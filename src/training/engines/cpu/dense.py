@@ -25,14 +25,17 @@ from src.training.engines.cpu.kernel import kernel
 from src.training.engines.cpu.layout import STRIP
 from src.training.engines.cpu.update import update
 from src.training.engines.cpu.vectors import (
+    EIGHT,
     FOUR,
     LANES,
     ONE,
     SEVEN,
     THIRTEEN,
     TWO,
+    add_all_dots,
     add_dots,
     fetch,
+    grid,
     grown,
     indices,
     nonzero,
@@ -41,13 +44,17 @@ from src.training.engines.cpu.vectors import (
     rows,
     spread,
     spread_row,
+    store_grid,
     store_numbers,
     store_rows,
     zeros,
 )
 
 f32 = np.float32
-_PANELS = (THIRTEEN, SEVEN, FOUR, TWO, ONE)  # those of layout.py
+# The panels of layout.py, each with the number of images, or inputs, that are worked on side by side where all inputs
+# count: enough sums that none waits for the one before, and few enough to stay in registers.
+_PANELS = ((THIRTEEN, TWO), (SEVEN, TWO), (FOUR, FOUR), (TWO, EIGHT), (ONE, EIGHT))
+_TOGETHER = 24  # images whose gradients d are worked on together: a panel of them stays in the first-level cache
 _WIDE = 1 << 18  # with more weights (1 MiB), a second-level cache does not keep them from one step to the next
 _LINE = 16  # floats of a cache line
 
@@ -55,9 +62,10 @@ _LINE = 16  # floats of a cache line
 class Inputs(NamedTuple):
     """A dense layer's inputs with two int32 lists of those that count: by image, and by input.
 
-    Where all inputs count in every image there is one list for all images, and the strides of the lists are 0.
+    Where they are not `listed`, all inputs count in every image; one list serves all images, and its strides are 0.
     """
 
+    listed: bool
     units: int  # I
     batch: int  # B
     values: np.ndarray  # x; arrays of slopes and of g are laid out in the same way
@@ -118,67 +126,127 @@ def _fetch_part(a, at, count, part, parts):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _forward_panel(panel, bias, weights, at, inputs, wide, z, z_at, z_stride):  # type: ignore[no-untyped-def]
-    """Equation (1) for one panel, whose weights begin at `at` and whose outputs begin at z_at."""
+def _forward_listed(panel, bias, weights, at, inputs, wide, strip, first, z, z_at, z_stride):  # type: ignore[no-untyped-def]
+    """Equation (1) for one panel and one strip: the images from `first` on, each by its list."""
     width = len(panel) * LANES
-    for strip in range((inputs.units + STRIP - 1) // STRIP):
-        for b in range(inputs.batch):
-            start, stop = _listed(inputs, b, strip)
-            if wide:
-                _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
-            sums = rows(panel, z, z_at + b * z_stride, LANES) if strip else rows(panel, bias, z_at, LANES)
-            for n in range(start, stop):
-                i = indices(ONE, inputs.numbers, n)[0]
-                x = spread_row(ONE, inputs.values, b * inputs.stride + i)
-                sums = outer(x, rows(panel, weights, at + i * width, LANES), sums)
-            store_rows(z, z_at + b * z_stride, LANES, sums)
+    for b in range(first, inputs.batch):
+        start, stop = _listed(inputs, b, strip)
+        if wide:
+            _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
+        sums = rows(panel, z, z_at + b * z_stride, LANES) if strip else rows(panel, bias, z_at, LANES)
+        for n in range(start, stop):
+            i = indices(ONE, inputs.numbers, n)[0]
+            x = spread_row(ONE, inputs.values, b * inputs.stride + i, 0)
+            sums = outer(x, rows(panel, weights, at + i * width, LANES), sums)
+        store_rows(z, z_at + b * z_stride, LANES, sums)
+
+
+@kernel
+def _forward_block(panel, block, bias, weights, at, inputs, wide, strip, z, z_at, z_stride):  # type: ignore[no-untyped-def]
+    """Equation (1) for one panel and one strip, all of whose inputs count: len(block) images side by side.
+
+    Returns the first of the images that remain, fewer than len(block).
+    """
+    width, count = len(panel) * LANES, inputs.batch // len(block)
+    for n in range(count):
+        b = n * len(block)
+        if wide:
+            _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, n, count)
+        sums = grid(block, panel, z, z_at + b * z_stride, z_stride) if strip else grid(block, panel, bias, z_at, 0)
+        for i in range(strip * STRIP, min(strip * STRIP + STRIP, inputs.units)):
+            xs = spread_row(block, inputs.values, b * inputs.stride + i, inputs.stride)
+            sums = outer(xs, rows(panel, weights, at + i * width, LANES), sums)
+        store_grid(panel, z, z_at + b * z_stride, z_stride, sums)
+    return count * len(block)
 
 
 @kernel
 def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untyped-def]
     """Equation (1): writes z. weights: those of all panels; bias (columns,), with columns = O rounded up to panels."""
-    o, wide = 0, len(bias) * inputs.units > _WIDE
-    for panel in literal_unroll(_PANELS):
+    o, wide, strips = 0, len(bias) * inputs.units > _WIDE, (inputs.units + STRIP - 1) // STRIP
+    for panel_and_block in literal_unroll(_PANELS):
+        panel, block = panel_and_block
         for _ in range((len(bias) - o) // (len(panel) * LANES)):
-            _forward_panel(panel, bias, weights, o * inputs.units, inputs, wide, z, o, z_stride)
+            at = o * inputs.units
+            for strip in range(strips):
+                b = 0
+                if not inputs.listed:
+                    b = _forward_block(panel, block, bias, weights, at, inputs, wide, strip, z, o, z_stride)
+                _forward_listed(panel, bias, weights, at, inputs, wide, strip, b, z, o, z_stride)
             o += len(panel) * LANES
 
 
 @kernel
-def _backward_panel(panel, weights, slots, at, inputs, wide, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
-    """Equation (2) and the update for one panel."""
+def _input_gradients(panel, weights, at, inputs, wide, strip, d, d_at, d_stride, g):  # type: ignore[no-untyped-def]
+    """Adds one panel's share of g, equation (2), for the inputs of a strip."""
+    width = len(panel) * LANES
+    for b in range(inputs.batch):
+        n, stop = _listed(inputs, b, strip)
+        if wide:
+            _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
+        if not inputs.listed:  # the inputs are n, n + 1, …
+            while n + LANES <= stop:
+                add_all_dots(panel, g, b * inputs.stride + n, weights, at + n * width, d, d_at + b * d_stride)
+                n += LANES
+        while n + 4 <= stop:
+            four = indices(FOUR, inputs.numbers, n)
+            add_dots(panel, g, b * inputs.stride, four, weights, at, d, d_at + b * d_stride)
+            n += 4
+        while n < stop:
+            one = indices(ONE, inputs.numbers, n)
+            add_dots(panel, g, b * inputs.stride, one, weights, at, d, d_at + b * d_stride)
+            n += 1
+
+
+@kernel
+def _update_listed(panel, weights, slots, at, start, last, inputs, d, d_at, d_stride, room, rule):  # type: ignore[no-untyped-def]
+    """G of equation (2) and the update for one panel and the inputs start … last − 1, each by its list."""
     width = len(panel) * LANES
     decay, rate = spread(-rule.decay_share), spread(-rule.eta * rule.batch_share)
     decays = rule.decay_share != f32(0)
-    for strip in range((inputs.units + STRIP - 1) // STRIP):
-        if needs_g:
-            for b in range(inputs.batch):
-                n, stop = _listed(inputs, b, strip)
-                if wide:
-                    _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
-                while n + 4 <= stop:
-                    four = indices(FOUR, inputs.numbers, n)
-                    add_dots(panel, g, b * inputs.stride, four, weights, at, d, d_at + b * d_stride)
-                    n += 4
-                while n < stop:
-                    one = indices(ONE, inputs.numbers, n)
-                    add_dots(panel, g, b * inputs.stride, one, weights, at, d, d_at + b * d_stride)
-                    n += 1
-        for i in range(strip * STRIP, min(strip * STRIP + STRIP, inputs.units)):
-            first = i * inputs.images_stride
-            end, here = first + inputs.counts[i * inputs.counts_stride], at + i * width
-            if first == end and rule.plain and not decays:
-                continue  # the input counts in no image, and its weights do not decay in this step
-            sums = zeros(panel, ONE)
-            for n in range(first, end):
-                b = indices(ONE, inputs.images, n)[0]
-                x = spread_row(ONE, inputs.values, b * inputs.stride + i)
-                sums = outer(x, rows(panel, d, d_at + b * d_stride, LANES), sums)
-            if rule.plain:
-                store_rows(weights, here, LANES, grown(rows(panel, weights, here, LANES), decay, rate, sums))
+    for i in range(start, last):
+        first = i * inputs.images_stride
+        end, here = first + inputs.counts[i * inputs.counts_stride], at + i * width
+        if first == end and rule.plain and not decays:
+            continue  # the input counts in no image, and its weights do not decay in this step
+        sums = zeros(panel, ONE)
+        for n in range(first, end):
+            b = indices(ONE, inputs.images, n)[0]
+            x = spread_row(ONE, inputs.values, b * inputs.stride + i, 0)
+            sums = outer(x, rows(panel, d, d_at + b * d_stride, LANES), sums)
+        if rule.plain:
+            store_rows(weights, here, LANES, grown(rows(panel, weights, here, LANES), decay, rate, sums))
+        else:
+            store_rows(room, 0, LANES, sums)
+            update(weights[here : here + width], room[:width], slots[here:], rule, True)
+
+
+@kernel
+def _update_block(panel, block, weights, slots, at, i, last, inputs, d, d_at, d_stride, room, rule):  # type: ignore[no-untyped-def]
+    """G of equation (2) and the update for one panel, from input i on: len(block) inputs side by side.
+
+    All inputs count. Returns the first of those that remain before `last`, fewer than len(block). The images are cut
+    into parts, between which the sums are kept in `room`.
+    """
+    width, end = len(panel) * LANES, i + (last - i) // len(block) * len(block)
+    decay, rate = spread(-rule.decay_share), spread(-rule.eta * rule.batch_share)
+    for first in range(0, inputs.batch, _TOGETHER):
+        stop = min(first + _TOGETHER, inputs.batch)
+        for here in range(i, end, len(block)):
+            kept, place = (here - i) * width, at + here * width
+            sums = grid(block, panel, room, kept, width) if first else zeros(block, panel)
+            for b in range(first, stop):
+                xs = spread_row(block, inputs.values, b * inputs.stride + here, 1)
+                sums = outer(xs, rows(panel, d, d_at + b * d_stride, LANES), sums)
+            if rule.plain and stop == inputs.batch:
+                sums = grown(grid(block, panel, weights, place, width), decay, rate, sums)
+                store_grid(panel, weights, place, width, sums)
             else:
-                store_rows(room, 0, LANES, sums)
-                update(weights[here : here + width], room[:width], slots[here:], rule, True)
+                store_grid(panel, room, kept, width, sums)
+    if not rule.plain:
+        count = (end - i) * width
+        update(weights[at + i * width : at + end * width], room[:count], slots[at + i * width :], rule, True)
+    return end
 
 
 @kernel
@@ -188,9 +256,16 @@ def dense_backward(weights, slots, columns, inputs, d, d_stride, g, needs_g, roo
         for b in range(inputs.batch):
             for i in range(b * inputs.stride, b * inputs.stride + inputs.units):
                 g[i] = f32(0)
-    o, wide = 0, columns * inputs.units > _WIDE
-    for panel in literal_unroll(_PANELS):
+    o, wide, strips = 0, columns * inputs.units > _WIDE, (inputs.units + STRIP - 1) // STRIP
+    for panel_and_block in literal_unroll(_PANELS):
+        panel, block = panel_and_block
         for _ in range((columns - o) // (len(panel) * LANES)):
             at = o * inputs.units
-            _backward_panel(panel, weights, slots, at, inputs, wide, d, o, d_stride, g, needs_g, room, rule)
+            for strip in range(strips):
+                if needs_g:
+                    _input_gradients(panel, weights, at, inputs, wide, strip, d, o, d_stride, g)
+                i, last = strip * STRIP, min(strip * STRIP + STRIP, inputs.units)
+                if not inputs.listed:
+                    i = _update_block(panel, block, weights, slots, at, i, last, inputs, d, o, d_stride, room, rule)
+                _update_listed(panel, weights, slots, at, i, last, inputs, d, o, d_stride, room, rule)
             o += len(panel) * LANES

@@ -182,7 +182,7 @@ class CpuEngine:
         """The first arguments of `network.run`: plan, the member's rows, the thread's working memory, channels."""
         plan = self._plan
         own = self._weights[member], self._slots[member]
-        return plan.signals, plan.layers, plan.tables, *own, *self._work[thread], plan.image[0]
+        return plan.signals, plan.layers, plan.tables, *own, *self._work[thread], plan.channels
 
     def _rules(self, batch: int) -> list[Rule]:
         """Each member's rule for mini-batches of `batch` images, before the numbers of a step are filled in."""

@@ -70,9 +70,10 @@ class Plan:
         self.integers = 0  # int32s of one thread's integer working memory
         self._tables = list[np.ndarray]()
         first = layers[0]
-        self.image = first.input if isinstance(first, ConvPool) else (first.inputs, 1, 1)  # (C, H, W)
-        self._add_signal(0, prod(self.image), prod(self.image))
-        channels = self.image[0]
+        # C of a convolution's images; a dense layer takes the pixels in the order in which they are stored
+        channels = self.channels = first.input[0] if isinstance(first, ConvPool) else 1
+        pixels = prod(first.input) if isinstance(first, ConvPool) else first.inputs
+        self._add_signal(0, pixels, pixels)
         for number, layer in enumerate(layers):
             room = panels(layer.outputs)[-1][1] if isinstance(layer, Dense) else prod(layer.output)
             self._add_signal(number + 1, prod(layer.output), room)
@@ -84,7 +85,7 @@ class Plan:
                 self._add_convolution(row, layer)
                 channels = layer.maps
             else:
-                self._add_dense(row, layer, channels if number else 1)
+                self._add_dense(row, layer, channels)
                 channels = 1
         self.tables = np.concatenate(self._tables)
 
@@ -116,7 +117,7 @@ class Plan:
         row["kind"], row["inputs"] = DENSE, layer.inputs
         columns = row["columns"] = panels(layer.outputs)[-1][1]
         row["weights_at"], row["bias_at"] = self._weights(columns * layer.inputs), self._weights(columns)
-        row["room_at"] = self._memory(PANELS[0] * LANES)
+        row["room_at"] = self._memory(STRIP * PANELS[0] * LANES)
         row["units_at"] = self._table(torch_order(layer.inputs, channels))
         row["all_at"] = self._table(np.arange(max(layer.inputs, self.batch)))
         strips = -(-layer.inputs // STRIP)

@@ -25,9 +25,10 @@ from src.training.engines.cpu.dense import Inputs, dense_backward, dense_forward
 from src.training.engines.cpu.kernel import ARITHMETIC, kernel
 from src.training.engines.cpu.layout import CONV, STRIP
 from src.training.engines.cpu.update import in_step, update
-from src.training.engines.cpu.vectors import LANES, add, load, spread, store
+from src.training.engines.cpu.vectors import LANES, add, fetch, fractions, load, spread, store
 
 f32, u32 = np.float32, np.uint32
+_AHEAD = 8  # images by which memory is asked for an image before it is needed
 _WORTH_A_LIST = 32  # outputs of a dense layer from which on listing its inputs that count saves more than it takes
 
 
@@ -91,21 +92,34 @@ def _copy(a, target):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _fetch_image(images, order, number):  # type: ignore[no-untyped-def]
+    """Prefetches image number `number` of those in `order`, if there are so many: rows far apart in memory."""
+    if number < order.size:
+        row = images[order[number // order.shape[1], number % order.shape[1]]]
+        for at in range(0, len(row), 64 // row.itemsize):
+            fetch(row, at)
+
+
+@kernel
 def _place_image(channels, image, divisor, scaling, values):  # type: ignore[no-untyped-def]
-    """Writes what the network sees of an image (src/data/scaling.py) to `values`: (C, H, W) -> (H, W, C)."""
-    pixels = len(values) // channels
-    if scaling.shape[1] > 0:
-        for c in range(channels):
-            mean, sd = scaling[0, c], scaling[1, c]
-            for i in range(pixels):
-                values[i * channels + c] = (f32(image[c * pixels + i]) / divisor - mean) / sd
-    elif channels == 1:
-        for i in range(pixels):
-            values[i] = f32(image[i]) / divisor
-    else:
-        for c in range(channels):
-            for i in range(pixels):
-                values[i * channels + c] = f32(image[c * pixels + i]) / divisor
+    """Writes what the network sees of an image (src/data/scaling.py) to `values`: (C, H, W) -> (H, W, C).
+
+    channels: C for a convolution; 1 for a dense layer, which takes the image as it is stored.
+    """
+    pixels, whole = len(values) // channels, 0
+    if channels == 1:
+        whole = pixels // LANES * LANES
+        for i in range(0, whole, LANES):
+            store(values, i, fractions(image, i))
+    for c in range(channels):
+        for i in range(whole, pixels):
+            values[i * channels + c] = f32(image[c * pixels + i]) / divisor
+    for c in range(scaling.shape[1]):
+        count, mean, sd = len(values) // scaling.shape[1], scaling[0, c], scaling[1, c]
+        first, step = (c, channels) if channels > 1 else (c * count, 1)
+        for n in range(count):
+            i = first + n * step
+            values[i] = (values[i] - mean) / sd
 
 
 @kernel
@@ -150,10 +164,10 @@ def _inputs(layer, source, tables, work, whole, batch, listed):  # type: ignore[
         numbers, starts = _from(whole, layer.numbers_at), _from(whole, layer.starts_at)
         strides = (count + 7) // 8 * 8, (count + STRIP - 1) // STRIP + 1
         images = _from(whole, layer.images_at)
-        return Inputs(count, batch, x, stride, numbers, strides[0], starts, strides[1], images, batch, counts, 1)
+        return Inputs(True, count, batch, x, stride, numbers, strides[0], starts, strides[1], images, batch, counts, 1)
     counts[0] = batch
     every, strips = _from(tables, layer.all_at), _from(tables, layer.strips_at)
-    return Inputs(count, batch, x, stride, every, 0, strips, 0, every, 0, counts, 0)
+    return Inputs(False, count, batch, x, stride, every, 0, strips, 0, every, 0, counts, 0)
 
 
 @kernel
@@ -311,6 +325,7 @@ def _compiled(version: int) -> Any:
             for dense in range(len(dropout)):
                 streams[dense] = _mix(u32(_mix(u32(_mix(seed) ^ u32(first_step + step))) ^ u32(dense)))
             for b in range(batch):
+                _fetch_image(images, order, step * batch + b + _AHEAD)
                 seen = _image(work, signals[0].values, signals[0], b)
                 _place_image(channels, images[order[step, b]], divisor, scaling, seen)
             _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams)

@@ -31,7 +31,10 @@ def test_the_lists_hold_exactly_the_inputs_that_count(units: int, share: float) 
         np.full(size, -1, np.int32) for size in (batch * (units + 7) + 8, batch * (strips + 1), units * batch, units)
     ]
     numbers, starts, images, counts = room
-    inputs = Inputs(units, batch, x.ravel(), stride, numbers, units + 7, starts, strips + 1, images, batch, counts, 1)
+    values = x.ravel()
+    inputs = Inputs(
+        True, units, batch, values, stride, numbers, units + 7, starts, strips + 1, images, batch, counts, 1
+    )
     fill(inputs, slopes.ravel())
     expected = (x[:, :units] != 0) | (slopes[:, :units] != 0)
     for b in range(batch):
@@ -45,7 +48,7 @@ def test_the_lists_hold_exactly_the_inputs_that_count(units: int, share: float) 
 
 
 def test_the_kernels_know_the_widths_of_the_layout() -> None:
-    assert tuple(map(len, _PANELS)) == PANELS
+    assert tuple(len(panel) for panel, _ in _PANELS) == PANELS
 
 
 @given(st.integers(1, 5000))
