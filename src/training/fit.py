@@ -91,7 +91,7 @@ def prepare(
     seconds = epochs * batches * step_seconds
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
-    seconds += epochs * look_seconds
+    seconds += epochs * -(-batches // chunks.check_every) * look_seconds
     return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
 
 
