@@ -20,7 +20,7 @@ ORDER_NOTES = {
 
 @dataclass(frozen=True)
 class TutorialModel:
-    """A row of the table of the tutorial's models; its run is `+exp=NAME`.
+    """A row of the table of the tutorial's models; its run is `+exp=NAME`, or that of `experiment`, with `changes`.
 
     published: the published figure in the task's score; None: that of the experiment, an accuracy, shown as an error.
     counted: the images of validation and test set over which the source has counted, if not all of them.
@@ -30,10 +30,12 @@ class TutorialModel:
     published: float | None = None
     counted: int | None = None
     note: str = ""
+    experiment: str | None = None
+    changes: tuple[str, ...] = ()
 
     def overrides(self, name: str) -> list[str]:
-        """The run's overrides; name: the experiment's."""
-        return [f"+exp={name}", f"repeats={self.repeats}"]
+        """The run's overrides; name: the run's."""
+        return [f"+exp={self.experiment or name}", f"repeats={self.repeats}", *self.changes]
 
 
 TUTORIAL = {
@@ -44,6 +46,11 @@ TUTORIAL = {
     ),
     "mlp": TutorialModel(note="published after 828 epochs"),
     "lenet": TutorialModel(),
+    "dae": TutorialModel(note="each pixel zeroed with probability 0.3"),
+    "dae_clean": TutorialModel(note="no pixel zeroed", experiment="dae", changes=("task.corruption=0",)),
+    "rbm": TutorialModel(
+        published=-62.0, note="published: of the training images, averaged while the last epoch trains"
+    ),
 }
 # The name of each run, with its overrides. The ensembles are three runs, because each of them takes long. `dropout`
 # needs no run of its own: its networks are the ensembles' networks with the same seeds, number for number.

@@ -17,8 +17,9 @@ of the run's processor time, all cores, start-up and figures included, which com
 
 TUTORIAL = """## The tutorial's models
 
-LISA lab, *Deep Learning Tutorials* (Theano, 0.1). Of each network the weights of its best validation error count. Mean,
-standard deviation, interval and time as above; epochs: the best one of those trained, for each repeat."""
+LISA lab, *Deep Learning Tutorials* (Theano, 0.1). Of a classifier the weights with the lowest validation error count,
+of other models those of the last epoch. Mean, standard deviation, interval and time as above; epochs: the one that
+counts, of those trained, for each repeat."""
 
 
 @dataclass(frozen=True)
