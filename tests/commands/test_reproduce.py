@@ -40,7 +40,7 @@ def test_all_runs_are_made_kept_and_shown_and_a_second_call_does_nothing(
     kept = read("conv2", docs / "reproduction")
     assert kept is not None
     assert [member.seed for member in kept.members] == [0, 1]
-    assert kept.members[0].config == {"task": {"name": "classify"}}  # by which the names of its scores are read
+    assert kept.members[0].config["task"]["name"] == "classify"  # by which the names of its scores are read
     assert all(set(row) == set(curves(ACCURACY)) for member in kept.members for row in member.history)
     text = (docs / "reproduction.md").read_text()
     accuracies = [member.test_score or 0 for member in kept.members]
