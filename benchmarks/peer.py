@@ -94,11 +94,12 @@ class _Stopwatch(pl.Callback):
     """Seconds from the end of mini-batch `first` to the end of mini-batch `last`, loading included."""
 
     def __init__(self, first: int, last: int) -> None:
-        self.first, self.last = first, last
+        self.first, self.last, self.done = first, last, 0
         self.started = self.seconds = 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, out: Any, batch: Any, i: int) -> None:
         """Notes the time at the end of the first and of the last mini-batch."""
+        i, self.done = self.done, self.done + 1  # through all epochs
         if i in (self.first, self.last):
             if module.device.type == "cuda":
                 torch.cuda.synchronize(module.device)
@@ -157,15 +158,19 @@ def step_seconds(
     workers: int,
     metrics: bool = True,
     accelerator: str = "cpu",
+    module: pl.LightningModule | None = None,
 ) -> float:
-    """The seconds of `steps` steps of a new peer after its warm-up, so without the start-up of the Trainer."""
+    """The seconds of `steps` steps of a new peer, or of `module`, after a warm-up: without the start-up of the Trainer.
+
+    An epoch that is shorter than that is followed by others.
+    """
     warm = max(5, round(_WARM_UP * steps))
     watch = _Stopwatch(warm - 1, warm + steps - 1)
     fit(
-        Peer(config, metrics),
+        module or Peer(config, metrics),
         loader(data, config, workers),
-        max_epochs=1,
-        limit_train_batches=warm + steps,
+        max_epochs=-1,
+        max_steps=warm + steps,
         accelerator=accelerator,
         callbacks=[watch],
     )

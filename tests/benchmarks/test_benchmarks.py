@@ -41,6 +41,7 @@ def numbers(content):
         ("evaluate", ["--nets", "a,c"]),
         ("scaling", []),
         ("sweep", ["--nets", "a"]),
+        ("tutorial", ["--models", "logistic,rbm"]),
     ],
 )
 def test_a_benchmark_prints_its_machine_and_positive_numbers(name, arguments, monkeypatch, capsys, tmp_path):
@@ -66,6 +67,7 @@ def test_a_benchmark_prints_its_machine_and_positive_numbers(name, arguments, mo
     ("name", "arguments", "told"),
     [
         ("engine", ["--nets", "e"], "accepted: any of a, b, c, d"),
+        ("tutorial", ["--models", "dbm"], "accepted: any of logistic, mlp, lenet, dae, rbm, sda"),
         ("evaluate", ["--rounds", "0"], "accepted: a whole number from 1"),
         ("sweep", ["--peer-trials", "17"], "accepted: 1 to 16"),
         ("scaling", ["--json", "no/such/folder/out.json"], "accepted: a file in a folder that exists"),
