@@ -39,7 +39,7 @@ from src.training.engines.cpu.vectors import (
     grown,
     indices,
     nonzero,
-    outer,
+    outer_row,
     put,
     rows,
     spread,
@@ -137,7 +137,7 @@ def _forward_listed(panel, bias, weights, at, inputs, wide, strip, first, z, z_a
         for n in range(start, stop):
             i = indices(ONE, inputs.numbers, n)[0]
             x = spread_row(ONE, inputs.values, b * inputs.stride + i, 0)
-            sums = outer(x, rows(panel, weights, at + i * width, LANES), sums)
+            sums = outer_row(x, panel, weights, at + i * width, sums)
         store_rows(z, z_at + b * z_stride, LANES, sums)
 
 
@@ -155,7 +155,7 @@ def _forward_block(panel, block, bias, weights, at, inputs, wide, strip, z, z_at
         sums = grid(block, panel, z, z_at + b * z_stride, z_stride) if strip else grid(block, panel, bias, z_at, 0)
         for i in range(strip * STRIP, min(strip * STRIP + STRIP, inputs.units)):
             xs = spread_row(block, inputs.values, b * inputs.stride + i, inputs.stride)
-            sums = outer(xs, rows(panel, weights, at + i * width, LANES), sums)
+            sums = outer_row(xs, panel, weights, at + i * width, sums)
         store_grid(panel, z, z_at + b * z_stride, z_stride, sums)
     return count * len(block)
 
@@ -179,15 +179,20 @@ def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untype
 @kernel
 def _input_gradients(panel, weights, at, inputs, wide, strip, d, d_at, d_stride, g):  # type: ignore[no-untyped-def]
     """Adds one panel's share of g, equation (2), for the inputs of a strip."""
-    width = len(panel) * LANES
-    for b in range(inputs.batch):
-        n, stop = _listed(inputs, b, strip)
+    width, done, b = len(panel) * LANES, 0, 0
+    while b < inputs.batch:
         if wide:
             _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, b, inputs.batch)
-        if not inputs.listed:  # the inputs are n, n + 1, …
-            while n + LANES <= stop:
-                add_all_dots(panel, g, b * inputs.stride + n, weights, at + n * width, d, d_at + b * d_stride)
-                n += LANES
+        n, stop = _listed(inputs, b, strip)
+        if not inputs.listed:  # the inputs are n, n + 1, …: eight, or four, of them with two images side by side
+            if b == done and b + 1 < inputs.batch:
+                done, i = b + 2, n
+                while i + LANES // 2 <= stop:
+                    from_, w_at, own = b * inputs.stride + i, at + i * width, d_at + b * d_stride
+                    add_all_dots(panel, g, from_, inputs.stride, weights, w_at, d, own, d_stride)
+                    i += LANES // 2
+            if b < done:
+                n += (stop - n) // (LANES // 2) * (LANES // 2)
         while n + 4 <= stop:
             four = indices(FOUR, inputs.numbers, n)
             add_dots(panel, g, b * inputs.stride, four, weights, at, d, d_at + b * d_stride)
@@ -196,6 +201,7 @@ def _input_gradients(panel, weights, at, inputs, wide, strip, d, d_at, d_stride,
             one = indices(ONE, inputs.numbers, n)
             add_dots(panel, g, b * inputs.stride, one, weights, at, d, d_at + b * d_stride)
             n += 1
+        b += 1
 
 
 @kernel
@@ -213,7 +219,7 @@ def _update_listed(panel, weights, slots, at, start, last, inputs, d, d_at, d_st
         for n in range(first, end):
             b = indices(ONE, inputs.images, n)[0]
             x = spread_row(ONE, inputs.values, b * inputs.stride + i, 0)
-            sums = outer(x, rows(panel, d, d_at + b * d_stride, LANES), sums)
+            sums = outer_row(x, panel, d, d_at + b * d_stride, sums)
         if rule.plain:
             store_rows(weights, here, LANES, grown(rows(panel, weights, here, LANES), decay, rate, sums))
         else:
@@ -237,7 +243,7 @@ def _update_block(panel, block, weights, slots, at, i, last, inputs, d, d_at, d_
             sums = grid(block, panel, room, kept, width) if first else zeros(block, panel)
             for b in range(first, stop):
                 xs = spread_row(block, inputs.values, b * inputs.stride + here, 1)
-                sums = outer(xs, rows(panel, d, d_at + b * d_stride, LANES), sums)
+                sums = outer_row(xs, panel, d, d_at + b * d_stride, sums)
             if rule.plain and stop == inputs.batch:
                 sums = grown(grid(block, panel, weights, place, width), decay, rate, sums)
                 store_grid(panel, weights, place, width, sums)

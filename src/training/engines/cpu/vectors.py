@@ -363,6 +363,25 @@ def outer(typing: Any, xs: Any, ys: Any, sums: Any) -> Any:
 
 
 @intrinsic
+def outer_row(typing: Any, xs: Any, length: Any, a: Any, at: Any, sums: Any) -> Any:
+    """sums + xs ⊗ ys, with ys the len(length) vectors from a[at] on: vector i·len(length) + j gains xs[i]·ys[j].
+
+    Each of them is loaded when it is needed, so that they take no registers from large sums.
+    """
+
+    def lines(context: Any, builder: Any, types_: Any, xs: Any, length: Any, a: Any, at: Any, sums: Any) -> Any:
+        xs, sums = (cgutils.unpack_tuple(builder, tile) for tile in (xs, sums))
+        start, count = _pointer(context, builder, types_[2], a, at), len(types_[1])
+        for j in range(count):
+            y = _read(builder, builder.gep(start, [ir.Constant(at.type, j * LANES)]))
+            for i, x in enumerate(xs):
+                sums[i * count + j] = _fma(builder, x, y, sums[i * count + j])
+        return context.make_tuple(builder, types_[4], sums)
+
+    return _operation(sums(xs, length, a, _index, sums), lines)
+
+
+@intrinsic
 def grown(typing: Any, xs: Any, p: Any, q: Any, ys: Any) -> Any:
     """The tile xs + p·xs + q·ys, vector by vector; each of the two sums is rounded once."""
 
@@ -379,16 +398,20 @@ def _picked(builder: Any, x: Any, y: Any, lanes: list[int]) -> Any:
     return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
-def _dots(builder: Any, rows: list[Any], d: Any, vectors: int) -> Any:
-    """The dot products of d and each of the rows, 1 to LANES of them, as a vector of so many lanes; all are pointers.
+def _dots(builder: Any, rows: list[Any], ds: list[Any], vectors: int) -> Any:
+    """The dot products of each of the rows with each d, 1 to LANES, as a vector: those of the first d first.
 
-    Rows are summed side by side, so that no addition waits for the one before. The lanes of a sum are added by halves,
-    those of several sums in one vector: the order of a sum's additions does not depend on how many rows there are.
+    Rows and ds are pointers. All sums grow side by side, so that no addition waits for the one before. The lanes of a
+    sum are added by halves, those of several sums in one vector: the order of a sum's additions does not depend on how
+    many there are.
     """
-    sums = [ir.Constant(_LANES, [0.0] * LANES)] * len(rows)
+    sums = [ir.Constant(_LANES, [0.0] * LANES)] * (len(rows) * len(ds))
     for at in (ir.Constant(_INDEX, vector * LANES) for vector in range(vectors)):
-        y = _read(builder, builder.gep(d, [at]))
-        sums = [_fma(builder, _read(builder, builder.gep(row, [at])), y, s) for row, s in zip(rows, sums, strict=True)]
+        ys = [_read(builder, builder.gep(d, [at])) for d in ds]
+        for n, row in enumerate(rows):
+            x = _read(builder, builder.gep(row, [at]))
+            for m, y in enumerate(ys):
+                sums[m * len(rows) + n] = _fma(builder, x, y, sums[m * len(rows) + n])
     width = LANES  # lanes of one sum
     while width > 1:
         width //= 2
@@ -416,7 +439,7 @@ def add_dots(typing: Any, length: Any, target: Any, at: Any, numbers: Any, w: An
         start, d_start = _pointer(context, builder, types_[4], w, w_at), _pointer(context, builder, types_[6], d, d_at)
         width = ir.Constant(at.type, vectors * LANES)
         found = _dots(
-            builder, [builder.gep(start, [builder.mul(number, width)]) for number in chosen], d_start, vectors
+            builder, [builder.gep(start, [builder.mul(number, width)]) for number in chosen], [d_start], vectors
         )
         to = _pointer(context, builder, types_[1], target, at)
         for lane, number in enumerate(chosen):
@@ -429,19 +452,30 @@ def add_dots(typing: Any, length: Any, target: Any, at: Any, numbers: Any, w: An
 
 
 @intrinsic
-def add_all_dots(typing: Any, length: Any, target: Any, at: Any, w: Any, w_at: Any, d: Any, d_at: Any) -> Any:
-    """`add_dots` for LANES rows one behind the other: target[at + n] += row n of w · d, for n = 0 … LANES − 1."""
+def add_all_dots(
+    typing: Any, length: Any, target: Any, at: Any, stride: Any, w: Any, w_at: Any, d: Any, d_at: Any, d_stride: Any
+) -> Any:
+    """`add_dots` for two ds, at d_at and d_stride behind it, and LANES / 2 rows one behind the other.
+
+    target[at + m·stride + n] += row n of w · d number m, for n = 0 … LANES / 2 − 1 and m = 0, 1.
+    """
+    count = LANES // 2
 
     def lines(context: Any, builder: Any, types_: Any, length: Any, target: Any, at: Any, *rest: Any) -> Any:
-        w, w_at, d, d_at = rest
-        vectors = len(types_[0])
-        start, d_start = _pointer(context, builder, types_[3], w, w_at), _pointer(context, builder, types_[5], d, d_at)
-        rows = [builder.gep(start, [ir.Constant(at.type, n * vectors * LANES)]) for n in range(LANES)]
+        stride, w, w_at, d, d_at, d_stride = rest
+        vectors, half = len(types_[0]), ir.VectorType(_FLOAT, count)
+        start = _pointer(context, builder, types_[4], w, w_at)
+        rows = [builder.gep(start, [ir.Constant(at.type, n * vectors * LANES)]) for n in range(count)]
+        first = _pointer(context, builder, types_[6], d, d_at)
+        found = _dots(builder, rows, [first, builder.gep(first, [d_stride])], vectors)
         to = _pointer(context, builder, types_[1], target, at)
-        _write(builder, builder.fadd(_read(builder, to), _dots(builder, rows, d_start, vectors)), to)
+        for m, place in enumerate((to, builder.gep(to, [stride]))):
+            place = builder.bitcast(place, half.as_pointer())
+            own = _picked(builder, found, found, list(range(m * count, (m + 1) * count)))
+            builder.store(builder.fadd(builder.load(place, align=4), own), place, align=4)
         return context.get_dummy_value()
 
-    return _operation(types.void(length, target, _index, w, _index, d, _index), lines)
+    return _operation(types.void(length, target, *(_index,) * 2, w, _index, d, *(_index,) * 2), lines)
 
 
 @intrinsic
