@@ -158,13 +158,17 @@ def list_entries(layer, tables, d, memo, convolved, values, places, counts):  # 
     pixel_places = tables[layer.pixels_at : layer.pixels_at + layer.pixels]
     for m in range(maps):
         at = m * room
+        if not is_l2:
+            for p in range(pooled):
+                value = number_at(d, p * maps + m)
+                put(values, at, value)
+                put(places, at, np.int32(number_at(memo, p * lanes_out + m)))
+                at += value != f32(0)
+            counts[m] = at - m * room
+            continue
         for p in range(pooled):
             value, note = number_at(d, p * maps + m), number_at(memo, p * lanes_out + m)
-            if not is_l2:
-                put(values, at, value)
-                put(places, at, np.int32(note))
-                at += value != f32(0)
-            elif note != f32(0):  # d √(Σ c²) / d c = c / √(Σ c²), and 0 where all c are 0
+            if note != f32(0):  # d √(Σ c²) / d c = c / √(Σ c²), and 0 where all c are 0
                 corner = p // pooled_width * step * width + p % pooled_width * step
                 for dy in range(size):
                     for dx in range(size):

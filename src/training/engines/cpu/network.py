@@ -134,13 +134,22 @@ def _memo(layer, work, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _forward_convolution(layer, source, target, tables, weights, work, batch):  # type: ignore[no-untyped-def]
-    by_tap, bias = _from(work, layer.by_tap_at), _from(weights, layer.bias_at)
-    arrange_weights(layer, _from(weights, layer.weights_at), by_tap, _from(work, layer.by_map_at))
+def _forward_convolutions(signals, layers, tables, weights, work, batch):  # type: ignore[no-untyped-def]
+    """All convolutions of the network, image by image: what one writes is in the cache when the next one reads it."""
+    for layer in layers:
+        if layer.kind == CONV:
+            by_tap, by_map = _from(work, layer.by_tap_at), _from(work, layer.by_map_at)
+            arrange_weights(layer, _from(weights, layer.weights_at), by_tap, by_map)
     for b in range(batch):
-        convolved = _convolved(layer, work, b)
-        convolve(layer, tables, by_tap, _image(work, source.values, source, b), convolved)
-        pool(layer, tables, convolved, bias, _image(work, target.values, target, b), _memo(layer, work, b))
+        for number in range(len(layers)):
+            layer, source, target = layers[number], signals[number], signals[number + 1]
+            if layer.kind != CONV:
+                break
+            convolved, values = _convolved(layer, work, b), _image(work, target.values, target, b)
+            by_tap, bias = _from(work, layer.by_tap_at), _from(weights, layer.bias_at)
+            convolve(layer, tables, by_tap, _image(work, source.values, source, b), convolved)
+            pool(layer, tables, convolved, bias, values, _memo(layer, work, b))
+            activate(layer.activation, values, _image(work, target.slopes, target, b))
 
 
 @kernel
@@ -190,19 +199,16 @@ def _many_zeros(layers, number, p, training):  # type: ignore[no-untyped-def]
 @kernel
 def _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams):  # type: ignore[no-untyped-def]
     """Forward pass of `batch` images: fills values and slopes of every signal; the last signal's values are logits."""
-    dense = 0
-    for number in range(len(layers)):
-        layer, source, target = layers[number], signals[number], signals[number + 1]
-        if layer.kind == CONV:
-            _forward_convolution(layer, source, target, tables, weights, work, batch)
-        else:
-            p = dropout[dense]
-            if p > f32(0):
-                units = _part(tables, layer.units_at, layer.inputs)
-                _drop(source, units, work, batch, p, streams[dense], training, inverted)
-            listed = _many_zeros(layers, number, p, training)
-            _forward_dense(layer, source, target, tables, weights, work, whole, batch, listed)
-            dense += 1
+    _forward_convolutions(signals, layers, tables, weights, work, batch)
+    first = len(layers) - len(dropout)  # the first dense layer
+    for number in range(first, len(layers)):
+        layer, source, target, dense = layers[number], signals[number], signals[number + 1], number - first
+        p = dropout[dense]
+        if p > f32(0):
+            units = _part(tables, layer.units_at, layer.inputs)
+            _drop(source, units, work, batch, p, streams[dense], training, inverted)
+        listed = _many_zeros(layers, number, p, training)
+        _forward_dense(layer, source, target, tables, weights, work, whole, batch, listed)
         for b in range(batch):
             values, slopes = _image(work, target.values, target, b), _image(work, target.slopes, target, b)
             activate(layer.activation, values, slopes)
@@ -229,57 +235,75 @@ def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scale_gradients(target, maps, work, batch, sums):  # type: ignore[no-untyped-def]
-    """Replaces g by d = g · f'(z), and writes the bias's gradient, d's sum over images and pixels, to work[sums:]."""
-    for b in range(batch):
+def _scale_gradients(target, maps, work, first, last, sums):  # type: ignore[no-untyped-def]
+    """Replaces g by d = g · f'(z) in the images first … last − 1, and adds up the bias's gradient at work[sums:].
+
+    That is d's sum over images and pixels; it begins with image 0.
+    """
+    for b in range(first, last):
         gradients, slopes = _image(work, target.gradients, target, b), _image(work, target.slopes, target, b)
         for u in range(len(gradients)):
             gradients[u] *= slopes[u]
     for m in range(0, maps, LANES):  # lanes behind the last map hold sums of other numbers, which are never read
-        total = spread(f32(0))
-        for b in range(batch):
-            first = target.gradients + b * target.stride + m
+        total = load(work, sums + m) if first else spread(f32(0))
+        for b in range(first, last):
+            start = target.gradients + b * target.stride + m
             for p in range(0, target.units, maps):
-                total = add(total, load(work, first + p))
+                total = add(total, load(work, start + p))
         store(work, sums + m, total)
 
 
 @kernel
-def _backward_convolution(layer, source, target, tables, work, whole, batch, needs_g):  # type: ignore[no-untyped-def]
-    by_map, gradient = _from(work, layer.by_map_at), _from(work, layer.gradient_at)
-    values, places, counts = _from(work, layer.entries_at), _from(whole, layer.places_at), _from(whole, layer.counts_at)
-    _clear(_part(gradient, 0, layer.outputs * layer.vectors * LANES))
+def _backward_convolutions(signals, layers, tables, weights, slots, work, whole, batch, rule):  # type: ignore[no-untyped-def]
+    """The backward pass of all convolutions, image by image, and their updates."""
+    count = 0
+    for layer in layers:
+        if layer.kind == CONV:
+            _clear(_part(work, layer.gradient_at, layer.outputs * layer.vectors * LANES))
+            count += 1
     for b in range(batch):
-        x, g = _image(work, source.values, source, b), _image(work, source.gradients, source, b)
-        d = _image(work, target.gradients, target, b)
-        if needs_g:
-            _clear(_part(g, 0, source.stride))
-        list_entries(layer, tables, d, _memo(layer, work, b), _convolved(layer, work, b), values, places, counts)
-        convolution_backward(layer, tables, x, by_map, gradient, g, needs_g, values, places, counts)
+        for number in range(count - 1, -1, -1):
+            layer, source, target = layers[number], signals[number], signals[number + 1]
+            needs_g = number > 0  # the images need no gradient
+            _scale_gradients(target, layer.outputs, work, b, b + 1, layer.sums_at)
+            by_map, gradient = _from(work, layer.by_map_at), _from(work, layer.gradient_at)
+            values, places = _from(work, layer.entries_at), _from(whole, layer.places_at)
+            counts = _from(whole, layer.counts_at)
+            x, g = _image(work, source.values, source, b), _image(work, source.gradients, source, b)
+            d = _image(work, target.gradients, target, b)
+            if needs_g:
+                _clear(_part(g, 0, source.stride))
+            list_entries(layer, tables, d, _memo(layer, work, b), _convolved(layer, work, b), values, places, counts)
+            convolution_backward(layer, tables, x, by_map, gradient, g, needs_g, values, places, counts)
+    for number in range(count):
+        layer = layers[number]
+        matrix, own = _from(weights, layer.weights_at), _from(slots, layer.weights_at)
+        update_convolution(layer, matrix, _from(work, layer.gradient_at), _from(work, layer.room_at), own, rule)
+        _update_bias(layer, weights, slots, work, rule)
+
+
+@kernel
+def _update_bias(layer, weights, slots, work, rule):  # type: ignore[no-untyped-def]
+    bias, sums = _part(weights, layer.bias_at, layer.outputs), _part(work, layer.sums_at, layer.outputs)
+    update(bias, sums, _from(slots, layer.bias_at), rule, rule.decay_all)
 
 
 @kernel
 def _backward(signals, layers, tables, weights, slots, work, whole, batch, dropout, rule):  # type: ignore[no-untyped-def]
-    """Backward pass, from the gradient in the logits; updates every layer, the last first."""
-    dense = len(dropout)
-    for number in range(len(layers) - 1, -1, -1):
+    """Backward pass, from the gradient in the logits; updates every layer."""
+    first = len(layers) - len(dropout)  # the first dense layer
+    for number in range(len(layers) - 1, first - 1, -1):
         layer, source, target = layers[number], signals[number], signals[number + 1]
         needs_g = number > 0  # the images need no gradient
-        sums = _part(work, layer.sums_at, layer.outputs)
-        _scale_gradients(target, layer.outputs, work, batch, layer.sums_at)
+        _scale_gradients(target, layer.outputs, work, 0, batch, layer.sums_at)
         matrix, own = _from(weights, layer.weights_at), _from(slots, layer.weights_at)
         room = _from(work, layer.room_at)
-        if layer.kind == CONV:
-            _backward_convolution(layer, source, target, tables, work, whole, batch, needs_g)
-            update_convolution(layer, matrix, _from(work, layer.gradient_at), room, own, rule)
-        else:
-            dense -= 1
-            listed = _many_zeros(layers, number, dropout[dense], True)
-            inputs = _inputs(layer, source, tables, work, whole, batch, listed)
-            d, g = _from(work, target.gradients), _from(work, source.gradients)
-            dense_backward(matrix, own, layer.columns, inputs, d, target.stride, g, needs_g, room, rule)
-        bias = _part(weights, layer.bias_at, layer.outputs)
-        update(bias, sums, _from(slots, layer.bias_at), rule, rule.decay_all)
+        listed = _many_zeros(layers, number, dropout[number - first], True)
+        inputs = _inputs(layer, source, tables, work, whole, batch, listed)
+        d, g = _from(work, target.gradients), _from(work, source.gradients)
+        dense_backward(matrix, own, layer.columns, inputs, d, target.stride, g, needs_g, room, rule)
+        _update_bias(layer, weights, slots, work, rule)
+    _backward_convolutions(signals, layers, tables, weights, slots, work, whole, batch, rule)
 
 
 def _sources() -> int:
