@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from src.config.shapes import Tied
 from src.models.dropout import CORRUPTION, GIBBS, step_key
 from src.models.rbm import DIFFERENCE, FREE_ENERGY, LIKELIHOOD, Rbm, own_bits
+from src.training.engines.cpu import TiedEngine
+from src.training.engines.engine import Sums
 from src.training.engines.torch_engine import TorchEngine
 from src.training.spec import spec_of
 from src.training.stack import first_state, hyper_of_stack, members_of
@@ -17,7 +19,11 @@ from tests import example
 from tests.training.twin import dropped, uniform
 
 VISIBLE, HIDDEN = 6, 4
-CPU = torch.device("cpu")
+ENGINES = {
+    "torch": lambda *arguments: TorchEngine(*arguments, torch.device("cpu")),
+    "cpu": lambda *arguments: TiedEngine(*arguments, 1),
+    "cpu, two threads": lambda *arguments: TiedEngine(*arguments, 2),
+}
 TASKS = {
     "reconstruct": [{"corruption": 0.0}, {"corruption": 0.3}, {"corruption": 0.5}],
     "contrast": [{"k": 1}, {"k": 3, "persistent": True}, {"k": 2}],
@@ -87,13 +93,13 @@ def test_the_gradient_of_long_chains_is_that_of_the_exact_likelihood(persistent)
     assert rbm.chain.unique().tolist() == [0, 1]
 
 
-def stack(task, own, **fields):
+def stack(task, own, optim=(), **fields):
     """Engine, hyperparameters, state and spec of three members with seeds 0, 1, 2 and rates of their own."""
     configs = [
         example.config(
             task={"name": task, **one},
             model={"maps": [], "hidden": [6], "init": "glorot"},
-            optim={"eta": 0.05 * (number + 1)},
+            optim={"eta": 0.05 * (number + 1), **dict(optim)},
             seed=number,
             **fields,
         )
@@ -103,44 +109,114 @@ def stack(task, own, **fields):
     return members, spec, hyper_of_stack(members), first_state(members, spec.model)
 
 
-def trained(task, own, steps=8, etas=None, rows=(0, 1, 2), **fields):
-    """The state after some steps, and the means over the images, of those of three members."""
+def trained(engine, task, own, parts=(8,), etas=None, rows=(0, 1, 2), **fields):
+    """The state after some steps, and the means over the images, of those of three members.
+
+    parts: the steps of each chunk; after each the state goes to an engine made anew.
+    """
     _, spec, hyper, state = stack(task, own, **fields)
     if etas:
         hyper["eta"] = torch.tensor(etas, dtype=torch.float64)
     rows = torch.tensor(rows)
-    engine = TorchEngine(spec, {n: v[rows] for n, v in hyper.items()}, {n: v[rows] for n, v in state.items()}, CPU)
+    hyper, state = ({name: value[rows] for name, value in one.items()} for one in (hyper, state))
     split = example.dataset().train
-    order = torch.arange(steps * 5).view(1, steps, 5) % 60
-    sums = engine.train(split.images, split.labels, order, torch.tensor(0), engine.hyper["eta"].float())
-    return engine.state(), sums, engine.evaluate(split.images, split.labels)
+    order, start = torch.arange(sum(parts) * 5).view(1, -1, 5) % 60, 0
+    cost, score = 0, 0
+    for steps in parts:
+        one = ENGINES[engine](spec, hyper, state)
+        sums = one.train(
+            split.images, split.labels, order[:, start : start + steps], torch.tensor(start), one.hyper["eta"].float()
+        )
+        state, start = one.state(), start + steps
+        cost, score = cost + sums.cost, score + sums.score
+    return state, Sums(cost, score), one.evaluate(split.images, split.labels)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("task", TASKS)
-def test_a_member_alone_is_the_member_in_a_stack(task):
-    state, sums, means = trained(task, TASKS[task])
+def test_a_member_alone_is_the_member_in_a_stack(task, engine):
+    rounding = {"rtol": 1e-5, "atol": 1e-6} if engine == "torch" else {"rtol": 0, "atol": 0}
+    state, sums, means = trained(engine, task, TASKS[task])
     for row in range(3):
-        alone, own, mine = trained(task, TASKS[task], rows=(row,))
+        alone, own, mine = trained(engine, task, TASKS[task], rows=(row,))
         for name, value in alone.items():
-            torch.testing.assert_close(state[name][row], value[0], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(state[name][row], value[0], **rounding)
         torch.testing.assert_close(sums.score[row], own.score[0], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(means.score[row], mine.score[0], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_nan_stays_in_its_member(task):
-    whole, _, _ = trained(task, TASKS[task])
-    broken, _, means = trained(task, TASKS[task], etas=[0.05, math.nan, 0.15])
+def test_neither_threads_nor_chunks_change_what_the_kernels_compute(task):
+    state, sums, _ = trained("cpu", task, TASKS[task])
+    for engine, parts in (("cpu, two threads", (8,)), ("cpu", (3, 4, 1))):
+        other, others, _ = trained(engine, task, TASKS[task], parts)
+        assert all(other[name].equal(value) for name, value in state.items())
+        torch.testing.assert_close(others, sums)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_nan_stays_in_its_member(task, engine):
+    whole, _, _ = trained(engine, task, TASKS[task])
+    broken, _, means = trained(engine, task, TASKS[task], etas=[0.05, math.nan, 0.15])
     assert broken["layers.0.weight"][1].isnan().all()
     assert means.cost.isfinite().tolist() == [True, False, True]
     for name, value in whole.items():
         assert broken[name][[0, 2]].equal(value[[0, 2]])
 
 
-def test_an_autoencoder_trains_as_autograd_says():
+@pytest.mark.parametrize("batch", [5, 1])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_kernels_agree_with_torch(task, batch):
+    """Decay, images of floats and of each member's own, an odd number of inputs, mini-batches of one.
+
+    A unit whose probability is within rounding of its random number might flip; none does with these seeds.
+    """
+    fields = {"optim": {"lambda_": 0.3}, "data": {"height": 3, "width": 7}, "batch_size": batch}
+    _, spec, hyper, first = stack(task, TASKS[task], **fields)
+    images = torch.rand(3, 12, 1, 3, 7, generator=torch.Generator().manual_seed(2))
+    order, eta = torch.arange(60).view(1, -1, batch) % 12, hyper["eta"].float()
+    y = torch.zeros(12, dtype=torch.int64)
+    ours = ENGINES["cpu"](spec, hyper, first)
+    sums = ours.train(images, y, order, torch.tensor(3), eta)
+    for row in range(3):
+        alone = ({name: value[[row]] for name, value in one.items()} for one in (hyper, first))
+        plain = ENGINES["torch"](spec, *alone)
+        own = plain.train(images[row], y, order, torch.tensor(3), eta[[row]])
+        for name, value in plain.state().items():
+            torch.testing.assert_close(ours.state()[name][row], value[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(sums.cost[row], own.cost[0], rtol=1e-5, atol=0)
+        torch.testing.assert_close(sums.score[row], own.score[0], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("fields", [{"momentum": 0.9}, {"l1": 0.1}])
+def test_what_the_kernels_do_not_compute_torch_does(fields):
+    _, spec, hyper, state = stack("reconstruct", [{}], optim={"eta": 0.1, **fields})
+    ours, plain = (ENGINES[name](spec, hyper, state) for name in ("cpu", "torch"))
+    split, order = example.dataset().train, torch.arange(20).view(1, 4, 5)
+    for engine in (ours, plain):
+        engine.train(split.images, split.labels, order, torch.tensor(0), hyper["eta"].float())
+    assert all(plain.state()[name].equal(value) for name, value in ours.state().items())
+    assert ours.description == plain.description
+
+
+def test_what_the_kernels_refuse_is_named():
+    refused = {
+        "optim.rule=adam": {"optim": {"rule": "adam"}},
+        "optim.max_norm": {"optim": {"max_norm": 1.0}},
+        "another network than one tied layer of sigmoid units": {"model": {"activation": "tanh"}},
+    }
+    for reason, fields in refused.items():
+        base = {"task": {"name": "reconstruct"}, "model": {"maps": [], "hidden": [6], "init": "glorot"}}
+        config = example.config(**{name: base.get(name, {}) | fields.get(name, {}) for name in {**base, **fields}})
+        assert TiedEngine.refuses(spec_of(config, 12)) == reason
+
+
+@pytest.mark.parametrize("engine", ["torch", "cpu"])
+def test_an_autoencoder_trains_as_autograd_says(engine):
     own = TASKS["reconstruct"]
     _, _, hyper, first = stack("reconstruct", own)
-    state, sums, means = trained("reconstruct", own)
+    state, sums, means = trained(engine, "reconstruct", own)
     pixels = example.dataset().train.images.flatten(1).float() / 255
     for row, one in enumerate(own):
         w, b, back = (
@@ -165,10 +241,11 @@ def test_an_autoencoder_trains_as_autograd_says():
         assert math.isclose(float(means.score[row]), float(clean), rel_tol=1e-5)
 
 
-def test_a_machine_trains_as_its_chains_by_hand():
+@pytest.mark.parametrize("engine", ["torch", "cpu"])
+def test_a_machine_trains_as_its_chains_by_hand(engine):
     own = TASKS["contrast"]
     _, _, hyper, first = stack("contrast", own)
-    state, _, means = trained("contrast", own)
+    state, _, means = trained(engine, "contrast", own)
     pixels = example.dataset().train.images.flatten(1).float() / 255
     for row, one in enumerate(own):
         w, b, back = (first[name][row].clone() for name in ("layers.0.weight", "layers.0.bias", "visible_bias"))

@@ -431,6 +431,14 @@ def test_the_cpu_engine_serves_where_it_can(engine):
         assert one.history[-1]["validation/cost"] == pytest.approx(other.history[-1]["validation/cost"], rel=1e-3)
 
 
+@pytest.mark.parametrize("task", ["reconstruct", "contrast"])
+def test_the_cpu_engine_serves_tied_weights(task):
+    fields = {"task": {"name": task}, "model": {"maps": [], "hidden": [6]}, "trainer": {"engine": "cpu", "threads": 1}}
+    (result,), _, prepared, lines = go([example.config(**fields)])
+    assert (prepared.engine.description, lines) == ("cpu, 1 thread", [])
+    assert result.history[-1]["validation/cost"] < result.history[0]["validation/cost"]
+
+
 def test_where_the_cpu_engine_cannot_serve_torch_does_and_says_so(monkeypatch):
     monkeypatch.setattr("src.training.engines.cpu.engine.unsupported", lambda layers: "a layer from another world")
     _, _, prepared, lines = go([example.config(trainer={"engine": "cpu"})])

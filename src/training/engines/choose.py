@@ -101,7 +101,7 @@ class EngineChoice:
             from src.training.engines import cpu
         for one in odd:  # Numba ignores a NUMBA_ variable that it cannot read; the warning's first line names it
             self.say(str(one.message).strip().splitlines()[0])
-        return cpu.CpuEngine.refuses(self.spec)
+        return cpu.engine_for(self.spec).refuses(self.spec)
 
     def _without_kernels(self, error: Exception) -> str:
         """One line: that `error` keeps the kernels from training here, and the torch engine does.
@@ -126,7 +126,9 @@ def _cpu_engine(config: RunConfig, spec: StackSpec, hyper: Hyper, state: State) 
 
     if numba.config.DISABLE_JIT:  # without compilation the kernels fail, or take hours
         raise RuntimeError("Numba's compiler is turned off")
-    return cpu.CpuEngine(spec, hyper, state, config.trainer.threads or cores())
+    if config.trainer.threads:  # with which torch evaluates tied weights
+        torch.set_num_threads(config.trainer.threads)
+    return cpu.engine_for(spec)(spec, hyper, state, config.trainer.threads or cores())
 
 
 def evaluating_engine(training: Engine, config: RunConfig, hyper: Hyper, state: State) -> Engine:

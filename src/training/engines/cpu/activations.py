@@ -34,6 +34,11 @@ _EXP_MIN, _EXP_MAX = f32(-87), f32(88)
 _E0, _E1, _E2 = f32(1.9875691500e-4), f32(1.3981999507e-3), f32(8.3334519073e-3)
 _E3, _E4, _E5 = f32(4.1665795894e-2), f32(1.6666665459e-1), f32(5.0000001201e-1)
 
+_ROOT_TWO, _LN2 = f32(1.41421356237), f32(0.69314718056)
+_L0, _L1, _L2 = f32(7.0376836292e-2), f32(-1.1514610310e-1), f32(1.1676998740e-1)
+_L3, _L4, _L5 = f32(-1.2420140846e-1), f32(1.4249322787e-1), f32(-1.6668057665e-1)
+_L6, _L7, _L8 = f32(2.0000714765e-1), f32(-2.4999993993e-1), f32(3.3333331174e-1)
+
 _TANH_MAX = f32(7.90531110763549805)  # beyond it tanh is 1 in float32
 _T13, _T11, _T9 = f32(-2.76076847742355e-16), f32(2.00018790482477e-13), f32(-8.60467152213735e-11)
 _T7, _T5, _T3, _T1 = (
@@ -76,7 +81,24 @@ def exp(x: Any) -> Any:
 
 
 @kernel
-def _sigmoid(x: Any) -> Any:
+def log1p(x: Any) -> Any:
+    """ln(1 + x) in float32 for x in 0 … 1, to within 1e-7 (Cephes, logf); NaN for NaN."""
+    y = _ONE + x
+    large = y > _ROOT_TWO
+    r = (_HALF * y if large else y) - _ONE
+    p = (((((((_L0 * r + _L1) * r + _L2) * r + _L3) * r + _L4) * r + _L5) * r + _L6) * r + _L7) * r + _L8
+    s = r * r
+    return r + (r * s * p - _HALF * s) + (_LN2 if large else _ZERO)
+
+
+@kernel
+def softplus(x: Any) -> Any:
+    """ln(1 + e^x) in float32."""
+    return (x if x > _ZERO else _ZERO if x <= _ZERO else x) + log1p(exp(-abs(x)))
+
+
+@kernel
+def sigmoid(x: Any) -> Any:
     return _ONE / (_ONE + exp(-x))
 
 
@@ -104,7 +126,7 @@ def activate(activation: int, values: np.ndarray, slopes: np.ndarray) -> None:
     count = len(values)
     if activation == _SIGMOID:
         for i in range(count):
-            a = _sigmoid(values[i])
+            a = sigmoid(values[i])
             values[i] = a
             slopes[i] = a * (_ONE - a)
     elif activation == _TANH:
@@ -137,7 +159,7 @@ def activate(activation: int, values: np.ndarray, slopes: np.ndarray) -> None:
     elif activation == _SILU:
         for i in range(count):
             z = values[i]
-            share = _sigmoid(z)
+            share = sigmoid(z)
             values[i] = z * share
             slopes[i] = share * (_ONE + z * (_ONE - share))
     else:

@@ -5,9 +5,7 @@ So a member's result depends neither on other members nor on the number of threa
 Legend: K members, M mini-batches in a chunk, B images in a mini-batch, N images, C classes, D dense layers.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,15 +17,13 @@ from src.tasks.classify import Classify
 from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
+from src.training.engines.cpu.queue import Queue, Workers, piece_length
 from src.training.engines.cpu.update import KERNELS, NUMBERS, Rule, first_rule
 from src.training.engines.engine import Means, State, Sums, joined_states, slot_name, slots_of, without_slots
 from src.training.hyper import Hyper, joined, select
 from src.training.spec import StackSpec
 from src.training.update.numbers import Numbers, StepNumbers
 
-# Pieces in which each member's chunk is trained: after each piece the thread takes the member that is furthest behind,
-# so that threads stay busy where K is no multiple of their number.
-_PIECES = 8
 _EVALUATION_BATCH = 20  # images of a mini-batch in evaluation
 _EVALUATION_BLOCK = 25  # mini-batches that a thread evaluates before it takes the next task
 _NO_RULE = first_rule(0, True, KERNELS[0], 0, False)  # the argument in evaluation, where nothing reads it
@@ -75,7 +71,7 @@ class CpuEngine:
         self.spec, self.description = spec, f"cpu, {threads} thread{'s' if threads > 1 else ''}"
         self._layers = list(spec.model.plan)
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads)
+        self._workers = Workers(threads)
         self._plan_for(_EVALUATION_BATCH)
         self._seat(hyper)
         self.load(state)
@@ -153,7 +149,7 @@ class CpuEngine:
         numbers = _for_kernels(self._numbers.of(eta, first_step, steps))
         rules = self._rules(batch)
         costs, correct = np.zeros(members), np.zeros(members, np.int64)
-        size = max(1, -(-steps // _PIECES))
+        size = piece_length(steps)
         nothing = np.empty((0, 0), np.float32)
 
         def piece(member: int, start: int, thread: int) -> None:
@@ -175,7 +171,7 @@ class CpuEngine:
             costs[member] += cost
             correct[member] += right
 
-        self._run(_Queue(members, range(0, steps, size)), piece)
+        self._workers.run(Queue(members, range(0, steps, size)), piece)
         return Sums(from_numpy(costs), from_numpy(correct).double())
 
     def _memory(self, member: int, thread: int) -> tuple[Any, ...]:
@@ -234,7 +230,7 @@ class CpuEngine:
             )
             costs[member, number] = cost * block.shape[1]
 
-        self._run(_Queue(members, range(len(blocks)), together=True), evaluate)
+        self._workers.run(Queue(members, range(len(blocks)), together=True), evaluate)
         return outputs, costs.sum(1), correct.sum(1)
 
     def _sight(self, images: Tensor) -> tuple[np.float32, np.ndarray]:
@@ -242,44 +238,6 @@ class CpuEngine:
         divisor = np.float32(BYTE if images.dtype == uint8 else 1)
         scaling = self.spec.scaling
         return divisor, np.empty((2, 0), np.float32) if scaling is None else np.array([scaling.mean, scaling.sd], "f4")
-
-    def _run(self, queue: "_Queue", task: Callable[[int, int, int], None]) -> None:
-        """Works off the queue by all threads, calling task(member, start, thread) for each; raises the first error."""
-
-        def worker(thread: int) -> None:
-            done = None
-            while (done := queue.next(done)) is not None:
-                task(*done, thread)
-
-        for future in [self._pool.submit(worker, thread) for thread in range(self._threads)]:
-            future.result()
-
-
-class _Queue:
-    """The tasks (member, start) of a chunk; hands out next that of the member with the most left to do.
-
-    With equally long tasks no other order ends earlier. A member's tasks are handed out in order, the next one only
-    when the one before is done; with `together`, several of them may be under way at once.
-    """
-
-    def __init__(self, members: int, starts: Iterable[int], together: bool = False) -> None:
-        self._left = [list(starts)[::-1] for _ in range(members)]
-        self._held = set[int]()
-        self._together = together
-        self._lock = Lock()
-
-    def next(self, done: tuple[int, int] | None) -> tuple[int, int] | None:
-        """The next task for a thread that has finished `done` (None at its first call); None where none is left."""
-        with self._lock:
-            if done is not None:
-                self._held.discard(done[0])
-            free = [member for member, left in enumerate(self._left) if left and member not in self._held]
-            if not free:
-                return None
-            member = max(free, key=lambda member: (len(self._left[member]), -member))
-            if not self._together:
-                self._held.add(member)
-            return member, self._left[member].pop()
 
 
 def _for_kernels(numbers: Numbers) -> np.ndarray:

@@ -5,12 +5,9 @@ Dropout is equation (4) of src/training/engines/engine.py. Memory is described b
 integers, `weights` one member's row. All slices below are views. Legend: B images in a mini-batch, C classes.
 """
 
-import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from src.training.engines.cpu.activations import RELU, activate, exp
 from src.training.engines.cpu.convolution import (
@@ -22,7 +19,8 @@ from src.training.engines.cpu.convolution import (
     update_convolution,
 )
 from src.training.engines.cpu.dense import Inputs, dense_backward, dense_forward, list_inputs
-from src.training.engines.cpu.kernel import ARITHMETIC, kernel
+from src.training.engines.cpu.draws import mix, step_key, uniform
+from src.training.engines.cpu.kernel import compiled, kernel
 from src.training.engines.cpu.layout import CONV, STRIP
 from src.training.engines.cpu.update import in_step, update
 from src.training.engines.cpu.vectors import LANES, add, fetch, fractions, load, spread, store
@@ -33,25 +31,13 @@ _WORTH_A_LIST = 32  # outputs of a dense layer from which on listing its inputs 
 
 
 @kernel
-def _mix(x: Any) -> Any:
-    """The hash lowbias32. Numba widens 32-bit arithmetic to 64 bits, so each product is cut back to its low 32 bits."""
-    x = u32(x ^ (x >> u32(16)))
-    x = u32(x * u32(0x7FEB352D))
-    x = u32(x ^ (x >> u32(15)))
-    x = u32(x * u32(0x846CA68B))
-    return u32(x ^ (x >> u32(16)))
-
-
-@kernel
 def _drop_inputs(values, slopes, units, stream, first_unit, p, divisor):  # type: ignore[no-untyped-def]
     """Dropout of one image's inputs by equation (4): zeroes dropped ones and their slopes, so that no gradient passes.
 
     stream: the hash before the index is added; first_unit: b·U; divisor: what the other inputs are divided by.
     """
     for i in range(len(values)):
-        index = u32(u32(units[i]) + first_unit)
-        hashed = _mix(u32(stream + u32(u32(0x9E3779B9) * index)))
-        kept = f32(np.int32(hashed >> u32(8))) * f32(2.0**-24) >= p
+        kept = uniform(stream, u32(u32(units[i]) + first_unit)) >= p
         values[i] = values[i] / divisor if kept else f32(0)
         slopes[i] = slopes[i] / divisor if kept else f32(0)
 
@@ -306,14 +292,7 @@ def _backward(signals, layers, tables, weights, slots, work, whole, batch, dropo
     _backward_convolutions(signals, layers, tables, weights, slots, work, whole, batch, rule)
 
 
-def _sources() -> int:
-    """A checksum of this package's files: Numba's cache on disk notices only edits of a function's own file."""
-    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
-
-
-def _compiled(version: int) -> Any:
-    """The compiled `run`, the only kernel that Python calls; as a closure it has `version` in its key in the cache."""
-
+def _kernel_of(version: int) -> Any:
     def run(  # type: ignore[no-untyped-def]
         signals,
         layers,
@@ -347,7 +326,7 @@ def _compiled(version: int) -> Any:
         streams = np.zeros(len(dropout), np.uint32)
         for step in range(order.shape[0]):
             for dense in range(len(dropout)):
-                streams[dense] = _mix(u32(_mix(u32(_mix(seed) ^ u32(first_step + step))) ^ u32(dense)))
+                streams[dense] = mix(u32(step_key(seed, first_step + step) ^ u32(dense)))
             for b in range(batch):
                 _fetch_image(images, order, step * batch + b + _AHEAD)
                 seen = _image(work, signals[0].values, signals[0], b)
@@ -367,10 +346,7 @@ def _compiled(version: int) -> Any:
                 _backward(signals, layers, tables, weights, slots, work, whole, batch, dropout, now)
         return cost, correct
 
-    try:
-        return njit(nogil=True, cache=True, **ARITHMETIC)(run)
-    except RuntimeError:  # no folder for a cache can be written: compiled anew in every process
-        return njit(nogil=True, **ARITHMETIC)(run)
+    return run
 
 
-run = _compiled(_sources())
+run = compiled(_kernel_of)

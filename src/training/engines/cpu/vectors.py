@@ -510,3 +510,33 @@ def store_numbers(typing: Any, target: Any, at: Any, start: Any, table: Any, row
         return context.get_dummy_value()
 
     return _operation(types.void(target, _index, _index, table, _index), lines)
+
+
+@intrinsic
+def store_lane_sums(typing: Any, target: Any, at: Any, stride: Any, length: Any, tile: Any) -> Any:
+    """target[at + i·stride + j] = the sum of the lanes of the tile's vector number i·len(length) + j; i is 0 or 1.
+
+    len(length) must be LANES / 2. All vectors are summed together, by halves, so the order of additions is fixed.
+    """
+
+    def lines(
+        context: Any, builder: Any, types_: Any, target: Any, at: Any, stride: Any, length: Any, tile: Any
+    ) -> Any:
+        sums = cgutils.unpack_tuple(builder, tile)
+        examples, size = len(sums) // (LANES // 2), LANES
+        sums += [ir.Constant(_LANES, [0.0] * LANES)] * (LANES - len(sums))
+        while len(sums) > 1:  # each vector holds `size` partial sums of each of LANES / size vectors
+            size //= 2
+            low = [lane for start in range(0, 2 * LANES, 2 * size) for lane in range(start, start + size)]
+            high = [lane + size for lane in low]
+            pairs = zip(sums[::2], sums[1::2], strict=True)
+            sums = [builder.fadd(_picked(builder, x, y, low), _picked(builder, x, y, high)) for x, y in pairs]
+        half = ir.VectorType(_FLOAT, LANES // 2)
+        for example in range(examples):
+            lanes = list(range(example * LANES // 2, (example + 1) * LANES // 2))
+            place = builder.bitcast(_pointer(context, builder, types_[0], target, at), half.as_pointer())
+            builder.store(_picked(builder, sums[0], sums[0], lanes), place, align=4)
+            at = builder.add(at, stride)
+        return context.get_dummy_value()
+
+    return _operation(types.void(target, _index, _index, length, tile), lines)

@@ -8,7 +8,7 @@ import torch
 from src.config.shapes import ConvPool, Dense
 from src.tasks.classify import Classify
 from src.training.engines.cpu import CpuEngine, unsupported
-from src.training.engines.cpu.engine import _Queue
+from src.training.engines.cpu.queue import Queue
 from tests import example
 from tests.training.engines.cpu.twin import make_hyper, make_spec, make_weights, with_softmax
 
@@ -59,7 +59,7 @@ def test_the_mini_batch_may_grow_and_shrink_between_chunks() -> None:
 
 
 def test_a_member_is_held_by_one_thread_at_a_time_and_its_pieces_keep_their_order() -> None:
-    queue = _Queue(2, range(3))
+    queue = Queue(2, range(3))
     first, second = queue.next(None), queue.next(None)
     assert {first, second} == {(0, 0), (1, 0)}
     assert queue.next(None) is None
@@ -68,7 +68,7 @@ def test_a_member_is_held_by_one_thread_at_a_time_and_its_pieces_keep_their_orde
 
 
 def test_five_members_keep_two_threads_busy_to_the_end() -> None:
-    queue, held, rounds = _Queue(5, range(8)), [None, None], 0
+    queue, held, rounds = Queue(5, range(8)), [None, None], 0
     while True:
         held = [queue.next(task) for task in held]
         if held == [None, None]:

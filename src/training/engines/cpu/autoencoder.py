@@ -1,0 +1,111 @@
+"""The training of a denoising autoencoder (src/models/autoencoder.py): one member, for a number of steps.
+
+With h = σ(W x̃ + b), z = σ(Wᵀ h + b') and the cost of src/tasks/reconstruct.py, the gradients of one example are
+
+    d = z − x in the reconstruction's logits;  δ = (W d) · h · (1 − h) in those of the hidden units                (1)
+    h dᵀ + δ x̃ᵀ in W,  δ in b,  d in b'                                                                            (2)
+
+The two terms of W's gradient are added one after the other: that of d, together with (1), while the weights of a few
+inputs are in the cache. Legend: B examples in a mini-batch, V inputs, H hidden units.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from src.models.dropout import CORRUPTION
+from src.training.engines.cpu.activations import exp, log1p
+from src.training.engines.cpu.draws import corrupt, mix, step_key
+from src.training.engines.cpu.kernel import compiled, kernel
+from src.training.engines.cpu.room import place, row, squash, total
+from src.training.engines.cpu.tied import (
+    back_and_update,
+    down,
+    list_by_example,
+    list_by_input,
+    up,
+    update_bias,
+    update_listed,
+)
+
+f32, u32 = np.float32, np.uint32
+_ROWS = 32  # inputs whose weights are taken through (1) and (2) together
+
+
+@kernel
+def reconstruct(a, visible, x, terms):  # type: ignore[no-untyped-def]
+    """Writes an example's cost by input to `terms`, and replaces a, its logits without biases, by z − x: (n,) each."""
+    for i in range(len(x)):
+        logit = a[i] + visible[i]
+        e = exp(-abs(logit))
+        larger = f32(1) / (f32(1) + e)
+        terms[i] = (logit if logit > f32(0) else f32(0)) + log1p(e) - x[i] * logit
+        a[i] = (larger if logit > f32(0) else f32(1) - larger) - x[i]
+
+
+@kernel
+def _place(layer, room, images, order, divisor, corruption, key):  # type: ignore[no-untyped-def]
+    """Places the mini-batch x (B, V) behind x̃, which has been corrupted, and lists the latter."""
+    units, stride, batch = layer.inputs, layer.inputs_stride, len(order)
+    for b in range(batch):
+        x, seen = row(room.inputs, batch + b, stride, units), row(room.inputs, b, stride, units)
+        place(images[order[b]], divisor, x)
+        corrupt(x, seen, corruption, mix(u32(key ^ u32(CORRUPTION))), u32(b * units))
+    list_by_example(layer, room.inputs, batch, 0, room.listed)
+
+
+@kernel
+def _step(layer, room, batch, share, eta, decay_all):  # type: ignore[no-untyped-def]
+    """One step on the mini-batch that has been placed; its mean cost."""
+    hidden, other, rate = room.hidden, room.other, -eta / f32(batch)
+    up(layer, room.inputs, batch, 0, room.listed, hidden)
+    for b in range(batch):
+        squash(row(hidden, b, layer.stride, layer.outputs))
+        row(other, b, layer.stride, layer.columns)[:] = f32(0)
+    cost = 0.0
+    for start in range(0, layer.inputs, _ROWS):
+        stop = min(start + _ROWS, layer.inputs)
+        down(layer, hidden, batch, start, stop, room.logits)
+        for b in range(batch):
+            a = row(room.logits, b, layer.inputs_stride, stop)[start:]
+            x = row(room.inputs, batch + b, layer.inputs_stride, stop)[start:]
+            reconstruct(a, layer.visible[start:stop], x, room.terms)
+            cost += total(room.terms, stop - start)
+        back_and_update(layer, room.logits, hidden, batch, start, stop, other, share, rate)
+    for b in range(batch):
+        h, g = row(hidden, b, layer.stride, layer.outputs), row(other, b, layer.stride, layer.outputs)
+        for j in range(layer.outputs):
+            g[j] *= h[j] * (f32(1) - h[j])
+    list_by_input(layer, batch, room.listed)
+    update_listed(layer, room.inputs, other, room.listed, f32(0), rate)
+    own = share if decay_all else f32(0)
+    update_bias(layer.bias, other, layer.stride, batch, room.terms, own, rate)
+    update_bias(layer.visible, room.logits, layer.inputs_stride, batch, room.terms, own, rate)
+    return cost / batch
+
+
+def _kernel_of(version: int) -> Any:
+    def train(  # type: ignore[no-untyped-def]
+        layer,
+        room,
+        images,  # (N, V) uint8 or float32
+        divisor,  # float32 of an image's values: 255 or 1
+        order,  # (M, B) int64
+        first_step,
+        seed,  # uint32
+        numbers,  # (M, 2) float32: the share by which weights shrink, and eta
+        decay_all,
+        corruption,  # float32
+    ):
+        """Trains a member on M mini-batches; gives the sum of their mean costs and that of all examples' costs."""
+        _ = version
+        cost = 0.0
+        for step in range(len(order)):
+            _place(layer, room, images, order[step], divisor, corruption, step_key(seed, first_step + step))
+            cost += _step(layer, room, order.shape[1], numbers[step, 0], numbers[step, 1], decay_all)
+        return cost, cost * order.shape[1]
+
+    return train
+
+
+train = compiled(_kernel_of)
