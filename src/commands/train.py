@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 
 from src.commands import help, problems
 from src.commands.arguments import at_home
+from src.commands.run_records import draw_figures, tracking
 from src.config.compose import CONF
 from src.config.error import StoreError, TrialFailed, UserError
 from src.config.folder import RUN, claim, owned
@@ -31,12 +32,11 @@ if TYPE_CHECKING:
     from src.config.schema import RunConfig
     from src.data.dataset import Dataset
     from src.runs.checkpoint import Saved
-    from src.runs.vote import Vote
     from src.sweep.job import Job
     from src.tracking.record import Record
-    from src.tracking.tracker import Tracker
     from src.training.interrupt import Interrupt
     from src.training.result import Result
+    from src.training.roster import Observer
 
 FAILED, CANNOT_RUN, INTERRUPTED = 1, 2, 130
 
@@ -154,13 +154,17 @@ def train(
     what it would do, and returns []. Raises ConfigError, DataError and, where a run cannot go on, UserError.
     """
     from src.config.check import refuse_unusable_store
+    from src.config.phases import phases
     from src.runs import terminal
 
     with terminal.waiting("Loading the libraries"):
+        from src.commands.pretraining import PretrainedRun
         from src.data.load import load
         from src.runs.checkpoint import Checkpoints, begins
         from src.sweep.job import Job
+        from src.sweep.pretraining import pretrain
         from src.sweep.single_trial import SingleTrial
+        from src.sweep.start import start_from_run
         from src.sweep.trial_roster import TrialRoster, members_left
         from src.tracking.record import Record
         from src.training.fit import prepare, run_roster
@@ -177,19 +181,26 @@ def train(
         checkpoints.compare(dataset)
         with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):
             job = Job(config, folder, arguments or [], label=label)
+            start = start_from_run(job)
             prepared = prepare([config], dataset, terminal.say, members_left(job, saved, one_by_one=False)[0])
-        terminal.header(prepared, config, folder, saved.epochs)
+        terminal.header(prepared, config, folder, saved.epochs, start)
         if config.plan:
             terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
             return []
         seeds = [member.seed for member in members_of([config])]
         with Interrupt(terminal.say) as interrupt:  # to the end of all output, so that a first signal loses no results
-            tracker = _tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
+            tracker = tracking(config, folder, dataset.name, prepared.device_name, seeds, label, saved=saved)
             record = Record(config, folder, tracker)
             with _told(record, interrupt):
-                roster = TrialRoster(SingleTrial(record, saved, checkpoints), [job])
-                with terminal.ProgressBar(prepared, saved) as bar:
-                    run_roster(prepared, roster, [bar, roster], interrupt, offer=roster.offer_checkpoints)
+                parts = phases(config)
+                with terminal.ProgressBar([*parts, config]) as bar:
+                    if parts and not all(member.checkpoint for member in prepared.members):
+                        checkpoints.pretrains()
+                        pretrain([job], dataset, PretrainedRun(saved.run, tracker, dataset, bar, interrupt))
+                        prepared.begin_with(members_left(job, saved, one_by_one=False)[0])
+                    roster = TrialRoster(SingleTrial(record, saved, checkpoints), [job])
+                    watching: list[Observer] = [bar.begin(len(parts), prepared, saved), roster]
+                    run_roster(prepared, roster, watching, interrupt, offer=roster.offer_checkpoints)
                 path, lost = _conclude(record, dataset)
         if lost:
             raise TrialFailed(lost)
@@ -228,7 +239,7 @@ def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -
         config = config.model_copy(update={"published": None})
     terminal.table(conclusion.results, config, dataset, names)
     terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary)
-    conclusion.files += _figures(config, conclusion.results, record.folder, dataset, conclusion.votes)
+    conclusion.files += draw_figures(config, conclusion.results, record.folder, dataset, conclusion.votes)
     lost = conclusion.lost
     try:
         record.finish(conclusion)
@@ -257,7 +268,7 @@ def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Resul
     terminal.grid({"vote": f"{name}; nothing is trained", "data": terminal.data_words(dataset), "results": str(folder)})
     members = [(one.name, one.config) for one in voters]
     seeds = [result.seed for result in results]
-    record = Record(config, folder, _tracking(config, folder, dataset.name, results[0].device, seeds, "", members))
+    record = Record(config, folder, tracking(config, folder, dataset.name, results[0].device, seeds, "", members))
     with _told(record):
         record.ended(dict(enumerate(results)))
         path, lost = _conclude(record, dataset, [one.name for one in voters])
@@ -266,54 +277,6 @@ def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Resul
     terminal.say(f"Results: {path}")
     terminal.next_command(config, None, folder)
     return results
-
-
-def _figures(
-    config: "RunConfig", results: "list[Result]", folder: Path, dataset: "Dataset", votes: "list[Vote]"
-) -> list[Path]:
-    if not config.figures or all(not result.history for result in results):
-        return []
-    from src.runs import terminal
-
-    test = dataset.test
-    try:
-        from src.runs.figures import draw
-
-        return draw(results, folder / "figures", test.images, test.labels, votes[0] if votes else None)
-    except Exception as error:  # the run's results must not be lost because a picture fails
-        terminal.say(f"The figures could not be drawn ({error}); everything else is kept.")
-        return []
-
-
-def _tracking(
-    config: "RunConfig",
-    folder: Path,
-    dataset: str,
-    device: str,
-    seeds: list[int],
-    label: str,
-    members: "Sequence[tuple[str, RunConfig]]" = (),
-    saved: "Saved | None" = None,
-) -> "Tracker":
-    from src.runs import terminal
-    from src.tracking.background import BackgroundTracker
-    from src.tracking.tracker import Tracker, open_tracker
-
-    def opened() -> Tracker:
-        return open_tracker(
-            config,
-            folder,
-            dataset=dataset,
-            device=device,
-            seeds=seeds,
-            members=members,
-            label=label,
-            run=saved.run if saved else None,
-            resumed=f"after epoch {saved.epochs}" if saved and saved.epochs else "",
-            say=terminal.say,
-        )
-
-    return BackgroundTracker(opened)
 
 
 def shown_in_name(arguments: list[str]) -> str:

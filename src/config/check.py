@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from src.config.address import refuse_unusable
 from src.config.error import ConfigError
-from src.config.model import NORMS_OVER_EXAMPLES, ModelConfig
+from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
 from src.config.problems import explain, written
 from src.config.schema import (
     RULES,
@@ -16,6 +16,7 @@ from src.config.schema import (
     TIED,
     DataConfig,
     OptimConfig,
+    PretrainConfig,
     RunConfig,
     TaskConfig,
     TrainerConfig,
@@ -68,7 +69,23 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
     configs: that of one run, or those of all trials of a sweep. It is enough that one trial's rule reads a key: a sweep
     over rules sets the keys of all of them.
     """
-    return [*_unread_by_rules(configs), *_unread_by_tasks(configs)]
+    return [*_unread_by_rules(configs), *_unread_by_tasks(configs), *_unread_by_pretraining(configs)]
+
+
+def _unread_by_pretraining(configs: Sequence[RunConfig]) -> list[str]:
+    tasks = {config.pretrain.task for config in configs}
+    unread = {key for keys in TIED.values() for key in keys} - {key for task in tasks for key in TIED.get(task, ())}
+    lines = []
+    for key in sorted(unread):
+        default = PretrainConfig.model_fields[key].default
+        value = next((v for config in configs if (v := getattr(config.pretrain, key)) != default), default)
+        if value != default:
+            readers = ",".join(task for task, keys in TIED.items() if key in keys)
+            lines.append(
+                f"pretrain.{key} = {written(value)}: pretrain={','.join(sorted(tasks))} does not read it; accepted: "
+                f"{written(default)}, or pretrain={readers}"
+            )
+    return lines
 
 
 def _unread_by_tasks(configs: Sequence[RunConfig]) -> list[str]:
@@ -131,6 +148,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         if (problem := _size_problem(data)) is not None:
             problems.append(problem)
         problems += _range_problems(data, _task_name(raw))
+    problems += _pretraining_problems(raw)
     problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
     try:
         optim = OptimConfig.model_validate(raw.get("optim"))
@@ -160,6 +178,46 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 f"trainer.devices = {trainer.devices!r}: names a GPU, which contradicts {' and '.join(others)}; "
                 "accepted with that: auto"
             )
+    return problems
+
+
+def _pretraining_problems(raw: dict[str, Any]) -> list[str]:
+    """The problems of pretraining with the network, the task and the data; none where nothing is pretrained."""
+    try:
+        own = PretrainConfig.model_validate(raw.get("pretrain", {}))
+        model, data = ModelConfig.model_validate(raw.get("model")), DataConfig.model_validate(raw.get("data"))
+    except ValidationError:
+        return []
+    if own.task == "none":
+        return []
+    problems, layers, field = [], model.all_layers(), f"pretrain = {own.task!r}"
+    if _task_name(raw) != "classify":
+        problems.append(f"{field}: the layers of task={_task_name(raw)} have no others below; accepted: none")
+    if model.start is not None:
+        problems.append(f"{field}: model.start gives the weights already; accepted: one of the two")
+    accepted = TIED_ACTIVATIONS[own.task]
+    for number, layer in enumerate(layers, start=1):
+        activation = layer.activation or model.activation
+        if isinstance(layer, ConvLayer):
+            problems.append(f"{field}: layer {number} is a convolution; accepted: fully connected layers only")
+        elif activation not in accepted or (number < len(layers) and activation != "sigmoid"):
+            problems.append(
+                f"{field}: layer {number} has activation = {activation!r}; accepted: sigmoid, for a layer's codes are "
+                "the probabilities that the next one is trained on"
+            )
+    if not all(model.bias if layer.bias is None else layer.bias for layer in layers):
+        problems.append(f"{field}: a layer without biases cannot be pretrained; accepted: model.bias=true")
+    if not layers:
+        problems.append(f"{field}: there is no hidden layer; accepted: model.hidden with at least one")
+    if len(own.corruption) not in (1, len(layers)):
+        problems.append(
+            f"pretrain.corruption = {written(own.corruption)}: has {len(own.corruption)} values for {len(layers)} "
+            "hidden layers; accepted: one for each, or one for all"
+        )
+    if data.normalise != "none":
+        problems.append(
+            f"data.normalise = {data.normalise!r}: pretraining takes inputs for probabilities; accepted: none"
+        )
     return problems
 
 

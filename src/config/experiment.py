@@ -33,7 +33,8 @@ def trained(config: RunConfig) -> dict[str, Any]:
     return {
         "layers": config.shapes(),
         "task": config.task.model_dump(include={"name", *TIED.get(config.task.name, ())}),
-        "init": config.model.init,
+        "init": (config.model.init, config.model.start),
+        "pretrain": config.pretrain.model_dump() if config.pretrain.wanted else None,
         "dropout": (dropouts, config.model.dropout_convention) if any(dropouts) else None,
         "optim": {key: value for key, value in optim.items() if key not in unused},
         "stop": stop if stop["rule"] != "none" else stop["keep"],

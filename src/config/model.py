@@ -85,6 +85,9 @@ class ModelConfig(Section):
     bias: bool = True  # whether layers before the softmax have biases
     order: list[PartName] | None = None  # behind a convolution; None: norm, activation, pool; [N6]'s without a norm
     init: Initialisation = "chapter"
+    start: str | None = Field(
+        None, min_length=1
+    )  # folder of a run whose weights are the initial ones, as far as they fit
     dropout: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # inputs of every fully connected layer
     dropout_convention: Literal["chapter", "inverted"] = "chapter"
 

@@ -94,6 +94,23 @@ def task_in(config: Mapping[str, Any]) -> TaskConfig:
         raise ConfigError(f"task = {config['task']!r}: is not known to this version; accepted: {known}") from None
 
 
+class PretrainConfig(Section):
+    """The training of each hidden layer by itself, on the codes of the layer below, before the network's own."""
+
+    task: Literal["none", "reconstruct", "contrast"] = "none"
+    corruption: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0], min_length=1, json_schema_extra=PER_MEMBER)
+    k: int = Field(1, ge=1, le=1000, json_schema_extra=PER_MEMBER)  # contrast: Gibbs steps of a chain
+    persistent: bool = Field(False, json_schema_extra=PER_MEMBER)  # contrast: chains go on from the last update's
+    eta: float = Field(0.01, gt=0, json_schema_extra=PER_MEMBER)
+    batch_size: int = Field(10, ge=1)
+    max_epochs: int = Field(15, ge=0)  # of each layer
+
+    @property
+    def wanted(self) -> bool:
+        """Whether layers are pretrained."""
+        return self.task != "none" and self.max_epochs > 0
+
+
 # The update rules (src/training/update/NAME.py), each with those of its keys that not all rules read.
 Rule = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"]
 RULES: dict[str, tuple[str, ...]] = {
@@ -209,6 +226,7 @@ class RunConfig(Section):
     data: DataConfig
     model: ModelConfig
     task: TaskConfig = TaskConfig()
+    pretrain: PretrainConfig = PretrainConfig()
     optim: OptimConfig
     stop: StopConfig
     trainer: TrainerConfig

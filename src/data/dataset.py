@@ -3,6 +3,7 @@
 Legend: N images, C channels (1: grey, 3: red, green, blue), H × W pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,16 +11,32 @@ from torch import Tensor
 
 from src.data.scaling import Scaling
 
+BY_MEMBER = 5  # dimensions of images that have an axis of members
+
 
 @dataclass(frozen=True)
 class Split:
-    """The images and labels of one split."""
+    """The images and labels of one split; images may differ by member of a stack, as codes of a lower layer do."""
 
-    images: Tensor  # (N, C, H, W) uint8 or float32; src/data/scaling.py says what a network sees of them
+    images: Tensor  # (N, C, H, W) uint8 or float32; src/data/scaling.py says what a network sees of them. By member:
+    # (K, N, C, H, W) float32
     labels: Tensor  # (N,) int64
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def by_member(self) -> bool:
+        """Whether each member of a stack has images of its own."""
+        return self.images.dim() == BY_MEMBER
+
+    def first(self, count: int) -> "Split":
+        """The first `count` examples."""
+        return Split(self.images[..., :count, :, :, :], self.labels[:count])
+
+    def of(self, members: list[int]) -> "Split":
+        """The split of the members at these positions, in this order: the same one where images are shared."""
+        return Split(self.images[members], self.labels) if self.by_member else self
 
     def to(self, device: torch.device) -> "Split":
         """The same split on `device`."""
@@ -46,5 +63,11 @@ class Dataset:
 
     def to(self, device: torch.device) -> "Dataset":
         """All three splits on `device`."""
-        splits = {name: getattr(self, name).to(device) for name in ("train", "validation", "test")}
-        return replace(self, **splits)
+        return self._changed(lambda split: split.to(device))
+
+    def of(self, members: list[int]) -> "Dataset":
+        """The data of the members at these positions, in this order."""
+        return self._changed(lambda split: split.of(members))
+
+    def _changed(self, change: Callable[[Split], Split]) -> "Dataset":
+        return replace(self, train=change(self.train), validation=change(self.validation), test=change(self.test))

@@ -49,11 +49,22 @@ class Saved:
     core_seconds: float = 0.0  # processor time so far
     ended: dict[int, Result] = field(default_factory=dict)  # of the members that have ended, by place
     members: dict[int, Checkpoint] = field(default_factory=dict)  # of those that train, by place
+    pretrains: bool = False  # whether layers were being pretrained; what these left is in folders of their own
 
     @property
     def epochs(self) -> int:
         """The number of epochs that the run has trained."""
         return max((one.epochs for one in self.members.values()), default=0)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run was begun by an earlier process."""
+        return self.pretrains or self.epochs > 0
+
+    @property
+    def words(self) -> str:
+        """From where it goes on, such as "after epoch 3"."""
+        return f"after epoch {self.epochs}" if self.epochs or not self.pretrains else "with its pretraining"
 
     def histories(self) -> dict[int, list[Row]]:
         """Each member's history so far, by place."""
@@ -93,8 +104,9 @@ def begins(config: RunConfig, arguments: list[str] | None, label: str) -> Saved:
 def _anywhere(config: RunConfig) -> dict[str, Any]:
     shown = config.shown()
     shown["tracking"]["uri"] = absolute(shown["tracking"]["uri"])
-    if shown["data"]["dir"] is not None:
-        shown["data"]["dir"] = str(Path(shown["data"]["dir"]).expanduser().resolve())
+    for section, key in (("data", "dir"), ("model", "start")):
+        if shown[section][key] is not None:
+            shown[section][key] = str(Path(shown[section][key]).expanduser().resolve())
     return shown
 
 
@@ -197,17 +209,17 @@ class Checkpoints:
         self._saved, self._say, self._pace = saved, say, Pace(say, clock)
         self._lock = FileLock(folder / f".{FILE}.lock", timeout=0)
         self._core_start = time.process_time()
-        self._epochs = saved.epochs
+        self._last = saved  # as the file holds it
         self._dataset: Dataset | None = None
 
     def __enter__(self) -> "Checkpoints":
         folder = self.path.parent
-        if self.there and not self._saved.epochs:
+        if self.there and not self._saved.goes_on:
             raise UserError(
                 f"{folder}: holds a run that can go on: {self._command}; accepted for another one: another folder, or "
                 f"this one without its {FILE}"
             )
-        if self._saved.epochs:
+        if self._saved.goes_on:
             try:
                 self._lock.acquire()
             except Timeout:
@@ -220,7 +232,7 @@ class Checkpoints:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._release()
         if kind is not None and self.there:
-            self._say(f"The run can go on after epoch {self._epochs}: {self._command}")
+            self._say(f"The run can go on {self._last.words}: {self._command}")
 
     def _release(self) -> None:
         if self._lock.is_locked:
@@ -231,7 +243,7 @@ class Checkpoints:
     def compare(self, dataset: Dataset) -> None:
         """Notes the data set that the run trains on. Raises UserError where it was trained on another one before."""
         self._dataset, words = dataset, _words(dataset)
-        if self._saved.epochs and self._saved.checksum != _checksum(dataset):
+        if self._saved.goes_on and self._saved.checksum != _checksum(dataset):
             raise UserError(
                 f"{self.path.parent}: the run was trained on {self._saved.data}; here is {words}, and not the same "
                 f"ones; accepted: the same data, by data.name and data.dir"
@@ -253,7 +265,12 @@ class Checkpoints:
         seconds = self._saved.core_seconds + time.process_time() - self._core_start
         now = replace(self._saved, core_seconds=seconds, ended=ended, members=training)
         now.write(self.path.parent)
-        self._epochs = now.epochs
+        self._last = now
+
+    def pretrains(self) -> None:
+        """Writes a checkpoint by which the run can go on in its pretraining, whose phases keep their own."""
+        self._saved = replace(self._saved, pretrains=True)
+        self._pace.offered(lambda: self._write({}, {}), last=True)
 
     @property
     def there(self) -> bool:
@@ -263,7 +280,7 @@ class Checkpoints:
     @property
     def hint(self) -> str:
         """The command that goes on with the run, and from which epoch; empty without a checkpoint."""
-        return f"{self._command}     goes on after epoch {self._epochs}" if self.there else ""
+        return f"{self._command}     goes on {self._last.words}" if self.there else ""
 
     def remove(self) -> None:
         """Removes the checkpoint, because the run has ended."""

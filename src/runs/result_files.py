@@ -65,6 +65,21 @@ def _save(weights: dict[str, torch.Tensor], path: Path) -> None:
         draft.write_bytes(content.getbuffer())
 
 
+def read_weights(folder: Path, member: int) -> dict[str, torch.Tensor]:
+    """The weights of one member of the run in `folder`.
+
+    Raises OSError where there are none, and ValueError where the file is broken.
+    """
+    path = folder / f"member-{member:02d}" / "weights.pt"
+    try:
+        weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch.load raises whatever the broken part makes of it
+        raise ValueError(f"{path}: {error}") from None
+    return weights
+
+
 def results_in(folder: Path) -> list[dict[str, Any]]:
     """The content of result.json in a trial's folder, a dictionary for each member. Raises UserError if unreadable."""
     try:

@@ -66,8 +66,11 @@ def warn(text: str) -> None:
     console.print(Panel(Text(text), title="Warning", border_style="bold yellow", padding=(0, 1)))
 
 
-def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 0) -> None:
-    """Prints what will be trained, on which data, device and engine, and about how long; done: epochs so far."""
+def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 0, start: str = "") -> None:
+    """Prints what will be trained, on which data, device and engine, and about how long.
+
+    done: epochs so far; start: whose weights it begins with, in words.
+    """
     data = prepared.dataset
     if data.warning:
         warn(data.warning)
@@ -76,6 +79,8 @@ def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 
         "network": network_words(config, prepared.layers)
         + f" ({parameter_count(prepared.layers):,} parameters{' each' if config.members > 1 else ''})",
         "data": data_words(data),
+        **({"start": start} if start else {}),
+        **({"pretraining": pretraining_words(config)} if config.pretrain.wanted else {}),
         "training": training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
         "estimate": f"{duration(prepared.seconds)} for "
@@ -153,7 +158,8 @@ def layer_words(layer: LayerShape) -> str:
 def training_words(config: "RunConfig") -> str:
     """Update rule, decay, dropout, schedule and stopping in one line."""
     optim = config.optim
-    words = [str(optim.rule)] if optim.rule != "sgd" else []
+    words = [task] if (task := task_words(config)) else []
+    words += [str(optim.rule)] if optim.rule != "sgd" else []
     words += [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
     words += [f"L1 {optim.l1:g}"] if optim.l1 else []
     words += [f"weight decay {optim.weight_decay:g}"] if optim.weight_decay else []
@@ -182,6 +188,27 @@ def training_words(config: "RunConfig") -> str:
             words.append(f"an improvement is an error below {config.stop.improvement_threshold:g} of the best")
     words += ["the last epoch's weights are kept"] if config.stop.keep == "last" else []
     return ", ".join(words)
+
+
+def task_words(config: "RunConfig") -> str:
+    """The task in words, with its keys; empty for a classifier."""
+    task = config.task
+    corruption = f"corruption {task.corruption:g}"
+    return {
+        "reconstruct": f"autoencoder, {corruption}",
+        "contrast": f"Boltzmann machine, {'P' if task.persistent else ''}CD-{task.k}",
+    }.get(task.name, "")
+
+
+def pretraining_words(config: "RunConfig") -> str:
+    """How each hidden layer is trained before the network, in one line."""
+    own = config.pretrain
+    if own.task == "reconstruct":
+        kind = f"autoencoders, corruption {', '.join(f'{one:g}' for one in own.corruption)}"
+    else:
+        kind = f"Boltzmann machines, {'P' if own.persistent else ''}CD-{own.k}"
+    epochs = f"{number_of(own.max_epochs, 'epoch')} each"
+    return f"each hidden layer first, {epochs}, as {kind}, eta {own.eta:g}, mini-batch {own.batch_size}"
 
 
 def schedule_words(config: "RunConfig") -> str:
@@ -247,32 +274,39 @@ class TwoLines(Progress):
 
 
 class ProgressBar:
-    """An observer that shows the epoch, the best validation score and the time left."""
+    """An observer of a run, of its pretraining too, that shows the epoch, the best validation score and the time left.
 
-    def __init__(self, prepared: "Prepared", saved: "Saved") -> None:
-        config = prepared.members[0].config
-        self.epochs, self.batches = config.max_epochs, prepared.chunks.batches
+    The bar counts epochs, those of all phases together.
+    """
+
+    def __init__(self, phases: "Sequence[RunConfig]") -> None:
+        """phases: the configurations of the run's parts, its own training last; `begin` says which one begins."""
+        self.phases = phases
+        self.before = [sum(one.max_epochs for one in phases[:number]) for number in range(len(phases))]
+        self.bar = TwoLines(
+            "{task.fields[part]}epoch {task.fields[epoch]}/{task.fields[epochs]}",
+            TextColumn("{task.percentage:>3.0f} %"),
+            seconds_column(),
+            TextColumn("left"),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        )
+        epochs = sum(one.max_epochs for one in phases)
+        self.task = self.bar.add_task("", total=epochs, part="", epoch=1, epochs=phases[0].max_epochs, words="")
+
+    def begin(self, number: int, prepared: "Prepared", saved: "Saved") -> "ProgressBar":
+        """The observer of part `number`, from 0, that begins, or goes on after what `saved` holds."""
+        config = self.phases[number]
+        self.number, self.epochs, self.batches = number, config.max_epochs, prepared.chunks.batches
         self.numbers = [member.number for member in prepared.members]  # in the trial, of the members that train
         self.score = config.task.score
         self.best = [self.score.worst] * config.members
         for place, history in saved.histories().items():
             for row in history:
                 self._take_in(place, row)
-        self.bar = TwoLines(
-            "epoch {task.fields[epoch]}/{task.fields[epochs]}",
-            TextColumn("{task.percentage:>3.0f} %"),
-            seconds_column(),
-            TextColumn("left"),
-            TimeRemainingColumn(table_column=Column(no_wrap=True)),
-        )
-        self.task = self.bar.add_task(
-            "",
-            total=self.epochs * self.batches,
-            completed=saved.epochs * self.batches,
-            epoch=saved.epochs + 1,
-            epochs=self.epochs,
-            words="",
-        )
+        self.part = f"layer {number + 1}, " if number + 1 < len(self.phases) else ""
+        done, epoch = self.before[number] + saved.epochs, saved.epochs + 1
+        self.bar.update(self.task, completed=done, part=self.part, epoch=epoch, epochs=self.epochs, words="")
+        return self
 
     def __enter__(self) -> "ProgressBar":
         self.bar.start()
@@ -283,7 +317,8 @@ class ProgressBar:
 
     def progressed(self, epoch: int, batch: int, members: int) -> None:
         """Moves the bar."""
-        self.bar.update(self.task, completed=epoch * self.batches + batch, epoch=epoch + 1, words=self._words(members))
+        done = self.before[self.number] + epoch + batch / self.batches
+        self.bar.update(self.task, completed=done, epoch=epoch + 1, words=self._words(members))
 
     def epoch_ended(self, rows: "dict[int, Row]", so_far: "Callable[[int], Result]") -> None:
         """Takes in the scores; where there is no terminal, prints a line an epoch instead."""
@@ -291,7 +326,7 @@ class ProgressBar:
             self._take_in(self.numbers[number], row)
         if not console.is_terminal:
             epoch = max(int(row["epoch"]) for row in rows.values())
-            say(f"epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
+            say(f"{self.part}epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
 
     def _take_in(self, place: int, row: "Row") -> None:
         value = row[self.score.key("validation")]

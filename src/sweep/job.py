@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
 from src.config.schema import RunConfig
+
+if TYPE_CHECKING:
+    from src.training.engines.engine import State
 
 
 @dataclass(eq=False)
@@ -20,6 +23,8 @@ class Job:
     label: str = ""  # what its overrides set differently from other trials', such as "eta=0.03"
     goes_on: list[Path] = field(default_factory=list)  # folders that may hold its checkpoint, the latest first
     returned: Any = field(default=None, repr=False)  # Hydra's JobReturn
+    # The weights with which members begin, by their numbers, where these are not from their seeds.
+    starts: "dict[int, State]" = field(default_factory=dict, repr=False)
 
 
 @dataclass

@@ -16,17 +16,21 @@ from typing import Any, Protocol
 
 from src.config.error import UserError
 from src.config.schema import RunConfig, structure_key
+from src.config.wording import number_of
 from src.data.dataset import Dataset
 from src.data.error import DataError
 from src.data.load import load
 from src.runs.checkpoint import Saved
+from src.runs.terminal import duration
 from src.sweep import fault
 from src.sweep.checkpoints import TrialCheckpoints
 from src.sweep.job import Job
+from src.sweep.pretraining import pretrain
+from src.sweep.start import start_from_run
 from src.sweep.trial_roster import Training, TrialRoster, members_left
 from src.sweep.trial_row import TrialRow
 from src.tracking.record import Record
-from src.tracking.tracker import Tracker
+from src.tracking.tracker import NullTracker, Tracker
 from src.training.fit import Prepared, prepare, run_roster
 from src.training.interrupt import Interrupt
 from src.training.memory import TooLargeError
@@ -239,6 +243,8 @@ class Stacks:
         self._over.clear()
         self._key = structure_key(group[0].config)
         dataset = self._dataset(group[0].config)
+        for job in group:
+            start_from_run(job)
         self._saved = saved = {job: self._checkpoints.saved(job, dataset) for job in group}
         self._prepared = prepare(
             [job.config for job in group],
@@ -246,10 +252,21 @@ class Stacks:
             self.screen.say,
             [member for job in group for member in members_left(job, saved[job], self.one_by_one)[0]],
         )
+        if self._prepared.members[0].config.pretrain.wanted:
+            self._pretrain(group, dataset, saved)
         roster = TrialRoster(self, group)
         watch = self.screen.stack(self._prepared, group, len(self.waiting))
         offer = roster.offer_checkpoints if self.sweep.resumable else None
         run_roster(self._prepared, roster, [roster, watch], self.interrupted, self.limit, offer)
+
+    def _pretrain(self, group: list[Job], dataset: Dataset, saved: dict[Job, Saved]) -> None:
+        """Gives the trials that begin the weights of their pretraining; those that go on have theirs."""
+        assert self._prepared is not None
+        begin = [job for job in group if any(not m.checkpoint for m in members_left(job, saved[job], False)[0])]
+        if begin:
+            pretrain(begin, dataset, PretrainedStack(self.sweep, self.screen, self.interrupted))
+            members = [m for job in group for m in members_left(job, saved[job], self.one_by_one)[0]]
+            self._prepared.begin_with(members)
 
     def _dataset(self, config: RunConfig) -> Dataset:
         """The data set of a configuration, loaded once for stacks that follow one another with the same data."""
@@ -262,9 +279,11 @@ class Stacks:
     def next_job(self, room: int) -> Job | None:
         """A trial of the stack's structure with at most `room` members: one that waits, else a new one of the sweep.
 
-        None where there is none. New trials of another structure wait for a stack of their own.
+        None where there is none. New trials of another structure wait for a stack of their own, and trials that are
+        pretrained begin together.
         """
-        if self.halves or self.sweep.over():
+        assert self._prepared is not None
+        if self.halves or self.sweep.over() or self._prepared.members[0].config.pretrain.wanted:
             return None
 
         def fits(job: Job) -> bool:
@@ -274,6 +293,7 @@ class Stacks:
             for job in self.waiting:
                 if fits(job):
                     self.waiting.remove(job)
+                    start_from_run(job)
                     return job
             new = self._more(min(room, self.limit - sum(map(self.size, self.waiting))))
             if not new:
@@ -313,3 +333,33 @@ class Stacks:
         self._held[self._key] = max(self._held.get(self._key, 0), self.size(job))
         self._over.add(job)
         del self._training[job]
+
+
+class PretrainedStack:
+    """The Host (pretraining.py) of a sweep's trials that begin together; its phases are not tracked in MLflow."""
+
+    def __init__(self, sweep: Sweep, screen: Screen, interrupted: Callable[[], bool]) -> None:
+        self.sweep, self.screen, self.interrupted = sweep, screen, interrupted
+
+    def say(self, line: str) -> None:
+        """Shows one line of text."""
+        self.screen.say(line)
+
+    def observer(self, number: int, prepared: Prepared, done: Saved) -> None:
+        """None: a line says that the phase begins."""
+        networks = number_of(len(prepared.members), "network")
+        self.screen.say(f"pretraining of layer {number + 1}: {networks}, {duration(prepared.seconds)}")
+
+    def tracker(self, job: Job, number: int, saved: Saved) -> Tracker:
+        """One that records nothing."""
+        return NullTracker()
+
+    def kept(self, job: Job) -> bool:
+        """Notes in the study that the trial can go on from what it has left."""
+        return self.sweep.kept(job)
+
+    def ended(self, job: Job, number: int, record: Record, dataset: Dataset) -> None:
+        """Writes the phase's results. Raises OSError where a file is lost."""
+        conclusion = record.conclude(dataset)
+        if conclusion.lost:
+            raise OSError(conclusion.lost)

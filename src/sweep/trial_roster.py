@@ -53,7 +53,10 @@ def members_left(job: Job, saved: Saved, one_by_one: bool) -> tuple[list[Member]
     saved: its checkpoint, from which they go on. one_by_one: one member trains at a time.
     """
     members = members_of([job.config])
-    members = [replace(member, checkpoint=saved.members.get(member.number)) for member in members]
+    members = [
+        replace(member, checkpoint=saved.members.get(member.number), start=job.starts.get(member.number))
+        for member in members
+    ]
     left = [member for member in members if member.number not in saved.ended]
     now = 1 if one_by_one else len(left)
     return left[:now], left[now:]

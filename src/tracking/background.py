@@ -30,6 +30,10 @@ class BackgroundTracker:
         self._told: list[Future[None]] = []
         self._finish: Future[None] | None = None
 
+    def opened(self) -> None:
+        """Returns once the tracker is open, or could not be opened."""
+        wait([self._tracker])
+
     def epoch(self, rows: Sequence[Row | None]) -> None:
         """Records one epoch, a row a member (None: it has stopped); returns at once."""
         self._tell(lambda tracker: tracker.epoch(rows))

@@ -84,6 +84,7 @@ def open_tracker(
     label: str = "",
     tags: dict[str, str] | None = None,
     run: str | None = None,
+    parent: str | None = None,
     resumed: str = "",
     say: Callable[[str], None] = print,
     clock: Callable[[], float] = time.monotonic,
@@ -93,6 +94,7 @@ def open_tracker(
     folder: where the trial's files lie. dataset, device: what is really used. seeds: one a member. members: name and
     configuration of each, where they differ in more than their seeds. label: what tells the trial from others, such as
     "eta=0.03". tags: more tags for every run, such as sweep=NAME. run: the uid of the trial's run, unlike any other's.
+    parent: that of the run below which it stands.
     resumed: such as "after epoch 12", where the trial goes on and its runs may be in the store; what these have already
     is not written again. say: takes one line for the user. clock: seconds.
     """
@@ -100,7 +102,7 @@ def open_tracker(
         return NullTracker()
     journal = Journal(absolute(config.tracking.uri), config.tracking.experiment, folder, say=say, clock=clock)
     labels = _Labels(config, dataset, device, label, tags or {})
-    return MlflowTracker(config, journal, labels, seeds, members, run or uuid.uuid4().hex, resumed)
+    return MlflowTracker(config, journal, labels, seeds, members, run or uuid.uuid4().hex, parent, resumed)
 
 
 class MlflowTracker:
@@ -114,6 +116,7 @@ class MlflowTracker:
         seeds: list[int],
         members: Sequence[tuple[str, RunConfig]],
         run: str,
+        parent: str | None,
         resumed: str,
     ):
         self._journal, self._resumed = journal, resumed
@@ -125,9 +128,9 @@ class MlflowTracker:
         params = [labels.params(own, seed) for (_, own), seed in zip(named, seeds, strict=True)]
         if len(seeds) > 1:
             shared = {key: text for key, text in params[0].items() if all(one.get(key) == text for one in params)}
-            self._start(self._trial, None, labels.trial(), shared if members else params[0])
+            self._start(self._trial, parent, labels.trial(), shared if members else params[0])
         for uid, (name, _), own in zip(self._members, named, params, strict=True):
-            self._start(uid, None if uid == self._trial else self._trial, labels.member(name), own)
+            self._start(uid, parent if uid == self._trial else self._trial, labels.member(name), own)
         if not members:
             journal.add({"do": "text", "run": self._trial, "name": "config.yaml", "text": config_text(config)})
         journal.add({"do": "view", "run": self._trial, **asdict(members_view(labels.dataset, config.task.score))})

@@ -95,8 +95,15 @@ class Writer:
     def _create(self, note: Note) -> str:
         tags = dict(note["tags"])
         if note["parent"]:
-            tags["mlflow.parentRunId"] = self._runs[note["parent"]]
+            tags["mlflow.parentRunId"] = self._above(note["parent"])
         return str(self._client.create_run(self.experiment_id, note["time"], tags, note["name"]).info.run_id)
+
+    def _above(self, uid: str) -> str:
+        """MLflow's run id of a run that another writer may have created. Raises LookupError where there is none."""
+        run_id = self._runs.get(uid) or self._find(uid)
+        if run_id is None:
+            raise LookupError(f"the run {uid}, to which it belongs, is not in the store")
+        return run_id
 
     def _find(self, uid: str) -> str | None:
         wanted = f"tags.`{UID_TAG}` = '{uid}'"

@@ -10,7 +10,7 @@ import torch
 from src.config.error import ConfigError
 from src.config.schema import RunConfig, structure_key
 from src.config.shapes import LayerShape
-from src.data.dataset import Dataset
+from src.data.dataset import Dataset, Split
 from src.training.chunks import Chunks
 from src.training.device import begin_on, choose_device, cores
 from src.training.engines.choose import EngineChoice, evaluating_engine
@@ -41,6 +41,11 @@ class Prepared:
     chunks: Chunks
     step_seconds: float  # one mini-batch of the whole stack
     seconds: float  # estimated, for all epochs that are left
+
+    def begin_with(self, members: list[Member]) -> None:
+        """Replaces the members by the same ones with other initial weights."""
+        self.members = members
+        self.engine.load(first_state(members, self.engine.spec.model))
 
     @property
     def memory(self) -> int:
@@ -135,8 +140,8 @@ def run_roster(
     than at the start and another size costs the engine nothing; offer: called with checkpoints after each epoch.
     """
 
-    def tested(members: list[Member], results: list[Result]) -> list[Result]:
-        return _tested(prepared, members, results)
+    def tested(members: list[Member], results: list[Result], test: Split) -> list[Result]:
+        return _tested(prepared.engine, members, results, test)
 
     module = StackModule(
         prepared.members,
@@ -169,17 +174,17 @@ def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
     validation, images = dataset.validation, min(500, len(dataset.validation))
 
     def look() -> object:
-        return engine.evaluate(validation.images[:images], validation.labels[:images])
+        return engine.evaluate(*vars(validation.first(images)).values())
 
     look()
     return timed(look) * len(validation) / images
 
 
-def _tested(prepared: Prepared, members: list[Member], results: list[Result]) -> list[Result]:
+def _tested(training: Engine, members: list[Member], results: list[Result], test: Split) -> list[Result]:
     """The members' results with score and predictions on the test set, from the weights in the results."""
-    test, task = prepared.dataset.test, prepared.engine.spec.task
+    task = training.spec.task
     state = {name: torch.stack([result.weights[name] for result in results]) for name in results[0].weights}
-    engine = evaluating_engine(prepared.engine, members[0].config, hyper_of_stack(members), state)
+    engine = evaluating_engine(training, members[0].config, hyper_of_stack(members), state)
     predictions, targets = engine.predictions(test.images).cpu(), test.labels.cpu()
     return [
         replace(result, probabilities=own, test_score=task.score_of(own, targets))

@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from src.config.schema import RunConfig
+from src.config.schema import PretrainConfig, RunConfig
 from src.config.section import is_per_member
 
 # Name -> (K,) float64 on the CPU, NaN where a member leaves it out. Two differ: `seed` is (K,) int64, and `dropout` is
@@ -45,9 +45,11 @@ def any_member(hyper: Hyper, name: str) -> bool:
 
 
 def _marked(section: BaseModel) -> Iterator[tuple[str, Any]]:
-    """The fields that are marked as per-member, with their values."""
+    """The fields that are marked as per-member, with their values; those of pretraining belong to its phases."""
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
+        if isinstance(value, PretrainConfig):
+            continue
         if isinstance(value, BaseModel):
             yield from _marked(value)
         elif is_per_member(field):

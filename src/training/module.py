@@ -228,7 +228,7 @@ class StackModule(LightningModule):
         if not validation.monitors:
             return {}
         count, split = len(self.dataset.validation), self.dataset.train
-        train = self.engine.evaluate(split.images[:count], split.labels[:count])
+        train = self.engine.evaluate(*vars(split.first(count)).values())
         both = {"train": train, "validation": validation}
         return {f"{split}/{name}": value for split, means in both.items() for name, value in means.monitors.items()}
 
@@ -278,7 +278,8 @@ class StackModule(LightningModule):
         whole = [number for number in numbers if results[number].best_epoch and results[number].status != "PRUNED"]
         if whole:
             members = [self.members[number].member for number in whole]
-            results |= zip(whole, self.tested(members, [results[number] for number in whole]), strict=True)
+            test = self.dataset.test.of([self.rows.index(number) for number in whole])
+            results |= zip(whole, self.tested(members, [results[number] for number in whole], test), strict=True)
         for number in numbers:
             del self.members[number]
         self.roster.ended(results)
@@ -308,7 +309,7 @@ class StackModule(LightningModule):
         if len(staying) < len(self.rows):
             positions = torch.tensor(staying, dtype=torch.int64)
             self.engine.select(positions)
-            self.rows = [self.rows[k] for k in staying]
+            self.rows, self.dataset = [self.rows[k] for k in staying], self.dataset.of(staying)
             self.best = {name: value[positions.to(value.device)] for name, value in self.best.items()}
         if joining:
             state = first_state(joining, self.engine.spec.model)

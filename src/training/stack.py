@@ -20,6 +20,7 @@ class Member:
     repeat: int  # which of the trial's repeats it belongs to, from 0
     vote: int  # its index in the repeat's ensemble, from 0
     checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)  # None: it begins
+    start: State | None = field(default=None, repr=False, compare=False)  # in place of what its seed gives, by name
 
     @property
     def number(self) -> int:
@@ -50,12 +51,18 @@ def hyper_of_stack(stack: list[Member]) -> Hyper:
     return hyper_of([member.config for member in stack], [member.seed for member in stack])
 
 
+def initial_state(member: Member, model: Model) -> State:
+    """The state with which a member begins: from its seed, but for the parameters that it brings along."""
+    own = model.first_state(member.seed)
+    return own | {name: value for name, value in (member.start or {}).items() if name in own}
+
+
 def first_state(stack: list[Member], model: Model) -> State:
-    """The members' state with a leading axis: that of a member's checkpoint, else the initial one from its seed.
+    """The members' state with a leading axis: that of a member's checkpoint, else its initial one (`initial_state`).
 
     A slot that some members have in their checkpoints is zero for the others.
     """
-    each = [member.checkpoint.state if member.checkpoint else model.first_state(member.seed) for member in stack]
+    each = [member.checkpoint.state if member.checkpoint else initial_state(member, model) for member in stack]
     names = {name: value for state in each for name, value in state.items()}
     return {
         name: torch.stack([state[name] if name in state else torch.zeros_like(value) for state in each])

@@ -164,7 +164,7 @@ def test_a_run_that_diverged_has_no_best_validation_accuracy(shown):
     class Prepared:
         members, chunks = members_of([example.config(max_epochs=3, repeats=2)]), SimpleNamespace(batches=1)
 
-    bar = terminal.ProgressBar(Prepared, Saved("", {}, None, "", ""))
+    bar = terminal.ProgressBar([Prepared.members[0].config]).begin(0, Prepared, Saved("", {}, None, "", ""))
     diverged, other = ({"epoch": 1, "validation/cost": cost, "validation/accuracy": 0.0} for cost in (math.nan, 2.0))
     bar.epoch_ended({0: diverged, 1: diverged}, None)
     assert shown() == "epoch 1/3  best validation –, mean –; 2 of 2 training\n"

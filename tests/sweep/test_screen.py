@@ -96,7 +96,7 @@ def test_the_line_of_progress_keeps_its_bar_its_time_and_its_words(monkeypatch, 
     class Prepared:
         members, chunks = members_of([CONFIG.model_copy(update={"repeats": 100})]), SimpleNamespace(batches=1)
 
-    run = terminal.ProgressBar(Prepared, Saved("", {}, None, "", ""))
+    run = terminal.ProgressBar([Prepared.members[0].config]).begin(0, Prepared, Saved("", {}, None, "", ""))
     run.progressed(5, 0, 100)
     wanted = {
         sweep: ("999/1000 trials ━", " 0:00:00 at most about 90 min left", "0 done  best 97.33 % (trial 7: activation"),

@@ -15,6 +15,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import Module
 from torch.utils.hooks import RemovableHandle
 
+from src.data.dataset import BY_MEMBER
 from src.data.scaling import as_seen
 from src.models.dropout import step_key
 from src.models.layers.dense import Dense
@@ -141,7 +142,7 @@ class TorchEngine:
         count, task = len(self.hyper["seed"]), self.spec.task
         cost, score = torch.zeros(2, count, device=self.device)
         monitors: dict[str, Tensor] = {}
-        for part, y in zip(inputs.split(self._evaluation_batch), targets.split(self._evaluation_batch), strict=True):
+        for part, y in zip(self._parts(inputs), targets.split(self._evaluation_batch), strict=True):
             outputs = self._outputs(part)  # (K, B, …)
             cost += task.costs(outputs, y)
             score += task.scores(outputs, y)
@@ -152,8 +153,13 @@ class TorchEngine:
 
     def predictions(self, inputs: Tensor) -> Tensor:
         """The task's predictions of every member for N inputs, (K, N, …) float32."""
-        parts = [self.spec.task.predictions(self._outputs(part)).cpu() for part in inputs.split(self._evaluation_batch)]
+        parts = [self.spec.task.predictions(self._outputs(part)).cpu() for part in self._parts(inputs)]
         return torch.cat(parts, dim=1)
+
+    def _parts(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Mini-batches (B, C, H, W), or (K, B, C, H, W), in which inputs are evaluated."""
+        parts: tuple[Tensor, ...] = inputs.split(self._evaluation_batch, dim=-4)
+        return parts
 
     @property
     def _evaluation_batch(self) -> int:
@@ -161,9 +167,9 @@ class TorchEngine:
         return max(EVALUATION_BATCH, share)
 
     def _outputs(self, inputs: Tensor) -> Tensor:
-        """(B, C, H, W) -> every member's outputs in evaluation (K, B, …) float32."""
+        """(B, C, H, W), or by member (K, B, C, H, W) -> every member's outputs in evaluation (K, B, …) float32."""
 
-        def one(state: State, own: State) -> Tensor:
+        def one(state: State, own: State, x: Tensor) -> Tensor:
             def call(x: Tensor, key: Tensor | None) -> Tensor:
                 answer: Tensor = functional_call(self.network, state, (x,), {"key": key, **own, **self.shared})
                 return answer
@@ -172,7 +178,8 @@ class TorchEngine:
 
         x = as_seen(inputs, self._scaling)
         with torch.no_grad(), self._arithmetic():
-            stacked: Tensor = vmap(one)(self.state(slots=False), self.each)
+            axes = (0, 0, 0 if x.dim() == BY_MEMBER else None)
+            stacked: Tensor = vmap(one, in_dims=axes)(self.state(slots=False), self.each, x)
         return stacked.float()
 
     def _chunk(self, inputs: Tensor, targets: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
@@ -237,10 +244,14 @@ class TorchEngine:
     ) -> tuple[Tensor, Tensor]:
         """One mini-batch: order (K or 1, B), keys (K,), values (H, K) -> mean cost (K,), outputs (K, B, …)."""
         numbers = dict(zip(self.numbers.names, values, strict=True))  # (K,) each
-        shared = order.shape[0] == 1  # then all members see the same images, and the first layer is cheaper
-        if shared:
-            order = order[0]
-        x, y = as_seen(inputs[order], self._scaling), targets[order]
+        by_member = inputs.dim() == BY_MEMBER
+        shared = order.shape[0] == 1 and not by_member  # then the first layer is cheaper: all see the same images
+        if by_member:
+            order = order.expand(len(keys), -1)
+            x, y = inputs[torch.arange(len(order), device=order.device)[:, None], order], targets[order]
+        else:
+            order = order[0] if shared else order
+            x, y = as_seen(inputs[order], self._scaling), targets[order]
         axis = None if shared else 0
         fused = self._fused_layers()
         fixed = {f"{layer}.weight": self.parameters[f"{layer}.weight"] for layer in fused}

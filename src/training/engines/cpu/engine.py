@@ -155,7 +155,7 @@ class CpuEngine:
         def piece(member: int, start: int, thread: int) -> None:
             cost, right = network.run(
                 *self._memory(member, thread),
-                flat,
+                flat[member if flat.ndim > 2 else ...],
                 *sight,
                 answers,
                 orders[member if rows > 1 else 0, start : start + size],
@@ -191,23 +191,24 @@ class CpuEngine:
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
         """Mean cost and accuracy of every member over N images; an answer with a NaN counts as wrong."""
         _, costs, correct = self._evaluate(inputs, _numpy(targets))
-        return Means(from_numpy(costs / len(inputs)), from_numpy(correct / len(inputs)))
+        return Means(from_numpy(costs / len(targets)), from_numpy(correct / len(targets)))
 
     def predictions(self, inputs: Tensor) -> Tensor:
         """The softmax's probabilities of every member for N images: (K, N, C) float32."""
-        outputs, _, _ = self._evaluate(inputs, np.zeros(len(inputs), np.int64))
+        outputs, _, _ = self._evaluate(inputs, np.zeros(inputs.shape[-4], np.int64))
         return from_numpy(outputs)
 
     def _evaluate(self, images: Tensor, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,)."""
         members, flat, sight = len(self.hyper["seed"]), _flat(images), self._sight(images)
         # Blocks of whole mini-batches; the images that remain make one smaller mini-batch.
-        full = len(images) // _EVALUATION_BATCH * _EVALUATION_BATCH
+        count = len(labels)
+        full = count // _EVALUATION_BATCH * _EVALUATION_BATCH
         order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
         blocks = [order[row : row + _EVALUATION_BLOCK] for row in range(0, len(order), _EVALUATION_BLOCK)]
-        if full < len(images):
-            blocks.append(np.arange(full, len(images)).reshape(1, -1))
-        outputs = np.empty((members, len(images), self._layers[-1].output[0]), np.float32)
+        if full < count:
+            blocks.append(np.arange(full, count).reshape(1, -1))
+        outputs = np.empty((members, count, self._layers[-1].output[0]), np.float32)
         costs, correct = np.zeros((members, len(blocks))), np.zeros((members, len(blocks)), np.int64)
         dropout, nothing = _numpy(self.hyper["dropout"]), np.empty((0, len(NUMBERS)), np.float32)
 
@@ -215,7 +216,7 @@ class CpuEngine:
             block = blocks[number]
             cost, correct[member, number] = network.run(
                 *self._memory(member, thread),
-                flat,
+                flat[member if flat.ndim > 2 else ...],
                 *sight,
                 labels,
                 block,
@@ -255,5 +256,5 @@ def _numpy(values: Tensor) -> np.ndarray:
 
 
 def _flat(images: Tensor) -> np.ndarray:
-    """The images as an array (N, C·H·W), uint8 or float32."""
-    return _numpy(images).reshape(len(images), -1)
+    """The images as an array (N, C·H·W), uint8 or float32; those of each member as (K, N, C·H·W)."""
+    return _numpy(images.flatten(-3))

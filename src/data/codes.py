@@ -1,0 +1,47 @@
+"""The codes of a layer: what it makes of a data set, as the data of the next layer's pretraining.
+
+Legend: K members, N examples, V inputs, H units.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from src.data.dataset import Dataset, Split
+from src.data.scaling import as_seen
+
+PART = 2_000  # examples that are coded at a time
+ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu}
+
+
+def coded(data: Dataset, weights: Sequence[dict[str, Tensor]], activation: str) -> Dataset:
+    """The codes σ(W x + b) of each member, by member: images (K, N, H, 1, 1) float32.
+
+    data: shared by the members, or by member; weights: each member's `layers.0.weight` (H, V) and `layers.0.bias` (H,).
+    """
+
+    def codes(split: Split) -> Split:
+        each = [
+            _codes(split.images[k] if split.by_member else split.images, own, activation)
+            for k, own in enumerate(weights)
+        ]
+        return Split(torch.stack(each)[..., None, None], split.labels)
+
+    return replace(
+        data, train=codes(data.train), validation=codes(data.validation), test=codes(data.test), scaling=None
+    )
+
+
+def _codes(images: Tensor, weights: dict[str, Tensor], activation: str) -> Tensor:
+    """(N, C, H, W) -> (N, H), the same whatever number of threads torch uses, so that a run can go on exactly."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        weight, bias = (weights[f"layers.0.{part}"].to(images.device) for part in ("weight", "bias"))
+        parts = [F.linear(as_seen(part, None).flatten(1), weight, bias) for part in images.split(PART)]
+        return torch.cat([ACTIVATIONS[activation](part) for part in parts])
+    finally:
+        torch.set_num_threads(threads)
