@@ -24,6 +24,7 @@ def raw(**sections: Any) -> dict[str, Any]:
         },
         "model": {"maps": [3], "hidden": [6], "field": 3},
         "task": {},
+        "pretrain": {},
         "optim": {"eta": 0.1},
         "stop": {},
         "trainer": {"engine": "torch", "compile": False, "threads": 1, "accelerator": "cpu"},

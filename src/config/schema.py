@@ -98,7 +98,7 @@ class PretrainConfig(Section):
     """The training of each hidden layer by itself, on the codes of the layer below, before the network's own."""
 
     task: Literal["none", "reconstruct", "contrast"] = "none"
-    corruption: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0], min_length=1, json_schema_extra=PER_MEMBER)
+    corruption: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0], json_schema_extra=PER_MEMBER)
     k: int = Field(1, ge=1, le=1000, json_schema_extra=PER_MEMBER)  # contrast: Gibbs steps of a chain
     persistent: bool = Field(False, json_schema_extra=PER_MEMBER)  # contrast: chains go on from the last update's
     eta: float = Field(0.01, gt=0, json_schema_extra=PER_MEMBER)

@@ -15,9 +15,9 @@ from src.training.stack import members_of
 def start_from_run(job: Job) -> str:
     """Gives the trial its `starts` from the run that model.start names; returns in words what it takes from there.
 
-    A member takes from the run's member of the same number, counted round, all parameters whose name and shape are its
-    own; others begin as the member's seed says. Empty words where model.start is not set. Raises ConfigError where that
-    folder holds no trained weights, or none of them fit.
+    A member takes from the run's member of the same number, counted round, all layers whose parameters have the names
+    and shapes of its own; others begin as the member's seed says. Empty words where model.start is not set. Raises
+    ConfigError where that folder holds no trained weights, or none of them fit.
     """
     if job.config.model.start is None:
         return ""
@@ -35,12 +35,19 @@ def start_from_run(job: Job) -> str:
     for member in members_of([job.config]):
         own = model_of(job.config).first_state(member.seed)
         source = weights[member.number % len(weights)]
-        taken = {name: value for name, value in source.items() if name in own and own[name].shape == value.shape}
+        taken = {name: source[name] for name in own if _layer_fits(name, own, source)}
         if not any(name.endswith("weight") for name in taken):
             raise ConfigError(_refusal(folder, f"none of its weights fit: {_shapes(source)}; here {_shapes(own)}"))
         job.starts[member.number] = own | taken
     anew = [name for name in own if name not in taken]
     return f"{', '.join(taken)} of {folder}" + (f"; anew: {', '.join(anew)}" if anew else "")
+
+
+def _layer_fits(name: str, own: dict[str, Tensor], source: dict[str, Tensor]) -> bool:
+    """Whether all parameters of the layer of `name`, such as layers.0, are in `source` with the same shapes."""
+    layer = name.split(".")[:2]
+    names = [one for one in own if one.split(".")[:2] == layer]
+    return all(one in source and source[one].shape == own[one].shape for one in names)
 
 
 def _refusal(folder: Path, why: str) -> str:
