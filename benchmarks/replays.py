@@ -8,6 +8,8 @@ the last digit of an epoch's training cost on either engine on the chunks.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from src.config.compose import composed
+
 ENGINES = ("cpu", "torch")
 COMMON = (
     "data=digits",
@@ -80,7 +82,7 @@ def replays(experiments: Sequence[str]) -> list[Replay]:
 
 def _runs(experiments: Sequence[str]) -> list[Replay]:
     return [
-        Replay("experiments", ("-m", *SHORT, "batch_size=10", f"+exp={','.join(experiments)}")),
+        *_experiments(experiments),
         Replay("activations", ("-m", *SHORT, *SMALL, "model.activation=sigmoid,tanh,relu,leaky_relu,elu,gelu,silu")),
         Replay("initial weights", ("-m", *SHORT, *SMALL, "model.init=chapter,fan_in,he,glorot", "seed=0,5")),
         Replay("layers", ("-m", *SHORT, _choice("model.layers", LAYERS), "model.dropout=0,0.3", "batch_size=7,10",
@@ -109,6 +111,19 @@ def _runs(experiments: Sequence[str]) -> list[Replay]:
                                    "hydra.sweeper.pruner_options={min_resource: 2, reduction_factor: 2}",
                                    "optim.eta=tag(log, interval(0.003, 1))", "model.dropout=interval(0, 0.5)")),
     ]  # fmt: skip
+
+
+def _experiments(names: Sequence[str]) -> list[Replay]:
+    """A run for the experiments of each task, because trials that train together are ranked by one score."""
+    by_task = dict[str, list[str]]()
+    for name in names:
+        by_task.setdefault(composed([f"+exp={name}"])["task"]["name"], []).append(name)
+    return [
+        Replay(
+            f"experiments to {task}", (*(["-m"] if own[1:] else []), *SHORT, "batch_size=10", f"+exp={','.join(own)}")
+        )
+        for task, own in by_task.items()
+    ]
 
 
 def _choice(key: str, values: Sequence[str]) -> str:
