@@ -50,7 +50,7 @@ def _compare(arguments: list[str]) -> int:
 
     from rich.console import Console
 
-    from src.runs.figures import compare_figure
+    from src.runs.curves import compare_figure
 
     datasets, score = _datasets(runs), score_of(runs)
     drawn = dict(zip(legend(runs), runs.values(), strict=True))

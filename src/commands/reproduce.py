@@ -176,7 +176,7 @@ def write_page(docs: Path, configs: "dict[str, RunConfig]") -> Path:
     """Writes reproduction.md from all kept runs; returns its path."""
     kept, images = _all_kept(docs, configs), {}
     if {"conv2", "conv2_tanh"} <= set(kept):
-        from src.runs.figures import compare_figure
+        from src.runs.curves import compare_figure
 
         path = _picture(docs, "conv2_tanh", "curves.png")
         runs = ("conv2_tanh", "conv2")

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 FIELDS = ("name", "maximise", "percent")
+UNITS = dict.fromkeys(["reconstruction_cost", "pseudo_likelihood"], "nats an image")  # of scores that are no parts of 1
 
 
 @dataclass(frozen=True)
@@ -31,23 +32,28 @@ class Metric:
         """Its name as a field of a result or a trial, such as validation_accuracy."""
         return f"{split}_{self.name}"
 
+    @property
+    def title(self) -> str:
+        """Its name in sentences, without a split, such as pseudo-likelihood."""
+        return self.name.replace("_", " ").replace("pseudo ", "pseudo-")
+
     def words(self, split: str) -> str:
         """Its name in sentences, such as validation accuracy."""
-        return f"{split} {self.name.replace('_', ' ')}"
+        return f"{split} {self.title}"
 
     def heading(self, split: str) -> str:
         """Its name at the head of a table's column, such as validation % for the accuracy, else validation rmse."""
         return f"{split} %" if self.percent else self.words(split)
 
     def axis(self, split: str = "") -> str:
-        """Its name at an axis, with the unit, such as validation accuracy (%)."""
-        return f"{self.words(split)} (%)".lstrip() if self.percent else self.words(split).lstrip()
+        """Its name at an axis, with the unit if it has one, such as validation accuracy (%)."""
+        unit = "%" if self.percent else UNITS.get(self.name)
+        return self.words(split).lstrip() + (f" ({unit})" if unit else "")
 
     @property
     def plural(self) -> str:
         """Its name in the plural, such as accuracies."""
-        name = self.name.replace("_", " ")
-        return f"{name[:-1]}ies" if name.endswith("y") else f"{name} values"
+        return f"{self.title[:-1]}ies" if self.title.endswith("y") else f"{self.title} values"
 
     # Comparison.
 

@@ -1,30 +1,29 @@
-"""The figures that consist of pictures, each a png: the filters of a convolution, and misclassified images.
+"""The figures that consist of pictures, each a png: the filters of a layer, rows of images, misclassified images.
 
 Every function draws one figure, writes it and returns it.
-Source: [N6] M. Nielsen, Neural Networks and Deep Learning, ch. 6.
+Sources: [N6] M. Nielsen, Neural Networks and Deep Learning, ch. 6; [DLT] LISA lab, Deep Learning Tutorials, "Denoising
+Autoencoders" and "Restricted Boltzmann Machines".
 
-Legend: N images, C channels, H × W pixels, M maps, F side of a local receptive field, E images shown.
+Legend: N images, C channels, H × W pixels, M maps, F side of a local receptive field, U units, E images shown.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
+import torch
 from matplotlib.figure import Figure
-from torch import Tensor, uint8
+from torch import Tensor
 
 from src.config.wording import number_of
 from src.runs.canvas import BLUE, VERMILLION, page
+from src.runs.mosaic import COLOUR, GREYS, PAPER, bare, fitting, mosaic, on_paper
 from src.runs.vote import NO_ANSWER, Vote
 
-PAPER = "#DCE6F0"  # the colour between pictures, which no grey picture has
-COLOUR = 3  # images with so many channels are drawn as red, green and blue
 MOST_ERRORS = 40  # misclassified images shown, 5 rows of 8 [N6, conv.py plot_errors]
 ERROR_COLUMNS = 8
-GRID_ASPECT = 5 / 4  # columns : rows of a grid; 20 filters are 5×4, 40 are 8×5 [N6]
+UNITS_ASIDE = 10  # units beside each other, and as many rows of them [DLT]
 
 
 def filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
@@ -36,22 +35,22 @@ def filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
     """
     kernels = weight.detach().cpu().float().numpy()
     maps, channels, high, wide = kernels.shape
-    tiles = [kernel[0] if channels == 1 else _mosaic(list(kernel), gap=1) for kernel in kernels]
-    picture = _mosaic(tiles, gap=1 if channels == 1 else 4)
+    tiles = [kernel[0] if channels == 1 else mosaic(list(kernel), gap=1) for kernel in kernels]
+    picture = mosaic(tiles, gap=1 if channels == 1 else 4)
     caption = f"{number_of(maps, 'filter')} of {high}×{wide} pixels; dark = larger weight"
     if channels > 1:
         caption = (
             f"{number_of(maps, 'map')}, a tile each: its {channels} filters of {high}×{wide} pixels, "
             "one per input channel, row by row; dark = larger weight"
         )
-    with page(path, _fitting(picture.shape, 6 if channels == 1 else 11, margin=1.4), title) as figure:
+    with page(path, fitting(picture.shape, 6 if channels == 1 else 11, margin=1.4), title) as figure:
         ax = figure.add_subplot()
         finite = kernels[np.isfinite(kernels)]
         ends = {"vmin": finite.min(), "vmax": finite.max()} if finite.size else {}
-        image = ax.imshow(picture, cmap=matplotlib.colormaps["binary"].with_extremes(bad=PAPER), **ends)
+        image = ax.imshow(picture, cmap=GREYS, **ends)
         bar = figure.colorbar(image, ax=ax, shrink=0.7, pad=0.01, label="weight")
         bar.ax.grid(False)
-        _bare(ax)
+        bare(ax)
         ax.set_xlabel(caption, wrap=True)
     return figure
 
@@ -65,13 +64,66 @@ def colour_filters_figure(weight: Tensor, path: Path, title: str) -> Figure:
     kernels = weight.detach().cpu().float().numpy().transpose(0, 2, 3, 1)  # (M, F, F', 3)
     maps, high, wide, _ = kernels.shape
     largest = max(np.abs(kernels[np.isfinite(kernels)]).max(initial=0.0), np.finfo(np.float32).tiny)
-    picture = _on_paper(_mosaic(list(0.5 + kernels / largest / 2), gap=1), PAPER)
-    with page(path, _fitting(picture.shape, 6, margin=0.3), title) as figure:
+    picture = on_paper(mosaic(list(0.5 + kernels / largest / 2), gap=1), PAPER)
+    with page(path, fitting(picture.shape, 6, margin=0.3), title) as figure:
         ax = figure.add_subplot()
         ax.imshow(picture)
-        _bare(ax)
+        bare(ax)
         words = f"{number_of(maps, 'filter')} of {high}×{wide} pixels in red, green and blue; grey = 0"
         ax.set_xlabel(f"{words}, bright = {largest:.3g}, dark = −{largest:.3g}", wrap=True)
+    return figure
+
+
+def units_figure(weight: Tensor, size: tuple[int, int, int], path: Path, title: str) -> Figure:
+    """The incoming weights of a fully connected layer's units as images, each scaled by itself [DLT], in 10×10 tiles.
+
+    weight: (U, C·H·W), of which the first 100 units are shown; size: (C, H, W). A unit's smallest weight is white and
+    its largest black; C = 3: in these colours, the largest bright; other C: the mean over the channels. A unit of equal
+    weights is white, a weight that is not finite is left blank.
+    """
+    count = UNITS_ASIDE**2
+    weights = weight[:count].detach().cpu().float().numpy()
+    weights = np.where(np.isfinite(weights), weights, np.nan)
+    low, high = np.fmin.reduce(weights, axis=1)[:, None], np.fmax.reduce(weights, axis=1)[:, None]
+    scaled = (weights - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
+    in_colour = size[0] == COLOUR
+    tiles = scaled.reshape(len(scaled), *size).transpose(0, 2, 3, 1)  # (U, H, W, C)
+    picture = mosaic(
+        list(tiles if in_colour else tiles.mean(-1)), gap=1, columns=UNITS_ASIDE if len(tiles) == count else None
+    )
+    with page(path, fitting(picture.shape, 8, margin=0.3), title) as figure:
+        ax = figure.add_subplot()
+        if in_colour:
+            ax.imshow(on_paper(picture, PAPER))
+        else:
+            ax.imshow(picture, cmap=GREYS, vmin=0, vmax=1)
+        bare(ax)
+        first = f"the first {count} of {len(weight):,} units" if len(weight) > count else number_of(len(weight), "unit")
+        scale = "dark = smallest weight, bright = largest" if in_colour else "white = smallest weight, black = largest"
+        ax.set_xlabel(f"{first}, each scaled by itself: {scale}", wrap=True)
+    return figure
+
+
+def rows_figure(rows: Mapping[str, Tensor], path: Path, title: str, caption: str) -> Figure:
+    """Rows of images, one below another, with their labels on the left.
+
+    rows: label -> (N, C, H, W) in 0 … 1, as many images and of the same size in each row. C = 3: in colour; else the
+    mean over the channels, dark = larger. Values that are not finite are left blank.
+    """
+    images = torch.cat([*rows.values()]).detach().cpu().float().permute(0, 2, 3, 1).numpy()  # (rows · N, H, W, C)
+    count, height, in_colour = len(images) // len(rows), images.shape[1], images.shape[-1] == COLOUR
+    gap = max(1, height // 14)
+    picture = mosaic(list(images.clip(0, 1) if in_colour else images.mean(-1)), gap=gap, columns=count)
+    with page(path, fitting(picture.shape, 10, margin=1.5), title) as figure:
+        ax = figure.add_subplot()
+        if in_colour:
+            ax.imshow(on_paper(picture, PAPER))
+        else:
+            ax.imshow(picture, cmap=GREYS, vmin=0, vmax=1)
+        bare(ax)
+        ax.set_yticks([place * (height + gap) + gap + height / 2 - 0.5 for place in range(len(rows))], list(rows))
+        ax.tick_params(axis="y", length=0)
+        ax.set_xlabel(caption, wrap=True)
     return figure
 
 
@@ -93,20 +145,20 @@ def errors_figure(images: Tensor, given: Vote, path: Path, who: str) -> Figure:
     height, width = images.shape[-2:]
     margin = (5 + 4 * max(len(str(digit)) for error in shown for digit in (error.true, error.given))) * width // 28 + 1
     pictures = images[[error.image for error in shown]].cpu().permute(0, 2, 3, 1).double().numpy()  # (E, H, W, C)
-    ends = (0.0, 255.0) if images.dtype == uint8 else (pictures.min(), max(pictures.max(), pictures.min() + 1e-9))
+    ends = (0.0, 255.0) if images.dtype == torch.uint8 else (pictures.min(), max(pictures.max(), pictures.min() + 1e-9))
     in_colour = pictures.shape[-1] == COLOUR
     pictures = (pictures - ends[0]) / (ends[1] - ends[0]) if in_colour else pictures.mean(axis=-1)
     blank = np.full((height, margin, *pictures.shape[3:]), np.nan)  # where the digits stand
     cells = [np.hstack([one, blank]) for one in pictures]
     columns = min(ERROR_COLUMNS, len(shown))
     gap = max(1, height // 7)
-    picture = _mosaic(cells, gap=gap, columns=columns)
+    picture = mosaic(cells, gap=gap, columns=columns)
     title = f"{who}: {len(errors):,} of {total:,} test images misclassified{limit}"
     inches = max(1.5 * columns, 6)
-    with page(path, _fitting(picture.shape, inches, margin=0.3), title) as figure:
+    with page(path, fitting(picture.shape, inches, margin=0.3), title) as figure:
         ax = figure.add_subplot()
         if in_colour:
-            ax.imshow(_on_paper(picture, "white"))
+            ax.imshow(on_paper(picture, "white"))
         else:
             grey = matplotlib.colormaps["binary"].with_extremes(bad="white")
             ax.imshow(picture, cmap=grey, vmin=ends[0], vmax=ends[1])
@@ -122,43 +174,6 @@ def errors_figure(images: Tensor, given: Vote, path: Path, who: str) -> Figure:
             ax.text(
                 right, top + height - 0.5, str(error.given), color=VERMILLION, ha="left", va="bottom", fontsize=12
             )  # fmt: skip
-        _bare(ax)
+        bare(ax)
         ax.set_xlabel("top right: true class; bottom right: given answer")
     return figure
-
-
-def _bare(ax: Axes) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def _columns(count: int) -> int:
-    """Columns of a grid of about 5:4: 20 -> 5 (×4), 40 -> 8 (×5)."""
-    return min(count, math.ceil(math.sqrt(count * GRID_ASPECT)))
-
-
-def _mosaic(tiles: Sequence[np.ndarray], gap: int, columns: int | None = None) -> np.ndarray:
-    """One picture of many of equal size, (h, w) or (h, w, 3), row by row, with `gap` pixels of NaN around each."""
-    columns = columns or _columns(len(tiles))
-    rows = math.ceil(len(tiles) / columns)
-    high, wide, *colours = tiles[0].shape
-    picture = np.full((rows * (high + gap) + gap, columns * (wide + gap) + gap, *colours), np.nan)
-    for place, tile in enumerate(tiles):
-        top = place // columns * (high + gap) + gap
-        left = place % columns * (wide + gap) + gap
-        picture[top : top + high, left : left + wide] = tile
-    return picture
-
-
-def _on_paper(picture: np.ndarray, paper: str) -> np.ndarray:
-    """Red, green and blue (h, w, 3) in 0…1, with `paper` for the colour of pixels that are not finite in all three."""
-    blank = ~np.isfinite(picture).all(axis=-1, keepdims=True)
-    return np.where(blank, matplotlib.colors.to_rgb(paper), picture)
-
-
-def _fitting(shape: tuple[int, ...], width: float, margin: float) -> tuple[float, float]:
-    """Inches of a page for a picture of this shape and width: `margin` beside it, title and caption above and below."""
-    return width + margin, min(width * shape[0] / shape[1], 16.0) + 1.1

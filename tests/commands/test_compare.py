@@ -71,7 +71,7 @@ def test_the_figure_shows_both_runs(
 ) -> None:
     seen = {}
     monkeypatch.setattr(
-        "src.runs.figures.compare_figure", lambda runs, path, title: seen.update({title: runs, "path": path})
+        "src.runs.curves.compare_figure", lambda runs, path, title: seen.update({title: runs, "path": path})
     )
     assert main([run_folder(tmp_path / "a", member()), run_folder(tmp_path / "b", member("conv2_tanh"))]) == 0
     runs = seen["conv2 and conv2_tanh on mnist: validation accuracy by epoch"]
@@ -249,6 +249,6 @@ def test_help_waits_for_nothing_heavy() -> None:
         "try: main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"
         "assert not {'torch', 'matplotlib', 'rich', 'scipy', 'numpy'} & set(sys.modules)"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert "RUN_FOLDER" in done.stdout

@@ -12,9 +12,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.runs import canvas, figures, pictures
+from src.config.schema import task_in
+from src.models.model import model_of
+from src.runs import canvas, curves, figures, mosaic, pictures
+from src.runs.reconstruction import reconstructions
 from src.runs.vote import Vote, vote
 from src.training.result import Result
+from tests import example
 
 NAN = math.nan
 SIDE = 8  # pixels of the test images here
@@ -89,7 +93,7 @@ def assert_picture(path: Path) -> None:
 
 def test_few_members_have_a_line_each_with_the_best_epoch_marked(tmp_path: Path) -> None:
     members = [result([0.5, 0.75, 0.7], seed=4), result([0.6, 0.65], seed=5)]
-    figure = figures.score_figure(members, tmp_path / "a.png")
+    figure = curves.score_figure(members, tmp_path / "a.png")
     (ax,) = figure.axes
     assert [list(line.get_ydata()) for line in ax.lines] == [[50, 75, 70], [75], [60, 65], [65]]
     assert list(ax.lines[1].get_xdata()) == [2]
@@ -101,7 +105,7 @@ def test_few_members_have_a_line_each_with_the_best_epoch_marked(tmp_path: Path)
 
 def test_many_members_are_thin_lines_around_their_mean(tmp_path: Path) -> None:
     members = [result([0.5, 0.5 + seed / 100], seed) for seed in range(6)] + [result([NAN, NAN], 6)]
-    (ax,) = figures.score_figure(members, tmp_path / "a.png").axes
+    (ax,) = curves.score_figure(members, tmp_path / "a.png").axes
     assert legend(ax) == ["one network", "its best epoch", "mean of 6 networks (1 more without a finite accuracy)"]
     assert list(ax.lines[-1].get_ydata()) == pytest.approx([50, 52.5])
     assert ax.lines[-1].get_linewidth() > 2 * ax.lines[0].get_linewidth()
@@ -109,35 +113,35 @@ def test_many_members_are_thin_lines_around_their_mean(tmp_path: Path) -> None:
 
 def test_the_mean_is_over_the_members_still_training(tmp_path: Path) -> None:
     runs = {"a run": [result([0.5, 0.75]), result([0.25]), result([NAN, NAN])]}
-    (ax,) = figures.compare_figure(runs, tmp_path / "c.png", "a title").axes
+    (ax,) = curves.compare_figure(runs, tmp_path / "c.png", "a title").axes
     assert list(ax.lines[-1].get_ydata()) == pytest.approx([37.5, 75])
 
 
 def test_a_member_without_finite_values_is_named_and_not_drawn(tmp_path: Path) -> None:
-    (ax,) = figures.score_figure([result([NAN, None], seed=3)], tmp_path / "a.png").axes
+    (ax,) = curves.score_figure([result([NAN, None], seed=3)], tmp_path / "a.png").axes
     assert legend(ax) == ["seed 3: no finite accuracy"]
     assert np.isnan(ax.lines[0].get_ydata()).all()
     assert ax.get_ylim() == (0, 100)
 
 
 def test_a_single_epoch_is_a_dot(tmp_path: Path) -> None:
-    figure = figures.overfitting_figure([result([0.5])], tmp_path / "o.png")
+    figure = curves.overfitting_figure([result([0.5])], tmp_path / "o.png")
     assert all(line.get_marker() == "o" for line in figure.axes[0].lines)
     assert all(tick == round(tick) for tick in figure.axes[0].get_xticks())  # no half epochs
 
 
 def test_values_far_below_the_rest_are_cut_and_the_figure_says_so(tmp_path: Path) -> None:
-    (cut,) = figures.score_figure([result([0.1] + [0.97, 0.98, 0.99] * 10)], tmp_path / "a.png").axes
+    (cut,) = curves.score_figure([result([0.1] + [0.97, 0.98, 0.99] * 10)], tmp_path / "a.png").axes
     assert cut.get_ylim()[0] > 90
     assert cut.get_title(loc="right") == "values down to 10.0 % lie below this axis"
-    (whole,) = figures.score_figure([result([0.1, 0.5, 0.99])], tmp_path / "b.png").axes
+    (whole,) = curves.score_figure([result([0.1, 0.5, 0.99])], tmp_path / "b.png").axes
     assert whole.get_ylim()[0] < 10
     assert whole.get_title(loc="right") == ""
 
 
 def test_several_runs_differ_by_colour_then_by_dashes(tmp_path: Path) -> None:
     runs = {f"_run $x$ {i}": [result([0.5, 0.6 + i / 100])] for i in range(9)}
-    figure = figures.compare_figure(runs, tmp_path / "c.png", "nine runs on mnist")
+    figure = curves.compare_figure(runs, tmp_path / "c.png", "nine runs on mnist")
     styles = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
     assert len(styles) == 9
     assert legend(figure) == list(runs)  # neither the underscore nor the dollars are taken for a command
@@ -151,14 +155,14 @@ def test_a_comparison_names_means_and_runs_without_values_and_cuts_long_names(tm
         "none": [result([])],
         "x" * 99: [result([1])],
     }
-    figure = figures.compare_figure(runs, tmp_path / "c.png", "a title")
+    figure = curves.compare_figure(runs, tmp_path / "c.png", "a title")
     assert legend(figure)[:3] == ["tanh (mean of 2)", "dead: no finite accuracy", "none: no finite accuracy"]
-    assert legend(figure)[3] == "x" * (figures.LONGEST_LABEL - 1) + "…"
+    assert legend(figure)[3] == "x" * (curves.LONGEST_LABEL - 1) + "…"
     assert_picture(tmp_path / "c.png")
 
 
 def test_overfitting_shows_both_splits_their_gap_and_every_norm(tmp_path: Path) -> None:
-    figure = figures.overfitting_figure([result([0.5, 0.7]), result([0.7, 0.9])], tmp_path / "o.png")
+    figure = curves.overfitting_figure([result([0.5, 0.7]), result([0.7, 0.9])], tmp_path / "o.png")
     accuracy, cost, gap, norms = figure.axes
     assert [list(line.get_ydata()) for line in accuracy.lines] == [pytest.approx([61, 81]), pytest.approx([60, 80])]
     assert [list(line.get_ydata()) for line in cost.lines] == [pytest.approx([0.2, 0.1]), pytest.approx([0.4, 0.2])]
@@ -166,7 +170,7 @@ def test_overfitting_shows_both_splits_their_gap_and_every_norm(tmp_path: Path) 
     assert legend(norms) == ["layers.0.weight", "layers.1.weight"]
     assert list(norms.lines[0].get_ydata()) == [2, 4]
     assert title(figure) == "conv on mnist, mean of 2 networks: overfitting"
-    assert [ax.get_ylabel().split(" (")[-1] for ax in figure.axes[:2]] == ["%)", "nats per image)"]
+    assert [ax.get_ylabel().split(" (")[-1] for ax in figure.axes[:2]] == ["%)", "nats an image)"]
     assert_picture(tmp_path / "o.png")
 
 
@@ -174,7 +178,7 @@ def test_the_first_epoch_does_not_rule_the_gap(tmp_path: Path) -> None:
     one = result([0.9] * 20)
     for row, gap in zip(one.history, [-0.3, *[0.001] * 18, 0.01], strict=True):
         row["train/accuracy"] = 0.9 + gap
-    (_, _, ax, _) = figures.overfitting_figure([one], tmp_path / "o.png").axes
+    (_, _, ax, _) = curves.overfitting_figure([one], tmp_path / "o.png").axes
     assert -1 < ax.get_ylim()[0] < 0 < 0.1 < ax.get_ylim()[1] < 2
     assert [text.get_text() for text in ax.texts] == ["2 epochs off this axis, down to -30.0"]
 
@@ -233,7 +237,7 @@ def test_the_filters_of_colour_images_are_in_colour(tmp_path: Path) -> None:
     assert_picture(tmp_path / "filters_conv1.png")
     figure = pictures.colour_filters_figure(weight, tmp_path / "f.png", "filters")
     picture = np.ma.filled(figure.axes[0].images[0].get_array(), NAN)
-    blank = matplotlib.colors.to_rgb(pictures.PAPER)
+    blank = matplotlib.colors.to_rgb(mosaic.PAPER)
     assert picture[1, 1].tolist() == [1, 0.5, 0.5]
     assert picture[1, 4].tolist() == [0.5, 0.5, 0.25]
     assert picture[4, 1] == pytest.approx(blank)  # not finite
@@ -343,5 +347,101 @@ def test_draw_leaves_out_what_there_is_nothing_of(tmp_path: Path) -> None:
 
 def test_a_long_title_is_broken_and_not_cut(tmp_path: Path) -> None:
     config = {"name": "a name with many words that goes on and on " * 3}
-    figures.score_figure([result([0.5, 0.6], config=config, dataset="a_folder_" * 12)], tmp_path / "a.png")
+    curves.score_figure([result([0.5, 0.6], config=config, dataset="a_folder_" * 12)], tmp_path / "a.png")
     assert_picture(tmp_path / "a.png")
+
+
+def test_a_units_weights_are_an_image_scaled_by_itself_in_ten_rows_of_ten(tmp_path: Path) -> None:
+    weight = torch.rand(120, 6) * torch.arange(1, 121)[:, None] + 5
+    weight[0] = torch.tensor([-1.0, 0, 1, 1, 1, 3])
+    weight[1] = 2.0
+    weight[2, 0], weight[2, 1] = NAN, math.inf
+    weight[3] = NAN
+    figure = pictures.units_figure(weight, (1, 2, 3), tmp_path / "f.png", "weights")
+    image = figure.axes[0].images[0]
+    picture = np.ma.filled(image.get_array(), NAN)
+    assert picture.shape == (10 * 3 + 1, 10 * 4 + 1)  # one pixel between tiles
+    assert picture[1:3, 1:4].tolist() == [[0, 0.25, 0.5], [0.5, 0.5, 1]]
+    assert picture[1:3, 5:8].tolist() == [[0] * 3] * 2
+    assert np.isnan(picture[1:3, 9:12]).tolist() == [[True, True, False], [False] * 3]
+    assert np.isnan(picture[1:3, 13:16]).all()
+    tiles = picture[1:].reshape(10, 3, 41)[:, :2, 1:].reshape(10, 2, 10, 4)[..., :3]
+    rest = tiles.transpose(0, 2, 1, 3).reshape(100, 6)[4:]
+    assert (rest.min(1).tolist(), rest.max(1).tolist()) == ([0] * 96, [1] * 96)
+    assert image.get_clim() == (0, 1)
+    assert figure.axes[0].get_xlabel().startswith("the first 100 of 120 units, each scaled by itself")
+    assert_picture(tmp_path / "f.png")
+
+
+def test_a_units_weights_of_colour_images_are_in_colour(tmp_path: Path) -> None:
+    weight = torch.arange(24.0).reshape(2, 12)
+    picture = pictures.units_figure(weight, (3, 2, 2), tmp_path / "f.png", "weights").axes[0].images[0].get_array()
+    assert picture is not None
+    np.testing.assert_allclose(picture[1, 1], np.array([0, 4, 8]) / 11)
+    np.testing.assert_allclose(picture[2, 5], np.array([3, 7, 11]) / 11)  # the second unit, its last pixel
+
+
+def test_rows_of_images_stand_beside_their_labels(tmp_path: Path) -> None:
+    rows = {"first": torch.rand(3, 1, 4, 4), "second": torch.rand(3, 1, 4, 4)}
+    figure = pictures.rows_figure(rows, tmp_path / "r.png", "a title", "a caption")
+    (ax,) = figure.axes
+    picture = np.ma.filled(ax.images[0].get_array(), NAN)
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(rows)
+    for height, row in zip(ax.get_yticks(), rows.values(), strict=True):
+        middle = int(height + 0.5)  # between the second and the third row of pixels
+        np.testing.assert_allclose(picture[middle - 2 : middle + 2, 11:15], row[2, 0])
+    assert_picture(tmp_path / "r.png")
+
+
+@pytest.mark.parametrize(
+    ("task", "curve_names", "examples"),
+    [
+        ({"name": "reconstruct", "corruption": 0.5}, ["reconstruction_cost", "overfitting"], ["reconstructions"]),
+        ({"name": "contrast"}, ["pseudo_likelihood", "overfitting", "free_energy"], ["reconstructions", "samples"]),
+    ],
+)
+def test_draw_makes_every_figure_of_a_network_with_tied_weights(
+    tmp_path: Path, task: dict[str, Any], curve_names: list[str], examples: list[str]
+) -> None:
+    raw = example.raw(task=task, model={"maps": [], "hidden": [6]}, stop={"keep": "last"})
+    score = task_in(raw).score
+    weights = model_of(example.config(**raw)).first_state(0)
+    monitored = {f"{split}/free_energy": -5.0 for split in ("train", "validation") if "free_energy" in curve_names}
+    history: list[dict[str, Any]] = [{"epoch": 1, score.key("validation"): -70.0} | monitored]
+    member = result([0.5], config=raw, weights=weights, history=history, validation_score=-70.0)
+    test = example.dataset().test
+    paths = figures.draw([member], tmp_path, test.images, test.labels)
+    assert [path.stem for path in paths] == [*curve_names, "filters_fc1", *examples]
+    for path in paths:
+        assert_picture(path)
+    (ax,) = curves.score_figure([member], tmp_path / "a.png").axes
+    assert legend(ax) == ["seed 0: last -70 in epoch 1"]
+    assert ax.get_ylabel() == score.axis("validation")
+    assert ax.get_ylabel().endswith(" (nats an image)")
+    codes = figures.draw([member], tmp_path, torch.rand(30, example.SIDE**2, 1, 1), test.labels)
+    assert [path.stem for path in codes] == curve_names  # pictures of a deeper layer's inputs say nothing
+
+
+def test_reconstructions_are_of_the_corrupted_images() -> None:
+    raw = example.raw(task={"name": "reconstruct", "corruption": 0.4}, model={"maps": [], "hidden": [6]})
+    weights = model_of(example.config(**raw)).first_state(0)
+    images = example.dataset().test.images / 255 + 0.01
+    rows = reconstructions(raw, weights, images)
+    assert list(rows) == ["test image", "corrupted", "reconstruction"]
+    kept = rows["corrupted"] != 0
+    assert kept.float().mean() == pytest.approx(0.6, abs=0.03)  # 4 standard deviations of 30 · 144 pixels
+    assert rows["corrupted"][kept].equal(images[kept])
+    w, b, back = (weights[name] for name in ("layers.0.weight", "layers.0.bias", "visible_bias"))
+    expected = ((rows["corrupted"].flatten(1) @ w.t() + b).sigmoid() @ w + back).sigmoid()
+    torch.testing.assert_close(rows["reconstruction"].flatten(1), expected)
+
+
+def test_the_gap_of_free_energies_rises_as_training_data_is_known_better(tmp_path: Path) -> None:
+    members = [result([0.5, 0.6]), result([0.5])]
+    for member in members:
+        for row in member.history:
+            row |= {"train/free_energy": -10.0 * row["epoch"], "validation/free_energy": -9.0 * row["epoch"]}
+    values, gap = curves.free_energy_figure(members, tmp_path / "f.png").axes
+    assert [list(line.get_ydata()) for line in values.lines] == [[-10, -20], [-9, -18]]
+    assert list(gap.lines[1].get_ydata()) == [1, 2]
+    assert_picture(tmp_path / "f.png")
