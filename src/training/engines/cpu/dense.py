@@ -22,7 +22,7 @@ import numpy as np
 from numba import literal_unroll
 
 from src.training.engines.cpu.kernel import kernel
-from src.training.engines.cpu.layout import STRIP
+from src.training.engines.cpu.layout import PANELS, STRIP
 from src.training.engines.cpu.update import update
 from src.training.engines.cpu.vectors import (
     EIGHT,
@@ -118,6 +118,12 @@ def _listed(inputs, b, strip):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _together(panel):  # type: ignore[no-untyped-def]
+    """The number of inputs whose weights in a panel take as much memory as a strip's in the widest panel."""
+    return STRIP * (PANELS[0] // len(panel))
+
+
+@kernel
 def _fetch_part(a, at, count, part, parts):  # type: ignore[no-untyped-def]
     """Prefetches part number `part` of a[at : at + count], cut into `parts` equal parts."""
     size = (count + parts * _LINE - 1) // (parts * _LINE) * _LINE
@@ -142,8 +148,8 @@ def _forward_listed(panel, bias, weights, at, inputs, wide, strip, first, z, z_a
 
 
 @kernel
-def _forward_block(panel, block, bias, weights, at, inputs, wide, strip, z, z_at, z_stride):  # type: ignore[no-untyped-def]
-    """Equation (1) for one panel and one strip, all of whose inputs count: len(block) images side by side.
+def _forward_block(panel, block, bias, weights, at, inputs, wide, start, stop, z, z_at, z_stride):  # type: ignore[no-untyped-def]
+    """Equation (1) for one panel and the inputs start … stop − 1, all of which count: len(block) images side by side.
 
     Returns the first of the images that remain, fewer than len(block).
     """
@@ -151,9 +157,9 @@ def _forward_block(panel, block, bias, weights, at, inputs, wide, strip, z, z_at
     for n in range(count):
         b = n * len(block)
         if wide:
-            _fetch_part(weights, at + (strip + 1) * STRIP * width, STRIP * width, n, count)
-        sums = grid(block, panel, z, z_at + b * z_stride, z_stride) if strip else grid(block, panel, bias, z_at, 0)
-        for i in range(strip * STRIP, min(strip * STRIP + STRIP, inputs.units)):
+            _fetch_part(weights, at + stop * width, (stop - start) * width, n, count)
+        sums = grid(block, panel, z, z_at + b * z_stride, z_stride) if start else grid(block, panel, bias, z_at, 0)
+        for i in range(start, stop):
             xs = spread_row(block, inputs.values, b * inputs.stride + i, inputs.stride)
             sums = outer_row(xs, panel, weights, at + i * width, sums)
         store_grid(panel, z, z_at + b * z_stride, z_stride, sums)
@@ -161,18 +167,27 @@ def _forward_block(panel, block, bias, weights, at, inputs, wide, strip, z, z_at
 
 
 @kernel
+def _forward_panel(panel, block, bias, weights, at, inputs, wide, z, z_at, z_stride):  # type: ignore[no-untyped-def]
+    """Equation (1) for one panel, whose weights begin at `at` and whose outputs begin at z_at."""
+    b = 0  # the first of the images that go one by one
+    if not inputs.listed:
+        size = _together(panel)
+        for start in range(0, inputs.units, size):
+            stop = min(start + size, inputs.units)
+            b = _forward_block(panel, block, bias, weights, at, inputs, wide, start, stop, z, z_at, z_stride)
+    if b < inputs.batch:
+        for strip in range((inputs.units + STRIP - 1) // STRIP):
+            _forward_listed(panel, bias, weights, at, inputs, wide, strip, b, z, z_at, z_stride)
+
+
+@kernel
 def dense_forward(weights, bias, inputs, z, z_stride):  # type: ignore[no-untyped-def]
     """Equation (1): writes z. weights: those of all panels; bias (columns,), with columns = O rounded up to panels."""
-    o, wide, strips = 0, len(bias) * inputs.units > _WIDE, (inputs.units + STRIP - 1) // STRIP
+    o, wide = 0, len(bias) * inputs.units > _WIDE
     for panel_and_block in literal_unroll(_PANELS):
         panel, block = panel_and_block
         for _ in range((len(bias) - o) // (len(panel) * LANES)):
-            at = o * inputs.units
-            for strip in range(strips):
-                b = 0
-                if not inputs.listed:
-                    b = _forward_block(panel, block, bias, weights, at, inputs, wide, strip, z, o, z_stride)
-                _forward_listed(panel, bias, weights, at, inputs, wide, strip, b, z, o, z_stride)
+            _forward_panel(panel, block, bias, weights, o * inputs.units, inputs, wide, z, o, z_stride)
             o += len(panel) * LANES
 
 
@@ -256,22 +271,30 @@ def _update_block(panel, block, weights, slots, at, i, last, inputs, d, d_at, d_
 
 
 @kernel
+def _backward_panel(panel, block, weights, slots, at, inputs, wide, d, d_at, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
+    """Equation (2) and the update for one panel."""
+    size = STRIP if inputs.listed else _together(panel)
+    for start in range(0, inputs.units, size):
+        i, last = start, min(start + size, inputs.units)
+        if needs_g:
+            for strip in range(start // STRIP, (last + STRIP - 1) // STRIP):
+                _input_gradients(panel, weights, at, inputs, wide, strip, d, d_at, d_stride, g)
+        if not inputs.listed:
+            i = _update_block(panel, block, weights, slots, at, i, last, inputs, d, d_at, d_stride, room, rule)
+        _update_listed(panel, weights, slots, at, i, last, inputs, d, d_at, d_stride, room, rule)
+
+
+@kernel
 def dense_backward(weights, slots, columns, inputs, d, d_stride, g, needs_g, room, rule):  # type: ignore[no-untyped-def]
     """Equation (2) and the update of the weights; g is written if `needs_g`, from the weights before the update."""
     if needs_g:
         for b in range(inputs.batch):
             for i in range(b * inputs.stride, b * inputs.stride + inputs.units):
                 g[i] = f32(0)
-    o, wide, strips = 0, columns * inputs.units > _WIDE, (inputs.units + STRIP - 1) // STRIP
+    o, wide = 0, columns * inputs.units > _WIDE
     for panel_and_block in literal_unroll(_PANELS):
         panel, block = panel_and_block
         for _ in range((columns - o) // (len(panel) * LANES)):
             at = o * inputs.units
-            for strip in range(strips):
-                if needs_g:
-                    _input_gradients(panel, weights, at, inputs, wide, strip, d, o, d_stride, g)
-                i, last = strip * STRIP, min(strip * STRIP + STRIP, inputs.units)
-                if not inputs.listed:
-                    i = _update_block(panel, block, weights, slots, at, i, last, inputs, d, o, d_stride, room, rule)
-                _update_listed(panel, weights, slots, at, i, last, inputs, d, o, d_stride, room, rule)
+            _backward_panel(panel, block, weights, slots, at, inputs, wide, d, o, d_stride, g, needs_g, room, rule)
             o += len(panel) * LANES

@@ -214,6 +214,7 @@ def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
     total = f32(0)
     for c in range(len(logits)):
         outputs[c] = exp(logits[c] - largest)
+    for c in range(len(logits)):
         total += outputs[c]
     for c in range(len(logits)):
         outputs[c] /= total
