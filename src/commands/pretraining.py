@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from src.commands.run_records import draw_figures, tracking
 from src.config.error import StoreError
 from src.config.phases import phase_name
-from src.runs import terminal
+from src.runs import run_words, terminal
 from src.runs.checkpoint import Saved
 from src.sweep.job import Job
 from src.training.stack import members_of
@@ -41,8 +41,8 @@ class PretrainedRun:
     def observer(self, number: int, prepared: "Prepared", done: Saved) -> terminal.ProgressBar:
         """The progress bar, which shows phase `number` from now on."""
         terminal.say(
-            f"layer {number + 1}: {terminal.network_words(prepared.members[0].config, prepared.layers)}; "
-            f"{prepared.engine.description}, {terminal.duration(prepared.seconds)}"
+            f"layer {number + 1}: {run_words.network_words(prepared.members[0].config, prepared.layers)}; "
+            f"{prepared.engine.description}, {run_words.duration(prepared.seconds)}"
         )
         self.device = prepared.device_name
         return self.bar.begin(number, prepared, done)

@@ -155,14 +155,14 @@ def train(
     """
     from src.config.check import refuse_unusable_store
     from src.config.phases import phases
-    from src.runs import terminal
+    from src.runs import run_words, terminal
 
     with terminal.waiting("Loading the libraries"):
         from src.commands.pretraining import PretrainedRun
         from src.data.load import load
         from src.runs.checkpoint import Checkpoints, begins
         from src.sweep.job import Job
-        from src.sweep.pretraining import pretrain
+        from src.sweep.pretraining import estimated_seconds, pretrain
         from src.sweep.single_trial import SingleTrial
         from src.sweep.start import start_from_run
         from src.sweep.trial_roster import TrialRoster, members_left
@@ -183,9 +183,11 @@ def train(
             job = Job(config, folder, arguments or [], label=label)
             start = start_from_run(job)
             prepared = prepare([config], dataset, terminal.say, members_left(job, saved, one_by_one=False)[0])
-        terminal.header(prepared, config, folder, saved.epochs, start)
+            starts = any(not member.checkpoint for member in prepared.members)
+            before = estimated_seconds(config, dataset) if starts else 0.0
+        terminal.header(prepared, config, folder, saved.epochs, start, before)
         if config.plan:
-            terminal.say(f"memory      {terminal.size(prepared.memory)}\nNothing was trained: plan=true.")
+            terminal.say(f"memory      {run_words.size(prepared.memory)}\nNothing was trained: plan=true.")
             return []
         seeds = [member.seed for member in members_of([config])]
         with Interrupt(terminal.say) as interrupt:  # to the end of all output, so that a first signal loses no results
@@ -194,7 +196,7 @@ def train(
             with _told(record, interrupt):
                 parts = phases(config)
                 with terminal.ProgressBar([*parts, config]) as bar:
-                    if parts and not all(member.checkpoint for member in prepared.members):
+                    if parts and starts:
                         checkpoints.pretrains()
                         pretrain([job], dataset, PretrainedRun(saved.run, tracker, dataset, bar, interrupt))
                         prepared.begin_with(members_left(job, saved, one_by_one=False)[0])
@@ -254,7 +256,7 @@ def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Resul
     Raises ConfigError where `arguments`, the overrides of the command line, set a key that has no meaning for a vote.
     """
     from src.config.check import refuse_unusable_store
-    from src.runs import terminal
+    from src.runs import run_words, terminal
     from src.sweep.from_study import chosen
     from src.tracking.record import Record
 
@@ -265,7 +267,9 @@ def vote(config: "RunConfig", folder: Path, arguments: list[str]) -> "list[Resul
     config = config.model_copy(update=changes)
     refuse_unusable_store(config)
     claim(folder, f"vote {uuid4().hex}")
-    terminal.grid({"vote": f"{name}; nothing is trained", "data": terminal.data_words(dataset), "results": str(folder)})
+    terminal.grid(
+        {"vote": f"{name}; nothing is trained", "data": run_words.data_words(dataset), "results": str(folder)}
+    )
     members = [(one.name, one.config) for one in voters]
     seeds = [result.seed for result in results]
     record = Record(config, folder, tracking(config, folder, dataset.name, results[0].device, seeds, "", members))

@@ -65,6 +65,10 @@ class Dataset:
         """All three splits on `device`."""
         return self._changed(lambda split: split.to(device))
 
+    def first(self, count: int) -> "Dataset":
+        """The first `count` examples of each split, or all where it has less."""
+        return self._changed(lambda split: split.first(count))
+
     def of(self, members: list[int]) -> "Dataset":
         """The data of the members at these positions, in this order."""
         return self._changed(lambda split: split.of(members))

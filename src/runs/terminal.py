@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -27,8 +26,9 @@ from rich.text import Text
 
 from src.config.address import DATABASES, RUNS, absolute
 from src.config.metric import ACCURACY
-from src.config.shapes import Dense, LayerShape, parameter_count
+from src.config.shapes import parameter_count
 from src.config.wording import command, number_of
+from src.runs import run_words
 
 if TYPE_CHECKING:  # this module must not wait for the libraries, as it shows that they are being loaded
     from src.config.schema import RunConfig
@@ -66,24 +66,27 @@ def warn(text: str) -> None:
     console.print(Panel(Text(text), title="Warning", border_style="bold yellow", padding=(0, 1)))
 
 
-def header(prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 0, start: str = "") -> None:
+def header(
+    prepared: "Prepared", config: "RunConfig", folder: Path, done: int = 0, start: str = "", before: float = 0.0
+) -> None:
     """Prints what will be trained, on which data, device and engine, and about how long.
 
-    done: epochs so far; start: whose weights it begins with, in words.
+    done: epochs so far; start: whose weights it begins with, in words; before: seconds of pretraining.
     """
     data = prepared.dataset
     if data.warning:
         warn(data.warning)
     rows = {
-        "experiment": f"{config.name}: {who(config)}",
-        "network": network_words(config, prepared.layers)
+        "experiment": f"{config.name}: {run_words.who(config)}",
+        "network": run_words.network_words(config, prepared.layers)
         + f" ({parameter_count(prepared.layers):,} parameters{' each' if config.members > 1 else ''})",
-        "data": data_words(data),
+        "data": run_words.data_words(data),
         **({"start": start} if start else {}),
-        **({"pretraining": pretraining_words(config)} if config.pretrain.wanted else {}),
-        "training": training_words(config),
+        **({"pretraining": run_words.pretraining_words(config)} if config.pretrain.wanted else {}),
+        "training": run_words.training_words(config),
         "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
-        "estimate": f"{duration(prepared.seconds)} for "
+        "estimate": (f"{run_words.duration(before)} of pretraining, then " if before else "")
+        + f"{run_words.duration(prepared.seconds)} for "
         + (f"the {config.max_epochs - done} after epoch {done}" if done else number_of(config.max_epochs, "epoch"))
         + (", less where networks stop early" if config.stop.rule != "none" else ""),
         "results": str(folder),
@@ -101,145 +104,6 @@ def grid(rows: dict[str, str]) -> None:
     for label, text in rows.items():
         table.add_row(label, Text(text))
     console.print(table)
-
-
-def data_words(data: "Dataset") -> str:
-    """The data set in one line: name, source, numbers of images, sizes, scaling."""
-    sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
-    channels, height, width = data.test.images.shape[1:]
-    colours = f" of {height}x{width} pixels, {channels} channels" if channels > 1 else ""
-    scaling = ""
-    if data.scaling:
-        mean, sd = (", ".join(f"{value:.3g}" for value in one) for one in (data.scaling.mean, data.scaling.sd))
-        scaling = f"; normalised from mean {mean}, sd {sd}"
-    return f"{data.name} ({data.source}): {sizes}{colours}{scaling}"
-
-
-def who(config: "RunConfig") -> str:
-    """The number of networks in words; if there are several, with what a member and a stack are."""
-    if config.members == 1:
-        return "one network"
-    members = f"{config.members} networks, the members of one stack (trained together, each as if alone)"
-    if config.ensemble > 1 and config.repeats > 1:
-        return f"{members}: {config.repeats} repeats of {config.ensemble} that vote"
-    return f"{members}, which vote" if config.ensemble > 1 else f"{members}: {config.repeats} repeats"
-
-
-def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:
-    """The layers in words, with dropout where it differs between layers, and initial weights unless the chapter's."""
-    dropouts = iter(config.model.dropouts())
-    own = [next(dropouts) if isinstance(layer, Dense) else 0.0 for layer in layers]
-    differ = len(set(config.model.dropouts())) > 1
-    words = [
-        layer_words(layer) + (f" (dropout {p:g})" if differ and p else "") for layer, p in zip(layers, own, strict=True)
-    ]
-    init = "" if config.model.init == "chapter" else f"; init {config.model.init}"
-    return " · ".join(words) + init
-
-
-def layer_words(layer: LayerShape) -> str:
-    """A layer in short, such as conv 20 (5x5, max 2x2) relu."""
-    norm = "" if layer.norm == "none" else f" {layer.norm} norm" + (f" in {layer.groups}" if layer.groups else "")
-    behind = norm + ("" if layer.bias else " no bias")
-    if isinstance(layer, Dense):
-        own = f"softmax {layer.outputs}" if layer.activation == "none" else f"FC {layer.outputs} {layer.activation}"
-        return own + behind
-    stride = f" stride {layer.stride}" if layer.stride > 1 else ""
-    padding = f" padding {layer.padding}" if layer.padding else ""
-    pool = ", no pooling" if layer.pool == "none" else f", {layer.pool} {layer.pool_size}x{layer.pool_size}"
-    if layer.pool_stride != layer.pool_size:
-        pool += f" stride {layer.pool_stride}"
-    if layer.parts != replace(layer, order=None).parts:
-        behind += f" in the order {', '.join(layer.parts)}"
-    behind += f" dropout {layer.dropout:g}" if layer.dropout else ""
-    return f"conv {layer.maps} ({layer.field}x{layer.field}{stride}{padding}{pool}) {layer.activation}{behind}"
-
-
-def training_words(config: "RunConfig") -> str:
-    """Update rule, decay, dropout, schedule and stopping in one line."""
-    optim = config.optim
-    words = [task] if (task := task_words(config)) else []
-    words += [str(optim.rule)] if optim.rule != "sgd" else []
-    words += [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
-    words += [f"L1 {optim.l1:g}"] if optim.l1 else []
-    words += [f"weight decay {optim.weight_decay:g}"] if optim.weight_decay else []
-    words += ["decay of biases and norms too"] if optim.decay_all else []
-    words += [f"{'Nesterov ' if optim.nesterov else ''}momentum {optim.momentum:g}"] if optim.momentum else []
-    words += [f"gradients clipped to norm {optim.clip_norm:g}"] if optim.clip_norm else []
-    words += [f"each unit's weights to norm {optim.max_norm:g}"] if optim.max_norm else []
-    dropouts = config.model.dropouts()
-    if any(dropouts):
-        amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else `network_words` says each layer's
-        words.append(f"dropout{amounts} ({config.model.dropout_convention})")
-    words += [schedule] if (schedule := schedule_words(config)) else []
-    orders = {"once": "permuted once", "epoch": "reshuffled every epoch"}
-    words += [f"images {orders[config.data.order]}"] if config.data.order != "fixed" else []
-    words += [f"precision {config.trainer.precision}"] if config.trainer.precision != 32 else []
-    words += [f"mini-batch {config.batch_size}", f"at most {number_of(config.max_epochs, 'epoch')}"]
-    if config.stop.rule == "patience_epochs":
-        words.append(
-            f"stops after {config.stop.patience_epochs} epochs without a better {config.task.score.words('validation')}"
-        )
-    if config.stop.rule == "patience_batches":
-        words.append(f"stops by the tutorial's patience of {config.stop.patience_batches} mini-batches")
-        if config.stop.patience_increase != 2:
-            words.append(f"times {config.stop.patience_increase:g} at an improvement")
-        if config.stop.improvement_threshold != 0.995:
-            words.append(f"an improvement is an error below {config.stop.improvement_threshold:g} of the best")
-    words += ["the last epoch's weights are kept"] if config.stop.keep == "last" else []
-    return ", ".join(words)
-
-
-def task_words(config: "RunConfig") -> str:
-    """The task in words, with its keys; empty for a classifier."""
-    task = config.task
-    corruption = f"corruption {task.corruption:g}"
-    return {
-        "reconstruct": f"autoencoder, {corruption}",
-        "contrast": f"Boltzmann machine, {'P' if task.persistent else ''}CD-{task.k}",
-    }.get(task.name, "")
-
-
-def pretraining_words(config: "RunConfig") -> str:
-    """How each hidden layer is trained before the network, in one line."""
-    own = config.pretrain
-    if own.task == "reconstruct":
-        kind = f"autoencoders, corruption {', '.join(f'{one:g}' for one in own.corruption)}"
-    else:
-        kind = f"Boltzmann machines, {'P' if own.persistent else ''}CD-{own.k}"
-    epochs = f"{number_of(own.max_epochs, 'epoch')} each"
-    return f"each hidden layer first, {epochs}, as {kind}, eta {own.eta:g}, mini-batch {own.batch_size}"
-
-
-def schedule_words(config: "RunConfig") -> str:
-    """The schedule of eta in words; empty where eta does not change."""
-    optim = config.optim
-    plateau, score = number_of(optim.plateau_epochs, "epoch"), config.task.score.name
-    halves = f"eta halves after {plateau} without a better {score}, down to {optim.min_eta_factor:.3g} of it"
-    words = {
-        "inverse": f"eta inverse with decay {optim.decay:g}",
-        "exponential": f"eta exponential to {optim.eta_end or 0:g}",
-        "halve": halves,
-        "cosine": f"eta along a cosine to {optim.eta_end or 0:g}",
-        "one_cycle": "eta in one cycle",
-        "steps": f"eta times {optim.step_factor:g} at {', '.join(f'{one:g}' for one in optim.steps)}",
-    }
-    warm_up = f"warm-up over {optim.warmup_steps:,} mini-batches" if optim.warmup_steps else ""
-    return ", ".join(filter(None, [words.get(optim.schedule), warm_up]))
-
-
-def duration(seconds: float) -> str:
-    """A time in words, rounded to seconds, minutes or tenths of hours."""
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    if seconds < 90 * 60:
-        return f"about {round(seconds / 60)} min"
-    return f"about {seconds / 3600:.1f} h"
-
-
-def size(count: int) -> str:
-    """A number of bytes in words, rounded to MiB or tenths of GiB."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MiB"
 
 
 def waiting(words: str) -> AbstractContextManager[object]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from src.config.schema import RunConfig, structure_key
 from src.config.wording import number_of
 from src.data.load import load
-from src.runs import terminal
+from src.runs import run_words, terminal
 from src.training.fit import prepare
 from src.training.stack import members_of
 
@@ -42,13 +42,13 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
         total += seconds
         about = "~" if share != 1 else ""
         table.add_row(
-            Text(terminal.network_words(group[0], prepared.layers)),
+            Text(run_words.network_words(group[0], prepared.layers)),
             f"{about}{round(share * len(group))}",
             f"{about}{round(share * len(members))}",
             str(len(together)),
-            terminal.size(prepared.memory),
-            terminal.duration(seconds).removeprefix("about "),
+            run_words.size(prepared.memory),
+            run_words.duration(seconds).removeprefix("about "),
         )
     terminal.console.print(table)
-    time = f"{terminal.duration(total)} in all if none ends early"
+    time = f"{run_words.duration(total)} in all if none ends early"
     terminal.say(f"{number_of(of or sampled, 'trial')}, {time}. Nothing was trained: plan=true.")

@@ -9,6 +9,7 @@ Source: [DLT] LISA lab, Deep Learning Tutorials, "Stacked Denoising Autoencoders
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from src.config.kept_config import different
 from src.config.phases import phase_name, phases
 from src.config.schema import RunConfig
 from src.data.codes import coded
-from src.data.dataset import Dataset
+from src.data.dataset import Dataset, Split
 from src.models.model import model_of
 from src.runs.checkpoint import FREE, Saved
 from src.runs.result_files import RESULTS, read_weights
@@ -34,6 +35,7 @@ from src.training.roster import Observer
 from src.training.stack import Member, members_of
 
 PARTS = ("weight", "bias")  # of a layer
+SAMPLE = 1_000  # examples by which the time of a phase is estimated
 
 
 class Host(Protocol):
@@ -76,6 +78,25 @@ def pretrain(jobs: list[Job], dataset: Dataset, host: Host) -> None:
             data = coded(data, found, phases(jobs[0].config)[number].model.activation)
     for (job, member), own in zip(everyone, weights, strict=True):
         job.starts[member.number] = own
+
+
+def estimated_seconds(config: RunConfig, dataset: Dataset) -> float:
+    """About how long the phases of a trial train, by a few steps of each on a small part of as many inputs."""
+    seconds, count = 0.0, min(len(dataset.train), max(SAMPLE, config.pretrain.batch_size))
+    part = dataset.first(count)
+    for number, phase in enumerate(phases(config)):
+        if number:
+            codes = torch.rand(count, *phase.shapes()[0].weight_shape[1:], 1, 1)
+            train, validation, test = (
+                Split(codes[: len(one)], one.labels) for one in (part.train, part.validation, part.test)
+            )
+            part = replace(part, train=train, validation=validation, test=test)
+        seconds += prepare([phase], part, _say_nothing).seconds
+    return seconds * len(dataset.train) / count
+
+
+def _say_nothing(line: str) -> None:
+    """Swallows what the preparation of an estimate has to say; the phase itself says it again."""
 
 
 class _Phase:

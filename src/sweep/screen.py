@@ -13,7 +13,7 @@ from rich.text import Text
 
 from src.config.metric import ACCURACY, Metric
 from src.config.wording import number_of
-from src.runs import terminal
+from src.runs import run_words, terminal
 from src.sweep.job import Job
 from src.sweep.outcome import Outcome, better_first
 from src.sweep.trial_row import TrialRow
@@ -74,12 +74,12 @@ class SweepScreen:
         self._stacks += 1
         self._max_epochs = jobs[0].config.max_epochs
         self._whole = self._max_epochs * jobs[0].config.members  # epochs of a trial that trains to its end
-        layers = terminal.network_words(jobs[0].config, prepared.layers)
+        layers = run_words.network_words(jobs[0].config, prepared.layers)
         trials = number_of(len(jobs), "trial")
         members = f", {len(prepared.members)} networks" if len(prepared.members) > len(jobs) else ""
         members += _going_on(prepared.members)
         wait = f"; {waiting} {'waits' if waiting == 1 else 'wait'} for the next stack" if waiting else ""
-        line = f"stack {self._stacks}: {trials}{members}, {terminal.duration(prepared.seconds)}{wait}; {layers}"
+        line = f"stack {self._stacks}: {trials}{members}, {run_words.duration(prepared.seconds)}{wait}; {layers}"
         terminal.console.print(line, markup=False)
         return self
 
@@ -95,7 +95,7 @@ class SweepScreen:
         rows = {
             "sweep": f"{config.name}: {number_of(self.trials, 'trial')}{done}; those of one structure train together, "
             "as a stack, each as if alone",
-            "data": terminal.data_words(data),
+            "data": run_words.data_words(data),
             "device": f"{prepared.device_name}; engine: {prepared.engine.description}",
             "results": str(self.folder),
         }
@@ -141,7 +141,7 @@ class SweepScreen:
     def left(self) -> str:
         """The time left, in words; empty as long as it cannot be estimated."""
         left = self._seconds_left()
-        return "" if left is None else f"{'' if self._epochs else 'at most '}{terminal.duration(left)} left"
+        return "" if left is None else f"{'' if self._epochs else 'at most '}{run_words.duration(left)} left"
 
     def _seconds_left(self) -> float | None:
         """Seconds left, from the mean epochs of the trials that have ended, at first from those that a trial may take.

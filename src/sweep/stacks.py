@@ -11,90 +11,26 @@ import gc
 import traceback
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
 
 from src.config.error import UserError
 from src.config.schema import RunConfig, structure_key
-from src.config.wording import number_of
 from src.data.dataset import Dataset
 from src.data.error import DataError
 from src.data.load import load
 from src.runs.checkpoint import Saved
-from src.runs.terminal import duration
 from src.sweep import fault
 from src.sweep.checkpoints import TrialCheckpoints
 from src.sweep.job import Job
+from src.sweep.pretrained_stack import PretrainedStack
 from src.sweep.pretraining import pretrain
 from src.sweep.start import start_from_run
+from src.sweep.sweep import Screen, Sweep
 from src.sweep.trial_roster import Training, TrialRoster, members_left
-from src.sweep.trial_row import TrialRow
 from src.tracking.record import Record
-from src.tracking.tracker import NullTracker, Tracker
 from src.training.fit import Prepared, prepare, run_roster
 from src.training.interrupt import Interrupt
 from src.training.memory import TooLargeError
-from src.training.roster import Observer
 from src.training.stack import members_of
-
-
-class Sweep(Protocol):
-    """Where trials come from, and who is told how they ended: a grid (multirun.py) or a study (trials.py)."""
-
-    one_by_one: bool  # whether the repeats of a trial train one after another, not together
-    resumable: bool  # whether a trial that is killed is started again, from its checkpoint
-
-    def jobs(self, room: int) -> list[Job]:
-        """New trials with at most `room` members in all, or a single one that is larger; [] where there is none now."""
-
-    def over(self) -> bool:
-        """Whether no trial is to begin any more, not even one that `jobs` has given and that still waits."""
-
-    def begin(self, jobs: list[Job]) -> None:
-        """Is told that these trials, which `jobs` has given before, now make a stack together."""
-
-    def tracker(self, job: Job, dataset: str, device: str, seeds: list[int], resumed: str) -> Tracker:
-        """What tracks the trial in MLflow; called again for a trial that begins anew.
-
-        dataset, device: what is really used; seeds: one a member; resumed: such as "after epoch 5", "" where it begins.
-        """
-
-    def reported(self, job: Job, step: int, value: float) -> bool:
-        """Takes the trial's mean validation score in epoch `step`, or that of its repeat `step`; True: prune it."""
-
-    def kept(self, job: Job) -> bool:
-        """Is told of a new checkpoint in the trial's folder; returns whether its next attempt will look for it there.
-
-        Raises nothing.
-        """
-
-    def ended(self, job: Job, record: Record, pruned: bool, dataset: Dataset) -> bool:
-        """Is told that all members of the trial have ended; True: for good, so that its checkpoints can go."""
-
-    def failed(self, job: Job, record: Record | None, status: str, reason: str, error: BaseException) -> None:
-        """Is told that the trial ends without results, as FAILED or KILLED; `reason` is the text of the error."""
-
-    def rows(self) -> list[TrialRow]:
-        """The trials as the table at the end shows them."""
-
-    def finish(self, status: str) -> None:
-        """Is told that nothing more is trained; `status`: FINISHED, KILLED (by the user), or FAILED for any error."""
-
-
-class Screen(AbstractContextManager[Any], Protocol):
-    """Shows the user how the sweep goes, as long as its context is entered."""
-
-    def stack(self, prepared: Prepared, jobs: list[Job], waiting: int) -> Observer:
-        """Is told that a stack of these trials begins, while `waiting` others wait; returns what observes it."""
-
-    def went_on(self, epochs: int) -> None:
-        """Is told that a trial goes on whose networks had trained so many epochs, added up, in earlier attempts."""
-
-    def say(self, line: str) -> None:
-        """Shows one line of text."""
-
-    def table(self, rows: list[TrialRow]) -> None:
-        """Shows how the trials ended."""
 
 
 def train_all(sweep: Sweep, screen: Screen, limit: int, loaded: tuple[RunConfig, Dataset] | None = None) -> None:
@@ -333,33 +269,3 @@ class Stacks:
         self._held[self._key] = max(self._held.get(self._key, 0), self.size(job))
         self._over.add(job)
         del self._training[job]
-
-
-class PretrainedStack:
-    """The Host (pretraining.py) of a sweep's trials that begin together; its phases are not tracked in MLflow."""
-
-    def __init__(self, sweep: Sweep, screen: Screen, interrupted: Callable[[], bool]) -> None:
-        self.sweep, self.screen, self.interrupted = sweep, screen, interrupted
-
-    def say(self, line: str) -> None:
-        """Shows one line of text."""
-        self.screen.say(line)
-
-    def observer(self, number: int, prepared: Prepared, done: Saved) -> None:
-        """None: a line says that the phase begins."""
-        networks = number_of(len(prepared.members), "network")
-        self.screen.say(f"pretraining of layer {number + 1}: {networks}, {duration(prepared.seconds)}")
-
-    def tracker(self, job: Job, number: int, saved: Saved) -> Tracker:
-        """One that records nothing."""
-        return NullTracker()
-
-    def kept(self, job: Job) -> bool:
-        """Notes in the study that the trial can go on from what it has left."""
-        return self.sweep.kept(job)
-
-    def ended(self, job: Job, number: int, record: Record, dataset: Dataset) -> None:
-        """Writes the phase's results. Raises OSError where a file is lost."""
-        conclusion = record.conclude(dataset)
-        if conclusion.lost:
-            raise OSError(conclusion.lost)

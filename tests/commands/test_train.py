@@ -21,7 +21,7 @@ from src.config.check import parse
 from src.config.compose import composed
 from src.config.schema import RunConfig, StopConfig
 from src.models.network import Network
-from src.runs import result_files, terminal
+from src.runs import result_files, run_words, terminal
 from src.runs.checkpoint import Saved
 from src.tracking import record
 from src.training.stack import members_of
@@ -197,7 +197,7 @@ HALVE, BATCHES = "optim.schedule=halve", "stop=patience_batches"
 def test_the_header_shows_every_setting_that_changes_what_is_trained(of, change):
     def words(*overrides):
         config = parse(composed(list({one.split("=")[0]: one for one in overrides}.values())))
-        return terminal.network_words(config, config.shapes()) + terminal.training_words(config)
+        return run_words.network_words(config, config.shapes()) + run_words.training_words(config)
 
     assert words(*of) != words(*of, change)
 
@@ -249,7 +249,7 @@ class FakeTracker:
 
 
 def with_tracker(monkeypatch, tracker):
-    monkeypatch.setattr(train, "_tracking", lambda *_, **__: tracker)
+    monkeypatch.setattr(train, "tracking", lambda *_, **__: tracker)
     return tracker
 
 
@@ -524,7 +524,7 @@ TUTORIAL = {
 def test_an_experiment_is_what_the_tutorial_trained(name):
     layers, batch, eta, lambda_, epochs, patience, published = TUTORIAL[name]
     config = parse(composed([f"+exp={name}"]))
-    assert [terminal.layer_words(layer).split(" (")[0].removesuffix(" tanh") for layer in config.shapes()] == [
+    assert [run_words.layer_words(layer).split(" (")[0].removesuffix(" tanh") for layer in config.shapes()] == [
         *layers,
         "softmax 10",
     ]
@@ -540,7 +540,7 @@ def test_an_experiment_is_what_the_tutorial_trained(name):
 def test_an_experiment_is_what_the_chapter_trained(name):
     layers, activation, eta, lambda_, epochs, expand, published = TABLE[name]
     config = parse(composed([f"+exp={name}"]))
-    assert [terminal.layer_words(layer).split(" (")[0] for layer in config.shapes()] == [
+    assert [run_words.layer_words(layer).split(" (")[0] for layer in config.shapes()] == [
         *(words if words.startswith("conv") else f"{words} {activation}" for words in layers),
         "softmax 10",
     ]

@@ -8,7 +8,7 @@ from src.config.schema import DataConfig
 from src.data import scaling
 from src.data.digits import digits
 from src.data.load import load
-from src.runs.terminal import data_words
+from src.runs.run_words import data_words
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
