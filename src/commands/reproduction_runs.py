@@ -51,6 +51,8 @@ TUTORIAL = {
     "rbm": TutorialModel(
         published=-62.0, note="published: of the training images, averaged while the last epoch trains"
     ),
+    "sda": TutorialModel(note="published after 36 epochs"),
+    "dbn": TutorialModel(note="published after 46 epochs"),
 }
 # The name of each run, with its overrides. The ensembles are three runs, because each of them takes long. `dropout`
 # needs no run of its own: its networks are the ensembles' networks with the same seeds, number for number.

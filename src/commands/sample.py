@@ -56,7 +56,7 @@ def _sample(arguments: list[str]) -> int:
 
     import torch
 
-    from src.runs import terminal
+    from src.runs import run_words, terminal
     from src.runs.curves import about_member
     from src.runs.samples import sampled
 
@@ -73,7 +73,7 @@ def _sample(arguments: list[str]) -> int:
         {
             "samples": f"{about_member(result)}: {_words(machines)}",
             "chains": f"{numbers['chains']:,}, which begin with test images of {dataset.name}; {steps}",
-            "estimate": terminal.duration(seconds),
+            "estimate": run_words.duration(seconds),
         }
     )
     with terminal.waiting("Drawing"):
