@@ -184,7 +184,7 @@ def train(
             start = start_from_run(job)
             prepared = prepare([config], dataset, terminal.say, members_left(job, saved, one_by_one=False)[0])
             starts = any(not member.checkpoint for member in prepared.members)
-            before = estimated_seconds(config, dataset) if starts else 0.0
+            before = estimated_seconds(config, dataset, config.members) if starts else 0.0
         terminal.header(prepared, config, folder, saved.epochs, start, before)
         if config.plan:
             terminal.say(f"memory      {run_words.size(prepared.memory)}\nNothing was trained: plan=true.")

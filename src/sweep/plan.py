@@ -10,6 +10,7 @@ from src.config.schema import RunConfig, structure_key
 from src.config.wording import number_of
 from src.data.load import load
 from src.runs import run_words, terminal
+from src.sweep.pretraining import estimated_seconds
 from src.training.fit import prepare
 from src.training.stack import members_of
 
@@ -37,8 +38,10 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
             if limit is None or len(together) + len(trial) <= limit:
                 together += trial
         with terminal.waiting("Timing a few steps; a first run also compiles its kernels"):
-            prepared = prepare(group, load(group[0].data), terminal.say, together)
-        seconds = prepared.seconds * share * len(members) / len(together)
+            dataset = load(group[0].data)
+            prepared = prepare(group, dataset, terminal.say, together)
+            once = prepared.seconds + estimated_seconds(group[0], dataset, len(together))
+        seconds = once * share * len(members) / len(together)
         total += seconds
         about = "~" if share != 1 else ""
         table.add_row(

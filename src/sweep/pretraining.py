@@ -80,8 +80,8 @@ def pretrain(jobs: list[Job], dataset: Dataset, host: Host) -> None:
         job.starts[member.number] = own
 
 
-def estimated_seconds(config: RunConfig, dataset: Dataset) -> float:
-    """About how long the phases of a trial train, by a few steps of each on a small part of as many inputs."""
+def estimated_seconds(config: RunConfig, dataset: Dataset, members: int) -> float:
+    """About how long the phases of a stack of so many members train, by a few steps of each on a part of the data."""
     seconds, count = 0.0, min(len(dataset.train), max(SAMPLE, config.pretrain.batch_size))
     part = dataset.first(count)
     for number, phase in enumerate(phases(config)):
@@ -91,7 +91,8 @@ def estimated_seconds(config: RunConfig, dataset: Dataset) -> float:
                 Split(codes[: len(one)], one.labels) for one in (part.train, part.validation, part.test)
             )
             part = replace(part, train=train, validation=validation, test=test)
-        seconds += prepare([phase], part, _say_nothing).seconds
+        sized = phase.model_copy(update={"repeats": members, "seed": 0})
+        seconds += prepare([sized], part, _say_nothing).seconds
     return seconds * len(dataset.train) / count
 
 
