@@ -94,7 +94,7 @@ def log1p(x: Any) -> Any:
 @kernel
 def softplus(x: Any) -> Any:
     """ln(1 + e^x) in float32."""
-    return (x if x > _ZERO else _ZERO if x <= _ZERO else x) + log1p(exp(-abs(x)))
+    return (x if x > _ZERO else _ZERO) + log1p(exp(-abs(x)))
 
 
 @kernel

@@ -55,22 +55,35 @@ def _place(layer, room, images, order, divisor, corruption, key):  # type: ignor
 
 
 @kernel
-def _step(layer, room, batch, share, eta, decay_all):  # type: ignore[no-untyped-def]
-    """One step on the mini-batch that has been placed; its mean cost."""
-    hidden, other, rate = room.hidden, room.other, -eta / f32(batch)
-    up(layer, room.inputs, batch, 0, room.listed, hidden)
+def _rise(layer, room, batch):  # type: ignore[no-untyped-def]
+    """Fills room.hidden with h."""
+    up(layer, room.inputs, batch, 0, room.listed, room.hidden)
     for b in range(batch):
-        squash(row(hidden, b, layer.stride, layer.outputs))
-        row(other, b, layer.stride, layer.columns)[:] = f32(0)
+        squash(row(room.hidden, b, layer.stride, layer.outputs))
+
+
+@kernel
+def _fall(layer, room, batch, start, stop):  # type: ignore[no-untyped-def]
+    """The cost, and d in room.logits, of the inputs from `start` to before `stop`."""
+    down(layer, room.hidden, batch, start, stop, room.logits)
     cost = 0.0
+    for b in range(batch):
+        a = row(room.logits, b, layer.inputs_stride, stop)[start:]
+        x = row(room.inputs, batch + b, layer.inputs_stride, stop)[start:]
+        reconstruct(a, layer.visible[start:stop], x, room.terms)
+        cost += total(room.terms, stop - start)
+    return cost
+
+
+@kernel
+def _update(layer, room, batch, share, rate):  # type: ignore[no-untyped-def]
+    """The cost of the mini-batch; moves the weights against (2), and leaves δ in room.other."""
+    hidden, other, cost = room.hidden, room.other, 0.0
+    for b in range(batch):
+        row(other, b, layer.stride, layer.columns)[:] = f32(0)
     for start in range(0, layer.inputs, _ROWS):
         stop = min(start + _ROWS, layer.inputs)
-        down(layer, hidden, batch, start, stop, room.logits)
-        for b in range(batch):
-            a = row(room.logits, b, layer.inputs_stride, stop)[start:]
-            x = row(room.inputs, batch + b, layer.inputs_stride, stop)[start:]
-            reconstruct(a, layer.visible[start:stop], x, room.terms)
-            cost += total(room.terms, stop - start)
+        cost += _fall(layer, room, batch, start, stop)
         back_and_update(layer, room.logits, hidden, batch, start, stop, other, share, rate)
     for b in range(batch):
         h, g = row(hidden, b, layer.stride, layer.outputs), row(other, b, layer.stride, layer.outputs)
@@ -78,14 +91,11 @@ def _step(layer, room, batch, share, eta, decay_all):  # type: ignore[no-untyped
             g[j] *= h[j] * (f32(1) - h[j])
     list_by_input(layer, batch, room.listed)
     update_listed(layer, room.inputs, other, room.listed, f32(0), rate)
-    own = share if decay_all else f32(0)
-    update_bias(layer.bias, other, layer.stride, batch, room.terms, own, rate)
-    update_bias(layer.visible, room.logits, layer.inputs_stride, batch, room.terms, own, rate)
-    return cost / batch
+    return cost
 
 
 def _kernel_of(version: int) -> Any:
-    def train(  # type: ignore[no-untyped-def]
+    def run(  # type: ignore[no-untyped-def]
         layer,
         room,
         images,  # (N, V) uint8 or float32
@@ -93,19 +103,33 @@ def _kernel_of(version: int) -> Any:
         order,  # (M, B) int64
         first_step,
         seed,  # uint32
-        numbers,  # (M, 2) float32: the share by which weights shrink, and eta
+        numbers,  # (M, 2) float32: the share by which weights shrink, and eta; empty in evaluation
         decay_all,
-        corruption,  # float32
+        corruption,  # float32; 0 in evaluation
+        training,
+        sums,  # (3,) float64
     ):
-        """Trains a member on M mini-batches; gives the sum of their mean costs and that of all examples' costs."""
+        """Trains a member on M mini-batches, or evaluates it on them.
+
+        Adds the costs of all examples to the first of `sums` and, as scores, to the second.
+        """
         _ = version
-        cost = 0.0
+        cost, batch = 0.0, order.shape[1]
         for step in range(len(order)):
             _place(layer, room, images, order[step], divisor, corruption, step_key(seed, first_step + step))
-            cost += _step(layer, room, order.shape[1], numbers[step, 0], numbers[step, 1], decay_all)
-        return cost, cost * order.shape[1]
+            _rise(layer, room, batch)
+            if not training:
+                cost += _fall(layer, room, batch, 0, layer.inputs)
+                continue
+            share, rate = numbers[step, 0], -numbers[step, 1] / f32(batch)
+            cost += _update(layer, room, batch, share, rate)
+            own = share if decay_all else f32(0)
+            update_bias(layer.bias, room.other, layer.stride, batch, room.terms, own, rate)
+            update_bias(layer.visible, room.logits, layer.inputs_stride, batch, room.terms, own, rate)
+        sums[0] += cost
+        sums[1] += cost
 
-    return train
+    return run
 
 
-train = compiled(_kernel_of)
+run = compiled(_kernel_of)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from src.models.dropout import GIBBS
-from src.training.engines.cpu.activations import sigmoid, softplus
+from src.training.engines.cpu.activations import softplus
 from src.training.engines.cpu.autoencoder import reconstruct
 from src.training.engines.cpu.draws import draw, mix, step_key
 from src.training.engines.cpu.kernel import compiled, kernel
@@ -36,26 +36,56 @@ def _stream(key, number):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pseudo_likelihood(layer, room, batch, bit):  # type: ignore[no-untyped-def]
-    """The sum over the mini-batch of equation (4) of src/models/rbm.py, with one bit flipped in all examples."""
+def _own_bits(layer, room, batch):  # type: ignore[no-untyped-def]
+    """Fills room.bits as `own_bits` of src/models/rbm.py does, from the rounded examples behind the mini-batch."""
+    for b in range(batch):
+        v, number = row(room.inputs, batch + b, layer.inputs_stride, layer.inputs), 0
+        for i in range(layer.inputs):
+            number += np.int64(v[i]) * (i + 1)
+        room.bits[b] = np.int64(mix(u32(number))) % layer.inputs
+
+
+@kernel
+def _pseudo_likelihood(layer, room, batch, training, bit):  # type: ignore[no-untyped-def]
+    """The sum over the mini-batch of equation (4) of src/models/rbm.py; in training with number `bit` flipped."""
     units, stride = layer.inputs, layer.inputs_stride
     z_all = room.hidden[batch * layer.stride :]
     for b in range(batch):
         x, v = row(room.inputs, b, stride, units), row(room.inputs, batch + b, stride, units)
         for i in range(units):
             v[i] = np.rint(x[i])
+    room.bits[:batch] = bit
+    if not training:
+        _own_bits(layer, room, batch)
     list_by_example(layer, room.inputs, batch, batch, room.listed)
     up(layer, room.inputs, batch, batch, room.listed, z_all)
-    weights, result = row(layer.weights, bit, layer.stride, layer.outputs), 0.0
+    result = 0.0
     for b in range(batch):
-        z, change = (
-            row(z_all, b, layer.stride, layer.outputs),
-            f32(1) - f32(2) * room.inputs[(batch + b) * stride + bit],
-        )
+        bit = room.bits[b]
+        z, weights = row(z_all, b, layer.stride, layer.outputs), row(layer.weights, bit, layer.stride, layer.outputs)
+        change = f32(1) - f32(2) * room.inputs[(batch + b) * stride + bit]
         for j in range(layer.outputs):
             room.terms[j] = softplus(z[j] + change * weights[j]) - softplus(z[j])
         rise = -change * layer.visible[bit] - f32(total(room.terms, layer.outputs))
         result -= units * softplus(-rise)
+    return result
+
+
+@kernel
+def _free_energy(layer, room, batch):  # type: ignore[no-untyped-def]
+    """The sum over the mini-batch of F(x), with W x + b in room.hidden."""
+    result = 0.0
+    for b in range(batch):
+        x, z = (
+            row(room.inputs, b, layer.inputs_stride, layer.inputs),
+            row(room.hidden, b, layer.stride, layer.outputs),
+        )
+        for i in range(layer.inputs):
+            room.terms[i] = x[i] * layer.visible[i]
+        result -= total(room.terms, layer.inputs)
+        for j in range(layer.outputs):
+            room.terms[j] = softplus(z[j])
+        result -= total(room.terms, layer.outputs)
     return result
 
 
@@ -74,50 +104,48 @@ def _reconstruction(layer, room, batch):  # type: ignore[no-untyped-def]
 
 @kernel
 def _chain(layer, room, batch, k, persistent, chain, key):  # type: ignore[no-untyped-def]
-    """k Gibbs steps from p or, if persistent, from `chain` (B, H), which keeps where they end; v stands behind x."""
-    h_all, z_all = room.other, room.hidden[batch * layer.stride :]
+    """k Gibbs steps from p or, if persistent, from `chain` (B, H), which keeps where they end.
+
+    v comes to stand behind x, and q behind p.
+    """
     units, hidden = layer.inputs, layer.outputs
+    h_all, z_all = room.other, room.hidden[batch * layer.stride :]
     for b in range(batch):
-        h, p = row(h_all, b, layer.stride, hidden), row(room.hidden, b, layer.stride, hidden)
+        h = row(h_all, b, layer.stride, hidden)
         if persistent:
             h[:] = chain[b]
         else:
-            draw(p, h, _stream(key, 0), u32(b * hidden))
+            draw(row(room.hidden, b, layer.stride, hidden), h, _stream(key, 0), u32(b * hidden))
     for step in range(k):
         down(layer, h_all, batch, 0, units, room.logits)
         for b in range(batch):
-            a = row(room.logits, b, layer.inputs_stride, units)
-            for i in range(units):
-                a[i] = sigmoid(a[i] + layer.visible[i])
+            p = row(room.logits, b, layer.inputs_stride, units)
             v = row(room.inputs, batch + b, layer.inputs_stride, units)
-            draw(a, v, _stream(key, 1 + 2 * step), u32(b * units))
+            for i in range(units):
+                p[i] += layer.visible[i]
+            squash(p)
+            draw(p, v, _stream(key, 1 + 2 * step), u32(b * units))
         list_by_example(layer, room.inputs, batch, batch, room.listed)
         up(layer, room.inputs, batch, batch, room.listed, z_all)
         for b in range(batch):
-            z, h = row(z_all, b, layer.stride, hidden), row(h_all, b, layer.stride, hidden)
-            squash(z)
-            draw(z, h, _stream(key, 2 + 2 * step), u32(b * hidden))
+            q, h = row(z_all, b, layer.stride, hidden), row(h_all, b, layer.stride, hidden)
+            squash(q)
+            draw(q, h, _stream(key, 2 + 2 * step), u32(b * hidden))
     for b in range(batch):
         chain[b] = row(h_all, b, layer.stride, hidden)
 
 
 @kernel
-def _step(layer, room, batch, bit, k, persistent, chain, key, numbers, decay_all):  # type: ignore[no-untyped-def]
-    """One step on the mini-batch that has been placed; the sums of its costs and of its scores."""
+def _update(layer, room, batch, numbers, decay_all):  # type: ignore[no-untyped-def]
+    """Moves the parameters against (1), averaged over the mini-batch."""
     hidden, share, rate = room.hidden, numbers[0], numbers[1] / f32(batch)
-    list_by_example(layer, room.inputs, batch, 0, room.listed)
-    up(layer, room.inputs, batch, 0, room.listed, hidden)
-    for b in range(batch):
-        squash(row(hidden, b, layer.stride, layer.outputs))
-    cost, score = _reconstruction(layer, room, batch), _pseudo_likelihood(layer, room, batch, bit)
-    _chain(layer, room, batch, k, persistent, chain, key)
+    own = share if decay_all else f32(0)
     for b in range(batch, 2 * batch):
         q = row(hidden, b, layer.stride, layer.outputs)
         for j in range(layer.outputs):
             q[j] = -q[j]
     list_by_input(layer, 2 * batch, room.listed)
     update_listed(layer, room.inputs, hidden, room.listed, share, rate)
-    own = share if decay_all else f32(0)
     update_bias(layer.bias, hidden, layer.stride, 2 * batch, room.terms, own, rate)
     for b in range(batch):
         x = row(room.inputs, b, layer.inputs_stride, layer.inputs)
@@ -125,11 +153,10 @@ def _step(layer, room, batch, bit, k, persistent, chain, key, numbers, decay_all
         for i in range(layer.inputs):
             x[i] -= v[i]
     update_bias(layer.visible, room.inputs, layer.inputs_stride, batch, room.terms, own, rate)
-    return cost, score
 
 
 def _kernel_of(version: int) -> Any:
-    def train(  # type: ignore[no-untyped-def]
+    def run(  # type: ignore[no-untyped-def]
         layer,
         room,
         images,  # (N, V) uint8 or float32
@@ -137,25 +164,37 @@ def _kernel_of(version: int) -> Any:
         order,  # (M, B) int64
         first_step,
         seed,  # uint32
-        numbers,  # (M, 2) float32: the share by which weights shrink, and eta
+        numbers,  # (M, 2) float32: the share by which weights shrink, and eta; empty in evaluation
         decay_all,
         k,
         persistent,
         chain,  # (B, H) float32
-        bit,  # the first that is flipped
+        bit,  # the first that is flipped in training
+        training,
+        sums,  # (3,) float64
     ):
-        """Trains a member on M mini-batches; gives the sum of their mean costs and that of all examples' scores."""
+        """Trains a member on M mini-batches, or evaluates it on them.
+
+        Adds to `sums` the costs and the scores of all examples and, in evaluation, their free energies.
+        """
         _ = version
-        costs, scores, batch = 0.0, 0.0, order.shape[1]
+        batch = order.shape[1]
         for step in range(len(order)):
             for b in range(batch):
                 place(images[order[step, b]], divisor, row(room.inputs, b, layer.inputs_stride, layer.inputs))
-            key, flipped = step_key(seed, first_step + step), (bit + step) % layer.inputs
-            cost, score = _step(layer, room, batch, flipped, k, persistent, chain, key, numbers[step], decay_all)
-            costs, scores = costs + cost / batch, scores + score
-        return costs, scores
+            list_by_example(layer, room.inputs, batch, 0, room.listed)
+            up(layer, room.inputs, batch, 0, room.listed, room.hidden)
+            if not training:
+                sums[2] += _free_energy(layer, room, batch)
+            for b in range(batch):
+                squash(row(room.hidden, b, layer.stride, layer.outputs))
+            sums[0] += _reconstruction(layer, room, batch)
+            sums[1] += _pseudo_likelihood(layer, room, batch, training, (bit + step) % layer.inputs)
+            if training:
+                _chain(layer, room, batch, k, persistent, chain, step_key(seed, first_step + step))
+                _update(layer, room, batch, numbers[step], decay_all)
 
-    return train
+    return run
 
 
-train = compiled(_kernel_of)
+run = compiled(_kernel_of)

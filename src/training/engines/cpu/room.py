@@ -26,31 +26,36 @@ class Room(NamedTuple):
     other: np.ndarray  # (B, stride)
     terms: np.ndarray  # of a sum, as many as a row has
     listed: Listed  # of `inputs`
+    bits: np.ndarray  # a number of an input for each example, (B,) int64
 
 
 def layer_of(weights: np.ndarray, bias: np.ndarray, visible: np.ndarray) -> Layer:
     """The layer with these weights (H, V), biases (H,) and biases of its inputs (V,): copies."""
     outputs, inputs = weights.shape
-    columns = -(-outputs // WIDTH) * WIDTH
-    rows, stride = -(-inputs // _LINE) * _LINE, columns + _LINE
-    own, biases = aligned((rows, stride)), aligned((columns,))
+    columns, lines = _up(outputs, WIDTH), _up(inputs, _LINE)
+    stride = columns + _LINE
+    own, biases = aligned((lines, stride)), aligned((columns,))
     own[:inputs, :outputs], biases[:outputs] = weights.T, bias
-    return Layer(inputs, outputs, rows + _LINE, stride, columns, own.ravel(), biases, visible.copy())
+    return Layer(inputs, outputs, lines + _LINE, stride, columns, own.ravel(), biases, visible.copy())
 
 
 def room_for(layer: Layer, batch: int) -> Room:
     """Working memory for mini-batches of `batch` examples."""
-    rows, strips = layer.inputs_stride, -(-layer.inputs // STRIP) + 1
-    numbers, starts = np.zeros(2 * batch * rows + 8, np.int32), np.zeros(2 * batch * strips, np.int64)
-    by_input = np.zeros(layer.inputs * 2 * batch, np.int32), 2 * batch, np.zeros(layer.inputs, np.int32)
-    return Room(
-        aligned((2 * batch * rows,)),
-        aligned((batch * rows,)),
-        aligned((2 * batch * layer.stride,)),
-        aligned((batch * layer.stride,)),
-        aligned((max(rows, layer.stride),)),
-        Listed(numbers, starts, strips, *by_input),
-    )
+    inputs = aligned((2 * batch * layer.inputs_stride,)), aligned((batch * layer.inputs_stride,))
+    hidden = aligned((2 * batch * layer.stride,)), aligned((batch * layer.stride,))
+    terms = aligned((max(layer.inputs_stride, layer.stride),))
+    return Room(*inputs, *hidden, terms, _lists(layer, 2 * batch), np.zeros(batch, np.int64))
+
+
+def _lists(layer: Layer, examples: int) -> Listed:
+    strips = -(-layer.inputs // STRIP) + 1
+    numbers, starts = np.zeros(examples * layer.inputs_stride + 8, np.int32), np.zeros(examples * strips, np.int64)
+    by_input = np.zeros(layer.inputs * examples, np.int32), examples, np.zeros(layer.inputs, np.int32)
+    return Listed(numbers, starts, strips, *by_input)
+
+
+def _up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
 
 
 @kernel

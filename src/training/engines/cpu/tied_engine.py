@@ -1,4 +1,4 @@
-"""The engine for the tasks whose networks have tied weights: kernels train, one thread a member; torch does the rest.
+"""The engine for the tasks whose networks have tied weights: kernels train and evaluate; torch does the rest.
 
 A member's result depends neither on other members nor on the number of threads, bit for bit.
 Legend: K members, M mini-batches in a chunk, B examples in a mini-batch, N examples, V inputs, H hidden units.
@@ -19,16 +19,18 @@ from src.training.engines.cpu import autoencoder, boltzmann
 from src.training.engines.cpu.queue import Queue, Workers, piece_length
 from src.training.engines.cpu.room import layer_of, room_for
 from src.training.engines.cpu.tied import Layer
-from src.training.engines.engine import State, Sums
+from src.training.engines.engine import Means, State, Sums
 from src.training.engines.torch_engine import TorchEngine
 from src.training.hyper import Hyper
 from src.training.spec import StackSpec
 
+_EVALUATION_BATCH = 20  # examples of a mini-batch in evaluation
+_EVALUATION_BLOCK = 25  # mini-batches that a thread evaluates before it takes the next task
 WEIGHT, BIAS, VISIBLE = "layers.0.weight", "layers.0.bias", "visible_bias"
 
 
 class TiedEngine(TorchEngine):
-    """The torch engine on a CPU, but for training: kernels do that, unless a member has momentum or l1."""
+    """The torch engine on a CPU, but for evaluation and, unless a member has momentum or l1, training: by kernels."""
 
     def __init__(self, spec: StackSpec, hyper: Hyper, state: State, threads: int) -> None:
         """Raises ValueError for a spec that this engine refuses."""
@@ -71,57 +73,87 @@ class TiedEngine(TorchEngine):
         if not self._by_kernels:
             return super().train(inputs, targets, order, first_step, eta)
         (rows, steps, batch), size = order.shape, piece_length(order.shape[1])
-        layers = self._layers()
-        rooms = [room_for(layers[0], batch) for _ in range(self._workers.threads)]
-        flat, orders, first = inputs.flatten(-3).numpy(), order.numpy(), first_step.expand(len(layers)).tolist()
-        divisor, seeds = np.float32(BYTE if inputs.dtype == uint8 else 1), self._seed.numpy().astype(np.uint32)
+        orders, first = order.numpy(), first_step.expand(len(self._seed)).tolist()
         numbers = self.numbers.of(eta, first_step, steps)
         own = numbers.values[:, [numbers.names.index(name) for name in ("share", "eta")]].transpose(0, 2, 1).copy()
-        sums, kernel = np.zeros((2, len(layers))), self._kernel()
+        layers, sums = self._layers(), np.zeros((len(first), 3))
+        call = self._kernel(inputs, layers, batch, training=True)
 
         def piece(member: int, start: int, thread: int) -> None:
-            sums[:, member] += kernel(
-                member,
-                start,
+            part = slice(start, start + size)
+            mine = orders[member if rows > 1 else 0, part]
+            call(member, thread, sums[member], mine, start, first[member] + start, own[member, part])
+
+        self._workers.run(Queue(len(first), range(0, steps, size)), piece)
+        self._take_back(layers, steps)
+        return Sums(from_numpy(sums[:, 0] / batch), from_numpy(sums[:, 1]))
+
+    def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
+        """Mean cost and mean score of every member over the N examples; inputs as in `train`."""
+        members, count = len(self._seed), len(targets)
+        full = count // _EVALUATION_BATCH * _EVALUATION_BATCH
+        order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
+        blocks = [order[first : first + _EVALUATION_BLOCK] for first in range(0, len(order), _EVALUATION_BLOCK)]
+        blocks += [np.arange(full, count).reshape(1, -1)] if full < count else []
+        call = self._kernel(inputs, self._layers(), _EVALUATION_BATCH, training=False)
+        sums = np.zeros((members, len(blocks), 3))
+        nothing = np.empty((0, 2), np.float32)
+
+        def block(member: int, number: int, thread: int) -> None:
+            call(member, thread, sums[member, number], blocks[number], 0, 0, nothing)
+
+        self._workers.run(Queue(members, range(len(blocks)), together=True), block)
+        cost, score, free_energy = from_numpy(sums.sum(1) / count).unbind(1)
+        return Means(cost, score, {"free_energy": free_energy} if self._is_machine else {})
+
+    @property
+    def _is_machine(self) -> bool:
+        return isinstance(self.spec.task, Contrast)
+
+    def _kernel(self, inputs: Tensor, layers: list[Layer], batch: int, training: bool) -> Callable[..., None]:
+        """Runs a member over mini-batches of up to `batch` of these inputs.
+
+        Called with the member, the thread, the sums to add to, the mini-batches, their position in the chunk, the
+        number of the first step, and the steps' numbers.
+        """
+        rooms = [room_for(layers[0], batch) for _ in range(self._workers.threads)]
+        flat, divisor = inputs.flatten(-3).numpy(), np.float32(BYTE if inputs.dtype == uint8 else 1)
+        seeds, run = self._seed.numpy().astype(np.uint32), boltzmann.run if self._is_machine else autoencoder.run
+
+        def call(
+            member: int,
+            thread: int,
+            sums: np.ndarray,  # (3,)
+            order: np.ndarray,  # (M, B)
+            position: int,
+            first_step: int,
+            numbers: np.ndarray,  # (M, 2)
+        ) -> None:
+            seen = flat[member] if inputs.dim() > 4 else flat
+            step = divisor, order, first_step, seeds[member], numbers, self.spec.decay_all
+            run(
                 layers[member],
                 rooms[thread],
-                flat[member] if inputs.dim() > 4 else flat,
-                divisor,
-                orders[member if rows > 1 else 0, start : start + size],
-                first[member] + start,
-                seeds[member],
-                own[member, start : start + size],
-                self.spec.decay_all,
+                seen,
+                *step,
+                *self._own_arguments(member, position, training),
+                training,
+                sums,
             )
 
-        self._workers.run(Queue(len(layers), range(0, steps, size)), piece)
-        self._take_back(layers, steps)
-        return Sums(*from_numpy(sums))
+        return call
+
+    def _own_arguments(self, member: int, position: int, training: bool) -> tuple[Any, ...]:
+        """The kernel's arguments that only its task has; position: of the first mini-batch in the chunk."""
+        if not self._is_machine:
+            return (np.float32(self.hyper["corruption"][member].item() if training else 0),)
+        k, persistent = int(self.hyper["k"][member]), bool(self.hyper["persistent"][member])
+        return k, persistent, self._own["chain"][member].numpy(), int(self._own["flipped"][member]) + position
 
     def _layers(self) -> list[Layer]:
         """Each member's parameters as the kernels need them: copies."""
         each = (self.parameters[name].numpy() for name in (WEIGHT, BIAS, VISIBLE))
         return [layer_of(*one) for one in zip(*each, strict=True)]
-
-    def _kernel(self) -> Callable[..., Any]:
-        """A member's training, called with its number, the first step's number in the chunk, and the kernel's
-        arguments; gives the sums of mean costs and of scores."""
-        if isinstance(self.spec.task, Reconstruct):
-            corruption = self.hyper["corruption"].float().numpy()
-
-            def reconstruct(member: int, start: int, *arguments: Any) -> Any:
-                return autoencoder.train(*arguments, corruption[member])
-
-            return reconstruct
-        k, persistent = self.hyper["k"].tolist(), (self.hyper["persistent"] != 0).tolist()
-        chain, flipped = self._own["chain"].numpy(), self._own["flipped"].tolist()
-
-        def contrast(member: int, start: int, *arguments: Any) -> Any:
-            return boltzmann.train(
-                *arguments, int(k[member]), persistent[member], chain[member], flipped[member] + start
-            )
-
-        return contrast
 
     def _take_back(self, layers: list[Layer], steps: int) -> None:
         """Makes the layers the members' parameters again, after so many steps."""
