@@ -52,7 +52,8 @@ def _sample(arguments: list[str]) -> int:
         raise UserError(f"out={output}: the picture is a png; accepted: a file name that ends in .png.")
     phases = phases_of(run)
     results = [read_run(phase) for phase in phases]
-    member = _member(options["member"], read_run(run) if (run / RESULT_FILE).is_file() else results[0])
+    whole = read_run(run) if (run / RESULT_FILE).is_file() else results[0]
+    member = _member(options["member"], whole)
 
     import torch
 
@@ -62,8 +63,8 @@ def _sample(arguments: list[str]) -> int:
 
     torch.set_num_threads(1)  # chains are too small to gain from more
     machines = machines_of(phases, results, member)
-    result = results[0][member]
-    dataset = _data(result, {key: options[key] for key in DATA if options[key]})
+    words = about_member(whole[member])
+    dataset = _data(results[0][member], {key: options[key] for key in DATA if options[key]})
     images = dataset.test.images
     if numbers["chains"] > len(images):
         raise UserError(f"chains={numbers['chains']}: {dataset.name} has {len(images)} test images; accepted: as many.")
@@ -71,14 +72,14 @@ def _sample(arguments: list[str]) -> int:
     steps = f"{numbers['rows']:,} times {numbers['steps']:,} Gibbs steps"
     terminal.grid(
         {
-            "samples": f"{about_member(result)}: {_words(machines)}",
+            "samples": f"{words}: {_words(machines)}",
             "chains": f"{numbers['chains']:,}, which begin with test images of {dataset.name}; {steps}",
             "estimate": run_words.duration(seconds),
         }
     )
     with terminal.waiting("Drawing"):
         made = sampled(machines, images, **numbers)
-        made.figure(output, f"{about_member(result)}: samples")
+        made.figure(output, f"{words}: samples")
     made.write(output.with_suffix(".npz"))
     terminal.say(f"Picture: {output}\nSamples: {output.with_suffix('.npz')}")
     return 0
