@@ -109,18 +109,18 @@ def stack(task, own, optim=(), **fields):
     return members, spec, hyper_of_stack(members), first_state(members, spec.model)
 
 
-def trained(engine, task, own, parts=(8,), etas=None, rows=(0, 1, 2), **fields):
+def trained(engine, task, own, parts=(8,), etas=None, rows=(0, 1, 2), batch=5):
     """The state after some steps, and the means over the images, of those of three members.
 
     parts: the steps of each chunk; after each the state goes to an engine made anew.
     """
-    _, spec, hyper, state = stack(task, own, **fields)
+    _, spec, hyper, state = stack(task, own, batch_size=batch)
     if etas:
         hyper["eta"] = torch.tensor(etas, dtype=torch.float64)
     rows = torch.tensor(rows)
     hyper, state = ({name: value[rows] for name, value in one.items()} for one in (hyper, state))
     split = example.dataset().train
-    order, start = torch.arange(sum(parts) * 5).view(1, -1, 5) % 60, 0
+    order, start = torch.arange(sum(parts) * batch).view(1, -1, batch) % 60, 0
     cost, score = 0, 0
     for steps in parts:
         one = ENGINES[engine](spec, hyper, state)
@@ -146,10 +146,11 @@ def test_a_member_alone_is_the_member_in_a_stack(task, engine):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_neither_threads_nor_chunks_change_what_the_kernels_compute(task):
-    state, sums, _ = trained("cpu", task, TASKS[task])
-    for engine, parts in (("cpu, two threads", (8,)), ("cpu", (3, 4, 1))):
-        other, others, _ = trained(engine, task, TASKS[task], parts)
+@pytest.mark.parametrize("batch", [5, 1])
+def test_neither_threads_nor_chunks_change_what_the_kernels_compute(task, batch):
+    state, sums, _ = trained("cpu", task, TASKS[task], (16,), batch=batch)
+    for engine, parts in (("cpu, two threads", (16,)), ("cpu", (3, 11, 2))):
+        other, others, _ = trained(engine, task, TASKS[task], parts, batch=batch)
         assert all(other[name].equal(value) for name, value in state.items())
         torch.testing.assert_close(others, sums)
 

@@ -6,7 +6,8 @@ With h = σ(W x̃ + b), z = σ(Wᵀ h + b') and the cost of src/tasks/reconstruc
     h dᵀ + δ x̃ᵀ in W,  δ in b,  d in b'                                                                            (2)
 
 The two terms of W's gradient are added one after the other: that of d, together with (1), while the weights of a few
-inputs are in the cache. Legend: B examples in a mini-batch, V inputs, H hidden units.
+inputs are in the cache. With mini-batches of one, reading and writing the weights is what takes the time, so the term
+of δ waits for the next step's turn. Legend: B examples in a mini-batch, V inputs, H hidden units.
 """
 
 from typing import Any
@@ -24,6 +25,7 @@ from src.training.engines.cpu.tied import (
     list_by_example,
     list_by_input,
     up,
+    up_before,
     update_bias,
     update_listed,
 )
@@ -55,9 +57,13 @@ def _place(layer, room, images, order, divisor, corruption, key):  # type: ignor
 
 
 @kernel
-def _rise(layer, room, batch):  # type: ignore[no-untyped-def]
-    """Fills room.hidden with h."""
-    up(layer, room.inputs, batch, 0, room.listed, room.hidden)
+def _rise(layer, room, batch, rate):  # type: ignore[no-untyped-def]
+    """Fills room.hidden with h; rate: that of the update by δ that is still to be done, or 0 for none."""
+    if rate != f32(0):
+        earlier = room.hidden[layer.stride :]
+        up_before(layer, room.inputs, room.listed, room.hidden, room.earlier, earlier, rate)
+    else:
+        up(layer, room.inputs, batch, 0, room.listed, room.hidden)
     for b in range(batch):
         squash(row(room.hidden, b, layer.stride, layer.outputs))
 
@@ -76,22 +82,36 @@ def _fall(layer, room, batch, start, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _update(layer, room, batch, share, rate):  # type: ignore[no-untyped-def]
-    """The cost of the mini-batch; moves the weights against (2), and leaves δ in room.other."""
+def _update(layer, room, batch, share, rate, rate_before):  # type: ignore[no-untyped-def]
+    """The cost of the mini-batch; moves the weights against (2), but for the term of δ.
+
+    δ is left in room.hidden, behind h, and x̃ in room.earlier. rate_before: the rate of the term that the step before
+    has left there, or 0 for none.
+    """
     hidden, other, cost = room.hidden, room.other, 0.0
-    for b in range(batch):
-        row(other, b, layer.stride, layer.columns)[:] = f32(0)
+    deltas = hidden[batch * layer.stride :]
+    row(other, 0, layer.stride, batch * layer.stride)[:] = f32(0)
     for start in range(0, layer.inputs, _ROWS):
         stop = min(start + _ROWS, layer.inputs)
+        if rate_before != f32(0):
+            update_listed(layer, room.earlier, deltas, room.listed, start, stop, f32(0), rate_before)
         cost += _fall(layer, room, batch, start, stop)
         back_and_update(layer, room.logits, hidden, batch, start, stop, other, share, rate)
     for b in range(batch):
         h, g = row(hidden, b, layer.stride, layer.outputs), row(other, b, layer.stride, layer.outputs)
+        delta = row(deltas, b, layer.stride, layer.outputs)
         for j in range(layer.outputs):
-            g[j] *= h[j] * (f32(1) - h[j])
+            delta[j] = g[j] * h[j] * (f32(1) - h[j])
     list_by_input(layer, batch, room.listed)
-    update_listed(layer, room.inputs, other, room.listed, f32(0), rate)
+    room.earlier[:] = room.inputs[: len(room.earlier)]
     return cost
+
+
+@kernel
+def _finish(layer, room, batch, rate):  # type: ignore[no-untyped-def]
+    """The update of the weights by the δ that the last step has left."""
+    deltas = room.hidden[batch * layer.stride :]
+    update_listed(layer, room.earlier, deltas, room.listed, 0, layer.inputs, f32(0), rate)
 
 
 def _kernel_of(version: int) -> Any:
@@ -114,18 +134,23 @@ def _kernel_of(version: int) -> Any:
         Adds the costs of all examples to the first of `sums` and, as scores, to the second.
         """
         _ = version
-        cost, batch = 0.0, order.shape[1]
+        cost, batch, rate_before = 0.0, order.shape[1], f32(0)
         for step in range(len(order)):
             _place(layer, room, images, order[step], divisor, corruption, step_key(seed, first_step + step))
-            _rise(layer, room, batch)
+            _rise(layer, room, batch, rate_before)
             if not training:
                 cost += _fall(layer, room, batch, 0, layer.inputs)
                 continue
             share, rate = numbers[step, 0], -numbers[step, 1] / f32(batch)
-            cost += _update(layer, room, batch, share, rate)
+            cost += _update(layer, room, batch, share, rate, rate_before)
             own = share if decay_all else f32(0)
-            update_bias(layer.bias, room.other, layer.stride, batch, room.terms, own, rate)
+            deltas = room.hidden[batch * layer.stride :]
+            update_bias(layer.bias, deltas, layer.stride, batch, room.terms, own, rate)
             update_bias(layer.visible, room.logits, layer.inputs_stride, batch, room.terms, own, rate)
+            rate_before = rate
+            if batch > 1 or step == len(order) - 1:
+                _finish(layer, room, batch, rate)
+                rate_before = f32(0)
         sums[0] += cost
         sums[1] += cost
 

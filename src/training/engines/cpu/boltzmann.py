@@ -145,7 +145,7 @@ def _update(layer, room, batch, numbers, decay_all):  # type: ignore[no-untyped-
         for j in range(layer.outputs):
             q[j] = -q[j]
     list_by_input(layer, 2 * batch, room.listed)
-    update_listed(layer, room.inputs, hidden, room.listed, share, rate)
+    update_listed(layer, room.inputs, hidden, room.listed, 0, layer.inputs, share, rate)
     update_bias(layer.bias, hidden, layer.stride, 2 * batch, room.terms, own, rate)
     for b in range(batch):
         x = row(room.inputs, b, layer.inputs_stride, layer.inputs)

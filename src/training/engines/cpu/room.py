@@ -21,6 +21,7 @@ class Room(NamedTuple):
     """Working memory; rows lie as Layer says, one behind the other, and what is behind V or H in them is zero."""
 
     inputs: np.ndarray  # two mini-batches of inputs, (2·B, inputs_stride)
+    earlier: np.ndarray  # another mini-batch of inputs, (B, inputs_stride)
     logits: np.ndarray  # (B, inputs_stride)
     hidden: np.ndarray  # two mini-batches of hidden units, (2·B, stride)
     other: np.ndarray  # (B, stride)
@@ -41,10 +42,10 @@ def layer_of(weights: np.ndarray, bias: np.ndarray, visible: np.ndarray) -> Laye
 
 def room_for(layer: Layer, batch: int) -> Room:
     """Working memory for mini-batches of `batch` examples."""
-    inputs = aligned((2 * batch * layer.inputs_stride,)), aligned((batch * layer.inputs_stride,))
-    hidden = aligned((2 * batch * layer.stride,)), aligned((batch * layer.stride,))
+    inputs, earlier, logits = (aligned((count * batch * layer.inputs_stride,)) for count in (2, 1, 1))
+    hidden, other = (aligned((count * batch * layer.stride,)) for count in (2, 1))
     terms = aligned((max(layer.inputs_stride, layer.stride),))
-    return Room(*inputs, *hidden, terms, _lists(layer, 2 * batch), np.zeros(batch, np.int64))
+    return Room(inputs, earlier, logits, hidden, other, terms, _lists(layer, 2 * batch), np.zeros(batch, np.int64))
 
 
 def _lists(layer: Layer, examples: int) -> Listed:

@@ -120,6 +120,24 @@ def up(layer, x, count, first, listed, z):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def up_before(layer, x, listed, z, earlier, d, rate):  # type: ignore[no-untyped-def]
+    """Equation (1) for one example x, whose inputs are listed, with weights that still wait for (4).
+
+    That is an update without decay, with one example's d and inputs `earlier`. The result is, bit for bit, that of
+    `update_listed` followed by `up`.
+    """
+    nothing, grow = spread(f32(0)), spread(rate)
+    for o in range(0, layer.columns, WIDTH):
+        sums, own = rows(PANEL, layer.bias, o, LANES), rows(PANEL, d, o, LANES)
+        for n in range(listed.starts[0], listed.starts[(layer.inputs + STRIP - 1) // STRIP]):
+            i = indices(ONE, listed.numbers, n)[0]
+            step = outer(spread_row(ONE, earlier, i, 0), own, zeros(ONE, PANEL))
+            weights = grown(rows(PANEL, layer.weights, i * layer.stride + o, LANES), nothing, grow, step)
+            sums = outer(spread_row(ONE, x, i, 0), weights, sums)
+        store_rows(z, o, LANES, sums)
+
+
+@kernel
 def _down(places, layer, h, b, i, a):  # type: ignore[no-untyped-def]
     """Equation (2) for a block of inputs and one or two examples."""
     sums = zeros(places, PANEL)
@@ -172,17 +190,17 @@ def back_and_update(layer, d, h, count, start, stop, g, share, rate):  # type: i
 
 
 @kernel
-def update_listed(layer, x, d, listed, share, rate):  # type: ignore[no-untyped-def]
-    """Equation (4) with hidden units d and inputs x, which are listed by input."""
+def update_listed(layer, x, d, listed, start, stop, share, rate):  # type: ignore[no-untyped-def]
+    """Equation (4) with hidden units d and inputs x, listed by input, for those from `start` to before `stop`."""
     shrink, grow = spread(-share), spread(rate)
     for o in range(0, layer.columns, WIDTH):
-        for i in range(layer.inputs):
-            start = i * listed.most
-            stop = start + listed.counts[i]
-            if start == stop and share == f32(0):
+        for i in range(start, stop):
+            first = i * listed.most
+            end = first + listed.counts[i]
+            if first == end and share == f32(0):
                 continue
             sums = zeros(ONE, PANEL)
-            for n in range(start, stop):
+            for n in range(first, end):
                 b = indices(ONE, listed.examples, n)[0]
                 one = spread_row(ONE, x, b * layer.inputs_stride + i, 0)
                 sums = outer(one, rows(PANEL, d, b * layer.stride + o, LANES), sums)
