@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from src.commands.run_records import draw_figures, tracking
 from src.config.error import StoreError
 from src.config.phases import phase_name
+from src.data.dataset import Split
 from src.runs import run_words, terminal
 from src.runs.checkpoint import Saved
 from src.sweep.job import Job
@@ -62,7 +63,8 @@ class PretrainedRun:
     def ended(self, job: Job, number: int, record: "Record", dataset: "Dataset") -> None:
         """Writes the phase's results, draws its figures and ends its run. Raises StoreError where a file is lost."""
         conclusion = record.conclude(self.dataset)
-        seen = self.dataset if number == 0 else dataset.of([0])
+        test = dataset.test
+        seen = replace(dataset, test=Split(test.images[0], test.labels)) if test.by_member else dataset
         conclusion.files += draw_figures(job.config, conclusion.results, record.folder, seen, [])
         record.finish(conclusion)
         if conclusion.lost:

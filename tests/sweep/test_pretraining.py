@@ -133,9 +133,12 @@ def test_a_run_that_is_stopped_in_any_phase_goes_on_to_what_it_would_have_come_t
     assert not (folder / "checkpoint.pt").exists()
 
 
-def test_mlflow_has_a_child_for_each_phase(tmp_path, monkeypatch, tmp_path_factory):
+def test_mlflow_has_a_child_for_each_phase_with_its_figures(tmp_path, monkeypatch, tmp_path_factory, capsys):
     empty_store(tmp_path / "mlruns", tmp_path_factory)
-    assert command(monkeypatch, tmp_path, *replaced(*RUN, *AUTOENCODERS, "tracking=mlflow")) == 0
+    assert command(monkeypatch, tmp_path, *replaced(*RUN, *AUTOENCODERS, "tracking=mlflow", "figures=true")) == 0
+    assert "could not be drawn" not in capsys.readouterr().out
+    figures = {path.relative_to(path.parents[2]).as_posix() for path in tmp_path.glob("**/pretrain-*/figures/*.png")}
+    assert {"pretrain-1/figures/filters_fc1.png", "pretrain-2/figures/reconstruction_cost.png"} <= figures
     from benchmarks.kills import client, tracked
 
     own = [run for run in tracked(client(tmp_path)) if "exp" in run.data.tags]
