@@ -83,6 +83,7 @@ def test_a_deep_belief_nets_machines_are_taken_from_the_bottom_to_the_top(tmp_pa
     run_in(tmp_path / "pretrain-10", inputs=6)
     run_in(tmp_path / "pretrain-2", inputs=6)
     run_in(tmp_path / "pretrain-1")
+    assert [one.name for one in sample.phases_of(tmp_path)] == ["pretrain-1", "pretrain-2", "pretrain-10"]
     made = drawn(f"run={tmp_path}", out=tmp_path / "a.png")
     assert made["means"].shape == (2, 3, 1, example.SIDE, example.SIDE)
     weights_in(tmp_path / "pretrain-10").unlink()
