@@ -34,6 +34,7 @@ class PretrainedRun:
     ) -> None:
         """run: the uid of the run in MLflow; tracker: what records it; dataset: what it is trained on."""
         self.run, self.above, self.dataset, self.bar, self.interrupted = run, tracker, dataset, bar, interrupted
+        self.device = ""  # in words, of the phase that trains
 
     def say(self, line: str) -> None:
         """Prints one line above the progress bar."""
@@ -53,7 +54,7 @@ class PretrainedRun:
         seeds = [member.seed for member in members_of([job.config])]
         own = replace(saved, run=f"{self.run}-{phase_name(number)}")
         return tracking(
-            job.config, job.folder, self.dataset.name, "", seeds, "", saved=own, parent=(self.run, self.above)
+            job.config, job.folder, self.dataset.name, self.device, seeds, "", saved=own, parent=(self.run, self.above)
         )
 
     def kept(self, job: Job) -> bool:

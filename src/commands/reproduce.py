@@ -26,6 +26,7 @@ from src.commands.reproduction_runs import (
     ORDER_NOTES,
     ORDERS,
     RUNS,
+    SAMPLES,
     TABLE,
     TUTORIAL,
     TutorialModel,
@@ -95,6 +96,7 @@ def _train(run: str, config: "RunConfig", docs: Path) -> None:
         kept = _read(run, config, folder, time.process_time() - start)
         if kept is not None:
             save(kept, docs / "reproduction")
+            _draw_samples(run, folder)
             _take_pictures(run, folder / "figures", docs)
     if kept is None:
         raise KeyboardInterrupt
@@ -123,7 +125,7 @@ def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> K
     votes = folder / "votes.json"
     if not (folder / "result.json").exists() or (config.ensemble > 1 and not votes.exists()):
         return None
-    members = read_run(folder)
+    members, phases = read_run(folder), [read_run(path.parent) for path in folder.glob("pretrain-*/result.json")]
     # Status -> whether a member with it has a best epoch; any other combination means that the run was interrupted.
     ended = {"FINISHED": True, "FAILED": False}
     if any(ended.get(member.status) != (member.best_epoch is not None) for member in members):
@@ -133,7 +135,7 @@ def _read(run: str, config: "RunConfig", folder: Path, core_seconds: float) -> K
         config=config.shown(),
         date=datetime.date.today().isoformat(),
         device=members[0].device,
-        seconds=max(member.seconds for member in members),
+        seconds=sum(max(member.seconds for member in one) for one in (members, *phases)),
         core_seconds=core_seconds,
         members=members,
         votes=json.loads(votes.read_text(encoding="utf-8")) if config.ensemble > 1 else [],
@@ -152,6 +154,14 @@ def _counted(run: str, config: "RunConfig", folder: Path) -> dict[str, Any]:
     return recount(folder, config, images)
 
 
+def _draw_samples(run: str, folder: Path) -> None:
+    """Draws the samples of a machine with as many Gibbs steps as the tutorial has."""
+    if (run, SAMPLES) in FIGURES.values():
+        from src.commands.sample import main as sample
+
+        sample([f"run={folder}", f"out={folder / 'figures' / SAMPLES}"])
+
+
 def _take_pictures(run: str, figures: Path, docs: Path) -> None:
     """Copies the figures that the page shows; removes those of an earlier run, even where there is no new one."""
     for source, name in FIGURES.values():
@@ -163,7 +173,8 @@ def _take_pictures(run: str, figures: Path, docs: Path) -> None:
 
 
 def _picture(docs: Path, run: str, name: str) -> Path:
-    return docs / "reproduction" / f"{run}_{name}"
+    """Where a figure lies for the page; name: its path from the run's folder of figures."""
+    return docs / "reproduction" / f"{run}_{name.removeprefix('../').replace('/figures/', '_')}"
 
 
 def _all_kept(docs: Path, configs: "dict[str, RunConfig]") -> dict[str, Kept]:

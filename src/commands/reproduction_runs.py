@@ -64,6 +64,7 @@ RUNS = (
     | ORDERS
 )
 DATA = ["data=mnist"]
+SAMPLES = "samples.png"  # a figure that is drawn anew for the page, with more steps
 # The rows of the chapter's table, in its order, without the two that come from the ensembles.
 TABLE = (
     *SHORT,
@@ -79,5 +80,16 @@ FIGURES = {  # caption -> the run and the file that shows it
     "The second layer's 40 maps of it": ("ensemble_1", "filters_conv2.png"),
     "The test images that the first ensemble misclassifies": ("ensemble_1", "errors.png"),
     "Validation and training of conv2_relu": ("conv2_relu", "overfitting.png"),
+    "dae: filters with corruption 0.3": ("dae", "filters_fc1.png"),
+    "dae: filters without corruption": ("dae_clean", "filters_fc1.png"),
+    "dae: reconstructions with corruption 0.3": ("dae", "reconstructions.png"),
+    "dae: validation and training by epoch": ("dae", "overfitting.png"),
+    "rbm: filters": ("rbm", "filters_fc1.png"),
+    "rbm: samples of 20 chains, 1,000 Gibbs steps between rows": ("rbm", SAMPLES),
+    "rbm: pseudo-likelihood by epoch": ("rbm", "overfitting.png"),
+    "rbm: free energy of training and validation images": ("rbm", "free_energy.png"),
+    "sda: filters of the first layer after pretraining": ("sda", "../pretrain-1/figures/filters_fc1.png"),
+    "dbn: filters of the first layer after pretraining": ("dbn", "../pretrain-1/figures/filters_fc1.png"),
+    "dbn: samples of 20 chains, 1,000 Gibbs steps between rows": ("dbn", SAMPLES),
 }
 COMPARISON = "tanh against sigmoid: validation accuracy by epoch of conv2_tanh and conv2, three networks each"

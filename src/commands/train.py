@@ -181,7 +181,7 @@ def train(
         checkpoints.compare(dataset)
         with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):
             job = Job(config, folder, arguments or [], label=label)
-            start = start_from_run(job)
+            start = "" if saved.members else start_from_run(job)
             prepared = prepare([config], dataset, terminal.say, members_left(job, saved, one_by_one=False)[0])
             starts = any(not member.checkpoint for member in prepared.members)
             before = estimated_seconds(config, dataset, config.members) if starts else 0.0

@@ -24,11 +24,12 @@ def coded(data: Dataset, weights: Sequence[dict[str, Tensor]], activation: str) 
     """
 
     def codes(split: Split) -> Split:
-        each = [
-            _codes(split.images[k] if split.by_member else split.images, own, activation)
-            for k, own in enumerate(weights)
-        ]
-        return Split(torch.stack(each)[..., None, None], split.labels)
+        units = len(weights[0]["layers.0.bias"])
+        every = torch.empty(len(weights), len(split), units, 1, 1, device=split.images.device)
+        for k, own in enumerate(weights):
+            images = split.images[k] if split.by_member else split.images
+            every[k, ..., 0, 0] = _codes(images, own, activation)
+        return Split(every, split.labels)
 
     return replace(
         data, train=codes(data.train), validation=codes(data.validation), test=codes(data.test), scaling=None

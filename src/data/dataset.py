@@ -36,7 +36,9 @@ class Split:
 
     def of(self, members: list[int]) -> "Split":
         """The split of the members at these positions, in this order: the same one where images are shared."""
-        return Split(self.images[members], self.labels) if self.by_member else self
+        if not self.by_member or members == list(range(len(self.images))):
+            return self
+        return Split(self.images[members], self.labels)
 
     def to(self, device: torch.device) -> "Split":
         """The same split on `device`."""

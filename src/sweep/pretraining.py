@@ -31,6 +31,7 @@ from src.tracking.record import Record
 from src.tracking.tracker import Tracker
 from src.training.engines.engine import State
 from src.training.fit import Prepared, prepare, run_roster
+from src.training.memory import check_codes
 from src.training.roster import Observer
 from src.training.stack import Member, members_of
 
@@ -75,6 +76,8 @@ def pretrain(jobs: list[Job], dataset: Dataset, host: Host) -> None:
         for own, trained in zip(weights, found, strict=True):
             own |= {f"{layer}.{part}": trained[f"layers.0.{part}"] for part in PARTS}
         if number + 1 < count:
+            units, splits = found[0]["layers.0.bias"].numel(), (data.train, data.validation, data.test)
+            check_codes(len(found), sum(map(len, splits)), units, data.train.images.device)
             data = coded(data, found, phases(jobs[0].config)[number].model.activation)
     for (job, member), own in zip(everyone, weights, strict=True):
         job.starts[member.number] = own

@@ -19,19 +19,33 @@ def weight_bytes(layers: list[LayerShape], members: int, slots: int) -> int:
     return (3 + slots) * 4 * members * parameter_count(layers)
 
 
+def check_codes(members: int, examples: int, units: int, device: torch.device) -> None:
+    """Raises TooLargeError where the memory cannot hold the codes of a layer of `units`, and those of the next one."""
+    needed, room = 2 * 4 * members * examples * units, _room(device)
+    if room is not None and needed > room:
+        raise TooLargeError(
+            f"pretrain: the codes of {units:,} units for {examples:,} images and {members} members need "
+            f"{needed / 2**30:,.0f} GiB, and {device} has {room / 2**30:,.0f}; accepted: fewer repeats, or fewer "
+            "networks in a stack (hydra.launcher.max_members)"
+        )
+
+
+def _room(device: torch.device) -> int | None:
+    """The bytes of the device's memory; None where the system does not say."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
 def check_memory(layers: list[LayerShape], members: int, slots: int, device: torch.device) -> None:
     """Raises TooLargeError where the weights of `members`, with all that is kept beside them, exceed its memory.
 
     slots: numbers that the update rule keeps beside each weight.
     """
-    if device.type == "cuda":
-        _, room = torch.cuda.mem_get_info(device)
-    elif hasattr(os, "sysconf"):
-        room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:
-        return
-    needed = weight_bytes(layers, members, slots)
-    if needed > room:
+    needed, room = weight_bytes(layers, members, slots), _room(device)
+    if room is not None and needed > room:
         raise TooLargeError(
             f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "
             f"{device} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
