@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, from_numpy, uint8
 
 from src.config.shapes import Tied
+from src.data.dataset import BY_MEMBER
 from src.data.scaling import BYTE
 from src.tasks.contrast import Contrast
 from src.tasks.reconstruct import Reconstruct
@@ -129,7 +130,7 @@ class TiedEngine(TorchEngine):
             first_step: int,
             numbers: np.ndarray,  # (M, 2)
         ) -> None:
-            seen = flat[member] if inputs.dim() > 4 else flat
+            seen = flat[member] if inputs.dim() == BY_MEMBER else flat
             step = divisor, order, first_step, seeds[member], numbers, self.spec.decay_all
             run(
                 layers[member],
