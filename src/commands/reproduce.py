@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from src.commands.arguments import run_command, words_and_keys
@@ -267,7 +268,17 @@ def _tutorial_row(run: str, model: TutorialModel, config: "RunConfig", kept: Kep
     notes = [model.note] if model.note else []
     if kept and kept.counted:
         notes.append(counted_words(kept.counted))
+    if kept and model.while_training:
+        notes.append(f"ours: {last_epoch_words(kept)}")
     return Row(run, published, test, validation, [kept] if kept else [], "; ".join(notes), score=score)
+
+
+def last_epoch_words(kept: Kept) -> str:
+    """The score of the training images while the first and the last epoch trained, with its mean over the repeats."""
+    score = kept.members[0].score
+    rows = [(member.history[0], member.history[-1]) for member in kept.members]
+    first, last = ([one[score.key("train")] for one in epoch] for epoch in zip(*rows, strict=True))
+    return f"{score.figure(fmean(first))} in the first epoch, in the last {', '.join(map(score.figure, last))}"
 
 
 def counted_words(counted: dict[str, Any]) -> str:

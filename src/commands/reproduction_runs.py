@@ -24,11 +24,13 @@ class TutorialModel:
 
     published: the published figure in the task's score; None: that of the experiment, an accuracy, shown as an error.
     counted: the images of validation and test set over which the source has counted, if not all of them.
+    while_training: whether the source gives its score for the training images, averaged while an epoch trains.
     """
 
     repeats: int = REPEATS
     published: float | None = None
     counted: int | None = None
+    while_training: bool = False
     note: str = ""
     experiment: str | None = None
     changes: tuple[str, ...] = ()
@@ -49,7 +51,9 @@ TUTORIAL = {
     "dae": TutorialModel(note="each pixel zeroed with probability 0.3"),
     "dae_clean": TutorialModel(note="no pixel zeroed", experiment="dae", changes=("task.corruption=0",)),
     "rbm": TutorialModel(
-        published=-62.0, note="published: of the training images, averaged while the last epoch trains"
+        published=-62.0,
+        while_training=True,
+        note="published: of the training images, averaged while the last epoch trains",
     ),
     "sda": TutorialModel(note="published after 36 epochs"),
     "dbn": TutorialModel(note="published after 46 epochs"),
