@@ -74,16 +74,21 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
 
 def _unread_by_pretraining(configs: Sequence[RunConfig]) -> list[str]:
     tasks = {config.pretrain.task for config in configs}
-    unread = {key for keys in TIED.values() for key in keys} - {key for task in tasks for key in TIED.get(task, ())}
+    by_some = {key for keys in TIED.values() for key in keys}
+    readers = {
+        key: [task for task, keys in TIED.items() if key in keys or key not in by_some]
+        for key in PretrainConfig.model_fields
+        if key != "task"
+    }
     lines = []
-    for key in sorted(unread):
+    for key in sorted(key for key, reading in readers.items() if not tasks.intersection(reading)):
         default = PretrainConfig.model_fields[key].default
         value = next((v for config in configs if (v := getattr(config.pretrain, key)) != default), default)
         if value != default:
-            readers = ",".join(task for task, keys in TIED.items() if key in keys)
             lines.append(
                 f"pretrain.{key} = {written(value)}: pretrain={','.join(sorted(tasks))} does not read it; accepted: "
-                f"{written(default)}, or pretrain={readers}"
+                f"{written(default)}, or pretrain={','.join(readers[key])}"
+                + ("; pretrain.max_epochs=0 leaves an experiment's pretraining out" if tasks == {"none"} else "")
             )
     return lines
 
@@ -204,6 +209,11 @@ def _pretraining_problems(raw: dict[str, Any]) -> list[str]:
             problems.append(
                 f"{field}: layer {number} has activation = {activation!r}; accepted: sigmoid, for a layer's codes are "
                 "the probabilities that the next one is trained on"
+            )
+        if (layer.norm or model.norm) != "none":
+            problems.append(
+                f"{field}: layer {number} has norm = {layer.norm or model.norm!r}, so its codes are not those that the "
+                "next layer is trained on; accepted: none"
             )
     if not all(model.bias if layer.bias is None else layer.bias for layer in layers):
         problems.append(f"{field}: a layer without biases cannot be pretrained; accepted: model.bias=true")

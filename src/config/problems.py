@@ -88,6 +88,7 @@ _OWN_RULES = {
     "trainer.precision": "must be 32, tf32 or bf16",
     "tracking.uri": RUNS_RULE,
     "model.padding": "must be same, or a number of pixels, at least 0",
+    "pretrain.corruption": "must be a list such as [0.1] or, a value a layer, [0.1,0.2]; each at least 0 and below 1",
     "model.layers": "must be a list of layers such as [{conv: 20, field: 5, pool: max}, {fc: 100, dropout: 0.5}]",
 }
 

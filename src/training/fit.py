@@ -103,17 +103,37 @@ def prepare(
 def check(config: RunConfig, dataset: Dataset) -> torch.device:
     """The device to train on. Raises ConfigError where this machine, or these images, do not allow the run."""
     device = choose_device(config.trainer)
-    if config.batch_size > len(dataset.train):
-        raise ConfigError(
-            f"batch_size = {config.batch_size}: more than the {len(dataset.train)} training images of {dataset.name}; "
-            f"accepted: 1 to {len(dataset.train)}"
-        )
+    sizes = {"batch_size": config.batch_size} | (
+        {"pretrain.batch_size": config.pretrain.batch_size} if config.pretrain.wanted else {}
+    )
+    for key, size in sizes.items():
+        if size > len(dataset.train):
+            raise ConfigError(
+                f"{key} = {size}: more than the {len(dataset.train)} training images of {dataset.name}; "
+                f"accepted: 1 to {len(dataset.train)}"
+            )
     if (config.trainer.threads or 1) > cores():
         raise ConfigError(
             f"trainer.threads = {config.trainer.threads}: this process may use {cores()} cores; "
             f"accepted: 1 to {cores()}, or null"
         )
+    if config.task.tied or config.pretrain.wanted:
+        what = f"task={config.task.name}" if config.task.tied else f"pretrain={config.pretrain.task}"
+        _refuse_no_probabilities(what, dataset)
     return device
+
+
+def _refuse_no_probabilities(what: str, dataset: Dataset) -> None:
+    """Raises ConfigError where networks see values beyond 0 to 1; `what` takes each for a probability."""
+    for split in (dataset.train, dataset.validation, dataset.test):
+        if not split.images.is_floating_point():  # bytes, seen as value / 255
+            continue
+        low, high = (float(end) for end in split.images.aminmax())
+        if low < 0 or high > 1:  # never of NaNs, the codes of a network that has diverged
+            raise ConfigError(
+                f"data: the images of {dataset.name} hold values from {low:.4g} to {high:.4g}, and "
+                f"{what} takes each input for a probability; accepted: bytes, or numbers from 0 to 1"
+            )
 
 
 def run(prepared: Prepared, observers: list[Observer], interrupted: Callable[[], bool] = lambda: False) -> list[Result]:

@@ -267,6 +267,7 @@ def test_a_layer_that_does_not_fit_is_named_with_the_sizes(model, sizes):
         ({"data": {"name": "digits", "dir": "here"}}, "data=digits reads no folder"),
         ({"optim": {"schedule": "exponential"}}, "needs the last epoch's rate"),
         ({"optim": {"schedule": "steps"}}, "needs where eta falls"),
+        ({"pretrain": {"task": "contrast"}, "model": {"maps": [], "norm": "group"}}, "layer 1 has norm = 'group', so"),
         ({"trainer": {"engine": "cpu", "accelerator": "cuda"}}, "cannot run on trainer.accelerator=cuda"),
         ({"trainer": {"devices": "cuda:1", "accelerator": "cpu"}}, r"contradicts trainer\.accelerator=cpu; accepted"),
         ({"trainer": {"devices": "cuda", "accelerator": "auto", "engine": "cpu"}}, r"contradicts trainer\.engine=cpu"),
@@ -284,6 +285,10 @@ def test_a_key_that_no_rule_of_the_run_or_sweep_reads_is_refused():
         "optim.beta1 = 0.5: optim.rule=sgd does not read it; accepted: 0.9, or optim.rule=adam,adamw"
     ]
     assert unread_keys([sgd, adam]) == []
+    none = example.config(pretrain={"eta": 0.3})
+    pretrained = example.config(model={"maps": []}, pretrain={"task": "contrast", "eta": 0.3})
+    assert unread_keys([none])[0].startswith("pretrain.eta = 0.3: pretrain=none does not read it; accepted: 0.01, or")
+    assert unread_keys([none, pretrained]) == []
 
 
 def test_maps_and_hidden_are_a_short_form_of_layers():

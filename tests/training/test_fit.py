@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import signal
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -247,6 +248,26 @@ def test_trials_that_differ_in_structure_are_refused_together():
 def test_a_mini_batch_larger_than_the_data_is_refused():
     with pytest.raises(ConfigError, match="batch_size = 61: more than the 60 training images"):
         prepare([example.config(batch_size=61)], example.dataset())
+    pretrained = example.config(model={"maps": []}, pretrain={"task": "contrast", "batch_size": 61})
+    with pytest.raises(ConfigError, match=r"pretrain\.batch_size = 61: more than the 60 training images"):
+        prepare([pretrained], example.dataset())
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"task": {"name": "reconstruct"}}, "task=reconstruct"),
+        ({"task": {"name": "contrast"}}, "task=contrast"),
+        ({"pretrain": {"task": "contrast"}}, "pretrain=contrast"),
+    ],
+)
+def test_numbers_that_are_no_probabilities_are_refused_where_they_are_taken_for_such(sections, words):
+    config, data = example.config(model={"maps": []}, **sections), example.dataset()
+    validation = data.validation.images.float() / 255
+    prepare([config], replace(data, validation=replace(data.validation, images=validation)))
+    validation[3, 0, 1, 2] = 1.5
+    with pytest.raises(ConfigError, match=rf"values from 0 to 1\.5, and {words} takes each input for a probability"):
+        prepare([config], replace(data, validation=replace(data.validation, images=validation)))
 
 
 @pytest.fixture
