@@ -57,7 +57,11 @@ def test_the_best_epoch_is_the_one_with_the_smallest_score_and_patience_counts_f
     shown = " ".join(capsys.readouterr().out.split())
     assert f"best validation {min(misses):.4g}" in shown
     assert "test miss: " in shown
-    assert {one.name for one in (path.parent / "figures").iterdir()} == {"miss.png", "overfitting.png"}
+    assert {one.name for one in (path.parent / "figures").iterdir()} == {
+        "miss.png",
+        "overfitting.png",
+        "filters_fc1.png",
+    }
 
 
 def test_the_best_trial_is_the_one_with_the_smallest_score(swept):
