@@ -226,13 +226,12 @@ def table(runs: Runs) -> "Table":
     from rich.text import Text
 
     score = score_of(runs)
-    result = Table(
-        box=box.SIMPLE_HEAD, caption=f"{score.name}: mean ± standard deviation over networks, each by itself"
-    )
+    caption = f"{score.title}: mean ± standard deviation over networks, each by itself"
+    result = Table(box=box.SIMPLE_HEAD, caption=caption)
     result.add_column("run", overflow="fold", min_width=max(len(word) for name in runs for word in name.split()))
     result.add_column("what differs", overflow="fold")
     for heading in ("networks", score.heading("validation"), score.heading("test")):
-        result.add_column(heading, justify="right", no_wrap=True)
+        result.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     result.add_column("data", overflow="fold")
     differing = differences(runs)
     for name, members in runs.items():

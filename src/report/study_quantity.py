@@ -14,7 +14,7 @@ class Quantity(Metric):
     @property
     def label(self) -> str:
         """The objective's name in words, such as `validation accuracy`."""
-        return self.name.replace("_", " ")
+        return self.title
 
     @property
     def axis_label(self) -> str:
