@@ -27,6 +27,7 @@ class Sweep:
         monkeypatch.setattr(SweepScreen, "_header", lambda *_: None)
         self.now, self.capsys = 0.0, capsys
         self.screen = SweepScreen(4, Path("here"), done=1, clock=lambda: self.now)
+        self.now = 1000.0  # the first stack was pretrained for so many seconds
         self.screen.stack(SimpleNamespace(layers=(), members=members_of([CONFIG]), seconds=60.0), [JOB], 0)
         self.said()
 
