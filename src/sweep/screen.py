@@ -71,9 +71,8 @@ class SweepScreen:
         """
         if not self._stacks:
             self._header(prepared)
-            self._start = self._line_at = (
-                self.clock()
-            )  # what came before, such as pretraining, says nothing about epochs
+            # What came before, such as pretraining, says nothing about epochs.
+            self._start = self._line_at = self.clock()
         self._stacks += 1
         self._max_epochs = jobs[0].config.max_epochs
         self._whole = self._max_epochs * jobs[0].config.members  # epochs of a trial that trains to its end
