@@ -26,9 +26,10 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
 )
 
-AUTOENCODERS = ["pretrain=reconstruct", "pretrain.corruption=[0.1,0.3]", "pretrain.eta=0.1"]
-MACHINES = ["pretrain=contrast", "pretrain.k=2", "pretrain.persistent=true"]
-RUN = replaced(*SMALL, "model.hidden=[8,6]", "model.init=glorot", "tracking=none", "pretrain.max_epochs=3")
+THREE = "pretrain.max_epochs=3"
+AUTOENCODERS = ["pretrain=reconstruct", "pretrain.corruption=[0.1,0.3]", "pretrain.eta=0.1", THREE]
+MACHINES = ["pretrain=contrast", "pretrain.k=2", "pretrain.persistent=true", THREE]
+RUN = replaced(*SMALL, "model.hidden=[8,6]", "model.init=glorot", "tracking=none")
 RUN = replaced(*RUN, "trainer.engine=auto", "trainer.compile=false")
 STAYS = "optim.eta=1e-30"  # so that the network's own training changes nothing
 
