@@ -262,6 +262,9 @@ def test_children_that_ignore_the_end_are_ended_all_the_same(store: Path, monkey
     interrupt_when_ready(monkeypatch, signal.SIGINT)
     monkeypatch.setattr(ui, "STOP_SECONDS", 0.2)
     assert ui.main([str(store), "--port", str(unused_port())]) == 0
+    end = time.monotonic() + 10  # a killed process takes its moment to go
+    while group(started[0].pid) and time.monotonic() < end:
+        time.sleep(0.01)
     assert group(started[0].pid) == []
 
 
