@@ -22,6 +22,7 @@ from src.config.schema import (
     TrainerConfig,
     unread,
 )
+from src.config.section import Section
 from src.config.shapes import LayerShape, ShapeError
 
 
@@ -72,6 +73,12 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
     return [*_unread_by_rules(configs), *_unread_by_tasks(configs), *_unread_by_pretraining(configs)]
 
 
+def _set(sections: Sequence[Section], key: str) -> tuple[Any, Any]:
+    """The first value of `key` in these sections that is not its default, else the default; and the default."""
+    default = type(sections[0]).model_fields[key].default
+    return next((value for one in sections if (value := getattr(one, key)) != default), default), default
+
+
 def _unread_by_pretraining(configs: Sequence[RunConfig]) -> list[str]:
     tasks = {config.pretrain.task for config in configs}
     by_some = {key for keys in TIED.values() for key in keys}
@@ -82,8 +89,7 @@ def _unread_by_pretraining(configs: Sequence[RunConfig]) -> list[str]:
     }
     lines = []
     for key in sorted(key for key, reading in readers.items() if not tasks.intersection(reading)):
-        default = PretrainConfig.model_fields[key].default
-        value = next((v for config in configs if (v := getattr(config.pretrain, key)) != default), default)
+        value, default = _set([config.pretrain for config in configs], key)
         if value != default:
             lines.append(
                 f"pretrain.{key} = {written(value)}: pretrain={','.join(sorted(tasks))} does not read it; accepted: "
@@ -98,8 +104,7 @@ def _unread_by_tasks(configs: Sequence[RunConfig]) -> list[str]:
     lines = []
     for task, keys in TIED.items():
         for key in keys if task not in tasks else ():
-            default = TaskConfig.model_fields[key].default
-            value = next((v for config in configs if (v := getattr(config.task, key)) != default), default)
+            value, default = _set([config.task for config in configs], key)
             if value != default:
                 lines.append(
                     f"task.{key} = {written(value)}: task={','.join(sorted(tasks))} does not read it; accepted: "
@@ -112,8 +117,7 @@ def _unread_by_rules(configs: Sequence[RunConfig]) -> list[str]:
     rules = list(dict.fromkeys(config.optim.rule for config in configs))
     lines = []
     for key in sorted(set.intersection(*(unread(RULES, rule) for rule in rules))):
-        default = OptimConfig.model_fields[key].default
-        value = next((v for config in configs if (v := getattr(config.optim, key)) != default), default)
+        value, default = _set([config.optim for config in configs], key)
         if value != default:
             readers = ",".join(rule for rule, keys in RULES.items() if key in keys)
             lines.append(

@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -92,16 +93,22 @@ def units_figure(weight: Tensor, size: tuple[int, int, int], path: Path, title: 
         list(tiles if in_colour else tiles.mean(-1)), gap=1, columns=UNITS_ASIDE if len(tiles) == count else None
     )
     with page(path, fitting(picture.shape, 8, margin=0.3), title) as figure:
-        ax = figure.add_subplot()
-        if in_colour:
-            ax.imshow(on_paper(picture, PAPER))
-        else:
-            ax.imshow(picture, cmap=GREYS, vmin=0, vmax=1)
-        bare(ax)
+        ax = _shown(figure, picture, in_colour)
         first = f"the first {count} of {len(weight):,} units" if len(weight) > count else number_of(len(weight), "unit")
         scale = "dark = smallest weight, bright = largest" if in_colour else "white = smallest weight, black = largest"
         ax.set_xlabel(f"{first}, each scaled by itself: {scale}", wrap=True)
     return figure
+
+
+def _shown(figure: Figure, picture: np.ndarray, in_colour: bool) -> Axes:
+    """The picture, values 0 … 1, on axes without ticks; grey pictures are dark where they are larger."""
+    ax = figure.add_subplot()
+    if in_colour:
+        ax.imshow(on_paper(picture, PAPER))
+    else:
+        ax.imshow(picture, cmap=GREYS, vmin=0, vmax=1)
+    bare(ax)
+    return ax
 
 
 def rows_figure(rows: Mapping[str, Tensor], path: Path, title: str, caption: str) -> Figure:
@@ -115,12 +122,7 @@ def rows_figure(rows: Mapping[str, Tensor], path: Path, title: str, caption: str
     gap = max(1, height // 14)
     picture = mosaic(list(images.clip(0, 1) if in_colour else images.mean(-1)), gap=gap, columns=count)
     with page(path, fitting(picture.shape, 10, margin=1.5), title) as figure:
-        ax = figure.add_subplot()
-        if in_colour:
-            ax.imshow(on_paper(picture, PAPER))
-        else:
-            ax.imshow(picture, cmap=GREYS, vmin=0, vmax=1)
-        bare(ax)
+        ax = _shown(figure, picture, in_colour)
         ax.set_yticks([place * (height + gap) + gap + height / 2 - 0.5 for place in range(len(rows))], list(rows))
         ax.tick_params(axis="y", length=0)
         ax.set_xlabel(caption, wrap=True)

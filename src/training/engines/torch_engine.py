@@ -248,10 +248,11 @@ class TorchEngine:
         shared = order.shape[0] == 1 and not by_member  # then the first layer is cheaper: all see the same images
         if by_member:
             order = order.expand(len(keys), -1)
-            x, y = inputs[torch.arange(len(order), device=order.device)[:, None], order], targets[order]
+            own = inputs[torch.arange(len(order), device=order.device)[:, None], order]
         else:
             order = order[0] if shared else order
-            x, y = as_seen(inputs[order], self._scaling), targets[order]
+            own = inputs[order]
+        x, y = as_seen(own, self._scaling), targets[order]
         axis = None if shared else 0
         fused = self._fused_layers()
         fixed = {f"{layer}.weight": self.parameters[f"{layer}.weight"] for layer in fused}
