@@ -64,7 +64,7 @@ def _measure(net: str, split: Split, options: argparse.Namespace) -> dict[str, S
         return _seconds(lambda n: plain.evaluate(network, pixels[:n], labels[:n], UNIT), units, len(split))
 
     def ours(engine: Engine) -> Callable[[int], float]:
-        return lambda units: _seconds(lambda n: engine.evaluate(split.images[:n], split.labels[:n]), units, len(split))
+        return lambda units: _seconds(lambda n: engine.evaluate(split.inputs[:n], split.targets[:n]), units, len(split))
 
     contenders = [Contender(PLAIN, threaded(_fastest(loop, options.threads), loop), smallest=1)]
     for size in options.sizes:

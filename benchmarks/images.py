@@ -33,10 +33,10 @@ def words(data: Dataset, repeated: bool = True) -> str:
 
 def shortened(data: Dataset, images: int | None) -> Dataset:
     """The data set with at most `images` training images; None: with all."""
-    return replace(data, train=Split(data.train.images[:images], data.train.labels[:images]))
+    return replace(data, train=Split(data.train.inputs[:images], data.train.targets[:images]))
 
 
 def filled(split: Split, images: int) -> Split:
     """A split of exactly `images` images: the first ones, repeated if there are fewer."""
     rows = torch.arange(images) % len(split)
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.targets[rows])

@@ -109,7 +109,7 @@ class _Stopwatch(pl.Callback):
 
 def floats(split: Split) -> TensorDataset:
     """The images as floats in 0…1, with their labels."""
-    return TensorDataset(split.images.float() / 255, split.labels)
+    return TensorDataset(split.inputs.float() / 255, split.targets)
 
 
 def loader(data: TensorDataset, config: RunConfig, workers: int = 0) -> DataLoader[Any]:

@@ -61,4 +61,4 @@ class Trained:
         return time.perf_counter() - start
 
     def _train(self, order: Tensor) -> None:
-        self.engine.train(self.split.images, self.split.labels, order, torch.tensor(0), self.eta)
+        self.engine.train(self.split.inputs, self.split.targets, order, torch.tensor(0), self.eta)

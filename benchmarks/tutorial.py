@@ -214,7 +214,7 @@ def _evaluation_row(
     every = sorted({1, options.threads})
     contenders = [Contender(f"{LOOP} {count}", threaded(count, _times(loop)), smallest=1) for count in every]
     for one in stacks:
-        run, size = _times(partial(one.engine.evaluate, split.images, split.labels)), one.config.repeats
+        run, size = _times(partial(one.engine.evaluate, split.inputs, split.targets)), one.config.repeats
         contenders.append(Contender(f"{OURS} {size}", threaded(one.threads, run), size, smallest=1))
     taken = {
         name: Sample(tuple(value / 1000 for value in sample.values))

@@ -65,7 +65,7 @@ class PretrainedRun:
         """Writes the phase's results, draws its figures and ends its run. Raises StoreError where a file is lost."""
         conclusion = record.conclude(self.dataset)
         test = dataset.test
-        seen = replace(dataset, test=Split(test.images[0], test.labels)) if test.by_member else dataset
+        seen = replace(dataset, test=Split(test.inputs[0], test.targets)) if test.by_member else dataset
         conclusion.files += draw_figures(job.config, conclusion.results, record.folder, seen, [])
         record.finish(conclusion)
         if conclusion.lost:

@@ -23,8 +23,8 @@ def recount(folder: Path, config: RunConfig, images: int) -> dict[str, Any]:
     images: how many images of each set count, the first ones; networks with dropout are not meant. Raises OSError
     where weights are missing.
     """
-    dataset = load(config.data)
-    scaling = dataset.scaling.on(dataset.test.images.device) if dataset.scaling else None
+    dataset = load(config.data, config.task.kind)
+    scaling = dataset.scaling.on(dataset.test.inputs.device) if dataset.scaling else None
     splits = {"validation": dataset.validation, "test": dataset.test}
     weights = [torch.load(path, weights_only=True) for path in sorted(folder.glob("member-*/weights.pt"))]
     images = min(images, *map(len, splits.values()))
@@ -33,8 +33,8 @@ def recount(folder: Path, config: RunConfig, images: int) -> dict[str, Any]:
         network, task = model_of(config).build(), task_of(config.task)
         network.load_state_dict(state)
         with torch.no_grad():
-            outputs = network(as_seen(split.images[:images], scaling))
-        return images - int(task.scores(outputs, split.labels[:images]))
+            outputs = network(as_seen(split.inputs[:images], scaling))
+        return images - int(task.scores(outputs, split.targets[:images]))
 
     return {
         "images": images,

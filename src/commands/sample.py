@@ -65,7 +65,7 @@ def _sample(arguments: list[str]) -> int:
     machines = machines_of(phases, results, member)
     words = about_member(whole[member])
     dataset = _data(results[0][member], {key: options[key] for key in DATA if options[key]})
-    images = dataset.test.images
+    images = dataset.test.inputs
     if numbers["chains"] > len(images):
         raise UserError(f"chains={numbers['chains']}: {dataset.name} has {len(images)} test images; accepted: as many.")
     seconds = numbers["rows"] * numbers["steps"] * _seconds_a_step(machines, images, numbers["chains"])

@@ -177,7 +177,7 @@ def train(
         refuse_unusable_store(config)
     checkpoints = Checkpoints(folder, saved, terminal.say, goes_on)
     with checkpoints, nullcontext() if config.plan else owned(folder, f"{RUN}{saved.run}", checkpoints.there):
-        dataset = load(config.data)
+        dataset = load(config.data, config.task.kind)
         checkpoints.compare(dataset)
         with terminal.waiting("Building the networks and timing a few steps; a first run also compiles its kernels"):
             job = Job(config, folder, arguments or [], label=label)

@@ -106,7 +106,7 @@ class ModelConfig(Section):
         image = data.channels, data.height, data.width
         if task in TIED_ACTIVATIONS:
             return chain(image, [self._tied(plan, task)])
-        return chain(image, [*plan, Dense(outputs=data.classes, activation="none")])
+        return chain(image, [*plan, Dense(outputs=data.outputs(task), activation="none")])
 
     def _tied(self, plan: list[LayerShape], task: str) -> Tied:
         """The only layer of a task with tied weights."""

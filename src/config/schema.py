@@ -28,8 +28,19 @@ COMMANDS = ("plan", "from_study", "from_storage", "top")
 SIZES = {"auto": (1, 28, 28, 10), "mnist": (1, 28, 28, 10), "digits": (1, 28, 28, 10), "cifar10": (3, 32, 32, 10)}
 
 
+# What the targets of a task are: one of several classes, numbers, or labels of which any may hold.
+Kind = Literal["classes", "numbers", "labels"]
+
+# The tasks with their scores; src/tasks/NAME.py holds the task itself.
+TASKS = {"classify": ACCURACY, "reconstruct": RECONSTRUCTION, "contrast": PSEUDO_LIKELIHOOD}
+KINDS: dict[str, Kind] = {}  # of tasks whose targets are no classes
+
+# The user's own data, whose sizes are found in the files: src/config/check.py sets them where a command line does not.
+OWN: tuple[str, ...] = ()
+
+
 class DataConfig(Section):
-    """The images, their splits, and the order in which a member sees them."""
+    """The examples, their splits, and the order in which a member sees them."""
 
     name: Literal["auto", "mnist", "digits", "idx", "cifar10"]
     dir: str | None = None  # folder with the four IDX files, plain or gzipped
@@ -42,12 +53,21 @@ class DataConfig(Section):
     height: int = Field(28, ge=1)  # pixels
     width: int = Field(28, ge=1)  # pixels
     classes: int = Field(10, ge=2, le=256)
+    target_count: int = Field(1, ge=1)  # numbers or labels to predict, of tasks other than classify
+    shape: list[Annotated[int, Field(ge=1)]] | None = None  # an example as an own network sees it; None: an image
     train: int | None = Field(None, ge=1)  # images; None: all but those for validation
     validation: int = Field(10_000, ge=1)  # images, the last of the training file
 
+    def outputs(self, task: str) -> int:
+        """The outputs that a network needs for `task`: one a class, or one a number or label to predict."""
+        return self.target_count if task in KINDS else self.classes
 
-# The tasks with their scores; src/tasks/NAME.py holds the task itself.
-TASKS = {"classify": ACCURACY, "reconstruct": RECONSTRUCTION, "contrast": PSEUDO_LIKELIHOOD}
+    @property
+    def example(self) -> tuple[int, ...]:
+        """The shape of one example as an own network sees it."""
+        return (self.channels, self.height, self.width) if self.shape is None else tuple(self.shape)
+
+
 # Those whose network is one fully connected layer that is used in both directions, with the keys that they read.
 TIED: dict[str, tuple[str, ...]] = {"reconstruct": ("corruption",), "contrast": ("k", "persistent")}
 
@@ -70,6 +90,11 @@ class TaskConfig(Section):
     def tied(self) -> bool:
         """Whether the network is one layer with tied weights: an autoencoder or a restricted Boltzmann machine."""
         return self.name in TIED
+
+    @property
+    def kind(self) -> Kind:
+        """What the targets are; tasks that look at no targets take data with classes."""
+        return KINDS.get(self.name, "classes")
 
     @property
     def score(self) -> Metric:

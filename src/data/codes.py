@@ -25,11 +25,11 @@ def coded(data: Dataset, weights: Sequence[dict[str, Tensor]], activation: str) 
 
     def codes(split: Split) -> Split:
         units = len(weights[0]["layers.0.bias"])
-        every = torch.empty(len(weights), len(split), units, 1, 1, device=split.images.device)
+        every = torch.empty(len(weights), len(split), units, 1, 1, device=split.inputs.device)
         for k, own in enumerate(weights):
-            images = split.images[k] if split.by_member else split.images
+            images = split.inputs[k] if split.by_member else split.inputs
             every[k, ..., 0, 0] = _codes(images, own, activation)
-        return Split(every, split.labels)
+        return Split(every, split.targets)
 
     return replace(
         data, train=codes(data.train), validation=codes(data.validation), test=codes(data.test), scaling=None

@@ -1,6 +1,6 @@
-"""Images and labels as the training code uses them.
+"""Inputs and targets as the training code uses them, whatever they were: images, rows of a table, sequences.
 
-Legend: N images, C channels (1: grey, 3: red, green, blue), H × W pixels.
+Legend: N examples, C channels (1: grey, 3: red, green, blue), H × W pixels, T numbers to predict.
 """
 
 from collections.abc import Callable
@@ -11,38 +11,41 @@ from torch import Tensor
 
 from src.data.scaling import Scaling
 
-BY_MEMBER = 5  # dimensions of images that have an axis of members
+BY_MEMBER = 5  # dimensions of inputs that have an axis of members
 
 
 @dataclass(frozen=True)
 class Split:
-    """The images and labels of one split; images may differ by member of a stack, as codes of a lower layer do."""
+    """The inputs and targets of one split; inputs may differ by member of a stack, as codes of a lower layer do.
 
-    images: Tensor  # (N, C, H, W) uint8 or float32; src/data/scaling.py says what a network sees of them. By member:
+    Inputs always have four dimensions: F numbers, such as a row of a table, are F channels of 1 × 1 pixel.
+    """
+
+    inputs: Tensor  # (N, C, H, W) uint8 or float32; src/data/scaling.py says what a network sees of them. By member:
     # (K, N, C, H, W) float32
-    labels: Tensor  # (N,) int64
+    targets: Tensor  # classes (N,) int64, or what else the task compares with: (N, T) float32
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
     @property
     def by_member(self) -> bool:
-        """Whether each member of a stack has images of its own."""
-        return self.images.dim() == BY_MEMBER
+        """Whether each member of a stack has inputs of its own."""
+        return self.inputs.dim() == BY_MEMBER
 
     def first(self, count: int) -> "Split":
         """The first `count` examples."""
-        return Split(self.images[..., :count, :, :, :], self.labels[:count])
+        return Split(self.inputs[..., :count, :, :, :], self.targets[:count])
 
     def of(self, members: list[int]) -> "Split":
-        """The split of the members at these positions, in this order: the same one where images are shared."""
-        if not self.by_member or members == list(range(len(self.images))):
+        """The split of the members at these positions, in this order: the same one where inputs are shared."""
+        if not self.by_member or members == list(range(len(self.inputs))):
             return self
-        return Split(self.images[members], self.labels)
+        return Split(self.inputs[members], self.targets)
 
     def to(self, device: torch.device) -> "Split":
         """The same split on `device`."""
-        return Split(self.images.to(device), self.labels.to(device))
+        return Split(self.inputs.to(device), self.targets.to(device))
 
 
 @dataclass(frozen=True)

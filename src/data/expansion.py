@@ -22,12 +22,12 @@ def shifts(split: Split) -> Split:
     """
     count = len(split)
     generator = torch.Generator().manual_seed(SHUFFLE_SEED)
-    places = torch.randperm(len(MOVES) * count, generator=generator).to(split.images.device)
-    images = split.images.new_zeros(len(places), *split.images.shape[1:])  # (5N, C, H, W)
-    labels = split.labels.new_empty(len(places))
+    places = torch.randperm(len(MOVES) * count, generator=generator).to(split.inputs.device)
+    images = split.inputs.new_zeros(len(places), *split.inputs.shape[1:])  # (5N, C, H, W)
+    labels = split.targets.new_empty(len(places))
     for (down, right), target in zip(MOVES, places.split(count), strict=True):
-        images[..., _into(down), _into(right)].index_copy_(0, target, split.images[..., _into(-down), _into(-right)])
-        labels[target] = split.labels
+        images[..., _into(down), _into(right)].index_copy_(0, target, split.inputs[..., _into(-down), _into(-right)])
+        labels[target] = split.targets
     return Split(images, labels)
 
 

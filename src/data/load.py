@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
 
-from src.config.schema import DataConfig
+from src.config.schema import OWN, DataConfig, Kind
 from src.data.dataset import Dataset
 from src.data.error import DataError
 from src.data.expansion import shifts
@@ -20,22 +20,23 @@ __all__ = ["DataError", "Source", "load"]
 class Source(Protocol):
     """The interface of a data source, which a module of this folder implements by its function `load`."""
 
-    def load(self, config: DataConfig) -> Dataset:
+    def load(self, config: DataConfig, kind: Kind = "classes") -> Dataset:
         """The data set as stored, on the CPU, cut to data.train and data.validation; not yet scaled or expanded.
 
         Raises DataError, whose text is the whole message, where files or limits do not fit the configuration.
         """
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: DataConfig, kind: Kind = "classes") -> Dataset:
     """The data set that `config` names, on the CPU, with a scaling and expanded training images where it asks for them.
 
+    kind: what the targets are for the task, `TaskConfig.kind`.
     Raises DataError, whose text is the whole message, where files or limits do not fit.
     """
     source: Source = import_module(f"src.data.{config.name}")
-    dataset = source.load(config)
+    dataset = source.load(config, kind) if config.name in OWN else source.load(config)
     if config.normalise == "channel":
-        dataset = replace(dataset, scaling=fitted(dataset.train.images))
+        dataset = replace(dataset, scaling=fitted(dataset.train.inputs))
     if config.expand == "shifts":
         dataset = replace(dataset, name=f"{dataset.name}-expanded", train=shifts(dataset.train))
     return dataset

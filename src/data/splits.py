@@ -41,8 +41,8 @@ def three(name: str, source: str, training: Part, test: Part, config: DataConfig
         raise DataError(f"{'; '.join(problems)}.")
     known, tested = _split(training, config), _split(test, config)
     rest = len(known) - config.validation
-    train = Split(known.images[:rest][: config.train], known.labels[:rest][: config.train])
-    validation = Split(known.images[rest:], known.labels[rest:])
+    train = Split(known.inputs[:rest][: config.train], known.targets[:rest][: config.train])
+    validation = Split(known.inputs[rest:], known.targets[rest:])
     return Dataset(name, source, train, validation, tested, config.classes)
 
 

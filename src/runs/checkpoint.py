@@ -118,7 +118,7 @@ def _checksum(dataset: Dataset) -> int:
     """The checksum (CRC-32) of all images and labels; it takes a tenth of a second on expanded MNIST."""
     checksum = 0
     for split in (dataset.train, dataset.validation, dataset.test):
-        for tensor in (split.images, split.labels):
+        for tensor in (split.inputs, split.targets):
             checksum = zlib.crc32(tensor.cpu().contiguous().numpy().data, checksum)
     return checksum
 

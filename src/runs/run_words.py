@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def data_words(data: "Dataset") -> str:
     """The data set in one line: name, source, numbers of images, sizes, scaling."""
     sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
-    channels, height, width = data.test.images.shape[1:]
+    channels, height, width = data.test.inputs.shape[1:]
     colours = f" of {height}x{width} pixels, {channels} channels" if channels > 1 else ""
     scaling = ""
     if data.scaling:

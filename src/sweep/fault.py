@@ -73,7 +73,7 @@ def read_again(config: RunConfig | None) -> None:
     Raises DataError where these cannot be read any more either. None: nothing was read before.
     """
     if config is not None:
-        load(config.data)
+        load(config.data, config.task.kind)
 
 
 def train_plainly(config: RunConfig, dataset: Dataset) -> None:
@@ -84,7 +84,7 @@ def train_plainly(config: RunConfig, dataset: Dataset) -> None:
         for layer in config.model.all_layers()
     ]
     batch_size = min(10, len(dataset.train))
-    few = Split(*(part[: PROBE_STEPS * batch_size] for part in (dataset.train.images, dataset.train.labels)))
+    few = Split(*(part[: PROBE_STEPS * batch_size] for part in (dataset.train.inputs, dataset.train.targets)))
     plain = {
         "model": config.model.model_copy(update={"layers": layers, "dropout": 0.0}),
         "optim": config.optim.model_copy(update={"eta": 0.01, "lambda_": 0.0, "l1": 0.0, "momentum": 0.0}),

@@ -92,12 +92,12 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Voter
 def _tested(voter: Voter, place: int, dataset: Dataset) -> Voter:
     """The voter with its network's probabilities and score on the test set, as voter number `place` of one ensemble."""
     images, scaling = (
-        dataset.test.images,
+        dataset.test.inputs,
         voter.result.scaling,
     )  # its own: the data may be normalised in some trials only
     images = as_seen(images, Scaling(**scaling).on(images.device) if scaling else None)
     probabilities = _probabilities(voter.config, voter.result.weights, images)
-    score = task_of(voter.config.task).score_of(probabilities, dataset.test.labels)
+    score = task_of(voter.config.task).score_of(probabilities, dataset.test.targets)
     tested = replace(voter.result, repeat=0, vote=place, probabilities=probabilities, test_score=score)
     return replace(voter, result=tested)
 

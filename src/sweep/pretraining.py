@@ -77,7 +77,7 @@ def pretrain(jobs: list[Job], dataset: Dataset, host: Host) -> None:
             own |= {f"{layer}.{part}": trained[f"layers.0.{part}"] for part in PARTS}
         if number + 1 < count:
             units, splits = found[0]["layers.0.bias"].numel(), (data.train, data.validation, data.test)
-            check_codes(len(found), sum(map(len, splits)), units, data.train.images.device)
+            check_codes(len(found), sum(map(len, splits)), units, data.train.inputs.device)
             data = coded(data, found, phases(jobs[0].config)[number].model.activation)
     for (job, member), own in zip(everyone, weights, strict=True):
         job.starts[member.number] = own
@@ -91,7 +91,7 @@ def estimated_seconds(config: RunConfig, dataset: Dataset, members: int) -> floa
         if number:
             codes = torch.rand(count, *phase.shapes()[0].weight_shape[1:], 1, 1)
             train, validation, test = (
-                Split(codes[: len(one)], one.labels) for one in (part.train, part.validation, part.test)
+                Split(codes[: len(one)], one.targets) for one in (part.train, part.validation, part.test)
             )
             part = replace(part, train=train, validation=validation, test=test)
         sized = phase.model_copy(update={"repeats": members, "seed": 0})

@@ -207,7 +207,7 @@ class Stacks:
     def _dataset(self, config: RunConfig) -> Dataset:
         """The data set of a configuration, loaded once for stacks that follow one another with the same data."""
         if self._data is None or self._data[0].data != config.data:
-            self._data = config, load(config.data)
+            self._data = config, load(config.data, config.task.kind)
         return self._data[1]
 
     # The TrialSource that a stack asks while it trains.

@@ -126,7 +126,7 @@ def conclude(config: RunConfig, results: list[Result], dataset: Dataset) -> tupl
         members = [result for result in results if result.repeat == repeat]
         nothing = torch.full((len(dataset.test), dataset.classes), float("nan"))  # a member without a vote
         given = [nothing if member.probabilities is None else member.probabilities for member in members]
-        votes.append(vote(torch.stack(given), dataset.test.labels))
+        votes.append(vote(torch.stack(given), dataset.test.targets))
         known = [member.validation_score for member in members if member.validation_score is not None]
         validation.append(sum(known) / len(known) if known else None)
     return votes, summarise(validation=validation, test=[vote.accuracy for vote in votes], score=score)

@@ -52,7 +52,7 @@ class Prepared:
         """Bytes that the networks (weights, gradients, best weights) and the images take; working memory is extra."""
         splits = (self.dataset.train, self.dataset.validation, self.dataset.test)
         slots = len(self.engine.spec.rule.slots(hyper_of_stack(self.members)))
-        return weight_bytes(self.layers, len(self.members), slots) + sum(split.images.nbytes for split in splits)
+        return weight_bytes(self.layers, len(self.members), slots) + sum(split.inputs.nbytes for split in splits)
 
     @property
     def device_name(self) -> str:
@@ -126,9 +126,9 @@ def check(config: RunConfig, dataset: Dataset) -> torch.device:
 def _refuse_no_probabilities(what: str, dataset: Dataset) -> None:
     """Raises ConfigError where networks see values beyond 0 to 1; `what` takes each for a probability."""
     for split in (dataset.train, dataset.validation, dataset.test):
-        if not split.images.is_floating_point():  # bytes, seen as value / 255
+        if not split.inputs.is_floating_point():  # bytes, seen as value / 255
             continue
-        low, high = (float(end) for end in split.images.aminmax())
+        low, high = (float(end) for end in split.inputs.aminmax())
         if low < 0 or high > 1:  # never of NaNs, the codes of a network that has diverged
             raise ConfigError(
                 f"data: the images of {dataset.name} hold values from {low:.4g} to {high:.4g}, and "
@@ -194,7 +194,8 @@ def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
     validation, images = dataset.validation, min(500, len(dataset.validation))
 
     def look() -> object:
-        return engine.evaluate(*vars(validation.first(images)).values())
+        part = validation.first(images)
+        return engine.evaluate(part.inputs, part.targets)
 
     look()
     return timed(look) * len(validation) / images
@@ -205,7 +206,7 @@ def _tested(training: Engine, members: list[Member], results: list[Result], test
     task = training.spec.task
     state = {name: torch.stack([result.weights[name] for result in results]) for name in results[0].weights}
     engine = evaluating_engine(training, members[0].config, hyper_of_stack(members), state)
-    predictions, targets = engine.predictions(test.images).cpu(), test.labels.cpu()
+    predictions, targets = engine.predictions(test.inputs).cpu(), test.targets.cpu()
     return [
         replace(result, probabilities=own, test_score=task.score_of(own, targets))
         for result, own in zip(results, predictions, strict=True)

@@ -76,7 +76,7 @@ class StackModule(LightningModule):
         eta = self._eta(chunk)
         split = self.dataset.train
         start = time.perf_counter()
-        cost, score = self.engine.train(split.images, split.labels, chunk.order, chunk.first_step, eta)
+        cost, score = self.engine.train(split.inputs, split.targets, chunk.order, chunk.first_step, eta)
         self._train_seconds += time.perf_counter() - start
         self._cost += cost
         self._scores += score
@@ -199,7 +199,7 @@ class StackModule(LightningModule):
         if not looks:
             return {}
         validation = self.dataset.validation
-        means = self.engine.evaluate(validation.images, validation.labels)
+        means = self.engine.evaluate(validation.inputs, validation.targets)
         costs, scores, watched = means.cost.tolist(), means.score.tolist(), self._watched(means)
         state = self.engine.state(slots=False)
         self._keep_best([look for look in looks if math.isfinite(costs[look.k])], state, scores)
@@ -227,8 +227,8 @@ class StackModule(LightningModule):
         """What else the task watches, (K,) by its name in a row: for the validation set and as many training images."""
         if not validation.monitors:
             return {}
-        count, split = len(self.dataset.validation), self.dataset.train
-        train = self.engine.evaluate(*vars(split.first(count)).values())
+        part = self.dataset.train.first(len(self.dataset.validation))
+        train = self.engine.evaluate(part.inputs, part.targets)
         both = {"train": train, "validation": validation}
         return {f"{split}/{name}": value for split, means in both.items() for name, value in means.monitors.items()}
 

@@ -109,7 +109,7 @@ def test_the_step_written_by_hand_trains_as_the_engines_own(net, rows):
     order = torch.randint(0, len(data), (rows, 6, 10), generator=torch.Generator().manual_seed(1))
     engines = [stack.torch_engine(config, 120, kind=kind) for kind in (TorchEngine, by_hand.ByHand)]
     taken = [
-        engine.train(data.images, data.labels, order, torch.tensor(5), torch.tensor([0.02, 0.03, 0.05]))
+        engine.train(data.inputs, data.targets, order, torch.tensor(5), torch.tensor([0.02, 0.03, 0.05]))
         for engine in engines
     ]
     torch.testing.assert_close(taken[1], taken[0], rtol=1e-5, atol=1e-6)
@@ -125,11 +125,12 @@ def test_on_cuda_the_step_written_by_hand_trains_as_the_engines_own_eager_and_re
     split = images.dataset().train.to(torch.device("cuda"))
     order = torch.randint(0, len(split), (rows, 46, 10), generator=torch.Generator().manual_seed(1))
     engines = [
-        stack.torch_engine(config, 120, split.labels.device, kind=kind) for kind in (TorchEngine, *[by_hand.ByHand] * 2)
+        stack.torch_engine(config, 120, split.targets.device, kind=kind)
+        for kind in (TorchEngine, *[by_hand.ByHand] * 2)
     ]
     engines[0].recorder = engines[1].recorder = None
     for engine in engines:
-        engine.train(split.images, split.labels, order, torch.tensor(5), torch.tensor([0.02, 0.03, 0.05]))
+        engine.train(split.inputs, split.targets, order, torch.tensor(5), torch.tensor([0.02, 0.03, 0.05]))
     assert engines[2].recorder is not None  # it was captured
     for name, value in engines[0].state(slots=False).items():
         for engine in engines[1:]:
@@ -152,7 +153,7 @@ def test_the_plain_network_has_our_parameters_and_gives_our_logits(net):
     split = images.filled(images.dataset().test, 40)
     pixels = peer.floats(split).tensors[0]
     # float32 in another order of summation
-    torch.testing.assert_close(module(pixels).softmax(1), ours.predictions(split.images)[0], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(module(pixels).softmax(1), ours.predictions(split.inputs)[0], rtol=1e-3, atol=1e-5)
 
 
 def test_the_peer_learns():

@@ -68,7 +68,7 @@ def test_chains_of_the_best_member_begin_with_test_images_and_the_seed_decides(
     assert f"Picture: {run / 'samples.png'}\nSamples: {run / 'samples.npz'}\n" in capsys.readouterr().out
     with np.load(run / "samples.npz") as content:
         first = dict(content)
-    test_images = example.dataset().test.images[first["starts"]].numpy()
+    test_images = example.dataset().test.inputs[first["starts"]].numpy()
     np.testing.assert_array_equal(first["images"], test_images.astype(np.float32) / 255)
     assert first["means"].shape == first["drawn"].shape == (2, 3, 1, example.SIDE, example.SIDE)
     assert set(np.unique(first["drawn"])) == {0, 1}

@@ -113,7 +113,7 @@ def test_ordinary_layers_give_the_networks_outputs_from_the_file_for_them(conven
     )
     layers.load_state_dict(dict(zip(layers.state_dict(), weights.values(), strict=True)))
     with torch.no_grad():
-        outputs = layers(load(config.data).test.images.float() / 255).softmax(1)
+        outputs = layers(load(config.data).test.inputs.float() / 255).softmax(1)
     torch.testing.assert_close(outputs, result.probabilities, atol=1e-5, rtol=1e-4)
 
 
@@ -143,8 +143,8 @@ def test_a_network_of_every_part_is_torchs_own_layers_in_the_end(tmp_path, monke
     (_, result) = json.loads((tmp_path / "run" / "result.json").read_text())
     test = load(RunConfig.model_validate(result["config"]).data).test
     with torch.no_grad():
-        answers = network.eval()(test.images.float() / 255).argmax(1)
-    assert float((answers == test.labels).double().mean()) == result["test_accuracy"] > 0.3
+        answers = network.eval()(test.inputs.float() / 255).argmax(1)
+    assert float((answers == test.targets).double().mean()) == result["test_accuracy"] > 0.3
 
 
 def test_the_published_accuracy_stands_beside_mnist(shown):

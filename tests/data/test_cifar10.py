@@ -71,9 +71,9 @@ def test_a_named_folder_is_read_in_each_form(unpacked, packed, records, form):
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [25, 5, 6]
     assert (dataset.name, dataset.classes, dataset.is_mnist) == ("cifar10", 10, False)
     training = np.concatenate([records[name] for name in cifar10.TRAINING])
-    assert dataset.train.labels.tolist() == training[:25, 0].tolist()
-    assert dataset.validation.images.equal(torch.from_numpy(training[25:, 1:].reshape(5, 3, 32, 32)))
-    green = dataset.test.images[2, 1, 5, 7]  # row 5, column 7 of the second plane
+    assert dataset.train.targets.tolist() == training[:25, 0].tolist()
+    assert dataset.validation.inputs.equal(torch.from_numpy(training[25:, 1:].reshape(5, 3, 32, 32)))
+    green = dataset.test.inputs[2, 1, 5, 7]  # row 5, column 7 of the second plane
     assert green == records["test_batch.bin"][2, 1 + 1024 + 5 * 32 + 7]
 
 

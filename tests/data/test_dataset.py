@@ -10,7 +10,7 @@ def test_all_three_splits_move_and_the_rest_is_kept():
     there = here.to(torch.device("meta"))
     for name in ("train", "validation", "test"):
         split = getattr(there, name)
-        assert split.images.is_meta
-        assert split.labels.is_meta
-        assert split.images.shape == getattr(here, name).images.shape
+        assert split.inputs.is_meta
+        assert split.targets.is_meta
+        assert split.inputs.shape == getattr(here, name).inputs.shape
     assert (there.name, there.source, there.classes) == (here.name, here.source, here.classes)

@@ -30,12 +30,12 @@ def test_validation_is_the_last_of_the_training_file(folder, values, name):
     dataset = load(config(name, folder))
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [15, 5, 6]
     images, labels = torch.from_numpy(values[idx.TRAIN_IMAGES]), torch.from_numpy(values[idx.TRAIN_LABELS])
-    assert dataset.train.images.squeeze(1).equal(images[:15].to(torch.uint8))
-    assert dataset.validation.images.squeeze(1).equal(images[15:].to(torch.uint8))
-    assert dataset.train.labels.equal(labels[:15])
-    assert dataset.validation.labels.equal(labels[15:])
-    assert dataset.test.images.squeeze(1).equal(torch.from_numpy(values[idx.TEST_IMAGES]).to(torch.uint8))
-    assert dataset.test.labels.equal(torch.from_numpy(values[idx.TEST_LABELS]))
+    assert dataset.train.inputs.squeeze(1).equal(images[:15].to(torch.uint8))
+    assert dataset.validation.inputs.squeeze(1).equal(images[15:].to(torch.uint8))
+    assert dataset.train.targets.equal(labels[:15])
+    assert dataset.validation.targets.equal(labels[15:])
+    assert dataset.test.inputs.squeeze(1).equal(torch.from_numpy(values[idx.TEST_IMAGES]).to(torch.uint8))
+    assert dataset.test.targets.equal(torch.from_numpy(values[idx.TEST_LABELS]))
     assert dataset.warning is None
     assert dataset.is_mnist == (name != "idx")
 
@@ -55,7 +55,7 @@ def test_limits_are_kept_or_refused(folder, validation, train):
     else:
         dataset = loaded()
         assert (len(dataset.train), len(dataset.validation)) == (train or 20 - validation, validation)
-        assert dataset.train.labels[0] == 0  # the first N
+        assert dataset.train.targets[0] == 0  # the first N
 
 
 def test_auto_without_mnist_takes_digits_and_warns():
@@ -96,10 +96,10 @@ def test_more_digits_than_there_are_are_refused():
 def test_only_the_training_images_are_expanded(folder, name, expected):
     plain, expanded = load(config(name, folder, train=10)), load(config(name, folder, train=10, expand="shifts"))
     assert expanded.name == expected
-    assert expanded.train.images.equal(shifts(plain.train).images)
+    assert expanded.train.inputs.equal(shifts(plain.train).inputs)
     assert len(expanded.train) == 50
-    assert expanded.validation.images.equal(plain.validation.images)
-    assert expanded.test.images.equal(plain.test.images)
+    assert expanded.validation.inputs.equal(plain.validation.inputs)
+    assert expanded.test.inputs.equal(plain.test.inputs)
     assert expanded.is_mnist == plain.is_mnist
 
 
@@ -109,7 +109,7 @@ def test_another_set_has_its_folders_name_its_sizes_and_its_classes(tmp_path, id
         put(tmp_path, f"{name}-labels-idx1-ubyte", idx_bytes(np.arange(count) % 3))
     dataset = load(config("idx", tmp_path, height=5, width=7, classes=3, validation=2))
     assert (dataset.name, dataset.classes) == (tmp_path.name, 3)
-    assert dataset.train.images.shape == (7, 1, 5, 7)
+    assert dataset.train.inputs.shape == (7, 1, 5, 7)
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ def test_colour_images_are_read_in_either_order(put_set, order):
     images = np.random.default_rng(3).integers(0, 256, (9, 3, 5, 7))  # (N, C, H, W)
     stored = images if order == "channels first" else images.transpose(0, 2, 3, 1)
     dataset = load(config("idx", put_set(stored, stored[:4]), channels=3, height=5, width=7, classes=3, validation=2))
-    assert dataset.train.images.dtype == torch.uint8
-    assert dataset.train.images.equal(torch.from_numpy(images[:7]).to(torch.uint8))
-    assert dataset.test.images.is_contiguous()
+    assert dataset.train.inputs.dtype == torch.uint8
+    assert dataset.train.inputs.equal(torch.from_numpy(images[:7]).to(torch.uint8))
+    assert dataset.test.inputs.is_contiguous()
 
 
 def test_images_of_other_numbers_are_kept_as_they_are(put_set):
@@ -141,9 +141,9 @@ def test_images_of_other_numbers_are_kept_as_they_are(put_set):
         "idx", put_set(images, images[:4], ">f8"), channels=2, height=4, width=4, validation=2, expand="shifts"
     )
     dataset = load(own)
-    assert dataset.test.images.equal(torch.from_numpy(images[:4]))
-    assert dataset.train.images.dtype == torch.float32
-    assert (dataset.train.images == torch.from_numpy(images[0])).flatten(1).all(1).sum() == 1  # not moved: one of five
+    assert dataset.test.inputs.equal(torch.from_numpy(images[:4]))
+    assert dataset.train.inputs.dtype == torch.float32
+    assert (dataset.train.inputs == torch.from_numpy(images[0])).flatten(1).all(1).sum() == 1  # not moved: one of five
 
 
 @pytest.mark.parametrize(
@@ -222,5 +222,5 @@ def test_the_real_mnist_is_split_as_in_the_chapter(monkeypatch):
     monkeypatch.undo()
     dataset = load(DataConfig(name="mnist", dir=REAL))
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [50_000, 10_000, 10_000]
-    assert dataset.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert dataset.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert dataset.train.targets[:5].tolist() == [5, 0, 4, 1, 9]
+    assert dataset.test.targets[:5].tolist() == [7, 2, 1, 0, 4]

@@ -29,6 +29,6 @@ def test_the_scaling_is_of_the_training_images_used_before_they_are_expanded():
     plain = load(DataConfig(name="digits", train=50, validation=20))
     dataset = load(DataConfig(name="digits", train=50, validation=20, normalise="channel", expand="shifts"))
     assert plain.scaling is None
-    assert dataset.scaling == scaling.fitted(digits(50, 20).train.images)
+    assert dataset.scaling == scaling.fitted(digits(50, 20).train.inputs)
     assert data_words(dataset).endswith("300 test images; normalised from mean 0.307, sd 0.327")
     assert data_words(plain).endswith("300 test images")

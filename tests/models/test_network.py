@@ -49,7 +49,7 @@ def test_a_forward_pass_equals_the_twins(pool, stride):
     network = Network(layers)
     weights = initial_weights(layers, "chapter", 3)
     network.load_state_dict(weights)
-    x = example.split(6, 0).images.float() / 255
+    x = example.split(6, 0).inputs.float() / 255
     torch.testing.assert_close(network(x), twin.forward(layers, weights, x, [0, 0], "inverted"))
 
 

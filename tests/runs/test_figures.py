@@ -410,7 +410,7 @@ def test_draw_makes_every_figure_of_a_network_with_tied_weights(
     history: list[dict[str, Any]] = [{"epoch": 1, score.key("validation"): -70.0} | monitored]
     member = result([0.5], config=raw, weights=weights, history=history, validation_score=-70.0)
     test = example.dataset().test
-    paths = figures.draw([member], tmp_path, test.images, test.labels)
+    paths = figures.draw([member], tmp_path, test.inputs, test.targets)
     assert [path.stem for path in paths] == [*curve_names, "filters_fc1", *examples]
     for path in paths:
         assert_picture(path)
@@ -418,14 +418,14 @@ def test_draw_makes_every_figure_of_a_network_with_tied_weights(
     assert legend(ax) == ["seed 0: last -70 in epoch 1"]
     assert ax.get_ylabel() == score.axis("validation")
     assert ax.get_ylabel().endswith(" (nats an image)")
-    codes = figures.draw([member], tmp_path, torch.rand(30, example.SIDE**2, 1, 1), test.labels)
+    codes = figures.draw([member], tmp_path, torch.rand(30, example.SIDE**2, 1, 1), test.targets)
     assert [path.stem for path in codes] == curve_names  # pictures of a deeper layer's inputs say nothing
 
 
 def test_reconstructions_are_of_the_corrupted_images() -> None:
     raw = example.raw(task={"name": "reconstruct", "corruption": 0.4}, model={"maps": [], "hidden": [6]})
     weights = model_of(example.config(**raw)).first_state(0)
-    images = example.dataset().test.images / 255 + 0.01
+    images = example.dataset().test.inputs / 255 + 0.01
     rows = reconstructions(raw, weights, images)
     assert list(rows) == ["test image", "corrupted", "reconstruction"]
     kept = rows["corrupted"] != 0

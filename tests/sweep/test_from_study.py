@@ -39,7 +39,7 @@ def test_a_network_votes_on_what_it_saw_in_training():
     left = Result({}, 0, "FINISHED", [], 1, 0.5, None, 1.0, "example", "cpu", weights=weights)
     scaled = replace(left, scaling={"mean": [0.3], "sd": [0.2]})
     plain, own = (_tested(Voter(one, config, "trial 0"), 0, data).result for one in (left, scaled))
-    x = data.test.images / 255
+    x = data.test.inputs / 255
     with torch.no_grad():
         torch.testing.assert_close(plain.probabilities, network(x, torch.zeros(2)).softmax(-1))
         torch.testing.assert_close(own.probabilities, network((x - 0.3) / 0.2, torch.zeros(2)).softmax(-1))

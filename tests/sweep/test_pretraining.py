@@ -71,13 +71,13 @@ def test_codes_are_a_plain_forward_pass():
     own = [{"layers.0.weight": torch.randn(5, 144), "layers.0.bias": torch.randn(5)} for _ in range(2)]
     once = coded(data, own, "sigmoid")
     twice = coded(once, [{"layers.0.weight": torch.eye(5), "layers.0.bias": torch.zeros(5)}] * 2, "sigmoid")
-    assert once.train.images.shape == (2, 60, 5, 1, 1)
+    assert once.train.inputs.shape == (2, 60, 5, 1, 1)
     for k, one in enumerate(own):
         layer = torch.nn.Linear(144, 5)
         layer.load_state_dict({name.removeprefix("layers.0."): value for name, value in one.items()})
-        plain = torch.sigmoid(layer(as_seen(data.validation.images, None).flatten(1)))
-        torch.testing.assert_close(once.validation.images[k].flatten(1), plain.detach())
-        torch.testing.assert_close(twice.validation.images[k].flatten(1), plain.sigmoid().detach())
+        plain = torch.sigmoid(layer(as_seen(data.validation.inputs, None).flatten(1)))
+        torch.testing.assert_close(once.validation.inputs[k].flatten(1), plain.detach())
+        torch.testing.assert_close(twice.validation.inputs[k].flatten(1), plain.sigmoid().detach())
     assert torch.get_num_threads() == torch_threads
 
 

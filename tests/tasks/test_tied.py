@@ -125,11 +125,11 @@ def trained(engine, task, own, parts=(8,), etas=None, rows=(0, 1, 2), batch=5):
     for steps in parts:
         one = ENGINES[engine](spec, hyper, state)
         sums = one.train(
-            split.images, split.labels, order[:, start : start + steps], torch.tensor(start), one.hyper["eta"].float()
+            split.inputs, split.targets, order[:, start : start + steps], torch.tensor(start), one.hyper["eta"].float()
         )
         state, start = one.state(), start + steps
         cost, score = cost + sums.cost, score + sums.score
-    return state, Sums(cost, score), one.evaluate(split.images, split.labels)
+    return state, Sums(cost, score), one.evaluate(split.inputs, split.targets)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -196,7 +196,7 @@ def test_what_the_kernels_do_not_compute_torch_does(fields):
     ours, plain = (ENGINES[name](spec, hyper, state) for name in ("cpu", "torch"))
     split, order = example.dataset().train, torch.arange(20).view(1, 4, 5)
     for engine in (ours, plain):
-        engine.train(split.images, split.labels, order, torch.tensor(0), hyper["eta"].float())
+        engine.train(split.inputs, split.targets, order, torch.tensor(0), hyper["eta"].float())
     assert all(plain.state()[name].equal(value) for name, value in ours.state().items())
     assert ours.description == plain.description
 
@@ -218,7 +218,7 @@ def test_an_autoencoder_trains_as_autograd_says(engine):
     own = TASKS["reconstruct"]
     _, _, hyper, first = stack("reconstruct", own)
     state, sums, means = trained(engine, "reconstruct", own)
-    pixels = example.dataset().train.images.flatten(1).float() / 255
+    pixels = example.dataset().train.inputs.flatten(1).float() / 255
     for row, one in enumerate(own):
         w, b, back = (
             first[name][row].requires_grad_() for name in ("layers.0.weight", "layers.0.bias", "visible_bias")
@@ -247,7 +247,7 @@ def test_a_machine_trains_as_its_chains_by_hand(engine):
     own = TASKS["contrast"]
     _, _, hyper, first = stack("contrast", own)
     state, _, means = trained(engine, "contrast", own)
-    pixels = example.dataset().train.images.flatten(1).float() / 255
+    pixels = example.dataset().train.inputs.flatten(1).float() / 255
     for row, one in enumerate(own):
         w, b, back = (first[name][row].clone() for name in ("layers.0.weight", "layers.0.bias", "visible_bias"))
         chain = torch.zeros(5, 6)

@@ -77,10 +77,10 @@ def test_the_best_weights_are_those_of_the_latest_epoch_with_the_highest_validat
         network = Network(config.shapes())
         network.load_state_dict(result.weights)
         with torch.no_grad():
-            answers = network(data.validation.images.float() / 255).argmax(1)
-            test = network(data.test.images.float() / 255).argmax(1)
-        assert float((answers == data.validation.labels).double().mean()) == pytest.approx(best)
-        assert result.test_score == pytest.approx(float((test == data.test.labels).double().mean()))
+            answers = network(data.validation.inputs.float() / 255).argmax(1)
+            test = network(data.test.inputs.float() / 255).argmax(1)
+        assert float((answers == data.validation.targets).double().mean()) == pytest.approx(best)
+        assert result.test_score == pytest.approx(float((test == data.test.targets).double().mean()))
 
 
 def test_the_test_set_is_judged_by_the_weights_of_the_best_epoch_not_the_last_one(monkeypatch):
@@ -263,11 +263,11 @@ def test_a_mini_batch_larger_than_the_data_is_refused():
 )
 def test_numbers_that_are_no_probabilities_are_refused_where_they_are_taken_for_such(sections, words):
     config, data = example.config(model={"maps": []}, **sections), example.dataset()
-    validation = data.validation.images.float() / 255
-    prepare([config], replace(data, validation=replace(data.validation, images=validation)))
+    validation = data.validation.inputs.float() / 255
+    prepare([config], replace(data, validation=replace(data.validation, inputs=validation)))
     validation[3, 0, 1, 2] = 1.5
     with pytest.raises(ConfigError, match=rf"values from 0 to 1\.5, and {words} takes each input for a probability"):
-        prepare([config], replace(data, validation=replace(data.validation, images=validation)))
+        prepare([config], replace(data, validation=replace(data.validation, inputs=validation)))
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ class EngineChoice:
 
             def probe(steps: int) -> float:
                 chunk = order.repeat(1, steps, 1)
-                return timed(lambda: engine.train(train.images, train.labels, chunk, start, eta)) / steps
+                return timed(lambda: engine.train(train.inputs, train.targets, chunk, start, eta)) / steps
 
             probe(1)
             rough = probe(1)

@@ -258,7 +258,9 @@ class TorchEngine:
         fixed = {f"{layer}.weight": self.parameters[f"{layer}.weight"] for layer in fused}
         moving = {name: value for name, value in self.parameters.items() if name not in fixed}
         for layer in fused:  # with a bias of its own, each image has its own delta
-            moving[f"{layer}.bias"] = moving[f"{layer}.bias"][:, None].expand(-1, y.shape[-1], -1)  # (K, B, outputs)
+            moving[f"{layer}.bias"] = moving[f"{layer}.bias"][:, None].expand(
+                -1, order.shape[-1], -1
+            )  # (K, B, outputs)
         gradients, (costs, (outputs, seen)) = vmap(
             grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, axis, axis, 0, 0)
         )(moving, fixed | self._buffers, x, y, self.each, keys)

@@ -31,7 +31,7 @@ def trained(engine, configs, order, convention="chapter", eta=None):
     built = build(engine, configs, convention)
     split = example.dataset().train
     rates = torch.tensor([config.optim.eta for config in configs for _ in range(config.members)])
-    cost, correct = built.train(split.images, split.labels, order, torch.tensor(0), rates if eta is None else eta)
+    cost, correct = built.train(split.inputs, split.targets, order, torch.tensor(0), rates if eta is None else eta)
     return built, cost, correct
 
 
@@ -46,7 +46,7 @@ def twins(config, convention):
         initial = first_state(stack, spec_of(config, BATCHES).model)
         TWINS[key] = [
             twin.train(
-                config.shapes(), {name: value[number] for name, value in initial.items()}, split.images, split.labels,
+                config.shapes(), {name: value[number] for name, value in initial.items()}, split.inputs, split.targets,
                 order[number], config.optim.eta, config.optim, BATCHES, config.model.dropouts(), convention,
                 member.seed,
             )
@@ -142,7 +142,7 @@ def test_where_chunks_are_cut_changes_nothing(engine):
     cut = build(engine, configs)
     split, eta = example.dataset().train, torch.tensor([config.optim.eta for config in configs])
     for start in range(0, STEPS, 37):
-        cut.train(split.images, split.labels, order[:, start : start + 37], torch.tensor(start), eta)
+        cut.train(split.inputs, split.targets, order[:, start : start + 37], torch.tensor(start), eta)
     for name, value in cut.state(slots=False).items():
         torch.testing.assert_close(value, whole.state(slots=False)[name], rtol=0, atol=0)
 
@@ -157,7 +157,7 @@ def test_a_nan_stays_in_its_member(engine, bad):
     eta[2] = bad
     dirty, _, _ = trained(engine, configs, order, eta=eta)
     split = example.dataset().validation
-    costs, accuracies, _ = dirty.evaluate(split.images, split.labels)
+    costs, accuracies, _ = dirty.evaluate(split.inputs, split.targets)
     assert not costs[2].isfinite()
     assert accuracies[2] == 0  # a NaN is a wrong answer
     for place in (0, 1, 3, 4, 5, 6):
@@ -172,16 +172,16 @@ def test_evaluation_equals_a_plain_forward_pass(engine, convention):
     configs = seven(dropout_convention=convention)
     built, _, _ = trained(engine, configs, orders(7, steps=20), convention)
     split = example.dataset().test
-    costs, accuracies, _ = built.evaluate(split.images, split.labels)
-    probabilities = built.predictions(split.images)
+    costs, accuracies, _ = built.evaluate(split.inputs, split.targets)
+    probabilities = built.predictions(split.inputs)
     for place, config in enumerate(configs):
         own = {name: value[place] for name, value in built.state(slots=False).items()}
-        logits = twin.forward(config.shapes(), own, split.images.float() / 255, config.model.dropouts(), convention)
+        logits = twin.forward(config.shapes(), own, split.inputs.float() / 255, config.model.dropouts(), convention)
         log_probabilities = logits.log_softmax(1)
-        expected = -log_probabilities[torch.arange(30), split.labels].mean()
+        expected = -log_probabilities[torch.arange(30), split.targets].mean()
         torch.testing.assert_close(costs[place], expected.double(), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(probabilities[place], log_probabilities.exp(), rtol=1e-3, atol=1e-5)
-        assert float(accuracies[place]) == pytest.approx(float((logits.argmax(1) == split.labels).double().mean()))
+        assert float(accuracies[place]) == pytest.approx(float((logits.argmax(1) == split.targets).double().mean()))
 
 
 @both
@@ -192,7 +192,7 @@ def test_members_that_stay_go_on_as_if_nobody_had_left(engine):
     rows = torch.tensor([5, 1, 3])
     shrunk.select(rows)
     split, eta = example.dataset().train, torch.tensor([configs[row].optim.eta for row in rows])
-    shrunk.train(split.images, split.labels, order[rows][:, 100:], torch.tensor(100), eta)
+    shrunk.train(split.inputs, split.targets, order[rows][:, 100:], torch.tensor(100), eta)
     for name, value in shrunk.state(slots=False).items():
         exact = {"rtol": 0, "atol": 0} if engine == "cpu" else {"rtol": 2e-3, "atol": 2e-4}
         torch.testing.assert_close(value, whole.state(slots=False)[name][rows], **exact)
@@ -205,7 +205,7 @@ def test_loading_weights_starts_velocities_at_zero(engine):
     used, _, _ = trained(engine, configs, order)
     used.load(first_state(members_of(configs), used.spec.model))
     split, eta = example.dataset().train, torch.tensor([config.optim.eta for config in configs])
-    used.train(split.images, split.labels, order, torch.tensor(0), eta)
+    used.train(split.inputs, split.targets, order, torch.tensor(0), eta)
     for name, value in used.state(slots=False).items():
         torch.testing.assert_close(value, fresh.state(slots=False)[name], rtol=0, atol=0)
 

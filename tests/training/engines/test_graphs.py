@@ -48,7 +48,7 @@ def pair(**model):
 
 
 def train(engine, order, first_step=0, eta=ETA):
-    return engine.train(SPLIT.images, SPLIT.labels, order, torch.tensor(first_step), eta)
+    return engine.train(SPLIT.inputs, SPLIT.targets, order, torch.tensor(first_step), eta)
 
 
 def assert_same(engine, other):
@@ -131,7 +131,7 @@ def test_other_images_and_other_mini_batches_are_captured_anew():
     assert engine.recorder.captures == 4
     train(engine, orders(7, 5)[..., :4])
     assert engine.recorder.captures == 6
-    engine.train(SPLIT.images.clone(), SPLIT.labels, orders(7, 5)[..., :4], torch.tensor(0), ETA)
+    engine.train(SPLIT.inputs.clone(), SPLIT.targets, orders(7, 5)[..., :4], torch.tensor(0), ETA)
     assert engine.recorder.captures == 8
 
 
@@ -227,7 +227,7 @@ def test_a_block_neither_asks_the_device_for_a_value_nor_brings_one_from_the_hos
     stack, meta = members_of([config]), torch.device("meta")
     spec = spec_of(config, BATCHES)
     engine = TorchEngine(spec, hyper_of_stack(stack), first_state(stack, spec.model), meta)
-    images, labels = SPLIT.images.to(meta), SPLIT.labels.to(meta)
+    images, labels = SPLIT.inputs.to(meta), SPLIT.targets.to(meta)
     order = torch.empty(3, 1 if shared else len(stack), 5, dtype=torch.int64, device=meta)
     keys = torch.empty(3, len(stack), dtype=torch.int64, device=meta)
     steps = Steps(order, keys, torch.empty(3, len(engine.numbers.names), len(stack), device=meta))
@@ -303,7 +303,7 @@ def test_on_cuda_graphs_keep_their_memory_while_others_free_and_take_theirs():
     for first in range(0, 60, 30):
         for engine in (eager, replaying):
             order = orders(3, 30)
-            engine.train(split.images, split.labels, order, torch.tensor(first), torch.full((3,), 0.03))
+            engine.train(split.inputs, split.targets, order, torch.tensor(first), torch.full((3,), 0.03))
         torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
         taken = [torch.full((2**26,), float("nan"), device="cuda") for _ in range(8)]  # 2 GiB
@@ -354,7 +354,7 @@ def test_on_cuda_replayed_steps_equal_eager_ones(rows):
     engines[1].recorder = None
     order, first = orders(rows, 2 * BLOCK + 30), 0
     for part in order.split([2 * BLOCK + 5, 3, BLOCK, 2], dim=1):
-        results = [engine.train(split.images, split.labels, part, torch.tensor(first), ETA) for engine in engines]
+        results = [engine.train(split.inputs, split.targets, part, torch.tensor(first), ETA) for engine in engines]
         torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-3, atol=1e-3)
         first += part.shape[1]
     assert lines == []

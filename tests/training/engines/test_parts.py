@@ -69,7 +69,7 @@ def orders(steps=STEPS):
 
 def train(engine, order, configs, start=0):
     split, eta = example.dataset().train, torch.tensor([config.optim.eta for config in configs])
-    engine.train(split.images, split.labels, order, torch.tensor(start), eta)
+    engine.train(split.inputs, split.targets, order, torch.tensor(start), eta)
     return engine
 
 
@@ -82,7 +82,7 @@ def by_torch(modules, state, order, eta):
     optimiser, split = torch.optim.SGD(network.parameters(), eta), example.dataset().train
     for rows in order:
         optimiser.zero_grad()
-        nn.functional.cross_entropy(network(split.images[rows].float() / 255), split.labels[rows]).backward()
+        nn.functional.cross_entropy(network(split.inputs[rows].float() / 255), split.targets[rows]).backward()
         optimiser.step()
     return network
 
@@ -96,7 +96,7 @@ def test_each_member_of_a_stack_trains_as_torchs_own_modules_do(name):
     layers, modules = LAYERS[name]
     each, order = configs(layers), orders()
     trained = train(engine_of(each), order, each)
-    test = example.dataset().test.images
+    test = example.dataset().test.inputs
     for place, config in enumerate(each):
         first = initial_weights(config.shapes(), "he", config.seed)
         expected = by_torch(modules, first, order[place], config.optim.eta)

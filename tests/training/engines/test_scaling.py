@@ -28,7 +28,7 @@ both = pytest.mark.parametrize("engine", ["torch", "cpu"])
 def split(images: int, seed: int) -> Split:
     """The example's images in three channels that differ."""
     grey = example.split(images, seed)
-    return Split(torch.cat([grey.images, grey.images // 2, 255 - grey.images], dim=1), grey.labels)
+    return Split(torch.cat([grey.inputs, grey.inputs // 2, 255 - grey.inputs], dim=1), grey.targets)
 
 
 def plainly(images: torch.Tensor, scaled: bool) -> torch.Tensor:
@@ -46,7 +46,7 @@ def trained(engine: str, images: torch.Tensor, scaling: Scaling | None, config: 
         if engine == "cpu"
         else TorchEngine(spec, hyper, state, torch.device("cpu"))
     )
-    sums = built.train(images, split(60, 1).labels, order, torch.tensor(0), torch.full((2,), 0.1))
+    sums = built.train(images, split(60, 1).targets, order, torch.tensor(0), torch.full((2,), 0.1))
     return built, sums, state, order
 
 
@@ -54,19 +54,21 @@ def trained(engine: str, images: torch.Tensor, scaling: Scaling | None, config: 
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("config", [CONFIG, DENSE], ids=["convolution", "dense"])
 def test_bytes_are_seen_as_the_floats_that_they_stand_for(engine, scaled, config):
-    images, test = split(60, 1).images, split(20, 2)
+    images, test = split(60, 1).inputs, split(20, 2)
     one, sums, *_ = trained(engine, images, SCALING if scaled else None, config)
     other, expected, *_ = trained(engine, plainly(images, scaled), None, config)
     for name, value in other.state().items():
         torch.testing.assert_close(one.state()[name], value, rtol=0, atol=0)
     assert sums.cost.equal(expected.cost)
-    assert one.evaluate(*vars(test).values()).cost.equal(other.evaluate(plainly(test.images, scaled), test.labels).cost)
-    assert one.predictions(test.images).equal(other.predictions(plainly(test.images, scaled)))
+    assert one.evaluate(*vars(test).values()).cost.equal(
+        other.evaluate(plainly(test.inputs, scaled), test.targets).cost
+    )
+    assert one.predictions(test.inputs).equal(other.predictions(plainly(test.inputs, scaled)))
 
 
 @both
 def test_floats_are_trained_on_as_in_a_plain_loop(engine):
-    images, labels = plainly(split(60, 1).images, True), split(60, 1).labels
+    images, labels = plainly(split(60, 1).inputs, True), split(60, 1).targets
     built, sums, state, order = trained(engine, images, None)
     for number in range(2):
         own = {name: value[number] for name, value in state.items()}
@@ -84,6 +86,6 @@ def test_a_result_says_what_its_network_saw():
     network = Network(CONFIG.shapes())
     network.load_state_dict(result.weights)
     with torch.no_grad():
-        answers = network(plainly(data.test.images, True)).softmax(1)
+        answers = network(plainly(data.test.inputs, True)).softmax(1)
     torch.testing.assert_close(result.probabilities, answers, rtol=1e-4, atol=1e-6)
     assert result.as_json()["scaling"] == {"mean": list(SCALING.mean), "sd": list(SCALING.sd)}

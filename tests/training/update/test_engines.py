@@ -49,7 +49,7 @@ def etas(configs):
 
 def trained(built, order, eta, first=0):
     split = example.dataset().train
-    built.train(split.images, split.labels, order, torch.tensor(first), eta)
+    built.train(split.inputs, split.targets, order, torch.tensor(first), eta)
     return built
 
 
@@ -71,10 +71,10 @@ def by_torch(name, config, weights, order):
     else:
         optimiser = TORCH[name](groups if others else groups[:1], optim.model_dump())
     for rows in order:
-        x = split.images[rows].float() / 255
+        x = split.inputs[rows].float() / 255
         logits = twin.forward(config.shapes(), weights, x, config.model.dropouts(), "chapter")
         optimiser.zero_grad()
-        F.cross_entropy(logits, split.labels[rows]).backward()
+        F.cross_entropy(logits, split.targets[rows]).backward()
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(weights.values(), optim.clip_norm)
         with torch.no_grad():  # decoupled: from the weights before the step, and behind the gradient
