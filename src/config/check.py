@@ -157,6 +157,11 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         if (problem := _size_problem(data)) is not None:
             problems.append(problem)
         problems += _range_problems(data, _task_name(raw))
+        if data.folds is not None and data.expand != "none":
+            problems.append(
+                f"data.expand = {data.expand!r}: with data.folds={data.folds}, copies of an image that validates would "
+                "be trained on; accepted: none"
+            )
     problems += _pretraining_problems(raw)
     problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
     try:
@@ -228,6 +233,10 @@ def _pretraining_problems(raw: dict[str, Any]) -> list[str]:
             f"pretrain.corruption = {written(own.corruption)}: has {len(own.corruption)} values for {len(layers)} "
             "hidden layers; accepted: one for each, or one for all"
         )
+    if data.folds is not None:
+        problems.append(
+            f"data.folds = {data.folds}: pretraining trains all its members on the same images; accepted: null"
+        )
     if data.normalise != "none":
         problems.append(
             f"data.normalise = {data.normalise!r}: pretraining takes inputs for probabilities; accepted: none"
@@ -296,7 +305,8 @@ def _seed_problem(raw: dict[str, Any]) -> str | None:
     first, repeats, ensemble = (raw.get(key, fields[key].default) for key in ("seed", "repeats", "ensemble"))
     if not all(type(value) is int for value in (first, repeats, ensemble)) or not 0 <= first < SEEDS:
         return None
-    members = max(repeats, 1) * max(ensemble, 1)
+    folds = (raw.get("data") or {}).get("folds")
+    members = max(repeats, 1) * max(ensemble, 1) * (folds if type(folds) is int and folds > 0 else 1)
     if first + members <= SEEDS:
         return None
     return (

@@ -36,7 +36,7 @@ def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig
     except (OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(f"{masked(' '.join(changes))}: cannot be read ({str(error).splitlines()[0]})") from None
     assert isinstance(raw, dict)
-    decided_by = {"name": ("name",), "seed": ("seed", "repeats", "ensemble")}
+    decided_by = {"name": ("name",), "seed": ("seed", "repeats", "ensemble", "data")}
     unchecked = [
         key for key, own in decided_by.items() if all(repr(raw.get(one)) == repr(config.get(one)) for one in own)
     ]

@@ -57,6 +57,8 @@ class DataConfig(Section):
     shape: list[Annotated[int, Field(ge=1)]] | None = None  # an example as an own network sees it; None: an image
     train: int | None = Field(None, ge=1)  # images; None: all but those for validation
     validation: int = Field(10_000, ge=1)  # images, the last of the training file
+    split_seed: int = Field(0, ge=0, lt=SEEDS)  # of how examples are dealt to splits and folds
+    folds: int | None = Field(None, ge=2, le=1000)  # cross-validation: each member is validated by a part of its own
 
     def outputs(self, task: str) -> int:
         """The outputs that a network needs for `task`: one a class, or one a number or label to predict."""
@@ -244,7 +246,7 @@ class TrackingConfig(Section):
 
 
 class RunConfig(Section):
-    """One trial: `repeats` × `ensemble` members that train as one stack."""
+    """One trial: `repeats` × `data.folds` × `ensemble` members that train as one stack."""
 
     name: Annotated[str, AfterValidator(_folder_name)] = "custom"  # part of a folder's
     published: float | None = Field(None, ge=0, le=100)  # per cent, test accuracy on MNIST in the source
@@ -270,7 +272,20 @@ class RunConfig(Section):
     @property
     def members(self) -> int:
         """Networks that this trial trains."""
-        return self.repeats * self.ensemble
+        return self.replicates * self.ensemble
+
+    @property
+    def replicates(self) -> int:
+        """Members, or ensembles of them, whose scores the result's mean and interval are of: repeats × folds."""
+        return self.repeats * (self.data.folds or 1)
+
+    @property
+    def replicates_in_words(self) -> str:
+        """Their number in words, such as 3 repeats, 5 folds, or 3 repeats of 5 folds."""
+        repeats = f"{self.repeats} repeats"
+        if self.data.folds is None:
+            return repeats
+        return f"{self.data.folds} folds" if self.repeats == 1 else f"{repeats} of {self.data.folds} folds"
 
     def shapes(self) -> list[LayerShape]:
         """Every layer with its sizes, the softmax last; with tied weights the one layer."""

@@ -60,11 +60,23 @@ class Dataset:
     classes: int
     scaling: Scaling | None = None  # of what a network sees; fitted on the training images before their expansion
     warning: str | None = None  # a text that the user must not miss, such as that digits stand in for MNIST
+    # Of a cross-validation: each fold's own splits. `train` then holds the folds' training examples one fold behind the
+    # other, `validation` and `test` are those of the first fold.
+    folds: tuple["Dataset", ...] = ()
 
     @property
     def is_mnist(self) -> bool:
         """Whether the chapter's accuracies may stand beside results on this data."""
         return self.name in ("mnist", "mnist-expanded")
+
+    @property
+    def epoch_examples(self) -> int:
+        """The training examples that a member sees in an epoch: all, or those of its fold."""
+        return len(self.train) // max(1, len(self.folds))
+
+    def of_fold(self, fold: int) -> "Dataset":
+        """The data of the members of this fold, counted from 0; without a cross-validation all of it."""
+        return self.folds[fold] if self.folds else self
 
     def to(self, device: torch.device) -> "Dataset":
         """All three splits on `device`."""
@@ -76,7 +88,23 @@ class Dataset:
 
     def of(self, members: list[int]) -> "Dataset":
         """The data of the members at these positions, in this order."""
+        if not self.train.by_member:
+            return self
         return self._changed(lambda split: split.of(members))
 
     def _changed(self, change: Callable[[Split], Split]) -> "Dataset":
+        if self.folds:
+            return crossed([fold._changed(change) for fold in self.folds])
         return replace(self, train=change(self.train), validation=change(self.validation), test=change(self.test))
+
+
+def crossed(folds: list[Dataset]) -> Dataset:
+    """The data of a cross-validation; each fold has as many training examples as the smallest, the last left out.
+
+    Inputs and targets of the folds must have the same shapes and types; what a network sees of them may differ, where a
+    fold's inputs are scaled already.
+    """
+    size = min(len(fold.train) for fold in folds)
+    parts = [fold.train.first(size) for fold in folds]
+    train = Split(torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts]))
+    return replace(folds[0], train=train, folds=tuple(replace(fold, folds=()) for fold in folds))

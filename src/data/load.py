@@ -12,6 +12,7 @@ from src.config.schema import OWN, DataConfig, Kind
 from src.data.dataset import Dataset
 from src.data.error import DataError
 from src.data.expansion import shifts
+from src.data.folds import folded
 from src.data.scaling import fitted
 
 __all__ = ["DataError", "Source", "load"]
@@ -35,6 +36,8 @@ def load(config: DataConfig, kind: Kind = "classes") -> Dataset:
     """
     source: Source = import_module(f"src.data.{config.name}")
     dataset = source.load(config, kind) if config.name in OWN else source.load(config)
+    if config.folds and not dataset.folds:
+        return folded(dataset, config, kind)
     if config.normalise == "channel":
         dataset = replace(dataset, scaling=fitted(dataset.train.inputs))
     if config.expand == "shifts":

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def data_words(data: "Dataset") -> str:
     """The data set in one line: name, source, numbers of images, sizes, scaling."""
-    sizes = f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
+    folds = f"{len(data.folds)} folds, each of " if data.folds else ""
+    sizes = (
+        f"{folds}{data.epoch_examples:,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
+    )
     channels, height, width = data.test.inputs.shape[1:]
     colours = f" of {height}x{width} pixels, {channels} channels" if channels > 1 else ""
     scaling = ""
@@ -29,9 +32,9 @@ def who(config: "RunConfig") -> str:
     if config.members == 1:
         return "one network"
     members = f"{config.members} networks, the members of one stack (trained together, each as if alone)"
-    if config.ensemble > 1 and config.repeats > 1:
-        return f"{members}: {config.repeats} repeats of {config.ensemble} that vote"
-    return f"{members}, which vote" if config.ensemble > 1 else f"{members}: {config.repeats} repeats"
+    if config.ensemble > 1 and config.replicates > 1:
+        return f"{members}: {config.replicates_in_words}, each of {config.ensemble} that vote"
+    return f"{members}, which vote" if config.ensemble > 1 else f"{members}: {config.replicates_in_words}"
 
 
 def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:

@@ -8,11 +8,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from src.config.metric import ACCURACY, Metric
 from src.config.wording import number_of
+from src.training.result import Result
 
 TWO_SIDED_95 = 0.975
 COINCIDENCE = "all repeats are equal, by chance: an interval of no width says nothing"
@@ -36,10 +37,20 @@ class Summary:
         """Whether several repeats have exactly the same score, so that an interval without width would mean nothing."""
         return self.n > 1 and self.sd == 0
 
-    def metrics(self) -> dict[str, float]:
-        """The figures that exist, scores and the two counts, by their names test/… in the tracking store."""
+    def metrics(self, split: str = "test") -> dict[str, float]:
+        """The figures that exist, scores and the two counts, by their names SPLIT/… in the tracking store."""
         figures = {name: value for name, value in vars(self).items() if name != "score" and value is not None}
-        return {f"test/{name}": float(value) for name, value in figures.items()}
+        return {f"{split}/{name}": float(value) for name, value in figures.items()}
+
+    def spread(self) -> str:
+        """Mean, spread, interval and number in words, where there are two repeats or more; else the only score."""
+        score = self.score
+        if self.low is None or self.high is None:
+            return score.written(self.mean)
+        return (
+            f"mean {score.figure(self.mean)} ± {score.figure(self.sd or 0)} sd, "
+            f"95 % interval {score.figure(self.low)}–{score.figure(self.high)}, n = {self.n}"
+        )
 
     def sentence(self) -> str:
         """A sentence with all figures in the score's unit, and with those that are missing."""
@@ -51,15 +62,18 @@ class Summary:
             parts.append("n = 1, so neither spread nor interval")
         else:
             parts[0] += f" by the chapter's rule (the repeat with the best {score.words('validation')})"
-            parts.append(
-                f"mean {score.figure(self.mean)} ± {score.figure(self.sd or 0)} sd, "
-                f"95 % interval {score.figure(self.low)}–{score.figure(self.high)}, n = {self.n}"
-            )
+            parts.append(self.spread())
         if self.coincides:
             parts.append(COINCIDENCE)
         if self.left_out:
             parts.append(f"{self.left_out} of {self.n + self.left_out} left out: no finite {score.name}")
         return "; ".join(parts)
+
+
+def of_folds(results: Sequence[Result], score: Metric) -> Summary:
+    """The figures of a cross-validation: each network's validation score, on the examples of its fold."""
+    own = [result.validation_score for result in results]
+    return replace(summarise(validation=own, test=own, score=score), chapter_rule=None)
 
 
 def summarise(*, validation: Sequence[float | None], test: Sequence[float | None], score: Metric = ACCURACY) -> Summary:

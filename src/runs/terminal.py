@@ -232,8 +232,14 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
     console.print(shown)
 
 
-def conclusion(config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", summary: "Summary") -> None:
-    """Prints the votes of ensembles, then the score by the chapter's rule with mean and spread."""
+def conclusion(
+    config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", summary: "Summary", folds: "Summary | None"
+) -> None:
+    """Prints the score of a cross-validation and the votes of ensembles, then the score by the chapter's rule with mean
+    and spread."""
+    if folds:
+        which = f"{folds.score.words('validation')} over {config.replicates_in_words}"
+        tell(f"{which}, each network by examples that it was not trained on: {folds.spread()}")
     published = dataset.is_mnist and config.published is not None
     beside = f" (published {config.published:.2f} %)" if published else ""
     for repeat, vote in enumerate(votes):
@@ -253,7 +259,7 @@ def next_command(config: "RunConfig", arguments: list[str] | None, folder: Path,
     commands = []
     if config.tracking.kind == "mlflow":
         commands.append((ui_command(config.tracking.uri), "see and compare the runs in MLflow"))
-    if arguments is not None and config.repeats == 1 and config.ensemble == 1:
+    if arguments is not None and config.members == 1:
         repeat = command("train", *typed, "repeats=3")
         commands.append((repeat, "three seeds in one stack: mean, spread, interval"))
     commands.append((command("compare", folder, "OTHER"), "two runs side by side"))

@@ -83,6 +83,7 @@ def train_plainly(config: RunConfig, dataset: Dataset) -> None:
         layer.model_copy(update={**plainest, **({"conv": 1} if isinstance(layer, ConvLayer) else {"fc": 1})})
         for layer in config.model.all_layers()
     ]
+    dataset = dataset.of_fold(0)
     batch_size = min(10, len(dataset.train))
     few = Split(*(part[: PROBE_STEPS * batch_size] for part in (dataset.train.inputs, dataset.train.targets)))
     plain = {
@@ -90,6 +91,7 @@ def train_plainly(config: RunConfig, dataset: Dataset) -> None:
         "optim": config.optim.model_copy(update={"eta": 0.01, "lambda_": 0.0, "l1": 0.0, "momentum": 0.0}),
         "batch_size": batch_size,
         "max_epochs": 1,
+        "data": config.data.model_copy(update={"folds": None}),
         "repeats": 1,
         "ensemble": 1,
         "seed": PROBE_SEED,

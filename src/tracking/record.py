@@ -16,7 +16,7 @@ from src.config.schema import RunConfig
 from src.data.dataset import Dataset
 from src.runs.checkpoint import Saved
 from src.runs.result_files import RESULTS, ResultsSoFar, write_plain_weights, write_weights
-from src.runs.summary import Summary, summarise
+from src.runs.summary import Summary, of_folds, summarise
 from src.runs.vote import Vote, vote
 from src.tracking.study_tracking import TrialTracker
 from src.tracking.tracker import Tracker
@@ -33,6 +33,7 @@ class Conclusion:
     path: Path  # of result.json
     lost: str  # what could not be written to the folder and why, for the user; empty where all is there
     files: list[Path] = field(default_factory=list)
+    folds: Summary | None = None  # of a cross-validation
 
 
 class Record:
@@ -76,7 +77,8 @@ class Record:
         lost = self._keep(results, votes)
         self.keeper.close()
         path, files = self.folder / RESULTS, [self.folder / "votes.json"] if votes else []
-        return Conclusion(results, votes, summary, path, lost, files)
+        folds = of_folds(results, self.config.task.score) if self.config.data.folds else None
+        return Conclusion(results, votes, summary, path, lost, files, folds)
 
     def _keep(self, results: list[Result], votes: list[Vote]) -> str:
         """Writes the files, small ones first; returns what could not be written and why, empty where all was."""
@@ -137,6 +139,7 @@ def _metrics(conclusion: Conclusion, members: int) -> Row | None:
     if members == 1:
         return None
     metrics, votes = conclusion.summary.metrics(), conclusion.votes
+    metrics |= conclusion.folds.metrics("validation") if conclusion.folds else {}
     if votes and votes[0].accuracy is not None and votes[0].mean_probability_accuracy is not None:
         metrics["vote/plurality"] = votes[0].accuracy
         metrics["vote/mean_probability"] = votes[0].mean_probability_accuracy

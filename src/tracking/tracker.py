@@ -211,9 +211,9 @@ class _Labels:
 
     def trial(self) -> tuple[str, dict[str, str]]:
         """Run name and tags of the run above the members."""
-        repeats, ensemble = self._config.repeats, self._config.ensemble
-        count = f"{repeats} repeats"
+        count, ensemble = self._config.replicates_in_words, self._config.ensemble
         if ensemble > 1:
+            repeats = self._config.replicates
             count = f"ensemble of {ensemble}" if repeats == 1 else f"{repeats} ensembles of {ensemble}"
         return self._name(count), {**self._tags, "kind": "ensemble" if ensemble > 1 else "repeats"}
 
@@ -228,6 +228,8 @@ class _Labels:
     def seed_name(self, index: int, seed: int) -> str:
         """The part of a member's name that tells it from the trial's other members, such as "seed 7"."""
         ensemble = self._config.ensemble
+        if folds := self._config.data.folds:
+            return f"fold {index // ensemble % folds + 1} · seed {seed}"
         if ensemble > 1 and self._config.repeats > 1:
             return f"repeat {index // ensemble} · seed {seed}"
         return f"seed {seed}"

@@ -218,7 +218,7 @@ class TrialRuns:
             self.epoch([histories.get(seed, {}).get(epoch) for seed in self._trial.seeds])
         self._because(self._trial.reason)
         summary = None
-        if config.repeats > 1 and config.ensemble == 1:
+        if config.replicates > 1 and config.ensemble == 1:
             validation = [result.validation_score for result in results]
             test = [result.test_score for result in results]
             summary = summarise(validation=validation, test=test, score=config.task.score).metrics()

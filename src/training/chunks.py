@@ -35,7 +35,8 @@ class Chunk:
 class Chunks:
     """The chunks of the stack's next epoch, each time that it is iterated; how many they are differs by epoch.
 
-    seeds: the members' seeds in the stack's order; length: mini-batches in a chunk at most; check_every: mini-batches
+    seeds: the members' seeds in the stack's order; images: the examples that a member sees in an epoch, which lie one
+    fold behind the other; length: mini-batches in a chunk at most; check_every: mini-batches
     between two looks of a member at the validation set, counted from its own start.
     """
 
@@ -43,14 +44,15 @@ class Chunks:
         self, order: Order, seeds: list[int], images: int, batch_size: int, length: int, check_every: int
     ) -> None:
         self.order, self.images, self.batch_size = order, images, batch_size
-        self.set_members([(seed, 0) for seed in seeds])
+        self.set_members([(seed, 0, 0) for seed in seeds])
         self.batches = images // batch_size  # an incomplete last mini-batch is left out [network3.py]
         self.length, self.check_every = length, check_every
         self.epoch = 0
 
-    def set_members(self, members: list[tuple[int, int]]) -> None:
-        """The members from the next epoch on, by position: (seed, the stack's epoch in which the member started)."""
-        self.seeds, self.born = [seed for seed, _ in members], [born for _, born in members]
+    def set_members(self, members: list[tuple[int, int, int]]) -> None:
+        """The members from the next epoch on, by position: (seed, the stack's epoch in which it started, fold)."""
+        self.seeds, self.born, folds = map(list, zip(*members, strict=True))
+        self.first = torch.tensor(folds)[:, None, None] * self.images  # where the fold's examples begin, (K, 1, 1)
 
     @property
     def several(self) -> bool:
@@ -61,6 +63,7 @@ class Chunks:
         epoch, self.epoch = self.epoch, self.epoch + 1
         own = [epoch - born for born in self.born]  # each member's own epoch, from 0
         order = orders(self.order, self.seeds, self.images, self.batch_size, own)
+        order = order + self.first if self.first.any() else order
         checks = self._checks(own)
         start = 0
         for end in _cut(sorted(checks), self.length):

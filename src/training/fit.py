@@ -10,7 +10,7 @@ import torch
 from src.config.error import ConfigError
 from src.config.schema import RunConfig, structure_key
 from src.config.shapes import LayerShape
-from src.data.dataset import Dataset, Split
+from src.data.dataset import Dataset
 from src.training.chunks import Chunks
 from src.training.device import begin_on, choose_device, cores
 from src.training.engines.choose import EngineChoice, evaluating_engine
@@ -50,7 +50,8 @@ class Prepared:
     @property
     def memory(self) -> int:
         """Bytes that the networks (weights, gradients, best weights) and the images take; working memory is extra."""
-        splits = (self.dataset.train, self.dataset.validation, self.dataset.test)
+        folds = self.dataset.folds or (self.dataset,)
+        splits = [self.dataset.train, *(split for fold in folds for split in (fold.validation, fold.test))]
         slots = len(self.engine.spec.rule.slots(hyper_of_stack(self.members)))
         return weight_bytes(self.layers, len(self.members), slots) + sum(split.inputs.nbytes for split in splits)
 
@@ -78,11 +79,11 @@ def prepare(
     device, layers, stack = check(config, dataset), config.shapes(), members or members_of(configs)
     if device.type == "cuda":
         begin_on(device)
-    batches = len(dataset.train) // config.batch_size
+    batches = dataset.epoch_examples // config.batch_size
     spec, hyper = spec_of(config, batches, dataset.scaling), hyper_of_stack(stack)
     check_memory(layers, len(stack), len(spec.rule.slots(hyper)), device)
     dataset = dataset.to(device)
-    chunks = Chunks(config.data.order, [m.seed for m in stack], len(dataset.train), config.batch_size, 1, batches)
+    chunks = Chunks(config.data.order, [m.seed for m in stack], dataset.epoch_examples, config.batch_size, 1, batches)
     probe = next(iter(chunks)).order
     with enough_memory(len(stack), device):
         state = first_state(stack, spec.model)
@@ -96,7 +97,7 @@ def prepare(
     seconds = epochs * batches * step_seconds
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
-    seconds += epochs * -(-batches // chunks.check_every) * look_seconds
+    seconds += epochs * -(-batches // chunks.check_every) * look_seconds * max(1, len(dataset.folds))
     return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
 
 
@@ -107,10 +108,9 @@ def check(config: RunConfig, dataset: Dataset) -> torch.device:
         {"pretrain.batch_size": config.pretrain.batch_size} if config.pretrain.wanted else {}
     )
     for key, size in sizes.items():
-        if size > len(dataset.train):
+        if size > (count := dataset.epoch_examples):
             raise ConfigError(
-                f"{key} = {size}: more than the {len(dataset.train)} training images of {dataset.name}; "
-                f"accepted: 1 to {len(dataset.train)}"
+                f"{key} = {size}: more than the {count} training images of {dataset.name}; accepted: 1 to {count}"
             )
     if (config.trainer.threads or 1) > cores():
         raise ConfigError(
@@ -160,8 +160,8 @@ def run_roster(
     than at the start and another size costs the engine nothing; offer: called with checkpoints after each epoch.
     """
 
-    def tested(members: list[Member], results: list[Result], test: Split) -> list[Result]:
-        return _tested(prepared.engine, members, results, test)
+    def tested(members: list[Member], results: list[Result], data: Dataset) -> list[Result]:
+        return _tested(prepared.engine, members, results, data)
 
     module = StackModule(
         prepared.members,
@@ -201,12 +201,15 @@ def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
     return timed(look) * len(validation) / images
 
 
-def _tested(training: Engine, members: list[Member], results: list[Result], test: Split) -> list[Result]:
+def _tested(training: Engine, members: list[Member], results: list[Result], data: Dataset) -> list[Result]:
     """The members' results with score and predictions on the test set, from the weights in the results."""
     task = training.spec.task
     state = {name: torch.stack([result.weights[name] for result in results]) for name in results[0].weights}
     engine = evaluating_engine(training, members[0].config, hyper_of_stack(members), state)
-    predictions, targets = engine.predictions(test.inputs).cpu(), test.targets.cpu()
+    tests = {fold: data.of_fold(fold).test for fold in sorted({member.fold for member in members})}
+    each = {fold: engine.predictions(test.inputs).cpu() for fold, test in tests.items()}
+    predictions = [each[member.fold][k] for k, member in enumerate(members)]
+    targets = data.test.targets.cpu()
     return [
         replace(result, probabilities=own, test_score=task.score_of(own, targets))
         for result, own in zip(results, predictions, strict=True)

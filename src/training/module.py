@@ -16,7 +16,7 @@ import torch
 from src.data.dataset import Dataset
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
-from src.training.engines.engine import Engine, Means, State
+from src.training.engines.engine import Engine, Means, State, own_means
 from src.training.lightning import LightningModule
 from src.training.look import Look
 from src.training.progress import Progress
@@ -198,8 +198,7 @@ class StackModule(LightningModule):
         looks = self._looks(chunk)
         if not looks:
             return {}
-        validation = self.dataset.validation
-        means = self.engine.evaluate(validation.inputs, validation.targets)
+        means = self._evaluated()
         costs, scores, watched = means.cost.tolist(), means.score.tolist(), self._watched(means)
         state = self.engine.state(slots=False)
         self._keep_best([look for look in looks if math.isfinite(costs[look.k])], state, scores)
@@ -222,6 +221,14 @@ class StackModule(LightningModule):
             for observer in self.observers:
                 observer.epoch_ended(rows, self.so_far)
         return rows
+
+    def _evaluated(self) -> Means:
+        """The members' means over the validation set, each over that of its fold."""
+        here = [self.members.get(number) for number in self.rows]
+        folds = [one.member.fold if one else 0 for one in here]
+        splits = {fold: self.dataset.of_fold(fold).validation for fold in sorted(set(folds))}
+        means = {fold: self.engine.evaluate(split.inputs, split.targets) for fold, split in splits.items()}
+        return means[folds[0]] if len(means) == 1 else own_means([means[fold] for fold in folds])
 
     def _watched(self, validation: Means) -> dict[str, torch.Tensor]:
         """What else the task watches, (K,) by its name in a row: for the validation set and as many training images."""
@@ -278,8 +285,8 @@ class StackModule(LightningModule):
         whole = [number for number in numbers if results[number].best_epoch and results[number].status != "PRUNED"]
         if whole:
             members = [self.members[number].member for number in whole]
-            test = self.dataset.test.of([self.rows.index(number) for number in whole])
-            results |= zip(whole, self.tested(members, [results[number] for number in whole], test), strict=True)
+            data = self.dataset.of([self.rows.index(number) for number in whole])
+            results |= zip(whole, self.tested(members, [results[number] for number in whole], data), strict=True)
         for number in numbers:
             del self.members[number]
         self.roster.ended(results)
@@ -322,4 +329,4 @@ class StackModule(LightningModule):
 
     def _tell_chunks(self) -> None:
         here = [self.members.get(number) for number in self.rows]
-        self.chunks.set_members([(one.member.seed, one.born) if one else (0, 0) for one in here])
+        self.chunks.set_members([(one.member.seed, one.born, one.member.fold) if one else (0, 0, 0) for one in here])

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from src.data.dataset import Split
+from src.data.dataset import Dataset
 from src.training.checkpoint import Checkpoint
 from src.training.result import Result, Row
 from src.training.stack import Member
 
 # Takes members, their results with weights, and the test set; returns the results with score and predictions on it.
-Tested = Callable[[list[Member], list[Result], Split], list[Result]]
+Tested = Callable[[list[Member], list[Result], Dataset], list[Result]]
 # Called at the end of each epoch after which members still train, and once more when training is stopped. The first
 # argument gives the checkpoints, by number, of the members that train and have finished an epoch; the second says
 # whether they are the last ones.

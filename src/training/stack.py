@@ -28,6 +28,11 @@ class Member:
         return self.repeat * self.config.ensemble + self.vote
 
     @property
+    def fold(self) -> int:
+        """The part of the examples that validates it in a cross-validation, from 0; 0 without one."""
+        return self.repeat % (self.config.data.folds or 1)
+
+    @property
     def epochs(self) -> int:
         """The number of epochs that it has trained before it joined this stack."""
         return self.checkpoint.epochs if self.checkpoint else 0
@@ -41,7 +46,7 @@ def members_of(configs: list[RunConfig]) -> list[Member]:
     return [
         Member(config, (config.seed + repeat * config.ensemble + vote) % SEEDS, repeat, vote)
         for config in configs
-        for repeat in range(config.repeats)
+        for repeat in range(config.repeats * (config.data.folds or 1))
         for vote in range(config.ensemble)
     ]
 

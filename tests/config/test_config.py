@@ -63,6 +63,8 @@ BAD = {
     "data.height": at_least(1),
     "data.width": at_least(1),
     "data.classes": st.one_of(at_least(2), st.integers(min_value=257)),
+    "data.split_seed": st.one_of(at_least(0), st.integers(min_value=2**32)),
+    "data.folds": optional(st.one_of(at_least(2), st.integers(min_value=1001))),
     "data.target_count": at_least(1),
     "data.shape": st.one_of(words, st.integers(), st.lists(st.integers(max_value=0), min_size=1, max_size=3)),
     "data.train": optional(at_least(1)),

@@ -28,7 +28,7 @@ Chapter's convention: kept inputs unchanged in training, weights times (1 − p)
 inputs divided by (1 − p) in training, evaluation unchanged.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -84,6 +84,16 @@ class Means(NamedTuple):
     cost: Tensor
     score: Tensor
     monitors: Mapping[str, Tensor] = MappingProxyType({})  # as in Task.monitors
+
+
+def own_means(each: Sequence[Means]) -> Means:
+    """The k-th member's part of the k-th of these Means, which all members share: where each has its own examples."""
+
+    def own(values: Sequence[Tensor]) -> Tensor:
+        return torch.stack([value[k] for k, value in enumerate(values)])
+
+    monitors = {name: own([means.monitors[name] for means in each]) for name in each[0].monitors}
+    return Means(own([means.cost for means in each]), own([means.score for means in each]), monitors)
 
 
 class Engine(Protocol):

@@ -174,7 +174,7 @@ def test_chunks_are_the_epoch_cut_where_it_must_be(batches, length, every, born)
     every = min(every, batches)
     chunks = Chunks("fixed", [1, 2], batches * 3 + 1, 3, length, every)
     chunks.epoch = born
-    chunks.set_members([(1, born), (2, 0)])
+    chunks.set_members([(1, born, 0), (2, 0, 0)])
     for epoch in range(born, born + 2):
         seen = list(chunks)
         assert chunks.several or len(seen) == 1

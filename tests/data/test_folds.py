@@ -1,0 +1,66 @@
+"""Cross-validation as one stack: who validates whom, and that a fold trains as it would alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from src.data.error import DataError
+from src.data.folds import fold_rows, folded
+from src.training.fit import prepare, run
+from tests import example
+
+CLASSES = np.array([0] * 6 + [1] * 10 + [2] * 7)
+
+
+@pytest.mark.parametrize("groups", [None, [row // 2 for row in range(23)]])
+def test_each_example_validates_once_and_classes_and_groups_keep_together(groups):
+    rows = fold_rows(CLASSES, "classes", 3, seed=1, groups=groups)
+    assert sorted(np.concatenate([held for _, held in rows])) == list(range(23))
+    for train, held in rows:
+        assert sorted([*train, *held]) == list(range(23))
+        if groups is None:
+            assert [2 <= (CLASSES[held] == kind).sum() <= 4 for kind in range(3)] == [True] * 3
+        else:
+            assert not {row // 2 for row in train} & {row // 2 for row in held}
+    again, other = (fold_rows(CLASSES, "classes", 3, seed=seed, groups=groups) for seed in (1, 2))
+    assert all(np.array_equal(one[1], two[1]) for one, two in zip(rows, again, strict=True))
+    assert not all(np.array_equal(one[1], two[1]) for one, two in zip(rows, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("targets", "kind", "folds", "groups", "words"),
+    [
+        (CLASSES, "classes", 7, None, "a class has 6 examples only"),
+        (np.zeros((4, 1)), "numbers", 5, None, "there are 4 examples"),
+        (CLASSES, "classes", 3, [0, 1] * 11 + [0], "there are 2 groups"),
+    ],
+)
+def test_too_many_folds_are_refused(targets, kind, folds, groups, words):
+    with pytest.raises(DataError, match=words):
+        fold_rows(targets, kind, folds, 0, groups)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+@pytest.mark.parametrize(("normalise", "order"), [("none", "epoch"), ("channel", "fixed")])
+def test_a_fold_in_the_stack_trains_as_it_would_alone(engine, normalise, order):
+    data = {"folds": 3, "normalise": normalise, "order": order}
+    config = example.config(data=data, repeats=2, trainer={"engine": engine})
+    whole = folded(example.dataset(), config.data, "classes")
+    assert whole.epoch_examples == 53  # of 80, of which 26 or 27 validate
+    if normalise == "channel":  # fitted on the fold's own training examples
+        assert all(abs(float(fold.train.inputs.mean())) < 1e-5 for fold in whole.folds)
+        assert all(abs(float(fold.validation.inputs.mean())) > 1e-5 for fold in whole.folds)
+    together = run(prepare([config], whole, lambda _: None), [])
+    assert [result.repeat for result in together] == list(range(6))
+    for place in (1, 5):
+        fold = whole.of_fold(place % 3)
+        alone = example.config(data={"order": order}, seed=place, trainer={"engine": engine})
+        [result] = run(prepare([alone], replace(fold, train=fold.train.first(53)), lambda _: None), [])
+        for name, weights in result.weights.items():
+            if engine == "cpu":
+                assert torch.equal(weights, together[place].weights[name])
+            torch.testing.assert_close(weights, together[place].weights[name])
+        assert result.validation_score == together[place].validation_score
+        assert result.test_score == together[place].test_score
