@@ -142,7 +142,9 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         pass
     else:
         try:
-            problems += _batch_problems(raw.get("batch_size"), model.shapes(data, _task_name(raw)))
+            layers = model.shapes(data, _task_name(raw))
+            problems += _batch_problems(raw.get("batch_size"), layers)
+            problems += _hidden_problems(raw.get("optim"), layers)
         except ShapeError as error:
             problems.append(f"model: {error}")
         if data.name == "idx" and data.dir is None:
@@ -270,6 +272,16 @@ def _batch_problems(batch_size: Any, layers: list[LayerShape]) -> list[str]:
         if layer.norm in NORMS_OVER_EXAMPLES and layer.normed == 1
     ]
     return alone if batch_size == 1 else []
+
+
+def _hidden_problems(optim: Any, layers: list[LayerShape]) -> list[str]:
+    """The problem of an update rule for the layers between the first and the last one, where there are none."""
+    if not isinstance(optim, dict) or optim.get("rule") != "muon" or len(layers) > 2:
+        return []
+    return [
+        "optim.rule = 'muon': trains the layers between the first and the last one, of which this network has none; "
+        "accepted: two hidden layers or more, such as model.hidden=[100,100], or optim=adamw"
+    ]
 
 
 def _size_problem(data: DataConfig) -> str | None:

@@ -139,13 +139,14 @@ class PretrainConfig(Section):
 
 
 # The update rules (src/training/update/NAME.py), each with those of its keys that not all rules read.
-Rule = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"]
+Rule = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "muon"]
 RULES: dict[str, tuple[str, ...]] = {
     "sgd": ("momentum", "nesterov"),
     "adam": ("beta1", "beta2", "epsilon"),
     "adamw": ("beta1", "beta2", "epsilon"),
     "rmsprop": ("alpha", "epsilon"),
     "adagrad": ("epsilon",),
+    "muon": ("momentum", "nesterov", "beta1", "beta2", "epsilon", "eta_adamw"),
 }
 
 # The schedules of eta (src/training/update/schedule.py), each with those of its keys that not all schedules read.
@@ -171,7 +172,7 @@ class OptimConfig(Section):
     """Update rule (src/training/update/RULE.py), decay and schedule; PER_MEMBER marks what may differ in a stack."""
 
     rule: Rule = "sgd"
-    nesterov: bool = False  # sgd: Nesterov's form of momentum
+    nesterov: bool = False  # sgd, muon: Nesterov's form of momentum
     eta: float = Field(gt=0, json_schema_extra=PER_MEMBER)
     lambda_: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L2; a step decays weights by eta·lambda_/batches
     l1: float = Field(0.0, ge=0, json_schema_extra=PER_MEMBER)  # L1, divided by the same number of batches
@@ -182,6 +183,7 @@ class OptimConfig(Section):
     beta2: float = Field(0.999, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # of their squares' running mean
     alpha: float = Field(0.99, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # rmsprop: of their squares' running mean
     epsilon: float = Field(1e-8, gt=0, json_schema_extra=PER_MEMBER)  # added to the root of what squares came to
+    eta_adamw: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # muon: of the rest; None: eta
     clip_norm: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # of the gradient of all parameters
     max_norm: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # of each unit's incoming weights
     schedule: Schedule = "constant"

@@ -110,6 +110,7 @@ BAD = {
     "optim.beta2": numbers(low=0, below=1),
     "optim.alpha": numbers(low=0, below=1),
     "optim.epsilon": numbers(above=0),
+    "optim.eta_adamw": optional(numbers(above=0)),
     "optim.schedule": no_option,
     "optim.decay": numbers(low=0),
     "optim.eta_end": optional(numbers(above=0)),
@@ -286,7 +287,7 @@ def test_a_key_that_no_rule_of_the_run_or_sweep_reads_is_refused():
     sgd, adam = (example.config(optim={"rule": rule, "momentum": 0.9, "beta1": 0.5}) for rule in ("sgd", "adam"))
     assert unread_keys([example.config()]) == []
     assert unread_keys([example.config(), sgd]) == [
-        "optim.beta1 = 0.5: optim.rule=sgd does not read it; accepted: 0.9, or optim.rule=adam,adamw"
+        "optim.beta1 = 0.5: optim.rule=sgd does not read it; accepted: 0.9, or optim.rule=adam,adamw,muon"
     ]
     assert unread_keys([sgd, adam]) == []
     none = example.config(pretrain={"eta": 0.3})

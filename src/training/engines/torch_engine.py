@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from src.data.dataset import BY_MEMBER
 from src.data.scaling import as_seen
 from src.models.dropout import step_key
+from src.models.hidden import hidden_matrices
 from src.models.layers.dense import Dense
 from src.training.engines.compilation import COMPILE_SECONDS, compiled_step, first_error, first_line
 from src.training.engines.engine import Means, State, Sums, joined_states, slot_name, slots_of
@@ -54,6 +55,7 @@ class TorchEngine:
             self.network = spec.model.build()
         dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
         self._dense = [name for name, module in dense if module.bias is not None]
+        self._hidden = hidden_matrices(self.network)
         self.recorder: Recorder | None = CudaRecorder(device) if device.type == "cuda" else None
         self._replay: Replay | None = None
         self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
@@ -344,7 +346,7 @@ class TorchEngine:
         if decayed and own.shrinks:
             weight.addcmul_(columns["share"], weight, value=-1)
         slots = {slot: self._slots[slot_name(slot, name)] for slot in own.slots}
-        self.spec.rule.step(weight, gradient, slots, columns)
+        self.spec.rule.step(weight, gradient, slots, columns, name in self._hidden)
         if self.spec.bounds and weight.dim() > 2:
             bound(weight, numbers["max_norm"])
 

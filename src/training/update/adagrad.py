@@ -32,7 +32,9 @@ class Adagrad:
         one = np.ones(eta.shape)
         return {"eta": eta, "keep": one, "gain": one, "epsilon": np.broadcast_to(hyper["epsilon"], eta.shape)}
 
-    def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
+    def step(
+        self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor], hidden: bool = False
+    ) -> None:
         """Changes w (K, …) and the sum of squares in place, by the gradient g."""
         square = slots["square"].addcmul_(g, g)
         w.sub_(numbers["eta"] * g / (square.sqrt() + numbers["epsilon"]))

@@ -41,7 +41,9 @@ class Adam:
             "epsilon": hyper["epsilon"] * root,
         }
 
-    def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
+    def step(
+        self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor], hidden: bool = False
+    ) -> None:
         """Changes w (K, …) and both means in place, by the gradient g."""
         mean, square = slots["mean"], slots["square"]
         mean.add_(numbers["blend"] * (g - mean))

@@ -61,7 +61,8 @@ class StepNumbers:
         step = first[:, None] + np.arange(steps)  # (K, M)
         each = np.broadcast_to((rates if rates.ndim > 1 else rates[:, None]).astype(np.float64), step.shape)
         with np.errstate(all="ignore"):  # a member whose rate is infinite or NaN fails by itself
-            own = self.rule.numbers({name: self.hyper[name].numpy()[:, None] for name in self.rule.hyper}, each, step)
+            hyper = {name: self.hyper[name].numpy()[:, None] for name in ("eta", *self.rule.hyper)}
+            own = self.rule.numbers(hyper, each, step)
             own |= {name: np.broadcast_to(self.hyper[name].numpy()[:, None], step.shape) for name in self.norms}
             share, amount, *in_gradient = self.decay.of(rates, first, steps)
             l2, l1 = (np.broadcast_to(one[:, None], step.shape) for one in in_gradient)

@@ -33,7 +33,9 @@ class RmsProp:
         own = {"keep": hyper["alpha"], "gain": 1 - hyper["alpha"], "epsilon": hyper["epsilon"]}
         return {"eta": eta} | {name: np.broadcast_to(value, eta.shape) for name, value in own.items()}
 
-    def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
+    def step(
+        self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor], hidden: bool = False
+    ) -> None:
         """Changes w (K, …) and the mean of squares in place, by the gradient g."""
         square = slots["square"].mul_(numbers["keep"]).addcmul_(numbers["gain"] * g, g)
         w.sub_(numbers["eta"] * g / (square.sqrt() + numbers["epsilon"]))

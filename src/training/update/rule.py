@@ -28,14 +28,18 @@ class UpdateRule(Protocol):
     def numbers(self, hyper: Mapping[str, np.ndarray], eta: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
         """The numbers that `step` reads in each step of a chunk, by name, (K, M) float64 each.
 
-        hyper: the members' values of the rule's own hyperparameters, (K, 1) each; eta: their learning rates (K, M);
-        step: the steps' numbers (K, M), counted from 0 at each member's first step.
+        hyper: the members' values of `eta` and of the rule's own hyperparameters, (K, 1) each; eta: their learning
+        rates (K, M), as the schedule has changed them; step: the steps' numbers (K, M), counted from 0 at each member's
+        first step.
         """
 
-    def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
+    def step(
+        self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor], hidden: bool = False
+    ) -> None:
         """Takes one step: changes a parameter w (K, …) and its slots in place, by the gradient g (K, …).
 
-        numbers: those of this step by name, (K, 1, …) each.
+        numbers: those of this step by name, (K, 1, …) each; hidden: whether w is a matrix between the network's first
+        and last ones (src/models/hidden.py).
         """
 
 

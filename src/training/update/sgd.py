@@ -33,7 +33,9 @@ class Sgd:
         """The learning rate and the momentum of each step, (K, M) each."""
         return {"eta": eta, "momentum": np.broadcast_to(hyper["momentum"], eta.shape)}
 
-    def step(self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> None:
+    def step(
+        self, w: Tensor, g: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor], hidden: bool = False
+    ) -> None:
         """Changes w (K, …) and its velocity, if there is one, in place, by the gradient g."""
         eta, momentum = numbers["eta"], numbers["momentum"]
         if "velocity" not in slots:

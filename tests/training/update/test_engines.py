@@ -22,7 +22,11 @@ OWN = [
     {"eta": 0.002, "momentum": 0.5, "beta2": 0.9, "alpha": 0.5, "epsilon": 1e-3, "weight_decay": 0.5, "lambda_": 0.0},
 ]
 everywhere = pytest.mark.parametrize("engine", ["torch", "cpu"])
-every_rule = pytest.mark.parametrize("name", TORCH)
+# Every rule on the engines that serve it.
+every_rule = pytest.mark.parametrize(
+    ("engine", "name"),
+    [(engine, name) for engine in ("torch", "cpu") for name in TORCH if engine == "torch" or "muon" not in name],
+)
 
 
 def configs_of(name, **shared):
@@ -99,7 +103,6 @@ def check_against_torch(engine, name, **shared):
             torch.testing.assert_close(after[key][k], value, rtol=1e-4, atol=2e-5)
 
 
-@everywhere
 @every_rule
 def test_200_steps_equal_torchs(engine, name):
     check_against_torch(engine, name)
@@ -117,12 +120,15 @@ def test_what_the_kernels_do_not_bound_they_refuse(option):
     assert cpu.CpuEngine.refuses(spec) == f"optim.{option}"
 
 
+def test_the_kernels_refuse_muon():
+    assert cpu.CpuEngine.refuses(spec_of(example.config(optim={"rule": "muon"}), BATCHES)) == "optim.rule=muon"
+
+
 @everywhere
 def test_biases_decay_where_all_is_to(engine):
     check_against_torch(engine, "sgd", decay_all=True, weight_decay=0.5)
 
 
-@everywhere
 @every_rule
 def test_a_member_is_the_same_alone_and_wherever_it_goes_on(engine, name):
     """Alone; and cut in two chunks, between which the first member leaves and another engine takes in the last two."""
@@ -144,7 +150,6 @@ def test_a_member_is_the_same_alone_and_wherever_it_goes_on(engine, name):
         torch.testing.assert_close(value, whole[key][rows], **exact)
 
 
-@everywhere
 @every_rule
 def test_a_nan_stays_in_its_member(engine, name):
     configs, order = configs_of(name), order_of(len(OWN), 20)

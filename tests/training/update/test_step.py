@@ -17,6 +17,7 @@ SETTINGS = {
     "beta2": [0.999, 0.99, 0.9],
     "alpha": [0.99, 0.9, 0.5],
     "epsilon": [1e-8, 1e-4, 1e-2],
+    "eta_adamw": [0.02, 0.001, 0.03],
 }
 HYPER = {name: torch.tensor(values, dtype=torch.float64) for name, values in SETTINGS.items()}
 
@@ -26,7 +27,7 @@ def stepped(name, start, gradients):
     rule = rule_of(OptimConfig(eta=0.1, **options(name)))
     steps = np.broadcast_to(np.arange(STEPS), (MEMBERS, STEPS))
     eta = np.broadcast_to(HYPER["eta"].numpy()[:, None], (MEMBERS, STEPS))
-    numbers = rule.numbers({key: HYPER[key].numpy()[:, None] for key in rule.hyper}, eta, steps)
+    numbers = rule.numbers({key: HYPER[key].numpy()[:, None] for key in ("eta", *rule.hyper)}, eta, steps)
     w = start.clone()
     slots = {slot: torch.zeros_like(w) for slot in rule.slots(HYPER)}
     for t in range(STEPS):
