@@ -55,6 +55,29 @@ def split(images: int, seed: int) -> Split:
     return Split(pixels.to(torch.uint8), labels)
 
 
+COUNT = 2  # numbers or labels to predict
+
+
+def rows(examples: int, seed: int, kind: str = "numbers") -> Split:
+    """Rows of 5 numbers, on which numbers (at a scale of their own) or labels depend."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(examples, 5, generator=generator)
+    y = x[:, :COUNT] + 0.3 * x[:, 2:3].square() + 0.1 * torch.randn(examples, COUNT, generator=generator)
+    y = (y > 0.3).float() if kind == "labels" else 2000 + 50 * y
+    return Split(x[..., None, None], y)
+
+
+def table(train: int = 60, kind: str = "numbers") -> Dataset:
+    """60 training, 20 validation and 30 test rows for task=regress, or with kind=labels for task=multilabel."""
+    return Dataset("table", "made up", rows(train, 1, kind), rows(20, 2, kind), rows(30, 3, kind), COUNT)
+
+
+def table_config(**sections: Any) -> RunConfig:
+    """A small network for `table`."""
+    data = {"channels": 5, "height": 1, "width": 1, "target_count": COUNT}
+    return config(**{"data": data, "model": {"maps": [], "hidden": [6]}} | sections)
+
+
 def dataset(train: int = 60) -> Dataset:
     """60 training, 20 validation and 30 test images of 4 classes."""
     return Dataset("example", "made up", split(train, 1), split(20, 2), split(30, 3), CLASSES)

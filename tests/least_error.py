@@ -35,7 +35,7 @@ class LeastError(Classify):
 def known() -> Iterator[None]:
     """Within it there is task=least_error."""
     module = ModuleType("src.tasks.least_error")
-    vars(module)["TASK"] = LeastError()
+    vars(module)["task"] = lambda config, targets: LeastError()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, module.__name__, module)
         patch.setitem(schema.TASKS, "least_error", MISS)

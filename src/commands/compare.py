@@ -137,7 +137,7 @@ def _member(item: Any, where: str) -> Result:
     """The member of one object of result.json; fields that this version does not know are ignored."""
     if not isinstance(item, dict):
         raise UserError(f"{where}: must be an object.")
-    score = task_in(item["config"] if isinstance(item.get("config"), dict) else {}).score
+    score = task_in(item["config"] if isinstance(item.get("config"), dict) else {}).metric
     names = [score.field(split) for split in ("validation", "test")]
     needed = ["config", "seed", "status", "history", "best_epoch", *names, "seconds", "dataset", "device"]
     missing = [name for name in needed if name not in item]

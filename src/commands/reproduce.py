@@ -258,7 +258,7 @@ def tutorial_rows(kept: dict[str, Kept], configs: "dict[str, RunConfig]") -> Ite
 
 def _tutorial_row(run: str, model: TutorialModel, config: "RunConfig", kept: Kept | None) -> Row:
     members = kept.members if kept else []
-    score = config.task.score
+    score = config.task.metric
     test, validation = [one.test_score for one in members], [one.validation_score for one in members]
     published = model.published
     if score.has_error:

@@ -94,7 +94,7 @@ def _verdict(name: str, before: list[dict[str, Any]], results: "list[Result]", o
         reason = f"{' and '.join(others)} changed" if others else "other seeds than in the study"
         print(f"{name}: not compared epoch by epoch: {reason}.")
         return 1 if any(result.status == "FAILED" for result in results) else 0
-    gaps = largest_gaps(pairs, task_in(before[0]["config"]).score)
+    gaps = largest_gaps(pairs, task_in(before[0]["config"]).metric)
     epochs = min(min(len(first), len(second)) for first, second in pairs)
     listed = ", ".join(f"{key} {gap:.2g}" for key, gap in gaps.items())
     agrees = all(gap <= TOLERANCE for gap in gaps.values())

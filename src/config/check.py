@@ -1,6 +1,7 @@
 """From raw values to a checked configuration; `parse` reports everything that is wrong in one go."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from src.config.schema import (
     RULES,
     SEEDS,
     SIZES,
+    TASK_KEYS,
     TIED,
     DataConfig,
     OptimConfig,
@@ -101,15 +103,15 @@ def _unread_by_pretraining(configs: Sequence[RunConfig]) -> list[str]:
 
 def _unread_by_tasks(configs: Sequence[RunConfig]) -> list[str]:
     tasks = {config.task.name for config in configs}
+    readers = {key: [task for task, keys in TASK_KEYS.items() if key in keys] for key in chain(*TASK_KEYS.values())}
     lines = []
-    for task, keys in TIED.items():
-        for key in keys if task not in tasks else ():
-            value, default = _set([config.task for config in configs], key)
-            if value != default:
-                lines.append(
-                    f"task.{key} = {written(value)}: task={','.join(sorted(tasks))} does not read it; accepted: "
-                    f"{written(default)}, or task={task}"
-                )
+    for key in (key for key, reading in readers.items() if not tasks.intersection(reading)):
+        value, default = _set([config.task for config in configs], key)
+        if value != default:
+            lines.append(
+                f"task.{key} = {written(value)}: task={','.join(sorted(tasks))} does not read it; accepted: "
+                f"{written(default)}, or task={','.join(readers[key])}"
+            )
     return lines
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from src.config.compose import CONF, composed
-from src.config.schema import RULES, SCHEDULES, TIED, RunConfig, unread
+from src.config.schema import RULES, SCHEDULES, TASK_KEYS, RunConfig, unread
 
 
 def is_as_published(config: RunConfig) -> bool:
@@ -32,7 +32,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
     dropouts = config.model.dropouts_by_layer()
     return {
         "layers": config.shapes(),
-        "task": config.task.model_dump(include={"name", *TIED.get(config.task.name, ())}),
+        "task": config.task.model_dump(include={"name", *TASK_KEYS.get(config.task.name, ())}),
         "init": (config.model.init, config.model.start),
         "pretrain": config.pretrain.model_dump() if config.pretrain.wanted else None,
         "dropout": (dropouts, config.model.dropout_convention) if any(dropouts) else None,

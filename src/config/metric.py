@@ -145,6 +145,7 @@ class Metric:
 
 
 ACCURACY = Metric("accuracy", maximise=True, percent=True)
+RMSE = Metric("rmse", maximise=False)  # root of the mean squared error, in the targets' units
 ERROR = Metric("error", maximise=False, percent=True)  # 1 - accuracy
 RECONSTRUCTION = Metric("reconstruction_cost", maximise=False)  # cross-entropy of the pixels, nats an image
 PSEUDO_LIKELIHOOD = Metric("pseudo_likelihood", maximise=True)  # log of it, nats an image

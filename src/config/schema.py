@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
 from src.config.error import ConfigError
 from src.config.folder import is_name
-from src.config.metric import ACCURACY, PSEUDO_LIKELIHOOD, RECONSTRUCTION, Metric
+from src.config.metric import ACCURACY, PSEUDO_LIKELIHOOD, RECONSTRUCTION, RMSE, Metric
 from src.config.model import ModelConfig
 from src.config.section import PER_MEMBER, Section, is_per_member
 from src.config.shapes import LayerShape
@@ -32,8 +32,8 @@ SIZES = {"auto": (1, 28, 28, 10), "mnist": (1, 28, 28, 10), "digits": (1, 28, 28
 Kind = Literal["classes", "numbers", "labels"]
 
 # The tasks with their scores; src/tasks/NAME.py holds the task itself.
-TASKS = {"classify": ACCURACY, "reconstruct": RECONSTRUCTION, "contrast": PSEUDO_LIKELIHOOD}
-KINDS: dict[str, Kind] = {}  # of tasks whose targets are no classes
+TASKS = {"classify": ACCURACY, "regress": RMSE, "reconstruct": RECONSTRUCTION, "contrast": PSEUDO_LIKELIHOOD}
+KINDS: dict[str, Kind] = {"regress": "numbers"}  # of tasks whose targets are no classes
 
 # The user's own data, whose sizes are found in the files: src/config/check.py sets them where a command line does not.
 OWN: tuple[str, ...] = ()
@@ -80,6 +80,14 @@ def _task(name: str) -> str:
     return name
 
 
+# The keys of a task that not all tasks read.
+TASK_KEYS: dict[str, tuple[str, ...]] = {
+    "classify": (),
+    "regress": ("loss", "delta", "standardise"),
+    **TIED,
+}
+
+
 class TaskConfig(Section):
     """The task: what the networks are trained for."""
 
@@ -87,6 +95,9 @@ class TaskConfig(Section):
     corruption: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # reconstruct: of each input, in training
     k: int = Field(1, ge=1, le=1000, json_schema_extra=PER_MEMBER)  # contrast: Gibbs steps of a chain in each update
     persistent: bool = Field(False, json_schema_extra=PER_MEMBER)  # contrast: chains go on from the last update's
+    loss: Literal["mse", "mae", "huber", "poisson"] | None = None  # regress; None: the task's own, mse
+    delta: float = Field(1.0, gt=0)  # huber: the error, at the targets' scale in training, from which on it is linear
+    standardise: bool = True  # regress: train on targets minus their mean, divided by their sd
 
     @property
     def tied(self) -> bool:
@@ -99,7 +110,7 @@ class TaskConfig(Section):
         return KINDS.get(self.name, "classes")
 
     @property
-    def score(self) -> Metric:
+    def metric(self) -> Metric:
         """The score by which networks are stopped, pruned and ranked."""
         return TASKS[self.name]
 

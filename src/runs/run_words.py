@@ -42,19 +42,21 @@ def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:
     dropouts = iter(config.model.dropouts())
     own = [next(dropouts) if isinstance(layer, Dense) else 0.0 for layer in layers]
     differ = len(set(config.model.dropouts())) > 1
+    own_last = "softmax" if config.task.kind == "classes" else "linear"
     words = [
-        layer_words(layer) + (f" (dropout {p:g})" if differ and p else "") for layer, p in zip(layers, own, strict=True)
+        layer_words(layer, own_last) + (f" (dropout {p:g})" if differ and p else "")
+        for layer, p in zip(layers, own, strict=True)
     ]
     init = "" if config.model.init == "chapter" else f"; init {config.model.init}"
     return " · ".join(words) + init
 
 
-def layer_words(layer: LayerShape) -> str:
-    """A layer in short, such as conv 20 (5x5, max 2x2) relu."""
+def layer_words(layer: LayerShape, last: str = "softmax") -> str:
+    """A layer in short, such as conv 20 (5x5, max 2x2) relu; last: the word for the one without activation."""
     norm = "" if layer.norm == "none" else f" {layer.norm} norm" + (f" in {layer.groups}" if layer.groups else "")
     behind = norm + ("" if layer.bias else " no bias")
     if isinstance(layer, Dense):
-        own = f"softmax {layer.outputs}" if layer.activation == "none" else f"FC {layer.outputs} {layer.activation}"
+        own = f"{last} {layer.outputs}" if layer.activation == "none" else f"FC {layer.outputs} {layer.activation}"
         return own + (" and back" if isinstance(layer, Tied) else behind)
     stride = f" stride {layer.stride}" if layer.stride > 1 else ""
     padding = f" padding {layer.padding}" if layer.padding else ""
@@ -89,9 +91,8 @@ def training_words(config: "RunConfig") -> str:
     words += [f"precision {config.trainer.precision}"] if config.trainer.precision != 32 else []
     words += [f"mini-batch {config.batch_size}", f"at most {number_of(config.max_epochs, 'epoch')}"]
     if config.stop.rule == "patience_epochs":
-        words.append(
-            f"stops after {config.stop.patience_epochs} epochs without a better {config.task.score.words('validation')}"
-        )
+        score = config.task.metric.words("validation")
+        words.append(f"stops after {config.stop.patience_epochs} epochs without a better {score}")
     if config.stop.rule == "patience_batches":
         words.append(f"stops by the tutorial's patience of {config.stop.patience_batches} mini-batches")
         if config.stop.patience_increase != 2:
@@ -108,8 +109,17 @@ def task_words(config: "RunConfig") -> str:
     corruption = f"corruption {task.corruption:g}"
     return {
         "reconstruct": f"autoencoder, {corruption}",
+        "regress": f"regression, {_loss_words(config)}",
         "contrast": f"Boltzmann machine, {'P' if task.persistent else ''}CD-{task.k}",
     }.get(task.name, "")
+
+
+def _loss_words(config: "RunConfig") -> str:
+    """The loss of a regression with its key, and whether targets are trained as they are."""
+    task = config.task
+    delta = f" with delta {task.delta:g}" if task.loss == "huber" else ""
+    as_is = "" if task.standardise or task.loss == "poisson" else ", targets not standardised"
+    return f"loss {task.loss or 'mse'}{delta}{as_is}"
 
 
 def pretraining_words(config: "RunConfig") -> str:
@@ -126,7 +136,7 @@ def pretraining_words(config: "RunConfig") -> str:
 def schedule_words(config: "RunConfig") -> str:
     """The schedule of eta in words; empty where eta does not change."""
     optim = config.optim
-    plateau, score = number_of(optim.plateau_epochs, "epoch"), config.task.score.name
+    plateau, score = number_of(optim.plateau_epochs, "epoch"), config.task.metric.name
     halves = f"eta halves after {plateau} without a better {score}, down to {optim.min_eta_factor:.3g} of it"
     words = {
         "inverse": f"eta inverse with decay {optim.decay:g}",

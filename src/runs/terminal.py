@@ -162,7 +162,7 @@ class ProgressBar:
         config = self.phases[number]
         self.number, self.epochs, self.batches = number, config.max_epochs, prepared.chunks.batches
         self.numbers = [member.number for member in prepared.members]  # in the trial, of the members that train
-        self.score = config.task.score
+        self.score = config.task.metric
         self.best = [self.score.worst] * config.members
         for place, history in saved.histories().items():
             for row in history:
@@ -212,7 +212,7 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
     names: of the members, where their seeds do not tell them apart.
     """
     shown = Table(box=SIMPLE_HEAD, title=Text(f"{config.name} on {dataset.name}"), title_style="bold")
-    score = config.task.score
+    score = config.task.metric
     for column in ("member", "seed", "best epoch", *map(score.heading, ("validation", "test"))):
         shown.add_column(column, justify="right")
     if names:

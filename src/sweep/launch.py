@@ -191,7 +191,7 @@ def all_checked(
         problems = unread_keys(configs)
     if len(refusals) == len(composed) > 1 and len(set(refusals)) == 1:  # the fault lies in what all share
         raise ConfigError(refusals[0])
-    names = dict.fromkeys(score.name for score in [*scores, *(config.task.score for config in configs)])
+    names = dict.fromkeys(score.name for score in [*scores, *(config.task.metric for config in configs)])
     if len(names) > 1:
         problems.append(f"task: trials with the scores {' and '.join(names)} cannot be ranked; accepted: one of them")
     if problems:

@@ -142,7 +142,7 @@ def train_multirun(
     uid: the grid's, unlike any other's. swept: the keys that the jobs set differently -> their values. The JobReturn of
     a job that failed raises its error.
     """
-    screen = SweepScreen(len(jobs), folder, score=jobs[0].config.task.score)
+    screen = SweepScreen(len(jobs), folder, score=jobs[0].config.task.metric)
     source = Multirun(jobs, folder, uid, screen, swept)
     train_all(source, screen, max_members or sum(job.config.members for job in jobs))
     screen.next_commands([], source.tracking.address, jobs[0].config.tracking.uri)

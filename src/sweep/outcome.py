@@ -29,7 +29,7 @@ class Outcome:
     @property
     def score(self) -> Metric:
         """The metric of the trial's task, of which its scores are values."""
-        return self.job.config.task.score
+        return self.job.config.task.metric
 
     def as_status(self, status: Status) -> "Outcome":
         """The same outcome with another status."""
@@ -57,7 +57,7 @@ def outcome(job: Job, results: Sequence[Result], pruned: bool, one_by_one: bool 
 
     pruned: whether the sweep ended it early. one_by_one: its members trained one after another, not together.
     """
-    score = job.config.task.score
+    score = job.config.task.metric
     statuses = {result.status for result in results}
     status = "KILLED" if "KILLED" in statuses else "PRUNED" if pruned else "FINISHED"
     if statuses == {"FAILED"}:

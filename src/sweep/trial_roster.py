@@ -73,7 +73,7 @@ class StackedTrial:
 
     def score_of(self, row: Row) -> float:
         """The validation score of an epoch as means over members count it: a NaN as the score's `lost`."""
-        score = self.job.config.task.score
+        score = self.job.config.task.metric
         return score.counted(row[score.key("validation")])
 
     @property

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from src.config.metric import ACCURACY
+from src.config.schema import TaskConfig
+from src.tasks.targets import Targets
 from src.tasks.task import Call, Task
 
 
@@ -43,4 +45,6 @@ class Classify(Task):
         return float((predictions.argmax(-1) == y).double().mean())
 
 
-TASK = Classify()
+def task(config: TaskConfig, targets: Targets) -> Classify:
+    """The task of a configuration."""
+    return Classify()

@@ -10,7 +10,9 @@ Source: [DLT] LISA lab, Deep Learning Tutorials, "Restricted Boltzmann Machines"
 from torch import Tensor
 
 from src.config.metric import PSEUDO_LIKELIHOOD
+from src.config.schema import TaskConfig
 from src.models.rbm import DIFFERENCE, FREE_ENERGY, LIKELIHOOD, RECONSTRUCTION
+from src.tasks.targets import Targets
 from src.tasks.task import Call, Task
 
 
@@ -46,4 +48,6 @@ class Contrast(Task):
         return float(predictions[:, LIKELIHOOD].double().mean())
 
 
-TASK = Contrast()
+def task(config: TaskConfig, targets: Targets) -> Contrast:
+    """The task of a configuration."""
+    return Contrast()

@@ -11,7 +11,9 @@ Source: [DLT] LISA lab, Deep Learning Tutorials, "Denoising Autoencoders". Legen
 from torch import Tensor
 
 from src.config.metric import RECONSTRUCTION
+from src.config.schema import TaskConfig
 from src.models.tied import cross_entropy
+from src.tasks.targets import Targets
 from src.tasks.task import Call, Task
 
 
@@ -47,4 +49,6 @@ class Reconstruct(Task):
         return float(predictions.double().mean())
 
 
-TASK = Reconstruct()
+def task(config: TaskConfig, targets: Targets) -> Reconstruct:
+    """The task of a configuration."""
+    return Reconstruct()

@@ -6,22 +6,25 @@ one network's answer to a mini-batch, with the examples as their first axis, suc
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from torch import Tensor
 
 from src.config.metric import Metric
 from src.config.schema import TaskConfig
+from src.tasks.targets import NOTHING, Targets
 
 # A call of the network with its present weights: inputs (B, …) float32 and the key of the step's random numbers (None
 # in evaluation) -> what the network gives, float32.
 Call = Callable[[Tensor, Tensor | None], Tensor]
+Number = TypeVar("Number", float, Tensor)
 
 
 class Task(Protocol):
-    """What networks are trained for; `task=NAME` chooses the one that src/tasks/NAME.py holds as `TASK`."""
+    """What networks are trained for; for task=NAME src/tasks/NAME.py gives it by its function `task`."""
 
     score: Metric
+    targets: Targets = NOTHING  # what it has taken from the targets of the training split
 
     def outputs(self, call: Call, x: Tensor, key: Tensor | None = None) -> Tensor:
         """The outputs (B, …) for inputs x (B, …); by default what the network gives. Without a key: in evaluation."""
@@ -34,7 +37,11 @@ class Task(Protocol):
         """The sum of the examples' costs: outputs (…, B, C) and targets y (…, B), with any leading axes -> (…)."""
 
     def scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """The sum of the examples' scores, shapes as in `costs`; their mean is the network's score, NaN the worst."""
+        """The sum of the examples' scores, shapes as in `costs`; their mean's `finish` is the network's. NaN: worst."""
+
+    def finish(self, mean: Number) -> Number:
+        """The score of the mean of examples' scores; by default that mean."""
+        return mean
 
     def monitors(self, outputs: Tensor) -> dict[str, Tensor]:
         """Sums over examples, (…) each, of what else is watched in evaluation, by name; by default nothing is.
@@ -50,7 +57,7 @@ class Task(Protocol):
         """One network's score from its predictions (N, …) for all N examples and their targets y (N,)."""
 
 
-def task_of(config: TaskConfig) -> Task:
-    """The task that `config` names."""
-    task: Task = import_module(f"src.tasks.{config.name}").TASK
+def task_of(config: TaskConfig, targets: Targets = NOTHING) -> Task:
+    """The task that `config` names; targets: of the training split. To predict, those that a run has kept will do."""
+    task: Task = import_module(f"src.tasks.{config.name}").task(config, targets)
     return task

@@ -77,7 +77,7 @@ class Record:
         lost = self._keep(results, votes)
         self.keeper.close()
         path, files = self.folder / RESULTS, [self.folder / "votes.json"] if votes else []
-        folds = of_folds(results, self.config.task.score) if self.config.data.folds else None
+        folds = of_folds(results, self.config.task.metric) if self.config.data.folds else None
         return Conclusion(results, votes, summary, path, lost, files, folds)
 
     def _keep(self, results: list[Result], votes: list[Vote]) -> str:
@@ -119,7 +119,7 @@ class Record:
 
 def conclude(config: RunConfig, results: list[Result], dataset: Dataset) -> tuple[list[Vote], Summary]:
     """The vote of each repeat of an ensemble, and the summary over the repeats."""
-    score = config.task.score
+    score = config.task.metric
     if config.ensemble == 1:
         validation = [result.validation_score for result in results]
         return [], summarise(validation=validation, test=[result.test_score for result in results], score=score)

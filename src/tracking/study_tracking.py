@@ -81,7 +81,7 @@ class StudyTracker:
         self._journal.batch(self._uid, params=params, tags={"status": "RUNNING"})
         text = config_text(self._config)
         self._journal.add({"do": "text", "run": self._uid, "name": "config.yaml", "text": text})
-        view = study_view(self._study, self._uid, *self._searched(params), self._config.task.score)
+        view = study_view(self._study, self._uid, *self._searched(params), self._config.task.metric)
         self._journal.add({"do": "view", "run": self._uid, **asdict(view)})
 
     def _searched(self, params: dict[str, str]) -> tuple[list[str], list[str]]:

@@ -120,7 +120,7 @@ class MlflowTracker:
         resumed: str,
     ):
         self._journal, self._resumed = journal, resumed
-        self._score = config.task.score
+        self._score = config.task.metric
         self._not_finite = [False] * len(seeds)
         self._trial = run
         self._members = [run] if len(seeds) == 1 else [f"{run}-{index}" for index in range(len(seeds))]
@@ -133,7 +133,7 @@ class MlflowTracker:
             self._start(uid, parent if uid == self._trial else self._trial, labels.member(name), own)
         if not members:
             journal.add({"do": "text", "run": self._trial, "name": "config.yaml", "text": config_text(config)})
-        journal.add({"do": "view", "run": self._trial, **asdict(members_view(labels.dataset, config.task.score))})
+        journal.add({"do": "view", "run": self._trial, **asdict(members_view(labels.dataset, config.task.metric))})
         journal.flush()
 
     def _start(

@@ -150,7 +150,7 @@ class TrialRuns:
             return
         epoch = int(known[0][1]["epoch"])
         for uid, row in known:
-            values, lost = curve_values(row, self._trial.config.task.score)
+            values, lost = curve_values(row, self._trial.config.task.metric)
             self._curves.setdefault(uid, {})[epoch] = values
             tags = {}
             if lost and uid not in self._not_finite:
@@ -221,7 +221,7 @@ class TrialRuns:
         if config.replicates > 1 and config.ensemble == 1:
             validation = [result.validation_score for result in results]
             test = [result.test_score for result in results]
-            summary = summarise(validation=validation, test=test, score=config.task.score).metrics()
+            summary = summarise(validation=validation, test=test, score=config.task.metric).metrics()
         self.finish(results, summary, [folder / "votes.json"], status)
 
     def _close(self, statuses: dict[str, Status]) -> None:

@@ -10,7 +10,9 @@ import torch
 from src.config.error import ConfigError
 from src.config.schema import RunConfig, structure_key
 from src.config.shapes import LayerShape
+from src.config.wording import number_of
 from src.data.dataset import Dataset
+from src.tasks.targets import targets_of
 from src.training.chunks import Chunks
 from src.training.device import begin_on, choose_device, cores
 from src.training.engines.choose import EngineChoice, evaluating_engine
@@ -80,7 +82,8 @@ def prepare(
     if device.type == "cuda":
         begin_on(device)
     batches = dataset.epoch_examples // config.batch_size
-    spec, hyper = spec_of(config, batches, dataset.scaling), hyper_of_stack(stack)
+    targets = targets_of(config.task, dataset.train.targets)
+    spec, hyper = spec_of(config, batches, dataset.scaling, targets), hyper_of_stack(stack)
     check_memory(layers, len(stack), len(spec.rule.slots(hyper)), device)
     dataset = dataset.to(device)
     chunks = Chunks(config.data.order, [m.seed for m in stack], dataset.epoch_examples, config.batch_size, 1, batches)
@@ -117,10 +120,27 @@ def check(config: RunConfig, dataset: Dataset) -> torch.device:
             f"trainer.threads = {config.trainer.threads}: this process may use {cores()} cores; "
             f"accepted: 1 to {cores()}, or null"
         )
+    _refuse_other_targets(config, dataset)
     if config.task.tied or config.pretrain.wanted:
         what = f"task={config.task.name}" if config.task.tied else f"pretrain={config.pretrain.task}"
         _refuse_no_probabilities(what, dataset)
     return device
+
+
+def _refuse_other_targets(config: RunConfig, dataset: Dataset) -> None:
+    """Raises ConfigError where the targets are not those of the task, or not as many as the network has outputs."""
+    kind, targets = config.task.kind, dataset.train.targets
+    found = number_of(targets.shape[1], "number") + " an example" if targets.dim() > 1 else "one class an example"
+    needed = number_of(config.data.target_count, kind.removesuffix("s")) + " an example"
+    if found != ("one class an example" if kind == "classes" else needed.replace("label", "number")):
+        raise ConfigError(
+            f"task = {config.task.name!r}: the targets of {dataset.name} are {found}; accepted: data with "
+            + ("one class an example" if kind == "classes" else f"{needed} (data.target_count), float32")
+        )
+    if config.task.loss == "poisson" and any(
+        bool((split.targets < 0).any()) for split in (dataset.train, dataset.validation, dataset.test)
+    ):
+        raise ConfigError("task.loss = 'poisson': the targets hold numbers below 0; accepted: counts, 0 or more")
 
 
 def _refuse_no_probabilities(what: str, dataset: Dataset) -> None:

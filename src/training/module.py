@@ -143,6 +143,7 @@ class StackModule(LightningModule):
             seconds=progress.seconds,
             dataset=self.dataset.name,
             scaling=self.dataset.scaling.as_json() if self.dataset.scaling else None,
+            target_scaling=targets.scaling.as_json() if (targets := self.engine.spec.task.targets).scaling else None,
             device=self.device_name,
             weights={name: value[k].detach().cpu().clone() for name, value in self.best.items()},
             repeat=progress.member.repeat,
@@ -272,7 +273,7 @@ class StackModule(LightningModule):
             "epoch": epoch,
             "eta": eta,
             "train/cost": float(self._cost[k]) / self._batches,
-            self.score.key("train"): float(self._scores[k]) / images,
+            self.score.key("train"): self.engine.spec.task.finish(float(self._scores[k]) / images),
             **norms,
             "images_per_second": images * len(self.rows) / max(self._train_seconds, 1e-9),
         }

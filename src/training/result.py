@@ -43,6 +43,7 @@ class Result:
     weights: dict[str, Any] = field(repr=False, default_factory=dict)
     probabilities: Any = field(repr=False, default=None)
     scaling: dict[str, list[float]] | None = None  # of what the network sees: each channel's mean and sd
+    target_scaling: dict[str, list[float]] | None = None  # of numbers to predict: each one's mean and sd
     repeat: int = 0  # which repeat of the trial the member belongs to
     vote: int = 0  # its index in the repeat's ensemble
 
@@ -57,7 +58,7 @@ class Result:
     @property
     def score(self) -> Metric:
         """The metric of its scores."""
-        return task_in(self.config).score
+        return task_in(self.config).metric
 
     def as_kept(self) -> dict[str, Any]:
         """All fields under their names in files: those of scores are the task's, such as validation_accuracy."""
@@ -82,6 +83,6 @@ def kept_names(content: Mapping[str, Any]) -> dict[str, str]:
     config = content.get("config") if isinstance(content, Mapping) else None
     if not isinstance(config, dict):
         raise TypeError("a result is an object with a configuration")
-    score = task_in(config).score
+    score = task_in(config).metric
     scores = {f"{split}_score": score.field(split) for split in ("validation", "test")}
     return {one.name: scores.get(one.name, one.name) for one in fields(Result)}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from src.config.schema import BY_STEP, RunConfig
 from src.data.scaling import Scaling
 from src.models.model import Model, model_of
+from src.tasks.targets import NOTHING, Targets
 from src.tasks.task import Task, task_of
 from src.training.update.rule import UpdateRule, rule_of
 
@@ -24,12 +25,15 @@ class StackSpec:
     scaling: Scaling | None = None  # of what the network sees
 
 
-def spec_of(config: RunConfig, batches: int, scaling: Scaling | None = None) -> StackSpec:
-    """The spec of a checked configuration; batches: mini-batches of an epoch; scaling: that of the data set."""
+def spec_of(config: RunConfig, batches: int, scaling: Scaling | None = None, targets: Targets = NOTHING) -> StackSpec:
+    """The spec of a checked configuration; batches: mini-batches of an epoch; scaling: that of the data set.
+
+    targets: what the task takes from those of the training split.
+    """
     optim = config.optim
     return StackSpec(
         model_of(config),
-        task_of(config.task),
+        task_of(config.task, targets),
         rule_of(optim),
         batches,
         optim.decay_all,

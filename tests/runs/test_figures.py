@@ -404,7 +404,7 @@ def test_draw_makes_every_figure_of_a_network_with_tied_weights(
     tmp_path: Path, task: dict[str, Any], curve_names: list[str], examples: list[str]
 ) -> None:
     raw = example.raw(task=task, model={"maps": [], "hidden": [6]}, stop={"keep": "last"})
-    score = task_in(raw).score
+    score = task_in(raw).metric
     weights = model_of(example.config(**raw)).first_state(0)
     monitored = {f"{split}/free_energy": -5.0 for split in ("train", "validation") if "free_energy" in curve_names}
     history: list[dict[str, Any]] = [{"epoch": 1, score.key("validation"): -70.0} | monitored]

@@ -151,7 +151,7 @@ class TorchEngine:
             for name, value in task.monitors(outputs).items():
                 monitors[name] = monitors[name] + value if name in monitors else value
         means = [value.cpu().double() / len(targets) for value in (cost, score, *monitors.values())]
-        return Means(means[0], means[1], dict(zip(monitors, means[2:], strict=True)))
+        return Means(means[0], task.finish(means[1]), dict(zip(monitors, means[2:], strict=True)))
 
     def predictions(self, inputs: Tensor) -> Tensor:
         """The task's predictions of every member for N inputs, (K, N, …) float32."""
