@@ -53,6 +53,12 @@ class GridSweeper(BasicSweeper):
         self._check_folders(params, overrides)
         return super().sweep(arguments)
 
+    def _parse_config(self) -> list[str]:
+        """The sweeps of hydra.sweeper.params as overrides, those of model.args as the composition takes them."""
+        from src.config.compose import opened
+
+        return [opened(one) for one in super()._parse_config()]
+
     def _check_folders(self, params: Sequence[Override], typed: Sequence[Override]) -> None:
         """Raises UserError where jobs of any batch share a folder, before Hydra writes anything.
 

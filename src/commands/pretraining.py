@@ -43,7 +43,7 @@ class PretrainedRun:
     def observer(self, number: int, prepared: "Prepared", done: Saved) -> terminal.ProgressBar:
         """The progress bar, which shows phase `number` from now on."""
         terminal.say(
-            f"layer {number + 1}: {run_words.network_words(prepared.members[0].config, prepared.layers)}; "
+            f"layer {number + 1}: {run_words.network_words(prepared.members[0].config)}; "
             f"{prepared.engine.description}, {run_words.duration(prepared.seconds)}"
         )
         self.device = prepared.device_name

@@ -61,15 +61,16 @@ def in_order(arguments: list[str]) -> list[str]:
 
 def _no_option(word: str, following: str, options: list[str]) -> str:
     """The message for a word with dashes that is no option, with what was perhaps meant."""
-    from src.config.problems import all_keys
+    from src.config.problems import is_key
 
     key, equals, value = word.lstrip("-").partition("=")
     near = get_close_matches(word.partition("=")[0], options, n=1)
-    if key not in (*all_keys(), *groups_of_options()) and (near or not equals):
+    known = is_key(key) or key in groups_of_options()
+    if not known and (near or not equals):
         return f"{word}: no such option; {f'did you mean {near[0]}?' if near else OPTIONS}"
     if not equals:
         value = "VALUE" if not following or following.startswith("-") or "=" in following else following
-    if key not in (*all_keys(), *groups_of_options()) and not key.startswith("hydra"):
+    if not known and not key.startswith("hydra"):
         return f"{word}: keys are written without dashes, and {_unknown(key)}"
     plus = "+" if key in ADDED else ""
     return f"{word}: keys are written without dashes: {quote(f'{plus}{key}={value}')}"
@@ -126,13 +127,13 @@ def explain(arguments: list[str], error: Exception) -> str:
 
 def _unread(argument: str) -> str:
     """The message for an argument that Hydra's parser cannot read, with what was meant if that is clear."""
-    from src.config.problems import all_keys, text_keys
+    from src.config.problems import is_key, text_keys
 
     key, _, value = map(str.strip, re.split(r"(\s*[:=]+\s*)", f"{argument}=", maxsplit=1))
     value = value.removesuffix("=")
     texts = [*text_keys(), *(f"hydra.sweeper.{name}" for name in ("study_name", "storage"))]
     meant = []
-    if key in all_keys() and value and f"{key}={value}" != argument:
+    if is_key(key) and value and f"{key}={value}" != argument:
         meant.append(f"{key}={value}")
     if key in texts and value:
         inside = value.strip("\"'").replace("\\", "\\\\").replace('"', '\\"')
@@ -207,7 +208,7 @@ def _unknown(key: str) -> str:
 
 def _problem(one: Override, keys: list[str], multirun: bool, error: str) -> str | None:
     """The message for an override that is wrong by itself, else None; keys: all keys of the command."""
-    from src.config.problems import all_keys, unknown_key
+    from src.config.problems import all_keys, is_open, unknown_key
 
     key, groups = one.key_or_group, groups_of_options()
     value = "" if one.is_delete() else one.get_value_string()
@@ -235,7 +236,7 @@ def _problem(one: Override, keys: list[str], multirun: bool, error: str) -> str 
         if key in ADDED and not one.is_add():
             return f"{key}={value}: {ADDED[key]} is added, so write +{key}={value}"
         return None
-    if any(known == key or known.startswith(f"{key}.") for known in all_keys()):
+    if is_open(key) or any(known == key or known.startswith(f"{key}.") for known in all_keys()):
         return None
     return _unknown(key)
 

@@ -13,7 +13,7 @@ from src.config.schema import RunConfig
 from src.data.dataset import Split
 from src.data.load import load
 from src.data.scaling import as_seen
-from src.models.model import model_of
+from src.models.model import trained_network
 from src.tasks.task import task_of
 
 
@@ -30,8 +30,7 @@ def recount(folder: Path, config: RunConfig, images: int) -> dict[str, Any]:
     images = min(images, *map(len, splits.values()))
 
     def wrong(split: Split, state: dict[str, torch.Tensor]) -> int:
-        network, task = model_of(config).build(), task_of(config.task)
-        network.load_state_dict(state)
+        network, task = trained_network(config, state), task_of(config.task)
         with torch.no_grad():
             outputs = network(as_seen(split.inputs[:images], scaling))
         return images - int(task.scores(outputs, split.targets[:images]))

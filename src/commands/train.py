@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from src.commands import help, problems
 from src.commands.arguments import at_home
 from src.commands.run_records import draw_figures, tracking
-from src.config.compose import CONF
+from src.config.compose import CONF, opened
 from src.config.error import StoreError, TrialFailed, UserError
 from src.config.folder import RUN, claim, owned
 from src.training.interrupt import begun
@@ -45,7 +45,7 @@ def main() -> None:
     """Runs the command; errors that the user can mend end it with one paragraph and an exit status, not a traceback."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     try:
-        sys.argv[1:] = problems.in_order([at_home(argument) for argument in sys.argv[1:]])
+        sys.argv[1:] = problems.in_order([opened(at_home(argument)) for argument in sys.argv[1:]])
         text = help.asked_for_help(sys.argv[1:])
         if text is not None:
             print(text)

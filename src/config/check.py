@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from src.config import own_network
 from src.config.address import refuse_unusable
 from src.config.error import ConfigError
 from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
@@ -72,7 +73,12 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
     configs: that of one run, or those of all trials of a sweep. It is enough that one trial's rule reads a key: a sweep
     over rules sets the keys of all of them.
     """
-    return [*_unread_by_rules(configs), *_unread_by_tasks(configs), *_unread_by_pretraining(configs)]
+    return [
+        *_unread_by_rules(configs),
+        *_unread_by_tasks(configs),
+        *_unread_by_pretraining(configs),
+        *own_network.unread(configs),
+    ]
 
 
 def _set(sections: Sequence[Section], key: str) -> tuple[Any, Any]:
@@ -166,6 +172,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 f"data.expand = {data.expand!r}: with data.folds={data.folds}, copies of an image that validates would "
                 "be trained on; accepted: none"
             )
+        problems += own_network.problems(model, _task_name(raw), raw.get("pretrain", {}))
     problems += _pretraining_problems(raw)
     problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
     try:
@@ -206,7 +213,7 @@ def _pretraining_problems(raw: dict[str, Any]) -> list[str]:
         model, data = ModelConfig.model_validate(raw.get("model")), DataConfig.model_validate(raw.get("data"))
     except ValidationError:
         return []
-    if own.task == "none":
+    if own.task == "none" or model.target is not None:
         return []
     problems, layers, field = [], model.all_layers(), f"pretrain = {own.task!r}"
     if _task_name(raw) != "classify":

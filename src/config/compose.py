@@ -1,5 +1,6 @@
 """Composing a configuration from conf/ without Hydra's command line: the options of groups, and what overrides make."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ def groups_of_options() -> dict[str, list[str]]:
     return {path.name: sorted(option.stem for option in path.glob("*.yaml")) for path in folders}
 
 
+def opened(override: str) -> str:
+    """An override of an entry of model.args as Hydra takes it, with ++: conf/ cannot list what a user's class takes."""
+    return f"++{override}" if re.match(r"model\.args(\.[^=]+)?=", override) else override
+
+
 def composed(overrides: list[str]) -> Any:
     """The configuration that conf/ and these overrides make, as nested dictionaries; not checked."""
     return OmegaConf.to_container(configuration(overrides), resolve=True)
@@ -34,6 +40,6 @@ def configuration(overrides: list[str], with_hydra: bool = False) -> DictConfig:
     running.clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", overrides, return_hydra_config=with_hydra)
+            return compose("config", [opened(one) for one in overrides], return_hydra_config=with_hydra)
     finally:
         GlobalHydra.instance().hydra = before  # initialize_config_dir leaves another GlobalHydra behind

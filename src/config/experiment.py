@@ -32,6 +32,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
     dropouts = config.model.dropouts_by_layer()
     return {
         "layers": config.shapes(),
+        "target": config.model.target and (config.model.target, config.model.args),
         "task": config.task.model_dump(include={"name", *TASK_KEYS.get(config.task.name, ())}),
         "init": (config.model.init, config.model.start),
         "pretrain": config.pretrain.model_dump() if config.pretrain.wanted else None,

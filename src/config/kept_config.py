@@ -12,6 +12,8 @@ from src.config.check import parse
 from src.config.error import ConfigError
 from src.config.schema import RunConfig, TrackingConfig
 
+_NONE = object()
+
 # Keys that may stay unchecked, each with a value that passes the checks: no network depends on name and tracking, and a
 # seed has been trained with already. The rules for them may have changed since.
 _PLAIN: dict[str, Any] = {"name": "custom", "seed": 0, "tracking": {}}
@@ -55,7 +57,8 @@ def changed(config: dict[str, Any], changes: list[str], usage: str) -> RunConfig
 def different(before: dict[str, Any], now: RunConfig) -> list[str]:
     """The keys, as `section.key`, whose values in `now` differ from the kept configuration `before`."""
     then = dotted(recalled(before).shown())
-    return [key for key, value in dotted(now.shown()).items() if value != then[key]]
+    today = dotted(now.shown())  # the two may differ in their entries of model.args
+    return [key for key in dict.fromkeys([*today, *then]) if today.get(key, _NONE) != then.get(key, _NONE)]
 
 
 def recalled(config: Mapping[Any, Any], unchecked: Collection[str] = tuple(_PLAIN)) -> RunConfig:

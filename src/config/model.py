@@ -1,8 +1,10 @@
-"""The schema of a network: its layers, and the values of the fields that a layer leaves out."""
+"""The schema of a network: its layers with the values of fields that a layer leaves out, or a class of the user's."""
 
+import math
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from src.config.section import PER_MEMBER, Section
 from src.config.shapes import ConvPool, Dense, LayerShape, ShapeError, Tied, chain, same_padding
@@ -67,8 +69,31 @@ Layer = Annotated[
 ]
 
 
+def _dotted(name: str) -> str:
+    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", name) is None:
+        raise ValueError
+    return name
+
+
+def _plain(value: Any) -> Any:
+    """`value`, if it consists of what JSON can hold. Raises ValueError."""
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError
+
+
 class ModelConfig(Section):
-    """The layers before the softmax: `maps` and `hidden` in short, or any list in `layers`."""
+    """The layers before the softmax: `maps` and `hidden` in short, or any list in `layers`; or a class in `target`."""
+
+    # The user's own network: a class of torch.nn.Module, by its dotted name, that takes a mini-batch of inputs
+    # (B, *example) and gives outputs (B, outputs). It replaces all fields below but `start`.
+    target: Annotated[str, AfterValidator(_dotted)] | None = None
+    args: Annotated[dict[str, Any], AfterValidator(_plain)] = Field({})  # the keyword arguments that build it
+    per_member: list[str] = Field([])  # those of `args` that may differ in a stack, as they change no shape
 
     maps: list[Annotated[int, Field(ge=1)]] = Field([])  # feature maps of each convolution
     hidden: list[Annotated[int, Field(ge=1)]] = Field([])  # units of each fully connected layer
@@ -98,10 +123,12 @@ class ModelConfig(Section):
         return [*(ConvLayer(conv=maps) for maps in self.maps), *(FcLayer(fc=units) for units in self.hidden)]
 
     def shapes(self, data: "DataConfig", task: str = "classify") -> list[LayerShape]:
-        """Every layer with its sizes, the softmax last; the one tied layer for the tasks that train one.
+        """Every layer with its sizes, the softmax last; the one tied layer for tasks that train one; [] for a class.
 
         Raises ShapeError where a layer does not fit its input or the task.
         """
+        if self.target is not None:
+            return []
         plan = [self._shape(number, layer) for number, layer in enumerate(self.all_layers(), start=1)]
         image = data.channels, data.height, data.width
         if task in TIED_ACTIVATIONS:

@@ -53,6 +53,16 @@ def all_keys() -> list[str]:
     return list(walk(RunConfig, ""))
 
 
+def is_key(key: str) -> bool:
+    """Whether the schema has this key; of model.args, which are the arguments of a class of the user's, it has any."""
+    return key in all_keys() or is_open(key)
+
+
+def is_open(key: str) -> bool:
+    """Whether `key` names one of the entries of model.args, which no schema lists."""
+    return key.startswith("model.args.")
+
+
 def text_keys() -> list[str]:
     """The keys of the schema whose values may be any text."""
 
@@ -89,6 +99,9 @@ _OWN_RULES = {
     "tracking.uri": RUNS_RULE,
     "model.padding": "must be same, or a number of pixels, at least 0",
     "pretrain.corruption": "must be a list such as [0.1] or, a value a layer, [0.1,0.2]; each at least 0 and below 1",
+    "model.target": "must be the dotted name of a class, package.module.Class, or null",
+    "model.args": "must be keyword arguments such as {width: 64}; accepted: what JSON can hold, with finite numbers",
+    "model.per_member": "must be a list of names in model.args such as [dropout]",
     "model.layers": "must be a list of layers such as [{conv: 20, field: 5, pool: max}, {fc: 100, dropout: 0.5}]",
 }
 

@@ -336,7 +336,8 @@ def structure_key(config: RunConfig) -> str:
             kept[name] = shared(value) if isinstance(value, BaseModel) else value
         return kept
 
-    fields = shared(config)
+    fields, model = shared(config), config.model
+    fields["model"]["args"] = {name: model.args[name] for name in sorted(set(model.args) - set(model.per_member))}
     for label in ("name", "published", "repeats", "ensemble", "tracking", "figures", *COMMANDS):
         del fields[label]
     return str(fields)

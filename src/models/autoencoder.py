@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from src.config.schema import RunConfig
 from src.config.shapes import LayerShape, Tied
 from src.models.dropout import CORRUPTION, drop
 from src.models.layers.part import part_of
@@ -52,6 +53,10 @@ class AutoencoderModel:
     def first_state(self, seed: int) -> dict[str, Tensor]:
         """Weights by the rule `init` from the seed alone; the biases of the inputs are 0."""
         return first_tied_state(self.build(), self.shape, self.init, seed)
+
+    def of(self, config: RunConfig) -> "AutoencoderModel":
+        """The same: members differ in hyperparameters only."""
+        return self
 
     def arguments(self, hyper: dict[str, Tensor]) -> dict[str, Tensor | int]:
         """Of the hyperparameters of K members: `corruption` (K,), if any is corrupted."""

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.config.schema import RunConfig
 from src.config.shapes import LayerShape, Tied
 from src.models.dropout import GIBBS, mix, uniform
 from src.models.tied import TiedLayer, cross_entropy, first_tied_state
@@ -137,6 +138,10 @@ class RbmModel:
     def first_state(self, seed: int) -> dict[str, Tensor]:
         """Weights by the rule `init` from the seed alone; the biases of the visible units, and the chains, are 0."""
         return first_tied_state(self.build(), self.shape, self.init, seed)
+
+    def of(self, config: RunConfig) -> "RbmModel":
+        """The same: members differ in hyperparameters only."""
+        return self
 
     def arguments(self, hyper: dict[str, Tensor]) -> dict[str, Tensor | int]:
         """Of the hyperparameters of K members: `k` and `persistent` (K,), and the most Gibbs steps of any of them."""

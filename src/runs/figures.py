@@ -70,7 +70,9 @@ def best_member(results: Sequence[Result]) -> Result | None:
 
 
 def _draw_filters(best: Result, test_images: Tensor, named: Named) -> None:
-    """The filters of each convolution, and the weights of a fully connected first layer."""
+    """The filters of each convolution, and the weights of a fully connected first layer; none of a user's class."""
+    if best.config["model"].get("target"):
+        return
     kernels = [weight for name, weight in best.weights.items() if name.endswith("weight") and weight.ndim == 4]
     for number, weight in enumerate(kernels, start=1):
         words = f"{about_member(best)}: filters of convolution {number}"

@@ -1,6 +1,5 @@
 """A run in words: its data, networks, training, time and memory, as headers show them."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,8 +36,14 @@ def who(config: "RunConfig") -> str:
     return f"{members}, which vote" if config.ensemble > 1 else f"{members}: {config.replicates_in_words}"
 
 
-def network_words(config: "RunConfig", layers: "Sequence[LayerShape]") -> str:
-    """The layers in words, with dropout where it differs between layers, and initial weights unless the chapter's."""
+def network_words(config: "RunConfig") -> str:
+    """The layers in words, with dropout where it differs between layers, and initial weights unless the chapter's.
+
+    Of a network of the user's, its class and what it is built with, such as mynets.Wide(width=64).
+    """
+    if config.model.target is not None:
+        return f"{config.model.target}({', '.join(f'{name}={value!r}' for name, value in config.model.args.items())})"
+    layers = config.shapes()
     dropouts = iter(config.model.dropouts())
     own = [next(dropouts) if isinstance(layer, Dense) else 0.0 for layer in layers]
     differ = len(set(config.model.dropouts())) > 1

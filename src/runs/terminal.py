@@ -26,7 +26,6 @@ from rich.text import Text
 
 from src.config.address import DATABASES, RUNS, absolute
 from src.config.metric import ACCURACY
-from src.config.shapes import parameter_count
 from src.config.wording import command, number_of
 from src.runs import run_words
 
@@ -78,8 +77,8 @@ def header(
         warn(data.warning)
     rows = {
         "experiment": f"{config.name}: {run_words.who(config)}",
-        "network": run_words.network_words(config, prepared.layers)
-        + f" ({parameter_count(prepared.layers):,} parameters{' each' if config.members > 1 else ''})",
+        "network": run_words.network_words(config)
+        + f" ({prepared.parameters:,} parameters{' each' if config.members > 1 else ''})",
         "data": run_words.data_words(data),
         **({"start": start} if start else {}),
         **({"pretraining": run_words.pretraining_words(config)} if config.pretrain.wanted else {}),

@@ -8,14 +8,14 @@ from pathlib import Path
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config.check import parse
 from src.config.folder import claim, trial_folder
-from src.config.problems import all_keys
+from src.config.problems import all_keys, is_open
 from src.config.schema import RunConfig
 from src.sweep.job import Job, Returned
 
@@ -62,7 +62,7 @@ class Composer:
         """
         loader: ConfigLoader = self.hydra_context.config_loader
         parsed = OverridesParser.create().parse_overrides(list(changing))
-        if not all(override.key_or_group in VALUES and override.type is OverrideType.CHANGE for override in parsed):
+        if not all(map(_sets_value, parsed)):
             return loader.load_sweep_config(self.config, [*fixed, *changing])
         if self._kept is None or self._kept[0] != tuple(fixed):
             self._kept = tuple(fixed), loader.load_sweep_config(self.config, list(fixed))
@@ -105,6 +105,13 @@ class Composer:
         job: Job = Returned(**vars(returned)).return_value  # raises what was raised in the job
         job.number, job.label, job.returned = number, label, returned
         return job
+
+
+def _sets_value(override: Override) -> bool:
+    """Whether the override sets a plain value: of a key of the schema, or an entry of model.args."""
+    key = override.key_or_group
+    changes = override.type is OverrideType.CHANGE and key in VALUES
+    return changes or (override.type is OverrideType.FORCE_ADD and is_open(key))
 
 
 def folder_of(config: DictConfig, number: int) -> Path:

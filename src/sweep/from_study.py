@@ -13,7 +13,7 @@ from src.config.schema import RunConfig, task_in
 from src.data.dataset import Dataset
 from src.data.load import load
 from src.data.scaling import Scaling, as_seen
-from src.models.network import Network
+from src.models.model import trained_network
 from src.sweep.studies.study_record import Study, Trial, read_study
 from src.sweep.studies.trial_results import results_of
 from src.tasks.task import task_of
@@ -130,9 +130,8 @@ def _members(study: Study, trial: Trial) -> list[tuple[Result, Path]]:
 
 def _probabilities(config: RunConfig, weights: dict[str, Tensor], images: Tensor) -> Tensor:
     """Softmax outputs (N, C) of one network that sees `images` as they are."""
-    network = Network(config.shapes(), inverted=config.model.dropout_convention == "inverted")
-    network.load_state_dict(weights)
-    dropout = torch.tensor(config.model.dropouts())
+    network = trained_network(config, weights)
+    own = {} if config.model.target else {"dropout": torch.tensor(config.model.dropouts())}
     with torch.no_grad():
-        parts = [network(part, dropout).softmax(-1) for part in images.split(EVALUATION_BATCH)]
+        parts = [network(part, **own).softmax(-1) for part in images.split(EVALUATION_BATCH)]
     return torch.cat(parts)

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any, Protocol, TypeVar
 
 from src.config.metric import Metric
-from src.config.shapes import parameter_count
+from src.models.model import parameters_of
 from src.sweep.job import Job
 from src.training.result import Result, Status
 
@@ -40,7 +40,7 @@ class Outcome:
         return {
             "label": self.job.label,
             "folder": str(self.job.folder),
-            "parameters": parameter_count(self.job.config.shapes()),
+            "parameters": parameters_of(self.job.config),
             "max_epochs": self.job.config.max_epochs,
             "max_networks": self.job.config.members,
             "epochs": self.epochs,

@@ -45,7 +45,7 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
         total += seconds
         about = "~" if share != 1 else ""
         table.add_row(
-            Text(run_words.network_words(group[0], prepared.layers)),
+            Text(run_words.network_words(group[0])),
             f"{about}{round(share * len(group))}",
             f"{about}{round(share * len(members))}",
             str(len(together)),

@@ -76,7 +76,7 @@ class SweepScreen:
         self._stacks += 1
         self._max_epochs = jobs[0].config.max_epochs
         self._whole = self._max_epochs * jobs[0].config.members  # epochs of a trial that trains to its end
-        layers = run_words.network_words(jobs[0].config, prepared.layers)
+        layers = run_words.network_words(jobs[0].config)
         trials = number_of(len(jobs), "trial")
         members = f", {len(prepared.members)} networks" if len(prepared.members) > len(jobs) else ""
         members += _going_on(prepared.members)

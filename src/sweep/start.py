@@ -7,6 +7,7 @@ from torch import Tensor
 
 from src.config.error import ConfigError
 from src.models.model import model_of
+from src.models.own_dropout import P
 from src.runs.result_files import RESULTS, read_weights
 from src.sweep.job import Job
 from src.training.stack import members_of
@@ -36,7 +37,7 @@ def start_from_run(job: Job) -> str:
         own = model_of(job.config).first_state(member.seed)
         source = weights[member.number % len(weights)]
         taken = {name: source[name] for name in own if _layer_fits(name, own, source)}
-        if not any(name.endswith("weight") for name in taken):
+        if not any(map(_is_weight, taken)):
             raise ConfigError(_refusal(folder, f"none of its weights fit: {_shapes(source)}; here {_shapes(own)}"))
         job.starts[member.number] = own | taken
     anew = [name for name in own if name not in taken]
@@ -44,10 +45,20 @@ def start_from_run(job: Job) -> str:
 
 
 def _layer_fits(name: str, own: dict[str, Tensor], source: dict[str, Tensor]) -> bool:
-    """Whether all parameters of the layer of `name`, such as layers.0, are in `source` with the same shapes."""
+    """Whether all parameters of the layer of `name`, such as layers.0, are in `source` with the same shapes.
+
+    A probability of dropout is no weight to be taken: it stays the member's own.
+    """
     layer = name.split(".")[:2]
     names = [one for one in own if one.split(".")[:2] == layer]
+    if name.split(".")[-1] == P:
+        return False
     return all(one in source and source[one].shape == own[one].shape for one in names)
+
+
+def _is_weight(name: str) -> bool:
+    """Whether `name` is that of a weight, such as layers.0.weight, or an LSTM's weight_ih_l0."""
+    return name.split(".")[-1].startswith("weight")
 
 
 def _refusal(folder: Path, why: str) -> str:
@@ -55,4 +66,4 @@ def _refusal(folder: Path, why: str) -> str:
 
 
 def _shapes(state: dict[str, Tensor]) -> str:
-    return ", ".join(f"{name} {tuple(value.shape)}" for name, value in state.items() if name.endswith("weight"))
+    return ", ".join(f"{name} {tuple(value.shape)}" for name, value in state.items() if _is_weight(name))

@@ -9,9 +9,11 @@ import torch
 
 from src.config.error import ConfigError
 from src.config.schema import RunConfig, structure_key
-from src.config.shapes import LayerShape
 from src.config.wording import number_of
 from src.data.dataset import Dataset
+from src.data.scaling import as_seen
+from src.models.model import parameters_of
+from src.models.own import check_network
 from src.tasks.targets import targets_of
 from src.training.chunks import Chunks
 from src.training.device import begin_on, choose_device, cores
@@ -36,7 +38,7 @@ class Prepared:
     """A stack that is ready to train, with what the run's header says about it."""
 
     members: list[Member]
-    layers: list[LayerShape]
+    parameters: int  # weights and biases of one member
     dataset: Dataset
     device: torch.device
     engine: Engine
@@ -55,7 +57,7 @@ class Prepared:
         folds = self.dataset.folds or (self.dataset,)
         splits = [self.dataset.train, *(split for fold in folds for split in (fold.validation, fold.test))]
         slots = len(self.engine.spec.rule.slots(hyper_of_stack(self.members)))
-        return weight_bytes(self.layers, len(self.members), slots) + sum(split.inputs.nbytes for split in splits)
+        return weight_bytes(self.parameters, len(self.members), slots) + sum(split.inputs.nbytes for split in splits)
 
     @property
     def device_name(self) -> str:
@@ -78,13 +80,14 @@ def prepare(
     if len({structure_key(config) for config in configs}) > 1:
         raise ConfigError("These trials differ in what must be equal inside a stack, so they cannot train together.")
     config = configs[0]
-    device, layers, stack = check(config, dataset), config.shapes(), members or members_of(configs)
+    device, stack = check(config, dataset), members or members_of(configs)
+    parameters = parameters_of(config)
     if device.type == "cuda":
         begin_on(device)
     batches = dataset.epoch_examples // config.batch_size
     targets = targets_of(config.task, dataset.train.targets)
     spec, hyper = spec_of(config, batches, dataset.scaling, targets), hyper_of_stack(stack)
-    check_memory(layers, len(stack), len(spec.rule.slots(hyper)), device)
+    check_memory(parameters, len(stack), len(spec.rule.slots(hyper)), device)
     dataset = dataset.to(device)
     chunks = Chunks(config.data.order, [m.seed for m in stack], dataset.epoch_examples, config.batch_size, 1, batches)
     probe = next(iter(chunks)).order
@@ -101,7 +104,7 @@ def prepare(
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
     seconds += epochs * -(-batches // chunks.check_every) * look_seconds * max(1, len(dataset.folds))
-    return Prepared(stack, layers, dataset, device, engine, chunks, step_seconds, seconds)
+    return Prepared(stack, parameters, dataset, device, engine, chunks, step_seconds, seconds)
 
 
 def check(config: RunConfig, dataset: Dataset) -> torch.device:
@@ -124,6 +127,8 @@ def check(config: RunConfig, dataset: Dataset) -> torch.device:
     if config.task.tied or config.pretrain.wanted:
         what = f"task={config.task.name}" if config.task.tied else f"pretrain={config.pretrain.task}"
         _refuse_no_probabilities(what, dataset)
+    few = dataset.train.first(config.batch_size).inputs
+    check_network(config, as_seen(few, dataset.scaling.on(few.device) if dataset.scaling else None))
     return device
 
 

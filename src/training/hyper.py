@@ -13,9 +13,11 @@ from torch import Tensor
 
 from src.config.schema import PretrainConfig, RunConfig
 from src.config.section import is_per_member
+from src.models.own import arguments_number
 
-# Name -> (K,) float64 on the CPU, NaN where a member leaves it out. Two differ: `seed` is (K,) int64, and `dropout` is
-# (K, D) float32, the probability for the inputs of each dense layer.
+# Name -> (K,) float64 on the CPU, NaN where a member leaves it out. Others differ: `seed` is (K,) int64, `dropout` is
+# (K, D) float32, the probability for the inputs of each dense layer, and `arguments` is (K,) int64, for networks of the
+# user's only: what each is built with, by its number in src/models/own.py.
 Hyper = dict[str, Tensor]
 
 
@@ -23,6 +25,8 @@ def hyper_of(configs: Sequence[RunConfig], seeds: Sequence[int]) -> Hyper:
     """The hyperparameters of a stack with one member for each configuration; seeds: the members' own, 0 … 2^32 − 1."""
     each = [dict(_marked(config)) for config in configs]
     hyper = {name: torch.tensor([_number(own[name]) for own in each], dtype=torch.float64) for name in each[0]}
+    if configs[0].model.target is not None:
+        hyper["arguments"] = torch.tensor([arguments_number(config.model.args) for config in configs])
     return hyper | {
         "dropout": torch.tensor([config.model.dropouts() for config in configs]),
         "seed": torch.tensor(seeds, dtype=torch.int64),

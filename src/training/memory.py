@@ -7,16 +7,18 @@ from contextlib import contextmanager
 import torch
 
 from src.config.error import ConfigError
-from src.config.shapes import LayerShape, parameter_count
 
 
 class TooLargeError(ConfigError):
     """A stack that the device's memory cannot hold."""
 
 
-def weight_bytes(layers: list[LayerShape], members: int, slots: int) -> int:
-    """Bytes of the members' float32 copies of a weight: itself, its gradient, that of the best epoch, and the slots."""
-    return (3 + slots) * 4 * members * parameter_count(layers)
+def weight_bytes(parameters: int, members: int, slots: int) -> int:
+    """Bytes of the members' float32 copies of a weight: itself, its gradient, that of the best epoch, and the slots.
+
+    parameters: weights and biases of one member.
+    """
+    return (3 + slots) * 4 * members * parameters
 
 
 def check_codes(members: int, examples: int, units: int, device: torch.device) -> None:
@@ -39,15 +41,15 @@ def _room(device: torch.device) -> int | None:
     return None
 
 
-def check_memory(layers: list[LayerShape], members: int, slots: int, device: torch.device) -> None:
+def check_memory(parameters: int, members: int, slots: int, device: torch.device) -> None:
     """Raises TooLargeError where the weights of `members`, with all that is kept beside them, exceed its memory.
 
-    slots: numbers that the update rule keeps beside each weight.
+    parameters: weights and biases of one member; slots: numbers that the update rule keeps beside each weight.
     """
-    needed, room = weight_bytes(layers, members, slots), _room(device)
+    needed, room = weight_bytes(parameters, members, slots), _room(device)
     if room is not None and needed > room:
         raise TooLargeError(
-            f"model: {members} members of {parameter_count(layers):,} parameters need {needed / 2**30:,.0f} GiB, and "
+            f"model: {members} members of {parameters:,} parameters need {needed / 2**30:,.0f} GiB, and "
             f"{device} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
         )
 

@@ -265,7 +265,7 @@ class StackModule(LightningModule):
 
     def _row(self, k: int, epoch: int, eta: float, state: State) -> Row:
         images = self._batches * self.chunks.batch_size
-        weights = {name: w[k] for name, w in state.items() if name.endswith("weight")}
+        weights = {name: w[k] for name, w in state.items() if name.endswith("weight") and w.is_floating_point()}
         norms = {
             f"weight_norm/{name}": float(w.norm()) for name, w in weights.items() if w.dim() > 1
         }  # no norm's scale

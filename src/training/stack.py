@@ -58,7 +58,7 @@ def hyper_of_stack(stack: list[Member]) -> Hyper:
 
 def initial_state(member: Member, model: Model) -> State:
     """The state with which a member begins: from its seed, but for the parameters that it brings along."""
-    own = model.first_state(member.seed)
+    own = model.of(member.config).first_state(member.seed)
     return own | {name: value for name, value in (member.start or {}).items() if name in own}
 
 

@@ -197,7 +197,7 @@ HALVE, BATCHES = "optim.schedule=halve", "stop=patience_batches"
 def test_the_header_shows_every_setting_that_changes_what_is_trained(of, change):
     def words(*overrides):
         config = parse(composed(list({one.split("=")[0]: one for one in overrides}.values())))
-        return run_words.network_words(config, config.shapes()) + run_words.training_words(config)
+        return run_words.network_words(config) + run_words.training_words(config)
 
     assert words(*of) != words(*of, change)
 

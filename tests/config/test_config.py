@@ -69,6 +69,9 @@ BAD = {
     "data.shape": st.one_of(words, st.integers(), st.lists(st.integers(max_value=0), min_size=1, max_size=3)),
     "data.train": optional(at_least(1)),
     "data.validation": at_least(1),
+    "model.target": st.one_of(st.integers(), words, st.just("a.b-c"), st.just("a..B"), st.just(".A")),
+    "model.args": st.one_of(words, st.integers(), st.just({"a": math.inf}), st.just({1: 2}), st.just({"a": [{1, 2}]})),
+    "model.per_member": st.one_of(words, st.integers(), st.just([3])),
     "model.maps": no_units,
     "model.hidden": no_units,
     "model.layers": no_layers,
@@ -180,7 +183,9 @@ def test_a_bad_value_is_refused_by_the_name_of_its_field(key):
     refused()
 
 
-@given(st.lists(st.sampled_from(sorted(set(BAD) - {"model.layers"})), min_size=2, max_size=6, unique=True))
+@given(
+    st.lists(st.sampled_from(sorted(set(BAD) - {"model.layers", "model.args"})), min_size=2, max_size=6, unique=True)
+)
 def test_all_that_is_wrong_is_reported_in_one_go(keys):
     raw = copy.deepcopy(example.raw())
     for key in keys:

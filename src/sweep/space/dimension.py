@@ -12,7 +12,7 @@ from typing import Any
 
 from src.config.compose import CONF
 from src.config.error import ConfigError
-from src.config.problems import all_keys, unknown_key
+from src.config.problems import all_keys, is_open, unknown_key
 from src.sweep.space import override
 from src.sweep.space.domain import Domain, Interval, Scalar, read_domain
 
@@ -121,7 +121,7 @@ def _keys(overrides: Iterable[str]) -> list[str]:
 
 
 def _drafts(key: str, value: Any, problems: list[str]) -> list[_Draft]:
-    if key not in known_keys():
+    if key not in known_keys() and not is_open(key):
         problems.append(unknown_key(key, known_keys()))
         return []
     alternatives = value if isinstance(value, list) and any(isinstance(item, dict) for item in value) else [value]

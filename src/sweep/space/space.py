@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.config.error import ConfigError
-from src.config.problems import unknown_key
+from src.config.problems import is_open, unknown_key
 from src.sweep.space import override
 from src.sweep.space.dimension import Dimension, flat, known_keys, read_dimensions, required
 from src.sweep.space.domain import Interval, Scalar
@@ -119,7 +119,7 @@ class Space:
         for key, value in more.items():
             if key in self.keys:
                 problems.append(f"{key}: the custom search space sets it, and hydra.sweeper.params sweeps it")
-            elif key not in known_keys():
+            elif key not in known_keys() and not is_open(str(key)):
                 problems.append(unknown_key(str(key), known_keys()))
             else:
                 try:
@@ -301,5 +301,5 @@ def _hook_name(hook: Hook) -> str:
 
 
 def _prefix(key: str) -> str:
-    """The key `exp` is not in the configuration and is added with +; all other keys are in it."""
-    return "+" if key == "exp" else ""
+    """What adds a key that is not in the configuration, as `exp` and those of model.args are not; "" for all others."""
+    return "+" if key == "exp" else "++" if is_open(key) else ""

@@ -12,8 +12,10 @@ from src.config.error import ConfigError
 from src.config.schema import RunConfig
 from src.data.dataset import Dataset
 from src.training.device import cores
-from src.training.engines.compilation import compilation_pays, fastest_threads, timed
+from src.training.engines.compilation import COMPILE_GAIN, compilation_pays, fastest_threads, timed
 from src.training.engines.engine import Engine, State
+from src.training.engines.one_by_one import OneByOne
+from src.training.engines.stacking import why_not_stacked
 from src.training.engines.torch_engine import TorchEngine
 from src.training.hyper import Hyper
 from src.training.spec import StackSpec
@@ -64,6 +66,8 @@ class EngineChoice:
             raise
         except Exception as error:  # Numba may be missing, or refuse its settings, while it is imported or compiles
             self.say(self._without_kernels(error))
+        if self.spec.model.plan is None:
+            return self._for_a_class(hyper, state, seconds_a_step, dataset, order)
         return self._torch_engine(hyper, state, seconds_a_step)
 
     def _torch_engine(
@@ -75,18 +79,67 @@ class EngineChoice:
             return TorchEngine(self.spec, hyper, state, self.device, trainer.precision, compiled, self.say)
 
         engine = built(compiled=False)
+        step_seconds = self._at_its_threads(engine, seconds_a_step)
+        return (built(compiled=True) if self._compiles(step_seconds) else engine), step_seconds
+
+    def _at_its_threads(self, engine: Engine, seconds_a_step: Callable[[Engine], float]) -> float:
+        """The seconds of a step with the number of threads that is asked for, or else the fastest, which stays set."""
         if self.device.type == "cpu":
-            if trainer.threads:
-                torch.set_num_threads(trainer.threads)
+            if self.config.trainer.threads:
+                torch.set_num_threads(self.config.trainer.threads)
             else:
                 fastest_threads(lambda: seconds_a_step(engine), cores())
-        step_seconds = seconds_a_step(engine)
-        wanted = trainer.compile
-        if wanted == "auto":
-            # Not on a GPU: its gain there is not measured yet, and CUDA graphs already spare most of what it would.
-            steps = self.config.max_epochs * self.spec.batches
-            wanted = self.device.type == "cpu" and compilation_pays(step_seconds, steps)
-        return (built(compiled=True) if wanted else engine), step_seconds
+        return seconds_a_step(engine)
+
+    def _compiles(self, step_seconds: float) -> bool:
+        """Whether a step of so many seconds is to be compiled."""
+        wanted = self.config.trainer.compile
+        if wanted != "auto":
+            return wanted
+        # Not on a GPU: its gain there is not measured yet, and CUDA graphs already spare most of what it would.
+        steps = self.config.max_epochs * self.spec.batches
+        return self.device.type == "cpu" and compilation_pays(step_seconds, steps)
+
+    def _for_a_class(
+        self,
+        hyper: Hyper,
+        state: State,
+        seconds_a_step: Callable[[Engine], float],
+        dataset: Dataset,
+        order: Tensor,
+    ) -> tuple[Engine, float]:
+        """The engine for a network of the user's: stacked where that is possible and faster, else one by one."""
+        precision, train = self.config.trainer.precision, dataset.train
+
+        def alone() -> OneByOne:
+            return OneByOne(self.spec, hyper, state, self.device, precision, say=self.say)
+
+        def stacked(compiled: bool) -> TorchEngine:
+            return TorchEngine(self.spec, hyper, state, self.device, precision, compiled, self.say)
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="There is a performance drop")  # by vmap: the clock shows it
+            return self._stacked_or_alone(stacked, alone, seconds_a_step, (train.inputs, train.targets, order[:, 0]))
+
+    def _stacked_or_alone(
+        self,
+        stacked: Callable[[bool], TorchEngine],
+        alone: Callable[[], OneByOne],
+        seconds_a_step: Callable[[Engine], float],
+        mini_batch: tuple[Tensor, Tensor, Tensor],
+    ) -> tuple[Engine, float]:
+        reason = why_not_stacked(stacked(False), alone(), *mini_batch)
+        if reason is not None:
+            self.say(f"{self.config.model.target} cannot be stacked ({reason}); its networks train one by one.")
+        seconds = self._at_its_threads(alone(), seconds_a_step)
+        if reason is None:
+            threads = torch.get_num_threads()
+            together = self._at_its_threads(stacked(False), seconds_a_step)
+            compiles = self._compiles(together)
+            if together * (1 - COMPILE_GAIN * compiles) < seconds:
+                return stacked(compiles), together
+            torch.set_num_threads(threads)
+        return alone(), seconds  # anew: a class may keep what the steps that were timed have left
 
     def _cpu_refusal(self) -> str | None:
         """Why the cpu engine does not serve this run; None where it does."""
@@ -134,5 +187,5 @@ def _cpu_engine(config: RunConfig, spec: StackSpec, hyper: Hyper, state: State) 
 def evaluating_engine(training: Engine, config: RunConfig, hyper: Hyper, state: State) -> Engine:
     """A second engine of the kind of `training`, with members in `state`, which leaves `training` as it is."""
     if isinstance(training, TorchEngine):
-        return TorchEngine(training.spec, hyper, state, training.device, training.precision)
+        return type(training)(training.spec, hyper, state, training.device, training.precision)
     return _cpu_engine(config, training.spec, hyper, state)

@@ -1,5 +1,7 @@
 """The torch engine: serves any network on any device. `vmap` turns the step of one member into that of the stack.
 
+A network that vmap cannot turn is trained by one_by_one.py.
+
 On a GPU, blocks of steps are captured as CUDA graphs (graphs.py). Legend: K members, M mini-batches in a chunk,
 S mini-batches in a block of it, B examples in a mini-batch, N examples, H numbers that the update reads in a step.
 """
@@ -20,9 +22,11 @@ from src.data.scaling import as_seen
 from src.models.dropout import step_key
 from src.models.hidden import hidden_matrices
 from src.models.layers.dense import Dense
+from src.models.own import own_state
 from src.training.engines.compilation import COMPILE_SECONDS, compiled_step, first_error, first_line
 from src.training.engines.engine import Means, State, Sums, joined_states, slot_name, slots_of
 from src.training.engines.graphs import BLOCK, Block, CudaRecorder, Recorder, Replay, Steps, no_sums
+from src.training.engines.unfused import unfused, unfused_call
 from src.training.hyper import Hyper, joined, select
 from src.training.spec import StackSpec
 from src.training.update.norms import bound, clipped
@@ -51,8 +55,11 @@ class TorchEngine:
         self.spec, self.device, self.precision, self.say = spec, device, precision, say
         self.resize_seconds = COMPILE_SECONDS if compiled else 0.0
         self._scaling = spec.scaling.on(device) if spec.scaling else None
-        with torch.device("meta"):  # the network lends its structure only; its weights come from `state`
+        # The network lends its structure only; its weights come from `state`.
+        with torch.device("meta") if spec.model.plan else contextlib.nullcontext():
             self.network = spec.model.build()
+        if not spec.model.plan:  # a user's class may hold tensors that are no part of its state
+            self.network.to(device)
         dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
         self._dense = [name for name, module in dense if module.bias is not None]
         self._hidden = hidden_matrices(self.network)
@@ -76,10 +83,11 @@ class TorchEngine:
         # Further arguments of the network's call: each member's own (K, …), and those that all members share.
         self.each = {name: one.to(self.device) for name, one in arguments.items() if isinstance(one, Tensor)}
         self.shared = {name: one for name, one in arguments.items() if not isinstance(one, Tensor)}
-        self._own = {name: state[name] for name in self.network.state_dict()}
-        self.parameters = {name: self._own[name] for name, _ in self.network.named_parameters()}
+        self._own = {name: state[name] for name in own_state(self.network)}
+        trained = [name for name, value in self.network.named_parameters() if value.requires_grad]
+        self.parameters = {name: self._own[name] for name in trained}
         # Such as the running statistics of batch norm.
-        self._buffers = {name: value for name, value in self._own.items() if name not in self.parameters}
+        self.buffers = {name: value for name, value in self._own.items() if name not in self.parameters}
         self._slots = slots_of(state, self.numbers.slots, self.parameters)
 
     @property
@@ -90,14 +98,17 @@ class TorchEngine:
     @property
     def description(self) -> str:
         """The engine in words for the run's header, such as "torch, compiled, 2 threads"."""
-        ways = ["compiled"] * self.compiled + ["CUDA graph"] * (self.recorder is not None)
-        words = ["torch", *(ways or ["eager"])]
+        words = ["torch", *self._ways()]
         if self.device.type == "cpu":
             threads = torch.get_num_threads()
             words.append(f"{threads} thread{'s' if threads > 1 else ''}")
         elif self.precision != 32:
             words.append(str(self.precision))
         return ", ".join(words)
+
+    def _ways(self) -> list[str]:
+        """How steps run, in words."""
+        return ["compiled"] * self.compiled + ["CUDA graph"] * (self.recorder is not None) or ["eager"]
 
     def state(self, slots: bool = True) -> State:
         """The members' parameters and buffers and, with `slots`, the update rule's slots; not copies."""
@@ -135,9 +146,14 @@ class TorchEngine:
         values = torch.from_numpy(np.ascontiguousarray(numbers.values.transpose(2, 1, 0))).to(self.device)  # (M, H, K)
         steps = torch.arange(len(order), device=self.device)[:, None] + first_step.to(self.device)  # (M, K)
         keys = step_key(self._seed, steps)
-        with torch.no_grad(), self._arithmetic():
+        self.network.train()
+        with torch.no_grad(), self.arithmetic():
             cost, score = self._chunk(inputs, targets, Steps(order, keys, values))
         return Sums(cost.cpu().double(), score.cpu().double())
+
+    def first_keys(self) -> Tensor:
+        """The keys (K,) of each member's first step."""
+        return step_key(self._seed, torch.zeros_like(self._seed))
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
         """Mean cost and mean score of every member over the N examples."""
@@ -170,16 +186,17 @@ class TorchEngine:
 
     def _outputs(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W), or by member (K, B, C, H, W) -> every member's outputs in evaluation (K, B, …) float32."""
+        self.network.eval()
 
         def one(state: State, own: State, x: Tensor) -> Tensor:
             def call(x: Tensor, key: Tensor | None) -> Tensor:
                 answer: Tensor = functional_call(self.network, state, (x,), {"key": key, **own, **self.shared})
                 return answer
 
-            return self.spec.task.outputs(call, x)
+            return unfused_call(self.network, lambda x: self.spec.task.outputs(call, x), x)
 
         x = as_seen(inputs, self._scaling)
-        with torch.no_grad(), self._arithmetic():
+        with torch.no_grad(), self.arithmetic():
             axes = (0, 0, 0 if x.dim() == BY_MEMBER else None)
             stacked: Tensor = vmap(one, in_dims=axes)(self.state(slots=False), self.each, x)
         return stacked.float()
@@ -246,27 +263,10 @@ class TorchEngine:
     ) -> tuple[Tensor, Tensor]:
         """One mini-batch: order (K or 1, B), keys (K,), values (H, K) -> mean cost (K,), outputs (K, B, …)."""
         numbers = dict(zip(self.numbers.names, values, strict=True))  # (K,) each
-        by_member = inputs.dim() == BY_MEMBER
-        shared = order.shape[0] == 1 and not by_member  # then the first layer is cheaper: all see the same images
-        if by_member:
-            order = order.expand(len(keys), -1)
-            own = inputs[torch.arange(len(order), device=order.device)[:, None], order]
-        else:
-            order = order[0] if shared else order
-            own = inputs[order]
-        x, y = as_seen(own, self._scaling), targets[order]
-        axis = None if shared else 0
+        x, y, shared = self.mini_batch(inputs, targets, order, len(keys))
         fused = self._fused_layers()
-        fixed = {f"{layer}.weight": self.parameters[f"{layer}.weight"] for layer in fused}
-        moving = {name: value for name, value in self.parameters.items() if name not in fixed}
-        for layer in fused:  # with a bias of its own, each image has its own delta
-            moving[f"{layer}.bias"] = moving[f"{layer}.bias"][:, None].expand(
-                -1, order.shape[-1], -1
-            )  # (K, B, outputs)
-        gradients, (costs, (outputs, seen)) = vmap(
-            grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, axis, axis, 0, 0)
-        )(moving, fixed | self._buffers, x, y, self.each, keys)
-        for name, value in self._buffers.items():
+        gradients, costs, outputs, seen = self.gradients(x, y, shared, keys, fused)
+        for name, value in self.buffers.items():
             value.copy_(seen[name])
         if self.spec.clips:
             gradients = clipped(gradients, numbers["clip_norm"])
@@ -276,6 +276,38 @@ class TorchEngine:
             self._update(name, gradient, numbers)
         return costs, outputs
 
+    def mini_batch(self, inputs: Tensor, targets: Tensor, order: Tensor, count: int) -> tuple[Tensor, Tensor, bool]:
+        """What `count` members see of a mini-batch: x (B, …), y (B, …) if all see the same, else (K, B, …) each."""
+        by_member = inputs.dim() == BY_MEMBER
+        shared = order.shape[0] == 1 and not by_member  # then the first layer is cheaper: all see the same images
+        if by_member:
+            order = order.expand(count, -1)
+            own = inputs[torch.arange(len(order), device=order.device)[:, None], order]
+        else:
+            order = order[0] if shared else order
+            own = inputs[order]
+        return as_seen(own, self._scaling), targets[order], shared
+
+    def gradients(
+        self, x: Tensor, y: Tensor, shared: bool, keys: Tensor, fused: list[str]
+    ) -> tuple[State, Tensor, Tensor, State]:
+        """The cost's gradients (K, …) by parameter, mean costs (K,), outputs (K, B, …), and what `_cost` adds to them.
+
+        x, y, shared: a mini-batch as `mini_batch` gives it. fused: layers for whose biases the gradient is that of each
+        example, (K, B, outputs), and for whose weights there is none.
+        """
+        axis = None if shared else 0
+        fixed = {f"{layer}.weight": self.parameters[f"{layer}.weight"] for layer in fused}
+        moving = {name: value for name, value in self.parameters.items() if name not in fixed}
+        for layer in fused:  # with a bias of its own, each image has its own delta
+            moving[f"{layer}.bias"] = moving[f"{layer}.bias"][:, None].expand(
+                -1, y.shape[0 if shared else 1], -1
+            )  # (K, B, outputs)
+        gradients, (costs, (outputs, seen)) = vmap(
+            grad_and_value(self._cost, has_aux=True), in_dims=(0, 0, axis, axis, 0, 0)
+        )(moving, fixed | self.buffers, x, y, self.each, keys)
+        return gradients, costs, outputs, seen
+
     def _cost(
         self, moving: State, fixed: State, x: Tensor, y: Tensor, own: State, key: Tensor
     ) -> tuple[Tensor, tuple[Tensor, State]]:
@@ -283,7 +315,7 @@ class TorchEngine:
 
         That is the inputs of each of `_fused_layers`, by the layer's name, and the new value of each buffer.
         """
-        buffers = {name: fixed[name].clone() for name in self._buffers}  # which the network changes in place
+        buffers = {name: fixed[name].clone() for name in self.buffers}  # which the network changes in place
 
         def call(x: Tensor, key: Tensor | None) -> Tensor:
             options = {"key": key, **own, **self.shared}
@@ -351,11 +383,22 @@ class TorchEngine:
             bound(weight, numbers["max_norm"])
 
     @contextlib.contextmanager
-    def _arithmetic(self) -> Iterator[None]:
-        """A context with torch's settings for `precision` on CUDA; the previous settings come back at its end."""
-        if self.device.type != "cuda":
+    def arithmetic(self) -> Iterator[None]:
+        """A context with torch's settings for this engine; the previous settings come back at its end.
+
+        Those that a user's network needs under vmap and, on CUDA, those for `precision`.
+        """
+        nothing = contextlib.nullcontext()
+        on_cuda = self._cuda_arithmetic() if self.device.type == "cuda" else nothing
+        with nothing if self.spec.model.plan else self._kernels(), on_cuda:
             yield
-            return
+
+    def _kernels(self) -> contextlib.AbstractContextManager[None]:
+        """A context in which vmap can turn the layers of a user's network."""
+        return unfused(self.network)
+
+    @contextlib.contextmanager
+    def _cuda_arithmetic(self) -> Iterator[None]:
         matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
         before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
         # Mini-batches keep their sizes, so it pays to let cuDNN measure its algorithms at the first one.

@@ -281,7 +281,7 @@ def test_an_engines_precision_ends_with_its_work():
     engine.device = torch.device("cuda")
     for precision, expected in (("tf32", True), (32, False), ("bf16", False)):
         engine.precision = precision
-        with engine._arithmetic():
+        with engine.arithmetic():
             assert flags() == (expected, expected, True)
         assert flags() == before
 

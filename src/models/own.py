@@ -1,0 +1,215 @@
+"""A network of the user's: a class of torch.nn.Module, by its dotted name, that knows nothing of this tool.
+
+It takes a mini-batch of inputs (B, *example) and gives outputs (B, outputs). Its initial weights are its own, drawn by
+the constructor; its dropout layers become layers whose masks follow from a member's seed and step (own_dropout.py).
+Legend: B examples of a mini-batch; *example: the shape of one example (DataConfig.example).
+"""
+
+import importlib
+import json
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from src.config.error import ConfigError
+from src.config.schema import RunConfig
+from src.config.shapes import LayerShape
+from src.models.own_dropout import Draws, with_counted_dropout
+from src.models.own_error import said
+
+# The arguments that the members of stacks were built with, in the order of their first use in this process: a
+# hyperparameter is a number, so a member's arguments are theirs by position (`arguments_number`).
+_ARGUMENTS: list[str] = []
+_CHECKED = 4  # examples of the mini-batch that a network is checked with, at most
+
+
+def arguments_number(arguments: Mapping[str, Any]) -> int:
+    """A number for these arguments of a class, the same for equal ones as long as the process lives."""
+    text = json.dumps(arguments, sort_keys=True)
+    if text not in _ARGUMENTS:
+        _ARGUMENTS.append(text)
+    return _ARGUMENTS.index(text)
+
+
+class OwnModel:
+    """The network that `model.target` names, built with `model.args`."""
+
+    plan: Sequence[LayerShape] | None = None  # it is no list of layers that kernels could compute
+    inverted = True
+
+    def __init__(self, target: str, arguments: Mapping[str, Any], example: tuple[int, ...]) -> None:
+        """example: the shape of one example as the class sees it."""
+        self.target, self.own_arguments, self.example = target, dict(arguments), example
+
+    def of(self, config: RunConfig) -> "OwnModel":
+        """The same network with the arguments of a member's own configuration."""
+        return OwnModel(self.target, config.model.args, self.example)
+
+    def numbered(self, number: int) -> "OwnModel":
+        """The same network with the arguments of this number (`arguments_number`)."""
+        return OwnModel(self.target, json.loads(_ARGUMENTS[number]), self.example)
+
+    def build(self, seed: int = 0) -> nn.Module:
+        """One member's module on the CPU, with the weights that its class draws from `seed`.
+
+        Its forward(x, key=None) takes inputs (B, …), with a key in training, and gives them the shape of the examples.
+        Raises ConfigError where the class cannot be imported or built.
+        """
+        kind = _class(self.target)
+        with seeded(seed), torch.device("cpu"):
+            try:
+                module = kind(**self.own_arguments)
+            except Exception as error:  # the class is the user's and may raise anything
+                raise ConfigError(
+                    f"model.target = {self.target!r}: cannot be built with model.args = {self.own_arguments!r}: "
+                    f"{said(error, kind)}"
+                ) from error
+            draws = with_counted_dropout(module)
+            _takes_key(module, draws, self.example)
+            if any(isinstance(one, nn.parameter.UninitializedParameter) for one in module.parameters()):
+                with torch.no_grad():  # a lazy layer learns its sizes, and draws its weights, from the first inputs
+                    module(torch.zeros(2, *self.example))
+        return module
+
+    def first_state(self, seed: int) -> dict[str, Tensor]:
+        """One member's initial parameters and buffers as its class draws them from the seed, on the CPU."""
+        return {name: value.detach().clone() for name, value in own_state(self.build(seed)).items()}
+
+    @property
+    def parameters(self) -> int:
+        """The number of its weights and biases."""
+        return _parameters(self.target, json.dumps(self.own_arguments, sort_keys=True), self.example)
+
+    def arguments(self, hyper: dict[str, Tensor]) -> dict[str, Tensor | int]:
+        """No further arguments of a call: what differs by member is in its parameters and buffers."""
+        return {}
+
+
+def own_state(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters and persistent buffers by name, not copies; one that has several names only under its first."""
+    state: dict[str, Tensor] = {}
+    known = set[int]()
+    for name, value in module.state_dict(keep_vars=True).items():
+        if isinstance(value, Tensor) and id(value) not in known:
+            known.add(id(value))
+            state[name] = value
+    return state
+
+
+def load_own_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copies `state`, as `own_state` has it, into the module. Raises KeyError where a name is missing."""
+    with torch.no_grad():
+        for name, value in own_state(module).items():
+            value.copy_(state[name])
+
+
+def check_network(config: RunConfig, inputs: Tensor | None = None) -> None:
+    """Builds the user's network and calls it once, in training and in evaluation; without model.target, does nothing.
+
+    inputs: examples (N, …) as networks see them; by default zeros. Raises ConfigError, one paragraph, where it cannot
+    be imported or built, its forward raises, or its outputs do not fit the task.
+    """
+    if config.model.target is None:
+        return
+    count = min(_CHECKED, config.batch_size)
+    x = torch.zeros(count, *config.data.example) if inputs is None else inputs[:count]
+    module, field = OwnModel.build(own_model(config)), f"model.target = {config.model.target!r}"
+    if not any(one.requires_grad for one in module.parameters()):
+        raise ConfigError(f"{field}: has no parameters to train; accepted: a class with at least one")
+    expected = len(x), config.data.outputs(config.task.name)
+    for key in (torch.tensor(0), None):
+        try:
+            with seeded(0), torch.no_grad():
+                outputs = module(x, key)
+        except Exception as error:  # the class is the user's and may raise anything
+            raise ConfigError(
+                f"{field}: its forward fails on a mini-batch of shape {(len(x), *config.data.example)}: {said(error)}"
+            ) from error
+        if not isinstance(outputs, Tensor) or not outputs.is_floating_point() or tuple(outputs.shape) != expected:
+            what = f"{outputs.dtype} {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise ConfigError(
+                f"{field}: its forward gives {what} for a mini-batch of shape {(len(x), *config.data.example)}; "
+                f"accepted: a tensor of floating-point numbers {expected}, an output for each "
+                f"{'class' if config.task.kind == 'classes' else 'target'} of task={config.task.name}"
+            )
+
+
+def own_model(config: RunConfig) -> OwnModel:
+    """The network that `model.target` names; it has to be set."""
+    assert config.model.target is not None
+    return OwnModel(config.model.target, config.model.args, config.data.example)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """A context in which the global random generators of torch, NumPy and Python begin from `seed`; it leaves no trace.
+
+    torch's generators of GPUs are not touched.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+
+def source_file(target: str) -> Path | None:
+    """The file that holds the class; None where it is not known, such as for one that was typed into a notebook."""
+    module = sys.modules.get(_class(target).__module__)
+    file = getattr(module, "__file__", None)
+    return Path(file) if file else None
+
+
+@lru_cache
+def _class(target: str) -> type[nn.Module]:
+    """The class of this dotted name, looked up in the folder of the command too. Raises ConfigError."""
+    place, _, name = target.rpartition(".")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        found: Any = importlib.import_module(place)
+    except Exception as error:  # a module of the user's may raise anything
+        raise ConfigError(f"model.target = {target!r}: {place} cannot be imported: {said(error)}") from error
+    if not hasattr(found, name):
+        classes = [key for key, one in vars(found).items() if isinstance(one, type) and issubclass(one, nn.Module)]
+        raise ConfigError(
+            f"model.target = {target!r}: {place} has no {name}; accepted: {', '.join(classes) or 'another module'}"
+        )
+    kind = getattr(found, name)
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise ConfigError(f"model.target = {target!r}: is no class of torch.nn.Module; accepted: such a class")
+    return kind
+
+
+@lru_cache
+def _parameters(target: str, arguments: str, example: tuple[int, ...]) -> int:
+    return sum(one.numel() for one in OwnModel(target, json.loads(arguments), example).build().parameters())
+
+
+def _takes_key(module: nn.Module, draws: Draws, example: tuple[int, ...]) -> None:
+    """Gives the module a forward(x, key=None): in training with a key, in evaluation without."""
+    inner = module.forward
+
+    def forward(x: Tensor, key: Tensor | None = None) -> Tensor:
+        if module.training != (key is not None):
+            module.train(key is not None)
+        draws.begin(key)
+        outputs: Tensor = inner(x.reshape(-1, *example))
+        draws.begin(None)
+        return outputs
+
+    module.forward = forward
