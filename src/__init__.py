@@ -1,10 +1,19 @@
-"""The set-up of every command, `python -m src.NAME`, before its imports: signals, UTF-8, and what screens show."""
+"""The tool in Python: from src import train, sweep, load_study, load_run (src/api/calls.py says what each does).
+
+And the set-up of every command, `python -m src.NAME`, before its imports: signals, UTF-8, and what screens show.
+`train` and `sweep` are modules of these names that can be called, whoever imports them first.
+"""
 
 import io
 import os
 import sys
 
+from src.api.calls import Stopped
+from src.api.run import load_run
+from src.api.study import load_study
 from src.training import interrupt
+
+__all__ = ["Stopped", "load_run", "load_study", "sweep", "train"]
 
 NARROWEST = 20  # characters in the line of a terminal; on a narrower one tables cannot be read
 

@@ -1,24 +1,26 @@
 """What Hydra calls before it makes a run's folder: a run that cannot begin leaves nothing, and overwrites nothing."""
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from src.config.error import UserError
+from src.config.error import CommandEnded, UserError
 from src.config.folder import refuse_taken
 
 
 class BeforeRun(Callback):
-    """Checks a plain run's configuration and folder; ends the process with status 2 where one of them cannot be used.
+    """Checks a plain run's configuration and folder; ends the command where one of them cannot be used.
 
     Those of a multirun are checked by its launcher, for all jobs at once.
     """
 
+    begins: ClassVar[Callable[[Any], None] | None] = None  # is told Hydra's part of the configuration of what begins
+
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Ends the process where the run cannot begin; an exception would not do, as Hydra turns it into a warning."""
+        """Ends the command where the run cannot begin."""
         from src.config.check import parse
 
         try:
@@ -27,7 +29,15 @@ class BeforeRun(Callback):
             if not plan:
                 refuse_taken([Path(str(config.hydra.run.dir))], ["this run"])
         except UserError as error:
-            print(error, file=sys.stderr)
-            sys.exit(2)
+            raise CommandEnded(error) from None
         except Exception:
-            return  # any other problem is reported by the run itself
+            pass  # any other problem is reported by the run itself
+        self._tell(config)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Tells `begins` of the multirun."""
+        self._tell(config)
+
+    def _tell(self, config: DictConfig) -> None:
+        if BeforeRun.begins is not None:
+            BeforeRun.begins(config.hydra)

@@ -33,21 +33,28 @@ def _report(arguments: list[str]) -> int:
     defaults = {"study": None, "storage": STUDIES, "out": "", "tracking.uri": RUNS}
     options = key_values(arguments, defaults, USAGE)
     study = read_study(options["study"], options["storage"])
-    folder = Path(options["out"]) if options["out"] else FOLDER / file_name(study.name)
-
-    from src.report.study_report import write_report
-
-    try:
-        paths = write_report(study, folder)
-    except OSError as error:
-        raise UserError(f"out={folder}: cannot be written ({error.strerror or error}).") from None
-    print(_summary(study))
+    paths = written(study, Path(options["out"]) if options["out"] else None)
+    print(summary(study))
     print(f"Report: {paths[0]}\n        {paths[1]}")
     print(f"MLflow: {_log(study, absolute(lower_scheme(options['tracking.uri'])), paths)}")
     return 0
 
 
-def _summary(study: "Study") -> str:
+def written(study: "Study", folder: Path | None) -> list[Path]:
+    """Writes the report to `folder`, by default mlruns/reports/NAME; returns the paths of html, Markdown and figures.
+
+    Raises UserError where the folder cannot be written.
+    """
+    from src.report.study_report import write_report
+
+    folder = folder or FOLDER / file_name(study.name)
+    try:
+        return write_report(study, folder)
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be written ({error.strerror or error}).") from None
+
+
+def summary(study: "Study") -> str:
     """One line about the best trial."""
     from src.report.study_dimension import settings
     from src.report.study_quantity import quantities, value_spread

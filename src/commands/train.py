@@ -24,7 +24,7 @@ from src.commands import help, problems
 from src.commands.arguments import at_home
 from src.commands.run_records import draw_figures, tracking
 from src.config.compose import CONF, opened
-from src.config.error import StoreError, TrialFailed, UserError
+from src.config.error import CommandEnded, StoreError, TrialFailed, UserError
 from src.config.folder import RUN, claim, owned
 from src.training.interrupt import begun
 
@@ -45,6 +45,27 @@ def main() -> None:
     """Runs the command; errors that the user can mend end it with one paragraph and an exit status, not a traceback."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     try:
+        run_command_line()
+    except TrialFailed as error:
+        _stop(str(error), FAILED)
+    except UserError as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("Stopped.", INTERRUPTED)
+    except BrokenPipeError:  # the reader of the output has gone; Python must not write at its exit
+        sys.stdout = io.StringIO()
+    except OSError as error:
+        _stop(f"A file or folder could not be used: {error}. Nothing more was started.")
+    sys.exit(max(_statuses, default=0))
+
+
+def run_command_line() -> None:
+    """Does what sys.argv says, an option before KEY=VALUE or behind it.
+
+    Raises UserError where it cannot be done, TrialFailed where a trial has no results, SystemExit with INTERRUPTED
+    where the user stopped a plain run and KeyboardInterrupt where they stopped anything else.
+    """
+    try:
         sys.argv[1:] = problems.in_order([opened(at_home(argument)) for argument in sys.argv[1:]])
         text = help.asked_for_help(sys.argv[1:])
         if text is not None:
@@ -53,19 +74,10 @@ def main() -> None:
         if problems.sweeps_nothing(sys.argv[1:]):
             raise UserError("-m, but nothing is swept: write KEY=VALUE,VALUE, or leave -m out")
         _job()
-    except TrialFailed as error:
-        _stop(str(error), FAILED)
-    except UserError as error:
-        _stop(str(error))
-    except KeyboardInterrupt:
-        _stop("Stopped.", INTERRUPTED)
+    except CommandEnded as ended:
+        raise ended.error from None
     except problems.REFUSALS as error:
-        _stop(problems.explain(sys.argv[1:], error))
-    except BrokenPipeError:  # the reader of the output has gone; Python must not write at its exit
-        sys.stdout = io.StringIO()
-    except OSError as error:
-        _stop(f"A file or folder could not be used: {error}. Nothing more was started.")
-    sys.exit(max(_statuses, default=0))
+        raise UserError(problems.explain(sys.argv[1:], error)) from None
 
 
 # The exit status of each job of this command: a sweep goes on after a failed job, and says so at its end.
@@ -80,7 +92,7 @@ def _stop(message: str, status: int = CANNOT_RUN) -> NoReturn:
 def _task(composed: Any) -> float | None:
     """Runs one job of Hydra's; returns its mean validation score, None where nothing was trained.
 
-    Errors that end the whole command end the process here, so that Hydra adds nothing to their message.
+    Errors that end the whole command leave as CommandEnded, so that Hydra adds nothing to their message.
     """
     try:
         _refuse_unswept(HydraConfig.get())
@@ -89,14 +101,12 @@ def _task(composed: Any) -> float | None:
             raise UserError("plan=true: from_study trains nothing, so there is nothing to plan.")
         act = vote if job.config.from_study else train
         results = act(job.config, job.folder, job.overrides)
-    except TrialFailed as error:
-        _stop(str(error), FAILED)
-    except (UserError, OSError) as error:
-        _stop(str(error))
-    except KeyboardInterrupt:
-        _stop("Stopped.", INTERRUPTED)
+    except (UserError, KeyboardInterrupt) as error:
+        raise CommandEnded(error) from None
+    except OSError as error:
+        raise CommandEnded(UserError(str(error))) from None
     if any(result.status == "KILLED" for result in results):
-        sys.exit(INTERRUPTED)
+        raise CommandEnded(SystemExit(INTERRUPTED))
     _statuses.append(told_status(results))
     return fmean(result.score.counted(result.validation_score) for result in results) if results else None
 

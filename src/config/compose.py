@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SWEEPS = CONF.parent / "sweeps"
+UNLOGGED = ("hydra.job_logging.root=null", "hydra.hydra_logging.root=null")  # leaves the process's logging as it is
 ADDED = {"exp": "an experiment", "sweeps": "a sweep"}  # groups that a command may add, as +exp=NAME
 
 

@@ -19,3 +19,14 @@ class StoreError(SurroundingsError):
 
 class ConfigError(UserError):
     """A configuration cannot run; the text lists every problem."""
+
+
+class CommandEnded(BaseException):
+    """Ends a whole command from within Hydra's jobs and callbacks with `error`, for which it is to be taken.
+
+    It is no Exception, because Hydra adds to the message of an Exception, or turns it into a warning.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error

@@ -11,6 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.check import refuse_unusable_store, unread_keys
+from src.config.compose import UNLOGGED
 from src.config.error import ConfigError
 from src.config.folder import refuse_shared, refuse_taken
 from src.config.kept_config import dotted
@@ -136,7 +137,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
 
 def typed() -> str:
     """The command line of this process, as one would type it again."""
-    return command("train", *sys.argv[1:])
+    return command("train", *(one for one in sys.argv[1:] if one not in UNLOGGED))
 
 
 def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from threading import current_thread, main_thread
 from types import FrameType, TracebackType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM")
@@ -52,6 +53,7 @@ def begun() -> None:
 class Interrupt:
     """A context in which a signal sets `requested`, and a second one raises KeyboardInterrupt.
 
+    In a thread that is not the main one it does nothing, as signals reach the main one alone.
     SIGINT is handled even if it was ignored before: shell scripts ignore it for the processes that they start in the
     background, so whoever sends it to such a process does so on purpose.
     """
@@ -62,7 +64,8 @@ class Interrupt:
         self._since = 0.0  # time of the first request, by the clock
 
     def __enter__(self) -> "Interrupt":
-        self._before = {number: signal.signal(number, self._handle) for number in STOPPING if _taken(number)}
+        handled = STOPPING if current_thread() is main_thread() else []
+        self._before = {number: signal.signal(number, self._handle) for number in handled if _taken(number)}
         return self
 
     def __exit__(
