@@ -61,10 +61,13 @@ def _rerun(arguments: list[str]) -> int:
     others = [key for key in different(before[0]["config"], config) if not key.startswith(UNCOMPARED)]
 
     from src.commands.train import train
+    from src.models.own import changed_code
 
     now = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
     name = f"rerun of {study.name} trial {trial.place}"
     words = " ".join([name, *(one for one in changes if not one.startswith("tracking."))])
+    if line := changed_code(config.model.target, before[0].get("code")):
+        print(line)
     results = train(config, Path(f"mlruns/hydra/{now}-rerun"), None, words)
     if config.plan:
         return 0

@@ -170,6 +170,7 @@ def train(
     with terminal.waiting("Loading the libraries"):
         from src.commands.pretraining import PretrainedRun
         from src.data.load import load
+        from src.models.own import changed_code
         from src.runs.checkpoint import Checkpoints, begins
         from src.sweep.job import Job
         from src.sweep.pretraining import estimated_seconds, pretrain
@@ -183,6 +184,8 @@ def train(
 
     label = shown_in_name(arguments or []) if label is None else label
     saved = saved.under(config) if saved else begins(config, arguments, label)
+    if line := changed_code(config.model.target, saved.code):
+        terminal.say(line)
     if not config.plan:
         refuse_unusable_store(config)
     checkpoints = Checkpoints(folder, saved, terminal.say, goes_on)

@@ -9,6 +9,7 @@ import importlib
 import json
 import random
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from src.config.error import ConfigError
 from src.config.schema import RunConfig
@@ -28,6 +30,7 @@ from src.models.own_error import said
 # The arguments that the members of stacks were built with, in the order of their first use in this process: a
 # hyperparameter is a number, so a member's arguments are theirs by position (`arguments_number`).
 _ARGUMENTS: list[str] = []
+_STRANGERS: dict[str, str] = {}  # classes of which a stack cannot hold members with other arguments, and why
 _CHECKED = 4  # examples of the mini-batch that a network is checked with, at most
 
 
@@ -82,6 +85,27 @@ class OwnModel:
     def first_state(self, seed: int) -> dict[str, Tensor]:
         """One member's initial parameters and buffers as its class draws them from the seed, on the CPU."""
         return {name: value.detach().clone() for name, value in own_state(self.build(seed)).items()}
+
+    def strangers(self, network: nn.Module, numbers: Sequence[int]) -> str:
+        """In one line, which arguments change more than a network's state; empty where those of all `numbers` do not.
+
+        network: this model's, built. With the state of another it has to give the outputs of that other one. What was
+        found is kept: from then on no stack of this class is trained under vmap (`known_strangers`).
+        """
+        for number in set(numbers):
+            other = self.numbered(number)
+            module = other.build().to(next(network.parameters()).device)
+            for key in (torch.tensor(0), None):
+                if not _agree(network, module, self.example, key):
+                    found = f"model.args = {other.own_arguments!r} reaches the network not by its state alone"
+                    _STRANGERS[self.target] = found
+                    return found
+        return ""
+
+    @property
+    def known_strangers(self) -> str:
+        """What `strangers` has found for this class in this process."""
+        return _STRANGERS.get(self.target, "")
 
     @property
     def parameters(self) -> int:
@@ -142,6 +166,13 @@ def check_network(config: RunConfig, inputs: Tensor | None = None) -> None:
             )
 
 
+def check_networks(configs: Sequence[RunConfig]) -> None:
+    """Checks the user's networks of all these configurations, each kind once. Raises as `check_network`."""
+    kinds = {str((config.model, config.data, config.task, config.batch_size)): config for config in configs}
+    for config in kinds.values():
+        check_network(config)
+
+
 def own_model(config: RunConfig) -> OwnModel:
     """The network that `model.target` names; it has to be set."""
     assert config.model.target is not None
@@ -166,11 +197,24 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(numpy)
 
 
-def source_file(target: str) -> Path | None:
-    """The file that holds the class; None where it is not known, such as for one that was typed into a notebook."""
-    module = sys.modules.get(_class(target).__module__)
-    file = getattr(module, "__file__", None)
-    return Path(file) if file else None
+def code_of(target: str | None) -> int | None:
+    """The checksum (CRC-32) of the file that holds the class; None where there is none, as for one in a notebook."""
+    file = _file(target) if target else None
+    return zlib.crc32(file.read_bytes()) if file else None
+
+
+def changed_code(target: str | None, before: int | None) -> str:
+    """A line that says so where the class's file is another one than `before`, its checksum; else empty."""
+    if target is None or before is None or code_of(target) == before:
+        return ""
+    file = _file(target)
+    name = file.name if file else "its file"
+    return f"model.target = {target}: {name} has changed since this was trained, so that its networks may differ."
+
+
+def _file(target: str) -> Path | None:
+    file = getattr(sys.modules.get(_class(target).__module__), "__file__", None)
+    return Path(file) if file and Path(file).is_file() else None
 
 
 @lru_cache
@@ -198,6 +242,18 @@ def _class(target: str) -> type[nn.Module]:
 @lru_cache
 def _parameters(target: str, arguments: str, example: tuple[int, ...]) -> int:
     return sum(one.numel() for one in OwnModel(target, json.loads(arguments), example).build().parameters())
+
+
+def _agree(network: nn.Module, module: nn.Module, example: tuple[int, ...], key: Tensor | None) -> bool:
+    """Whether `network` with the state of `module` gives the outputs of `module`, on random inputs."""
+    device = next(network.parameters()).device
+    x = torch.rand(_CHECKED, *example, generator=torch.Generator().manual_seed(0)).to(device)
+    state = {name: value.detach().clone() for name, value in own_state(module).items()}
+    with seeded(0), torch.no_grad():
+        found = functional_call(network, state, (x,), {"key": key})
+    with seeded(0), torch.no_grad():
+        wanted = module(x, key)
+    return torch.allclose(found, wanted, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 def _takes_key(module: nn.Module, draws: Draws, example: tuple[int, ...]) -> None:

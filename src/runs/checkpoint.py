@@ -21,6 +21,7 @@ from src.config.folder import CHECKPOINT
 from src.config.schema import RunConfig, TrainerConfig
 from src.config.wording import command as type_again
 from src.data.dataset import Dataset
+from src.models.own import code_of
 from src.runs.result_files import KEEP_SECONDS
 from src.training.checkpoint import Checkpoint
 from src.training.engines.engine import slot_name
@@ -49,6 +50,7 @@ class Saved:
     core_seconds: float = 0.0  # processor time so far
     ended: dict[int, Result] = field(default_factory=dict)  # of the members that have ended, by place
     members: dict[int, Checkpoint] = field(default_factory=dict)  # of those that train, by place
+    code: int | None = None  # the checksum of the file of model.target when it was written
     pretrains: bool = False  # whether layers were being pretrained; what these left is in folders of their own
 
     @property
@@ -84,6 +86,7 @@ class Saved:
         content = {
             **vars(self),
             "format": FORMAT,
+            "code": code_of(self.config["model"].get("target")),
             "ended": {place: result.as_kept() for place, result in self.ended.items()},
             "members": {place: vars(one) for place, one in self.members.items()},
         }

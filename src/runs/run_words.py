@@ -39,10 +39,12 @@ def who(config: "RunConfig") -> str:
 def network_words(config: "RunConfig") -> str:
     """The layers in words, with dropout where it differs between layers, and initial weights unless the chapter's.
 
-    Of a network of the user's, its class and what it is built with, such as mynets.Wide(width=64).
+    Of a network of the user's, its class and what all members of a stack are built with: mynets.Wide(width=64).
     """
-    if config.model.target is not None:
-        return f"{config.model.target}({', '.join(f'{name}={value!r}' for name, value in config.model.args.items())})"
+    model = config.model
+    if model.target is not None:
+        shared = {name: value for name, value in model.args.items() if name not in model.per_member}
+        return f"{model.target}({', '.join(f'{name}={value!r}' for name, value in shared.items())})"
     layers = config.shapes()
     dropouts = iter(config.model.dropouts())
     own = [next(dropouts) if isinstance(layer, Dense) else 0.0 for layer in layers]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from src.config.error import UserError
 from src.config.kept_config import different
 from src.data.dataset import Dataset
+from src.models.own import changed_code
 from src.runs.checkpoint import FILE, FREE, Pace, Saved, read, remove
 from src.sweep.job import Job
 from src.sweep.trial_roster import Training
@@ -40,6 +41,8 @@ class TrialCheckpoints:
             if saved.checksum != self._trained_on(dataset).checksum:
                 changed.append("data")
             if not changed:
+                if line := changed_code(job.config.model.target, saved.code):
+                    self._say(f"trial {job.number} ({job.label}): {line}")
                 return saved
             reason = f"{', '.join(changed)} changed since it was killed"
         except UserError as error:  # of another version, or damaged

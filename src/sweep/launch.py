@@ -60,9 +60,11 @@ def launch_grid(
     from src.runs import terminal
 
     with terminal.waiting("Loading the libraries"):
+        from src.models.own import check_networks
         from src.sweep.multirun import train_multirun
         from src.sweep.plan import show_plan
 
+    check_networks(configs)
     if any(config.plan for config in configs):
         show_plan(configs, max_members)
         return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
@@ -101,6 +103,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
 
     with terminal.waiting("Loading the libraries"):
         from src.data.load import load
+        from src.models.own import check_networks
         from src.sweep.plan import show_plan
         from src.sweep.space.grid_points import total
         from src.sweep.studies.study import open_study
@@ -108,6 +111,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
         from src.sweep.trials import train_study
         from src.training import fit
 
+    check_networks(ends)
     dataset = load(base.data)
     for config in ends:
         if config.data == base.data:

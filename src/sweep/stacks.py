@@ -27,6 +27,7 @@ from src.sweep.start import start_from_run
 from src.sweep.sweep import Screen, Sweep
 from src.sweep.trial_roster import Training, TrialRoster, members_left
 from src.tracking.record import Record
+from src.training.engines.engine import AnotherEngineError
 from src.training.fit import Prepared, prepare, run_roster
 from src.training.interrupt import Interrupt
 from src.training.memory import TooLargeError
@@ -130,6 +131,10 @@ class Stacks:
                 raise KeyboardInterrupt from error  # Lightning turns a second Ctrl-C into an exit of its own
             if not isinstance(error, Exception):
                 raise
+            if isinstance(error, AnotherEngineError):
+                self.screen.say(f"The stack begins anew, one by one: {error}.")
+                self.halves.appendleft(left)
+                return
             if self._is_of_surroundings(error, left):
                 self._fail(left, "KILLED", error)
                 raise fault.stopped(error, self.sweep.resumable) from error

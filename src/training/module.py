@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 
 from src.data.dataset import Dataset
+from src.models.own import code_of
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
 from src.training.engines.engine import Engine, Means, State, own_means
@@ -148,6 +149,7 @@ class StackModule(LightningModule):
             weights={name: value[k].detach().cpu().clone() for name, value in self.best.items()},
             repeat=progress.member.repeat,
             vote=progress.member.vote,
+            code=code_of(progress.member.config.model.target),
         )
 
     def _status(self, progress: Progress) -> Status:

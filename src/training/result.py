@@ -46,6 +46,7 @@ class Result:
     target_scaling: dict[str, list[float]] | None = None  # of numbers to predict: each one's mean and sd
     repeat: int = 0  # which repeat of the trial the member belongs to
     vote: int = 0  # its index in the repeat's ensemble
+    code: int | None = None  # the checksum of the file of model.target, None without one
 
     def ended_as(self, status: Status) -> "Result":
         """A RUNNING result under `status`, for when its run ends; one that has ended already is returned as it is."""

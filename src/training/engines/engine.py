@@ -68,6 +68,10 @@ def joined_states(states: Iterable[State], slots: Iterable[str], parameters: Col
     return {name: torch.cat([state[name] for state in whole]) for name in whole[0]}
 
 
+class AnotherEngineError(RuntimeError):
+    """Members that join a stack cannot train on its engine; chosen anew, with them, another one would take all."""
+
+
 class Sums(NamedTuple):
     """The sum of the mini-batches' mean costs and the sum of the examples' scores of each member, (K,) float64 each."""
 
@@ -136,4 +140,7 @@ class Engine(Protocol):
         """Keeps the members at the positions `rows` (int64), in that order, and drops the others."""
 
     def add(self, hyper: Hyper, state: State) -> None:
-        """Adds new members behind the present ones; a slot that their `state` lacks starts at zero."""
+        """Adds new members behind the present ones; a slot that their `state` lacks starts at zero.
+
+        Raises AnotherEngineError, and leaves the engine as it is, where it cannot serve them.
+        """

@@ -36,6 +36,9 @@ class OneByOne(TorchEngine):
         assert isinstance(model, OwnModel)
         return model.numbered(int(self.hyper["arguments"][k])).build().to(self.device)
 
+    def _refuse_other_arguments(self, hyper: Hyper) -> None:
+        """Nothing is refused: each member has a module of its own."""
+
     def _ways(self) -> list[str]:
         """How steps run, in words."""
         return ["one by one"]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from src.config.error import ConfigError
+from src.models.own import OwnModel
 from src.models.own_error import said
 from src.training.engines.engine import State
 from src.training.engines.one_by_one import OneByOne
@@ -33,6 +34,8 @@ def why_not_stacked(
         raise
     except Exception as error:  # the class is the user's and may raise anything
         raise ConfigError(f"model.target: its first step of training fails: {said(error)}") from error
+    if isinstance(stacked.spec.model, OwnModel) and stacked.spec.model.known_strangers:
+        return stacked.spec.model.known_strangers
     try:
         found = _first_step(stacked, inputs, targets, order)
     except torch.OutOfMemoryError:

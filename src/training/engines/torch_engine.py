@@ -22,9 +22,10 @@ from src.data.scaling import as_seen
 from src.models.dropout import step_key
 from src.models.hidden import hidden_matrices
 from src.models.layers.dense import Dense
-from src.models.own import own_state
+from src.models.own import OwnModel, own_state
+from src.training.engines.arithmetic import cuda_arithmetic
 from src.training.engines.compilation import COMPILE_SECONDS, compiled_step, first_error, first_line
-from src.training.engines.engine import Means, State, Sums, joined_states, slot_name, slots_of
+from src.training.engines.engine import AnotherEngineError, Means, State, Sums, joined_states, slot_name, slots_of
 from src.training.engines.graphs import BLOCK, Block, CudaRecorder, Recorder, Replay, Steps, no_sums
 from src.training.engines.unfused import unfused, unfused_call
 from src.training.hyper import Hyper, joined, select
@@ -134,10 +135,17 @@ class TorchEngine:
     def add(self, hyper: Hyper, state: State) -> None:
         """Adds new members behind the present ones; graphs are captured anew, compilations for their number reused."""
         self._replay = None
+        self._refuse_other_arguments(hyper)
         both = joined(self.hyper, hyper)
         here = {name: value.to(self.device) for name, value in state.items()}
         slots = self.spec.rule.slots(both)
         self._take(both, joined_states([self.state(), here], slots, self.parameters))
+
+    def _refuse_other_arguments(self, hyper: Hyper) -> None:
+        """Raises AnotherEngineError where new members are built with arguments that change more than their state."""
+        model = self.spec.model
+        if isinstance(model, OwnModel) and (strange := model.strangers(self.network, hyper["arguments"].tolist())):
+            raise AnotherEngineError(strange)
 
     def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
         """Trains one chunk; arguments and result as in Engine.train."""
@@ -389,24 +397,10 @@ class TorchEngine:
         Those that a user's network needs under vmap and, on CUDA, those for `precision`.
         """
         nothing = contextlib.nullcontext()
-        on_cuda = self._cuda_arithmetic() if self.device.type == "cuda" else nothing
+        on_cuda = cuda_arithmetic(self.precision) if self.device.type == "cuda" else nothing
         with nothing if self.spec.model.plan else self._kernels(), on_cuda:
             yield
 
     def _kernels(self) -> contextlib.AbstractContextManager[None]:
         """A context in which vmap can turn the layers of a user's network."""
         return unfused(self.network)
-
-    @contextlib.contextmanager
-    def _cuda_arithmetic(self) -> Iterator[None]:
-        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-        before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-        # Mini-batches keep their sizes, so it pays to let cuDNN measure its algorithms at the first one.
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = *[self.precision == "tf32"] * 2, True
-        # Without autocast's cache, which would keep the converted weights of every step until the chunk ends.
-        bf16 = torch.autocast("cuda", torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=False)
-        try:
-            with bf16:
-                yield
-        finally:
-            matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
