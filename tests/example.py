@@ -59,22 +59,23 @@ COUNT = 2  # numbers or labels to predict
 
 
 def rows(examples: int, seed: int, kind: str = "numbers") -> Split:
-    """Rows of 5 numbers, on which numbers (at a scale of their own) or labels depend."""
+    """Rows of 5 numbers, on which numbers (at a scale of their own), labels or 4 unequal classes depend."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(examples, 5, generator=generator)
     y = x[:, :COUNT] + 0.3 * x[:, 2:3].square() + 0.1 * torch.randn(examples, COUNT, generator=generator)
-    y = (y > 0.3).float() if kind == "labels" else 2000 + 50 * y
-    return Split(x[..., None, None], y)
+    numbers = 2000 + 50 * y
+    targets = {"numbers": numbers, "labels": (y > 0.3).float(), "classes": y.argmax(1) + 2 * (y[:, 0] > 1.5)}
+    return Split(x[..., None, None], targets[kind])
 
 
 def table(train: int = 60, kind: str = "numbers") -> Dataset:
-    """60 training, 20 validation and 30 test rows for task=regress, or with kind=labels for task=multilabel."""
-    return Dataset("table", "made up", rows(train, 1, kind), rows(20, 2, kind), rows(30, 3, kind), COUNT)
+    """60 training, 20 validation and 30 test rows for task=regress, or with another kind for other tasks."""
+    return Dataset("table", "made up", rows(train, 1, kind), rows(20, 2, kind), rows(30, 3, kind), CLASSES)
 
 
 def table_config(**sections: Any) -> RunConfig:
     """A small network for `table`."""
-    data = {"channels": 5, "height": 1, "width": 1, "target_count": COUNT}
+    data = {"classes": CLASSES, "channels": 5, "height": 1, "width": 1, "target_count": COUNT}
     return config(**{"data": data, "model": {"maps": [], "hidden": [6]}} | sections)
 
 

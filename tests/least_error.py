@@ -19,7 +19,9 @@ CHOSEN = ["task.name=least_error", "trainer.engine=torch", "trainer.compile=fals
 class LeastError(Classify):
     """To classify, judged by the probability that is missing at the right class."""
 
-    score = MISS
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = self.running = MISS
 
     def scores(self, outputs: Tensor, y: Tensor) -> Tensor:
         """(…, B, C), (…, B) -> (…); NaN where an output is."""

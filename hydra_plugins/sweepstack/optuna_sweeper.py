@@ -56,16 +56,16 @@ class OptunaSweeper(Sweeper):
 
         Raises ConfigError that lists all that is wrong with the study, before anything is trained.
         """
-        from src.config.metric import ACCURACY
-        from src.config.schema import TASKS
+        from src.config.schema import reported, score_of
         from src.runs import terminal
         from src.sweep.batches import study_in_batches
         from src.sweep.composer import Composer
         from src.sweep.space import settings
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)
-        task = OmegaConf.select(self.multirun[1], "task.name")  # an unknown one is refused with all else
-        sweep = settings.parse(raw, arguments, TASKS.get(task, ACCURACY))
+        task: Any = OmegaConf.to_container(self.multirun[1].task)  # what is not known in it is refused with all else
+        score = score_of(task.get("name"), task.get("score"))
+        sweep = settings.parse(raw, arguments, score, reported(task.get("metrics"), score))
         if sweep.left_out:
             terminal.say(f"left out of the search space, as the command rules it out: {', '.join(sweep.left_out)}")
         if hasattr(self.starts, "study"):

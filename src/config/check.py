@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from src.config import own_network
 from src.config.address import refuse_unusable
 from src.config.error import ConfigError
+from src.config.metric import metric_named, metric_names
 from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
 from src.config.problems import explain, written
 from src.config.schema import (
+    LOSSES,
     RULES,
     SEEDS,
     SIZES,
@@ -173,7 +175,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 "be trained on; accepted: none"
             )
         problems += own_network.problems(model, _task_name(raw), raw.get("pretrain", {}))
-    problems += _pretraining_problems(raw)
+    problems += _pretraining_problems(raw) + _task_problems(raw)
     problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
     try:
         optim = OptimConfig.model_validate(raw.get("optim"))
@@ -253,6 +255,43 @@ def _pretraining_problems(raw: dict[str, Any]) -> list[str]:
             f"data.normalise = {data.normalise!r}: pretraining takes inputs for probabilities; accepted: none"
         )
     return problems
+
+
+def _task_problems(raw: dict[str, Any]) -> list[str]:
+    """The problems of a loss or of metrics that are not of the task's targets, and of weights that fit no classes."""
+    try:
+        task, data = TaskConfig.model_validate(raw.get("task", {})), DataConfig.model_validate(raw.get("data"))
+    except ValidationError:
+        return []
+    return [*_metric_problems(task), *_loss_problems(task, data)]
+
+
+def _loss_problems(task: TaskConfig, data: DataConfig) -> list[str]:
+    own, lines = LOSSES.get(task.name, ()), []
+    if own and task.loss and not task.owns_loss and task.loss not in own:
+        lines.append(
+            f"task.loss = {task.loss!r}: is no loss of task={task.name}; accepted: {', '.join(own)}, or a function of "
+            "yours as package.module.function"
+        )
+    if task.owns_loss and (task.class_weights or task.label_smoothing):
+        lines.append(f"task.loss = {task.loss!r}: reads neither class_weights nor label_smoothing; accepted: without")
+    weights = task.class_weights
+    if isinstance(weights, list) and weights and (len(weights) != data.classes or not any(weights)):
+        lines.append(
+            f"task.class_weights = {written(weights)}: has {len(weights)} values for {data.classes} classes; accepted: "
+            "one for each, at least one above 0, or balanced"
+        )
+    return lines
+
+
+def _metric_problems(task: TaskConfig) -> list[str]:
+    named = {"task.score": [task.score] if task.score else [], "task.metrics": task.metrics}
+    return [
+        f"{key} = {name!r}: is no metric of task={task.name}; accepted: {', '.join(metric_names(task.kind))}"
+        for key, names in named.items()
+        for name in names
+        if task.name not in TIED and metric_named(name, task.kind) is None
+    ]
 
 
 def _task_name(raw: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
     return {
         "layers": config.shapes(),
         "target": config.model.target and (config.model.target, config.model.args),
-        "task": config.task.model_dump(include={"name", *TASK_KEYS.get(config.task.name, ())}),
+        "task": config.task.model_dump(include={"name", *TASK_KEYS.get(config.task.name, ())} - {"metrics"}),
         "init": (config.model.init, config.model.start),
         "pretrain": config.pretrain.model_dump() if config.pretrain.wanted else None,
         "dropout": (dropouts, config.model.dropout_convention) if any(dropouts) else None,

@@ -6,12 +6,16 @@ result.json, a study's attributes and objectives) and, as people read it, `valid
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 FIELDS = ("name", "maximise", "percent")
-UNITS = dict.fromkeys(["reconstruction_cost", "pseudo_likelihood"], "nats an image")  # of scores that are no parts of 1
+# Units of scores that are no parts of 1.
+UNITS = dict.fromkeys(["reconstruction_cost", "pseudo_likelihood"], "nats an image") | {
+    "cross_entropy": "nats an example"
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Metric:
     @property
     def title(self) -> str:
         """Its name in sentences, without a split, such as pseudo-likelihood."""
-        return self.name.replace("_", " ").replace("pseudo ", "pseudo-")
+        return self.name.replace("_", " ").replace("pseudo ", "pseudo-").replace("auroc", "AUROC")
 
     def words(self, split: str) -> str:
         """Its name in sentences, such as validation accuracy."""
@@ -149,3 +153,41 @@ RMSE = Metric("rmse", maximise=False)  # root of the mean squared error, in the 
 ERROR = Metric("error", maximise=False, percent=True)  # 1 - accuracy
 RECONSTRUCTION = Metric("reconstruction_cost", maximise=False)  # cross-entropy of the pixels, nats an image
 PSEUDO_LIKELIHOOD = Metric("pseudo_likelihood", maximise=True)  # log of it, nats an image
+F1 = Metric("f1", maximise=True, percent=True)  # mean over classes or labels
+
+# What task.score and task.metrics may name, by what the targets are; classes have top_K_accuracy besides. Formulas:
+# src/tasks/measures.py.
+_OF_PROBABILITIES = {
+    "accuracy": ACCURACY,
+    "f1": F1,
+    "auroc": Metric("auroc", maximise=True, percent=True),
+    "average_precision": Metric("average_precision", maximise=True, percent=True),
+    "cross_entropy": Metric("cross_entropy", maximise=False),  # natural logarithm
+}
+METRICS: dict[str, dict[str, Metric]] = {
+    "classes": {
+        **_OF_PROBABILITIES,
+        "balanced_accuracy": Metric("balanced_accuracy", maximise=True, percent=True),
+    },
+    "labels": _OF_PROBABILITIES,
+    "numbers": {
+        "rmse": RMSE,
+        "mae": Metric("mae", maximise=False),
+        "r2": Metric("r2", maximise=True),
+    },
+}
+TOP = re.compile(r"top_([1-9]\d{0,2})_accuracy")  # whether the class is among the so many most probable ones
+
+
+def metric_named(name: str, kind: str | None = None) -> Metric | None:
+    """The metric of this name for targets of this kind, or of any kind; None where there is none."""
+    if kind in (None, "classes") and TOP.fullmatch(name):
+        return Metric(name, maximise=True, percent=True)
+    known = [METRICS[kind]] if kind else list(METRICS.values())
+    return next((metrics[name] for metrics in known if name in metrics), None)
+
+
+def metric_names(kind: str | None = None) -> list[str]:
+    """What `metric_named` knows, as messages list it."""
+    known = dict.fromkeys(name for one in ([kind] if kind else METRICS) for name in METRICS[one])
+    return [*known, *(["top_K_accuracy"] if kind in (None, "classes") else [])]

@@ -97,6 +97,7 @@ _OWN_RULES = {
     "trainer.compile": "must be auto, true or false",
     "trainer.precision": "must be 32, tf32 or bf16",
     "tracking.uri": RUNS_RULE,
+    "task.class_weights": "must be balanced, or a list of a weight a class, each at least 0; [] for none",
     "model.padding": "must be same, or a number of pixels, at least 0",
     "pretrain.corruption": "must be a list such as [0.1] or, a value a layer, [0.1,0.2]; each at least 0 and below 1",
     "model.target": "must be the dotted name of a class, package.module.Class, or null",

@@ -4,6 +4,7 @@ Nothing heavy is imported here (no torch), so a wrong command is refused within 
 everything that is wrong in one go; each line names the field, the value received, the rule and what is accepted.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
 from src.config.error import ConfigError
 from src.config.folder import is_name
-from src.config.metric import ACCURACY, PSEUDO_LIKELIHOOD, RECONSTRUCTION, RMSE, Metric
+from src.config.metric import ACCURACY, F1, PSEUDO_LIKELIHOOD, RECONSTRUCTION, RMSE, Metric, metric_named, metric_names
 from src.config.model import ModelConfig
 from src.config.section import PER_MEMBER, Section, is_per_member
 from src.config.shapes import LayerShape
@@ -32,8 +33,14 @@ SIZES = {"auto": (1, 28, 28, 10), "mnist": (1, 28, 28, 10), "digits": (1, 28, 28
 Kind = Literal["classes", "numbers", "labels"]
 
 # The tasks with their scores; src/tasks/NAME.py holds the task itself.
-TASKS = {"classify": ACCURACY, "regress": RMSE, "reconstruct": RECONSTRUCTION, "contrast": PSEUDO_LIKELIHOOD}
-KINDS: dict[str, Kind] = {"regress": "numbers"}  # of tasks whose targets are no classes
+TASKS = {
+    "classify": ACCURACY,
+    "regress": RMSE,
+    "multilabel": F1,
+    "reconstruct": RECONSTRUCTION,
+    "contrast": PSEUDO_LIKELIHOOD,
+}
+KINDS: dict[str, Kind] = {"regress": "numbers", "multilabel": "labels"}  # of tasks whose targets are no classes
 
 # The user's own data, whose sizes are found in the files: src/config/check.py sets them where a command line does not.
 OWN: tuple[str, ...] = ()
@@ -80,10 +87,52 @@ def _task(name: str) -> str:
     return name
 
 
+# The losses of a task, its own first.
+LOSSES = {
+    "classify": ("cross_entropy",),
+    "regress": ("mse", "mae", "huber", "poisson"),
+    "multilabel": ("binary_cross_entropy",),
+}
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+def _loss(name: str) -> str:
+    known = [loss for losses in LOSSES.values() for loss in losses]
+    if name not in known and not _DOTTED.fullmatch(name):
+        listed = f"{', '.join(known)}, or a function of yours as package.module.function"
+        raise PydanticCustomError("literal_error", "Input should be {known}", {"known": listed})
+    return name
+
+
+def _metric(name: str) -> str:
+    if metric_named(name) is None:
+        raise PydanticCustomError("literal_error", "Input should be {known}", {"known": " or ".join(metric_names())})
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_metric)]
+
+
+def score_of(task: Any, name: Any = None) -> Metric:
+    """The score of the task of this name: its own, or the metric that task.score names.
+
+    The accuracy for a task, and the task's own for a name, that are not known: these are refused with all else.
+    """
+    own: Metric = TASKS.get(task, ACCURACY)
+    return (metric_named(name) if isinstance(name, str) else None) or own
+
+
+def reported(names: Any, score: Metric) -> list[Metric]:
+    """The metrics of a list of names, each once, without the score; names that are not known are left out."""
+    known = [metric_named(name) for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    return [one for one in dict.fromkeys(known) if one not in (None, score)]
+
+
 # The keys of a task that not all tasks read.
 TASK_KEYS: dict[str, tuple[str, ...]] = {
-    "classify": (),
-    "regress": ("loss", "delta", "standardise"),
+    "classify": ("loss", "class_weights", "label_smoothing", "score", "metrics"),
+    "multilabel": ("loss", "score", "metrics"),
+    "regress": ("loss", "delta", "standardise", "score", "metrics"),
     **TIED,
 }
 
@@ -95,9 +144,14 @@ class TaskConfig(Section):
     corruption: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # reconstruct: of each input, in training
     k: int = Field(1, ge=1, le=1000, json_schema_extra=PER_MEMBER)  # contrast: Gibbs steps of a chain in each update
     persistent: bool = Field(False, json_schema_extra=PER_MEMBER)  # contrast: chains go on from the last update's
-    loss: Literal["mse", "mae", "huber", "poisson"] | None = None  # regress; None: the task's own, mse
+    loss: Annotated[str, AfterValidator(_loss)] | None = None  # of LOSSES, or package.module.function; None: the first
     delta: float = Field(1.0, gt=0)  # huber: the error, at the targets' scale in training, from which on it is linear
     standardise: bool = True  # regress: train on targets minus their mean, divided by their sd
+    score: MetricName | None = None  # what stops, prunes and ranks networks; None: the task's own
+    metrics: list[MetricName] = Field([])  # reported besides
+    # classify: how much each class counts in the cost; []: all the same; balanced: in total all the same
+    class_weights: Literal["balanced"] | list[Annotated[float, Field(ge=0)]] = Field([])
+    label_smoothing: float = Field(0.0, ge=0, lt=1)  # classify: the part of an example that all classes share
 
     @property
     def tied(self) -> bool:
@@ -112,7 +166,17 @@ class TaskConfig(Section):
     @property
     def metric(self) -> Metric:
         """The score by which networks are stopped, pruned and ranked."""
-        return TASKS[self.name]
+        return score_of(self.name, self.score)
+
+    @property
+    def owns_loss(self) -> bool:
+        """Whether the loss is a function of the user's."""
+        return self.loss is not None and "." in self.loss
+
+    @property
+    def reported(self) -> list[Metric]:
+        """The metrics that are reported beside the score."""
+        return reported(self.metrics, self.metric)
 
     @property
     def votes(self) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from src.config.metric import Metric
+from src.config.metric import Metric, metric_named
 from src.report.study_statistics import Interval, interval
 from src.sweep.studies.study_record import Study, Trial
 
@@ -50,7 +50,13 @@ def quantities(study: Study) -> list[Quantity]:
     """The study's objectives, in order."""
     own = of_score(study, "validation")
     pairs = zip(study.objectives, study.maximised, strict=True)
-    return [own if name == own.name else Quantity(name, up) for name, up in pairs]
+    return [own if name == own.name else Quantity(name, up, _is_part(name)) for name, up in pairs]
+
+
+def _is_part(objective: str) -> bool:
+    """Whether the objective is a metric that is a part of 1, such as validation_f1."""
+    metric = metric_named(objective.removeprefix("validation_"))
+    return metric is not None and metric.percent
 
 
 def value_spread(study: Study, trial: Trial) -> Interval:

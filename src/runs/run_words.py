@@ -111,14 +111,28 @@ def training_words(config: "RunConfig") -> str:
 
 
 def task_words(config: "RunConfig") -> str:
-    """The task in words, with its keys; empty for a classifier."""
+    """The task in words, with its keys; empty for a classifier with the cross-entropy as it is."""
     task = config.task
     corruption = f"corruption {task.corruption:g}"
     return {
         "reconstruct": f"autoencoder, {corruption}",
+        "classify": _class_words(config),
+        "multilabel": f"multilabel, loss {task.loss or 'binary_cross_entropy'}",
         "regress": f"regression, {_loss_words(config)}",
         "contrast": f"Boltzmann machine, {'P' if task.persistent else ''}CD-{task.k}",
     }.get(task.name, "")
+
+
+def _class_words(config: "RunConfig") -> str:
+    """What a classifier's loss has beside the cross-entropy."""
+    task = config.task
+    weights = (
+        task.class_weights if isinstance(task.class_weights, str) else " ".join(map("{:g}".format, task.class_weights))
+    )
+    words = [f"loss {task.loss}"] if task.owns_loss else []
+    words += [f"class weights {weights}"] if weights else []
+    words += [f"label smoothing {task.label_smoothing:g}"] if task.label_smoothing else []
+    return ", ".join(words)
 
 
 def _loss_words(config: "RunConfig") -> str:

@@ -212,7 +212,9 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
     """
     shown = Table(box=SIMPLE_HEAD, title=Text(f"{config.name} on {dataset.name}"), title_style="bold")
     score = config.task.metric
-    for column in ("member", "seed", "best epoch", *map(score.heading, ("validation", "test"))):
+    reported = [one for one in config.task.reported if any(result.metrics for result in results)]
+    headings = [f"test {one.title}{one.unit}" for one in reported]
+    for column in ("member", "seed", "best epoch", *map(score.heading, ("validation", "test")), *headings):
         shown.add_column(column, justify="right")
     if names:
         shown.add_column("network", overflow="fold")
@@ -223,7 +225,9 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
         shown.add_column("status")
     for number, result in enumerate(results):
         cells = [str(number), str(result.seed), str(result.best_epoch or "–")]
-        cells += [score.figure(result.validation_score), score.figure(result.test_score), *names[number : number + 1]]
+        cells += [score.figure(result.validation_score), score.figure(result.test_score)]
+        cells += [one.figure(result.metrics.get(one.field("test"))) for one in reported]
+        cells += names[number : number + 1]
         # The ensemble's published figure belongs to its vote, not to a member.
         cells += [f"{config.published:.2f}" if config.ensemble == 1 else ""] if published else []
         cells += [result.status] if result.status != "FINISHED" or len(shown.columns) > len(cells) else []

@@ -24,6 +24,7 @@ class Outcome:
     epochs: int = 0  # trained, by all members together
     seconds: float = 0.0  # until the last member ended; added up where they trained one by one
     reason: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)  # means over its members, such as validation_f1
     members: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -48,6 +49,7 @@ class Outcome:
             self.score.field("test"): self.test_score,
             "members": self.members,
             **({"reason": self.reason} if self.reason else {}),
+            **self.metrics,
             **({} if self.validation_score is None else {self.score.field("validation"): self.validation_score}),
         }
 
@@ -72,8 +74,15 @@ def outcome(job: Job, results: Sequence[Result], pruned: bool, one_by_one: bool 
         epochs=sum(len(result.history) for result in results),
         seconds=(sum if one_by_one else max)(result.seconds for result in results),
         reason=DIVERGED if status == "FAILED" else "",
+        metrics=_metrics(job, results) if status == "FINISHED" else {},
         members=[_member(result) for result in results],
     )
+
+
+def _metrics(job: Job, results: Sequence[Result]) -> dict[str, float]:
+    """The means of the metrics that are reported beside the score; a diverged member counts with each one's `lost`."""
+    named = {one.field(split): one for one in job.config.task.reported for split in ("validation", "test")}
+    return {name: fmean(one.counted(result.metrics.get(name)) for result in results) for name, one in named.items()}
 
 
 def _member(result: Result) -> dict[str, Any]:

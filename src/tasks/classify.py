@@ -1,35 +1,66 @@
 """Which of C classes an example belongs to: cross-entropy of the softmax; the score is the accuracy.
 
+With q = softmax of the outputs, class weights w and smoothing e the cost of an example of class y is
+
+    − Σ_c t_c w_c ln q_c        t_y = 1 − e + e / C, else t_c = e / C                                              (1)
+
+as torch's cross_entropy has it, but divided by the number of examples, not by their weights, so that costs add up.
 Source: [N6] M. Nielsen, Neural Networks and Deep Learning (2015), chapter 3: the log-likelihood cost.
 Legend: B examples, C classes.
 """
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from src.config.metric import ACCURACY
 from src.config.schema import TaskConfig
-from src.tasks.targets import Targets
-from src.tasks.task import Call, Task
+from src.tasks.supervised import Supervised
+from src.tasks.targets import NOTHING, Targets
+from src.tasks.task import Call
+
+_PLAIN = TaskConfig()
 
 
-class Classify(Task):
+class Classify(Supervised):
     """Outputs are logits (B, C), targets classes (B,) int64; predictions are the softmax's probabilities."""
 
-    score = ACCURACY
+    def __init__(self, config: TaskConfig = _PLAIN, targets: Targets = NOTHING) -> None:
+        super().__init__(config, targets, ACCURACY, self._weighted)
+        self._smoothing, self._tables = config.label_smoothing, dict[torch.device, Tensor]()
+        self.plain = not (targets.weights or config.label_smoothing or config.owns_loss)
 
     def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The mean over the mini-batch of −ln softmax at the right class, and the logits (B, C)."""
+        """The mean over the mini-batch of equation (1), and the logits (B, C)."""
+        if not self.plain:
+            return super().cost(call, x, y, key)
         logits = self.outputs(call, x, key)
         # F.cross_entropy under vmap takes three times as many kernels.
         return -logits.log_softmax(1).gather(1, y[:, None]).mean(), logits
 
     def costs(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """The sum of the examples' cross-entropies, in nats: logits (…, B, C), classes (…, B) -> (…)."""
+        """The sum of the examples' costs, in nats: logits (…, B, C), classes (…, B) -> (…)."""
+        if not self.plain:
+            return super().costs(outputs, y)
         classes_second = outputs.movedim(-1, 1)
         return F.cross_entropy(classes_second, y.expand(outputs.shape[:-1]), reduction="none").sum(-1)
+
+    def _weighted(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Equation (1): logits (…, B, C), classes (…, B) -> (…, B)."""
+        return -(logits.log_softmax(-1) * self._table(logits.shape[-1], logits.device)[y]).sum(-1)
+
+    def _table(self, classes: int, device: torch.device) -> Tensor:
+        """t_c w_c of equation (1) for each class y: (C, C), copied to a device once."""
+        if device not in self._tables:  # from plain numbers: what is computed under vmap must not be kept
+            weights, shared = self.targets.weights or (1.0,) * classes, self._smoothing / classes
+            rows = [
+                [(shared + (1 - self._smoothing) * (y == c)) * weight for c, weight in enumerate(weights)]
+                for y in range(classes)
+            ]
+            self._tables[device] = torch.tensor(rows, device=device)
+        return self._tables[device]
 
     def scores(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The count of right answers: logits (…, B, C), classes (…, B) -> (…) int64; a NaN counts as wrong."""
@@ -40,11 +71,7 @@ class Classify(Task):
         """The softmax's probabilities, of the logits' shape."""
         return outputs.softmax(-1)
 
-    def score_of(self, predictions: Tensor, y: Tensor) -> float:
-        """The accuracy, in 0…1, of one network's probabilities (N, C) for N examples of the classes y (N,)."""
-        return float((predictions.argmax(-1) == y).double().mean())
-
 
 def task(config: TaskConfig, targets: Targets) -> Classify:
-    """The task of a configuration."""
-    return Classify()
+    """The task of a configuration; targets: the weights of the classes."""
+    return Classify(config, targets)

@@ -19,7 +19,7 @@ from src.tasks.task import Call, Task
 class Contrast(Task):
     """Outputs are a Boltzmann machine's figures (B, 3 or 4), and so are predictions; targets are not looked at."""
 
-    score = PSEUDO_LIKELIHOOD
+    score = running = PSEUDO_LIKELIHOOD
 
     def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
         """The reconstruction's mean cost, a scalar but with the gradient of CD-k, and the figures (B, 4)."""

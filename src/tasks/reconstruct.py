@@ -20,7 +20,7 @@ from src.tasks.task import Call, Task
 class Reconstruct(Task):
     """Outputs are the examples' costs (B,), and so are predictions; targets are not looked at."""
 
-    score = RECONSTRUCTION
+    score = running = RECONSTRUCTION
 
     def outputs(self, call: Call, x: Tensor, key: Tensor | None = None) -> Tensor:
         """Equation (1) for each example of x (B, …), which the network may corrupt before it reconstructs it: (B,)."""

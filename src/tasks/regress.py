@@ -18,28 +18,21 @@ from torch import Tensor
 
 from src.config.metric import RMSE
 from src.config.schema import TaskConfig
+from src.tasks.supervised import Loss, Supervised
 from src.tasks.targets import Targets, Units
-from src.tasks.task import Call, Number, Task
+from src.tasks.task import Number
 
 
-class Regress(Task):
+class Regress(Supervised):
     """Outputs are numbers (B, T) at the scale of training, targets (B, T) float32; predictions are in their units."""
 
-    score = RMSE
-
     def __init__(self, config: TaskConfig, targets: Targets) -> None:
-        self.targets = targets
+        super().__init__(config, targets, RMSE, _mean_loss(config))
         self._units, self._poisson = Units(targets.scaling), config.loss == "poisson"
-        self._loss = losses(config)
 
-    def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The mean of equation (1) or (2) over the mini-batch and T, and the outputs (B, T)."""
-        outputs = self.outputs(call, x, key)
-        return self._loss(outputs, self._units.scaled(y)).mean(), outputs
-
-    def costs(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """The sum of the examples' costs: outputs (…, B, T), targets (…, B, T) -> (…)."""
-        return self._loss(outputs, self._units.scaled(y)).mean(-1).sum(-1)
+    def aims(self, y: Tensor) -> Tensor:
+        """The targets at the scale of training."""
+        return self._units.scaled(y)
 
     def scores(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The sum over examples of the squared errors' mean over T, in squared units: (…, B, T), (…, B, T) -> (…)."""
@@ -54,20 +47,17 @@ class Regress(Task):
         """The numbers that the outputs stand for, in the targets' units, of the outputs' shape."""
         return outputs.exp() if self._poisson else self._units.restored(outputs)
 
-    def score_of(self, predictions: Tensor, y: Tensor) -> float:
-        """The root of the mean squared error of one network's predictions (N, T) for targets y (N, T)."""
-        return float((predictions.double() - y.double()).square().mean().sqrt())
 
-
-def losses(config: TaskConfig) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of each number, of outputs and targets of one shape, by equations (1) and (2)."""
+def _mean_loss(config: TaskConfig) -> Loss:
+    """The mean over T of equation (1) or (2): outputs and targets (…, B, T) -> (…, B)."""
     each: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "mse": lambda outputs, z: (outputs - z).square(),
         "mae": lambda outputs, z: (outputs - z).abs(),
         "huber": lambda outputs, z: F.huber_loss(outputs, z.expand_as(outputs), reduction="none", delta=config.delta),
         "poisson": lambda outputs, y: outputs.exp() - y * outputs,
     }
-    return each[config.loss or "mse"]
+    own = each.get(config.loss or "mse", each["mse"])  # not looked at beside a loss of the user's
+    return lambda outputs, y: own(outputs, y).mean(-1)
 
 
 def task(config: TaskConfig, targets: Targets) -> Regress:

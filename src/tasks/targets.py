@@ -1,6 +1,6 @@
-"""What a task takes from the targets of the training split, and keeps with the run: the scale of numbers.
+"""What a task takes from the targets of the training split: weights of classes; the scale of numbers, which is kept.
 
-Legend: N examples, T numbers to predict.
+Legend: N examples, C classes, T numbers to predict.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.config.schema import TaskConfig
+from src.config.schema import RunConfig
 from src.data.scaling import Scaling, fitted
 
 
@@ -16,16 +16,25 @@ from src.data.scaling import Scaling, fitted
 class Targets:
     """What is known of the training split's targets; by default nothing, as in evaluation it need not be."""
 
+    weights: tuple[float, ...] = ()  # of each class in the cost; empty: all count the same
     scaling: Scaling | None = None  # of T numbers, each column's mean and sd; None: networks predict them as they are
 
 
 NOTHING = Targets()
 
 
-def targets_of(config: TaskConfig, targets: Tensor) -> Targets:
-    """What the task takes from the training split's targets: classes (N,) int64 or numbers (N, T) float32."""
-    scaled = config.kind == "numbers" and config.standardise and config.loss != "poisson"
-    return Targets(fitted(targets[..., None, None]) if scaled else None)
+def targets_of(config: RunConfig, targets: Tensor) -> Targets:
+    """What the task takes from the training split's targets: classes (N,) int64 or numbers (N, T) float32.
+
+    Balanced weights give every class the same part of the cost: N / (C · examples of the class); 0 for one without.
+    """
+    task, classes = config.task, config.data.classes
+    if task.class_weights == "balanced":
+        count = torch.bincount(targets, minlength=classes).double()
+        weights = torch.where(count > 0, len(targets) / (classes * count), 0.0)
+        return Targets(weights=tuple(weights.tolist()))
+    scaled = task.kind == "numbers" and task.standardise and task.loss != "poisson"
+    return Targets(tuple(task.class_weights), fitted(targets[..., None, None]) if scaled else None)
 
 
 class Units:

@@ -4,14 +4,16 @@ A task knows one network, not the stack. Legend: B examples in a mini-batch, C c
 one network's answer to a mini-batch, with the examples as their first axis, such as logits (B, C).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from torch import Tensor
 
 from src.config.metric import Metric
 from src.config.schema import TaskConfig
+from src.tasks.measures import Measure
 from src.tasks.targets import NOTHING, Targets
 
 # A call of the network with its present weights: inputs (B, …) float32 and the key of the step's random numbers (None
@@ -24,6 +26,8 @@ class Task(Protocol):
     """What networks are trained for; for task=NAME src/tasks/NAME.py gives it by its function `task`."""
 
     score: Metric
+    running: Metric  # that of `scores`, which add up: the score itself, or what stands for it while networks train
+    measures: Mapping[str, Measure] = MappingProxyType({})  # the score, if it does not add up, and metrics, by name
     targets: Targets = NOTHING  # what it has taken from the targets of the training split
 
     def outputs(self, call: Call, x: Tensor, key: Tensor | None = None) -> Tensor:
@@ -37,10 +41,10 @@ class Task(Protocol):
         """The sum of the examples' costs: outputs (…, B, C) and targets y (…, B), with any leading axes -> (…)."""
 
     def scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """The sum of the examples' scores, shapes as in `costs`; their mean's `finish` is the network's. NaN: worst."""
+        """The sum of the examples' scores, shapes as in `costs`; their mean's `finish` is `running`, NaN the worst."""
 
     def finish(self, mean: Number) -> Number:
-        """The score of the mean of examples' scores; by default that mean."""
+        """The value of `running` for the mean of examples' scores; by default that mean."""
         return mean
 
     def monitors(self, outputs: Tensor) -> dict[str, Tensor]:
@@ -52,6 +56,10 @@ class Task(Protocol):
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The part of the outputs that is kept for the test set and that ensembles vote with, such as probabilities."""
+
+    def measured(self, predictions: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The measures (K,) of K networks, by name, from their predictions (K, N, …) for all N examples, targets y."""
+        return {name: of(predictions, y) for name, of in self.measures.items()}
 
     def score_of(self, predictions: Tensor, y: Tensor) -> float:
         """One network's score from its predictions (N, …) for all N examples and their targets y (N,)."""

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from src.config.address import absolute
 from src.config.kept_config import dotted
 from src.config.metric import Metric
-from src.config.schema import RunConfig
+from src.config.schema import RunConfig, task_in
 from src.tracking.journal import PENDING, Journal, milliseconds
 from src.tracking.log_error import DATA_TAG, best_key, validation_data, with_log_error
 from src.tracking.view import members_view
@@ -299,9 +299,18 @@ def last_values(result: Result) -> Row:
         "best/epoch": result.best_epoch,
         **score_values(result.score, result.validation_score, result.test_score),
         "seconds": result.seconds,
+        **_reported(result),
     }
     known = {key: float(value) for key, value in values.items() if value is not None}
     return with_log_error(finite_values(known), result.score)
+
+
+def _reported(result: Result) -> dict[str, float]:
+    """The metrics that the task reports beside its score, such as best/validation_f1 and test/f1."""
+    named = task_in(result.config).reported if result.metrics else []
+    keys = {best_key(one): one.field("validation") for one in named}
+    keys |= {one.key("test"): one.field("test") for one in named}
+    return {key: result.metrics[name] for key, name in keys.items() if name in result.metrics}
 
 
 def score_values(score: Metric, validation: float | None, test: float | None) -> dict[str, float | None]:

@@ -14,7 +14,11 @@ from src.data.dataset import Dataset
 from src.data.scaling import as_seen
 from src.models.model import parameters_of
 from src.models.own import check_network
+from src.tasks.measures import defined
+from src.tasks.own_loss import check_loss
+from src.tasks.supervised import Supervised
 from src.tasks.targets import targets_of
+from src.tasks.task import task_of
 from src.training.chunks import Chunks
 from src.training.device import begin_on, choose_device, cores
 from src.training.engines.choose import EngineChoice, evaluating_engine
@@ -85,7 +89,9 @@ def prepare(
     if device.type == "cuda":
         begin_on(device)
     batches = dataset.epoch_examples // config.batch_size
-    targets = targets_of(config.task, dataset.train.targets)
+    for line in undefined(config, dataset):
+        say(line)
+    targets = targets_of(config, dataset.train.targets)
     spec, hyper = spec_of(config, batches, dataset.scaling, targets), hyper_of_stack(stack)
     check_memory(parameters, len(stack), len(spec.rule.slots(hyper)), device)
     dataset = dataset.to(device)
@@ -142,10 +148,26 @@ def _refuse_other_targets(config: RunConfig, dataset: Dataset) -> None:
             f"task = {config.task.name!r}: the targets of {dataset.name} are {found}; accepted: data with "
             + ("one class an example" if kind == "classes" else f"{needed} (data.target_count), float32")
         )
+    if config.task.owns_loss:
+        task = task_of(config.task, targets_of(config, targets))
+        assert isinstance(task, Supervised)
+        few = targets[: config.batch_size].cpu()
+        check_loss(task.loss, config.data.outputs(config.task.name), task.aims(few))
     if config.task.loss == "poisson" and any(
         bool((split.targets < 0).any()) for split in (dataset.train, dataset.validation, dataset.test)
     ):
         raise ConfigError("task.loss = 'poisson': the targets hold numbers below 0; accepted: counts, 0 or more")
+
+
+def undefined(config: RunConfig, dataset: Dataset) -> list[str]:
+    """A line for each metric that the targets of the validation or the test set leave undefined."""
+    return [
+        f"The {split} set of {dataset.name} has no two classes to tell apart, so its {metric.title} is not defined: "
+        f"it counts as the worst, {metric.written(metric.lost)}."
+        for metric in (config.task.metric, *config.task.reported)
+        for split, one in (("validation", dataset.validation), ("test", dataset.test))
+        if not defined(metric.name, one.targets)
+    ]
 
 
 def _refuse_no_probabilities(what: str, dataset: Dataset) -> None:
@@ -231,11 +253,27 @@ def _tested(training: Engine, members: list[Member], results: list[Result], data
     task = training.spec.task
     state = {name: torch.stack([result.weights[name] for result in results]) for name in results[0].weights}
     engine = evaluating_engine(training, members[0].config, hyper_of_stack(members), state)
-    tests = {fold: data.of_fold(fold).test for fold in sorted({member.fold for member in members})}
-    each = {fold: engine.predictions(test.inputs).cpu() for fold, test in tests.items()}
-    predictions = [each[member.fold][k] for k, member in enumerate(members)]
+    predictions, metrics = [torch.empty(0)] * len(members), [dict[str, float]() for _ in members]
     targets = data.test.targets.cpu()
+    for fold in sorted({member.fold for member in members}):
+        here, part = [k for k, member in enumerate(members) if member.fold == fold], data.of_fold(fold)
+        every = engine.predictions(part.test.inputs).cpu()
+        judged = {"test": (every, targets)}
+        if task.measures:
+            judged["validation"] = engine.predictions(part.validation.inputs).cpu(), part.validation.targets.cpu()
+        values = {
+            f"{split}_{name}": each for split, one in judged.items() for name, each in task.measured(*one).items()
+        }
+        for k in here:
+            predictions[k] = every[k]
+            metrics[k] = {name: float(each[k]) for name, each in values.items()}
+    own = {task.score.field(split) for split in ("validation", "test")}
     return [
-        replace(result, probabilities=own, test_score=task.score_of(own, targets))
-        for result, own in zip(results, predictions, strict=True)
+        replace(
+            result,
+            probabilities=every,
+            test_score=task.score_of(every, targets),
+            metrics={name: value for name, value in found.items() if name not in own},
+        )
+        for result, every, found in zip(results, predictions, metrics, strict=True)
     ]

@@ -217,6 +217,7 @@ class StackModule(LightningModule):
             row = self._row(k, look.epoch, look.eta, state)
             row |= {"validation/cost": costs[k], self.score.key("validation"): scores[k]}
             row |= {name: float(values[k]) for name, values in watched.items()}
+            row |= {f"validation/{name}": float(values[k]) for name, values in means.measures.items()}
             rows[look.number] = row
             member.history.append(row)
             member.schedule.epoch_ended(scores[k])
@@ -266,7 +267,7 @@ class StackModule(LightningModule):
         return next(iter(self.best.values())).device
 
     def _row(self, k: int, epoch: int, eta: float, state: State) -> Row:
-        images = self._batches * self.chunks.batch_size
+        images, task = self._batches * self.chunks.batch_size, self.engine.spec.task
         weights = {name: w[k] for name, w in state.items() if name.endswith("weight") and w.is_floating_point()}
         norms = {
             f"weight_norm/{name}": float(w.norm()) for name, w in weights.items() if w.dim() > 1
@@ -275,7 +276,7 @@ class StackModule(LightningModule):
             "epoch": epoch,
             "eta": eta,
             "train/cost": float(self._cost[k]) / self._batches,
-            self.score.key("train"): self.engine.spec.task.finish(float(self._scores[k]) / images),
+            task.running.key("train"): task.finish(float(self._scores[k]) / images),
             **norms,
             "images_per_second": images * len(self.rows) / max(self._train_seconds, 1e-9),
         }

@@ -33,9 +33,10 @@ def trained(dataset, **fields):
     ],
 )
 def test_losses_and_their_gradients_are_torchs_at_the_scale_of_training(task, loss):
-    settings = config(**task).task
+    run_config = config(**task)
+    settings = run_config.task
     y = ROWS.targets.abs() / (500 if settings.loss == "poisson" else 1)
-    one = task_of(settings, targets_of(settings, y))
+    one = task_of(settings, targets_of(run_config, y))
     weight = (0.1 * torch.randn(2, 5, generator=torch.Generator().manual_seed(0))).requires_grad_()
 
     def call(x, key):

@@ -1,13 +1,13 @@
 """What every task keeps: a member trains in a stack as it does alone, and a NaN stays in its member."""
 
-import math
-
 import pytest
 import torch
+from sklearn.metrics import f1_score
 
 from src.tasks.targets import targets_of
 from src.training.engines import cpu
 from src.training.engines.torch_engine import TorchEngine
+from src.training.fit import prepare, run
 from src.training.spec import spec_of
 from src.training.stack import first_state, hyper_of_stack, members_of
 from tests import example
@@ -15,17 +15,29 @@ from tests import example
 TASKS = {
     "regress": {"name": "regress"},
     "huber": {"name": "regress", "loss": "huber", "delta": 0.5},
+    "multilabel": {"name": "multilabel"},
+    "weighted": {"name": "classify", "class_weights": "balanced", "label_smoothing": 0.1},
+    "own": {"name": "classify", "loss": "tests.tasks.own_losses.focal"},
+    "auroc": {"name": "classify", "score": "auroc", "metrics": ["f1"]},
     "poisson": {"name": "regress", "loss": "poisson"},
 }
 
 
-def trained(task, rows, etas=(0.05, 0.1, 0.15)):
+def specified(config):
+    targets = example.table(kind=config.task.kind).train.targets
+    return spec_of(config, 12, targets=targets_of(config, targets))
+
+
+def on_torch(spec, hyper, state):
+    return TorchEngine(spec, hyper, state, torch.device("cpu"))
+
+
+def trained(task, rows, etas=(0.05, 0.1, 0.15), engine=on_torch):
     """State, sums of a chunk and means over the validation set of the members `rows` of a stack of three."""
     configs = [example.table_config(task=TASKS[task], optim={"eta": etas[row]}, seed=row) for row in rows]
     dataset = example.table(kind="labels" if task == "poisson" else configs[0].task.kind)
-    spec = spec_of(configs[0], 12, targets=targets_of(configs[0].task, dataset.train.targets))
-    stack = members_of(configs)
-    engine = TorchEngine(spec, hyper_of_stack(stack), first_state(stack, spec.model), torch.device("cpu"))
+    spec, stack = specified(configs[0]), members_of(configs)
+    engine = engine(spec, hyper_of_stack(stack), first_state(stack, spec.model))
     order = torch.arange(120).view(1, -1, 5) % 60
     eta = engine.hyper["eta"].float()
     sums = engine.train(dataset.train.inputs, dataset.train.targets, order, torch.tensor(0), eta)
@@ -47,14 +59,52 @@ def test_a_member_alone_is_the_member_in_a_stack(task):
 def test_a_nan_stays_in_its_member(task):
     state, _, means = trained(task, (0, 1, 2))
     broken, _, others = trained(task, (0, 1, 2), etas=(0.05, 1e30, 0.15))
-    assert math.isnan(others.score[1]) or math.isinf(others.cost[1])
+    assert not others.cost[1].isfinite()
     for row in (0, 2):
         assert all(torch.equal(broken[name][row], value[row]) for name, value in state.items())
         assert others.score[row] == means.score[row]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", sorted(TASKS.keys() - {"auroc"}))
 def test_the_cpu_engine_refuses_what_its_kernels_do_not_compute(task):
-    assert cpu.engine_for(spec_of(example.table_config(task=TASKS[task]), 12)).refuses(
-        spec_of(example.table_config(task=TASKS[task]), 12)
+    spec = specified(example.table_config(task=TASKS[task]))
+    assert cpu.engine_for(spec).refuses(spec)
+
+
+def test_both_engines_judge_by_metrics_of_the_whole_split():
+    _, _, means = trained("auroc", (0, 1, 2))
+    _, _, ours = trained("auroc", (0, 1, 2), engine=lambda *given: cpu.CpuEngine(*given, 2))
+    assert means.measures.keys() == {"f1"}
+    torch.testing.assert_close(ours.score, means.score, rtol=1e-4, atol=0.02)  # a tie in float32 may break either way
+    torch.testing.assert_close(ours.measures["f1"], means.measures["f1"], rtol=0, atol=0.06)
+    assert means.score.min() > 0.5
+
+
+def test_the_score_that_is_chosen_decides_the_best_epoch_and_others_are_reported_for_it():
+    task = {"score": "auroc", "metrics": ["f1", "accuracy"]}
+    dataset = example.table(kind="classes")
+    config = example.table_config(task=task, max_epochs=6, optim={"eta": 0.4})
+    (result,) = run(prepare([config], dataset, lambda text: None), [])
+    rows = result.history
+    assert result.validation_score == max(row["validation/auroc"] for row in rows)
+    assert {"train/accuracy", "validation/f1", "validation/accuracy"} <= rows[0].keys()
+    assert "train/auroc" not in rows[0]
+    best = rows[result.best_epoch - 1]
+    assert result.metrics == {
+        "validation_f1": pytest.approx(best["validation/f1"]),
+        "validation_accuracy": pytest.approx(best["validation/accuracy"]),
+        "test_f1": pytest.approx(f1_score(dataset.test.targets, result.probabilities.argmax(1), average="macro")),
+        "test_accuracy": pytest.approx((result.probabilities.argmax(1) == dataset.test.targets).double().mean().item()),
+    }
+    assert {"validation_auroc", "test_auroc", "metrics"} <= result.as_json().keys()
+
+
+def test_a_metric_without_meaning_on_a_split_is_said_before_training():
+    dataset, said = example.table(kind="classes"), []
+    dataset.validation.targets.zero_()
+    prepared = prepare([example.table_config(task={"score": "auroc"})], dataset, said.append)
+    assert said[0].startswith(
+        "The validation set of table has no two classes to tell apart, so its AUROC is not defined"
     )
+    (result,) = run(prepared, [])
+    assert (result.status, result.validation_score) == ("FINISHED", 0.0)

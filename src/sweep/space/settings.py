@@ -4,7 +4,7 @@
 in one go. Nothing heavy is imported (no optuna), so a wrong command is refused within a fraction of a second.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
@@ -42,10 +42,14 @@ def _database(address: str) -> str:
     return address
 
 
-def directions(score: Metric) -> dict[str, Direction]:
-    """What may be an objective or be named in a constraint -> the direction in which it is better."""
+def directions(score: Metric, metrics: Sequence[Metric] = ()) -> dict[str, Direction]:
+    """What may be an objective or be named in a constraint -> the direction in which it is better.
+
+    metrics: those of task.metrics, which may be objectives only.
+    """
     return {
         score.field("validation"): score.direction,  # the mean over a trial's members of each one's best
+        **{one.field("validation"): one.direction for one in metrics},  # the same, at the score's best epoch
         "parameters": "minimize",  # weights and biases of one member
         "seconds": "minimize",  # for which the trial trained
     }
@@ -57,7 +61,7 @@ def _score_in(info: ValidationInfo) -> Metric:
 
 
 def _objective(name: str, info: ValidationInfo) -> str:
-    if name not in directions(_score_in(info)):
+    if name not in directions(_score_in(info), (info.context or {}).get("metrics", ())):
         raise ValueError
     return name
 
@@ -69,7 +73,8 @@ Entries = Annotated[list[dict[str, Any]], BeforeValidator(_entries)]
 class StudySettings(Section):
     """A study's search space, sampler, pruner and budget.
 
-    Validated with the context {"score": METRIC}, the score of its trials' task; without a context that is the accuracy.
+    Validated with the context {"score": METRIC, "metrics": [METRIC, ...]}, the score of its trials' task and what that
+    reports besides; without a context the score is the accuracy.
     """
 
     study_name: str = Field(min_length=1, max_length=512)  # as long as Optuna's column
@@ -90,10 +95,11 @@ class StudySettings(Section):
     max_failures: int = Field(5, ge=0)  # failed trials after which no new one starts
 
     _score: Metric = PrivateAttr(ACCURACY)
+    _metrics: Sequence[Metric] = PrivateAttr(())
 
     def model_post_init(self, context: Any) -> None:
-        """Keeps the score that the validation's context gives."""
-        self._score = (context or {}).get("score", ACCURACY)
+        """Keeps the score and the metrics that the validation's context gives."""
+        self._score, self._metrics = (context or {}).get("score", ACCURACY), (context or {}).get("metrics", ())
 
     @property
     def score(self) -> Metric:
@@ -108,7 +114,7 @@ class StudySettings(Section):
     @property
     def directions(self) -> list[Direction]:
         """Optuna's direction of each objective."""
-        return [directions(self.score)[name] for name in self.objectives]
+        return [directions(self.score, self._metrics)[name] for name in self.objectives]
 
     @property
     def limits(self) -> list[Limit]:
@@ -142,17 +148,20 @@ class Sweep:
     left_out: list[str] = field(default_factory=list)  # domains and first trials that the command line rules out
 
 
-def parse(raw: dict[str, Any], overrides: Iterable[str] = (), score: Metric = ACCURACY) -> Sweep:
+def parse(
+    raw: dict[str, Any], overrides: Iterable[str] = (), score: Metric = ACCURACY, metrics: Sequence[Metric] = ()
+) -> Sweep:
     """The study of a composed `hydra.sweeper` (as OmegaConf.to_container gives it) and of a command line's overrides.
 
-    score: of the trials' task. Raises ConfigError that lists every problem.
+    score, metrics: of the trials' task, what it is judged by and what it reports besides. Raises ConfigError that lists
+    every problem.
     """
     content = {key: value for key, value in raw.items() if key != "_target_"}
     content = {key: value for key, value in content.items() if value is not None or not key.endswith("_options")}
     if content.get("objectives", "auto") == "auto":
         content["objectives"] = [score.field("validation")]
     problems: list[str] = []
-    settings = _settings(content, problems, score)
+    settings = _settings(content, problems, score, metrics)
     hook = _hook(settings, problems)
     params = content.get("params")
     own = flat(params) if isinstance(params, dict) else {}
@@ -201,13 +210,16 @@ _OWN_RULES = {
 }
 
 
-def _settings(content: dict[str, Any], problems: list[str], score: Metric) -> StudySettings | None:
+def _settings(
+    content: dict[str, Any], problems: list[str], score: Metric, metrics: Sequence[Metric]
+) -> StudySettings | None:
     """The settings, checked without the search space; what is wrong is added to `problems`, None where something is."""
     problems += _option_problems(content, "sampler", SAMPLERS) + _option_problems(content, "pruner", PRUNERS)
     try:
-        settings = StudySettings.model_validate(content, context={"score": score})
+        settings = StudySettings.model_validate(content, context={"score": score, "metrics": metrics})
     except ValidationError as error:
-        own = _OWN_RULES | {"objectives": f"must be a list of some of {', '.join(directions(score))}"}
+        accepted = f"must be a list of some of {', '.join(directions(score, metrics))}"
+        own = _OWN_RULES | {"objectives": accepted + ("" if metrics else "; task.metrics adds others")}
         problems += [explain(item, StudySettings, "hydra.sweeper.", own) for item in error.errors()]
         return None
     problems += _cross_checks(settings)

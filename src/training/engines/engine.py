@@ -35,6 +35,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from src.tasks.task import Task
 from src.training.hyper import Hyper
 from src.training.spec import StackSpec
 
@@ -80,7 +81,7 @@ class Sums(NamedTuple):
 
 
 class Means(NamedTuple):
-    """Means over the examples of each member's costs and scores, and of what else the task watches, by its name.
+    """Each member's mean cost and its score, and what else the task watches and measures, by its name.
 
     (K,) float64 each.
     """
@@ -88,6 +89,15 @@ class Means(NamedTuple):
     cost: Tensor
     score: Tensor
     monitors: Mapping[str, Tensor] = MappingProxyType({})  # as in Task.monitors
+    measures: Mapping[str, Tensor] = MappingProxyType({})  # as in Task.measured, over all examples
+
+
+def means_of(
+    task: Task, cost: Tensor, score: Tensor, predictions: Tensor, targets: Tensor, monitors: Mapping[str, Tensor]
+) -> Means:
+    """The Means of K members; cost, score, monitors: (K,), means over the examples; predictions: (K, N, …) for them."""
+    measures = {name: value.cpu() for name, value in task.measured(predictions, targets).items()}
+    return Means(cost, measures.pop(task.score.name, task.finish(score)), monitors, measures)
 
 
 def own_means(each: Sequence[Means]) -> Means:
@@ -97,7 +107,8 @@ def own_means(each: Sequence[Means]) -> Means:
         return torch.stack([value[k] for k, value in enumerate(values)])
 
     monitors = {name: own([means.monitors[name] for means in each]) for name in each[0].monitors}
-    return Means(own([means.cost for means in each]), own([means.score for means in each]), monitors)
+    measures = {name: own([means.measures[name] for means in each]) for name in each[0].measures}
+    return Means(own([means.cost for means in each]), own([means.score for means in each]), monitors, measures)
 
 
 class Engine(Protocol):

@@ -25,7 +25,16 @@ from src.models.layers.dense import Dense
 from src.models.own import OwnModel, own_state
 from src.training.engines.arithmetic import cuda_arithmetic
 from src.training.engines.compilation import COMPILE_SECONDS, compiled_step, first_error, first_line
-from src.training.engines.engine import AnotherEngineError, Means, State, Sums, joined_states, slot_name, slots_of
+from src.training.engines.engine import (
+    AnotherEngineError,
+    Means,
+    State,
+    Sums,
+    joined_states,
+    means_of,
+    slot_name,
+    slots_of,
+)
 from src.training.engines.graphs import BLOCK, Block, CudaRecorder, Recorder, Replay, Steps, no_sums
 from src.training.engines.unfused import unfused, unfused_call
 from src.training.hyper import Hyper, joined, select
@@ -168,14 +177,18 @@ class TorchEngine:
         count, task = len(self.hyper["seed"]), self.spec.task
         cost, score = torch.zeros(2, count, device=self.device)
         monitors: dict[str, Tensor] = {}
+        predictions = []
         for part, y in zip(self._parts(inputs), targets.split(self._evaluation_batch), strict=True):
             outputs = self._outputs(part)  # (K, B, …)
             cost += task.costs(outputs, y)
             score += task.scores(outputs, y)
+            if task.measures:
+                predictions.append(task.predictions(outputs))
             for name, value in task.monitors(outputs).items():
                 monitors[name] = monitors[name] + value if name in monitors else value
         means = [value.cpu().double() / len(targets) for value in (cost, score, *monitors.values())]
-        return Means(means[0], task.finish(means[1]), dict(zip(monitors, means[2:], strict=True)))
+        whole = torch.cat(predictions, dim=1) if predictions else outputs
+        return means_of(task, means[0], means[1], whole, targets, dict(zip(monitors, means[2:], strict=True)))
 
     def predictions(self, inputs: Tensor) -> Tensor:
         """The task's predictions of every member for N inputs, (K, N, …) float32."""

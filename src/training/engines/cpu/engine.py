@@ -19,7 +19,7 @@ from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
 from src.training.engines.cpu.queue import Queue, Workers, piece_length
 from src.training.engines.cpu.update import KERNELS, NUMBERS, Rule, first_rule
-from src.training.engines.engine import Means, State, Sums, joined_states, slot_name, slots_of, without_slots
+from src.training.engines.engine import Means, State, Sums, joined_states, means_of, slot_name, slots_of, without_slots
 from src.training.hyper import Hyper, joined, select
 from src.training.spec import StackSpec
 from src.training.update.numbers import Numbers, StepNumbers
@@ -83,6 +83,8 @@ class CpuEngine:
             return "a network that is no list of layers"
         if type(spec.task) is not Classify:  # one that inherits from it may count otherwise
             return "another task than task=classify"
+        if not spec.task.plain:
+            return "task.loss, task.class_weights or task.label_smoothing"
         if spec.rule.kernel not in KERNELS:
             return f"optim.rule={spec.rule.name}"
         if spec.clips or spec.bounds:
@@ -190,8 +192,9 @@ class CpuEngine:
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
         """Mean cost and accuracy of every member over N images; an answer with a NaN counts as wrong."""
-        _, costs, correct = self._evaluate(inputs, _numpy(targets))
-        return Means(from_numpy(costs / len(targets)), from_numpy(correct / len(targets)))
+        outputs, costs, correct = self._evaluate(inputs, _numpy(targets))
+        cost, score = from_numpy(costs / len(targets)), from_numpy(correct / len(targets))
+        return means_of(self.spec.task, cost, score, from_numpy(outputs), targets, {})
 
     def predictions(self, inputs: Tensor) -> Tensor:
         """The softmax's probabilities of every member for N images: (K, N, C) float32."""

@@ -1,0 +1,47 @@
+"""What tasks with targets have in common: a loss for each example, the user's own in its place, a score and metrics.
+
+Legend: B examples, C classes, labels or numbers to predict.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from src.config.metric import Metric
+from src.config.schema import TaskConfig
+from src.tasks.measures import Measure, measure
+from src.tasks.own_loss import OwnLoss
+from src.tasks.targets import Targets
+from src.tasks.task import Call, Task
+
+# Outputs (…, B, C) and targets at the scale of training, (…, B) or (…, B, C), -> each example's loss (…, B).
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Supervised(Task):
+    """A task whose networks give outputs (B, C) that are compared with targets."""
+
+    def __init__(self, config: TaskConfig, targets: Targets, running: Metric, loss: Loss) -> None:
+        """running: the metric that adds up, which `scores` sums; loss: the task's own."""
+        self.targets, self.running, self.score = targets, running, config.metric
+        judged = [*([self.score] if self.score != running else []), *config.reported]
+        self.measures: dict[str, Measure] = {one.name: measure(one.name, config.kind) for one in judged}
+        self.loss = OwnLoss(config.loss) if config.loss and config.owns_loss else loss
+        self._score_of = measure(self.score.name, config.kind)
+
+    def aims(self, y: Tensor) -> Tensor:
+        """The targets as the loss compares them with outputs; by default as they are."""
+        return y
+
+    def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The mean of the examples' losses, and the outputs (B, C)."""
+        outputs = self.outputs(call, x, key)
+        return self.loss(outputs, self.aims(y)).mean(), outputs
+
+    def costs(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The sum of the examples' losses: outputs (…, B, C), targets (…, B) or (…, B, C) -> (…)."""
+        return self.loss(outputs, self.aims(y)).sum(-1)
+
+    def score_of(self, predictions: Tensor, y: Tensor) -> float:
+        """The score of one network's predictions (N, C) for N examples and their targets y (N,) or (N, C)."""
+        return float(self._score_of(predictions[None], y))
