@@ -46,7 +46,7 @@ def _sections() -> set[str]:
     """The names that stand before a dot in a key, Hydra's own included."""
     from src.config.problems import all_keys
 
-    named = {key.rpartition(".")[0] for key in all_keys()} - {""}
+    named = {key.rpartition(".")[0] for key in all_keys()} - {""} | {"model.args"}  # its keys are the user's
     return named | {"hydra", *(f"hydra.{name}" for name in ("sweeper", "launcher", "run", "sweep", "job"))}
 
 

@@ -1,13 +1,15 @@
 """The output of a run on the terminal: its header with the estimated time, a progress bar, tables, the next command."""
 
+import io
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
@@ -39,6 +41,7 @@ if TYPE_CHECKING:  # this module must not wait for the libraries, as it shows th
     from src.training.result import Result, Row
 
 REFRESHES_A_SECOND = 2  # few, because each takes a core from the training
+NOTEBOOK_COLUMNS = 100  # of the progress bar there
 
 
 class _Screen(Console):
@@ -119,16 +122,55 @@ def seconds_column() -> ProgressColumn:
     return TimeElapsedColumn(table_column=Column(no_wrap=True))
 
 
+def is_live() -> bool:
+    """Whether a progress bar can move: in a terminal or a notebook; elsewhere lines are printed instead."""
+    return console.is_terminal or console.is_jupyter
+
+
 class TwoLines(Progress):
-    """A progress bar as wide as the terminal, and below it, in a line of its own, the task's field `words`."""
+    """A progress bar as wide as the terminal, and below it, in a line of its own, the task's field `words`.
+
+    In a notebook it is one output of plain text, which is replaced: rich's own would need ipywidgets.
+    """
 
     def __init__(self, before: str, *after: ProgressColumn) -> None:
         """before: the text before the bar, as TextColumn takes it; after: the columns after the bar."""
         columns = (TextColumn(before), BarColumn(None), *after)
         live = console.is_terminal
+        self._output: Any = None  # the notebook's
+        self._shown_at = 0.0  # time.monotonic()
         super().__init__(
             *columns, console=console, expand=True, refresh_per_second=REFRESHES_A_SECOND, disable=not live
         )
+
+    def start(self) -> None:
+        """Shows the bar."""
+        super().start()
+        if console.is_jupyter:
+            from IPython.display import display
+
+            self._output = display(self._as_text(), raw=True, display_id=True)
+
+    def update(self, *task: Any, **fields: Any) -> None:
+        """Moves the bar."""
+        super().update(*task, **fields)
+        if self._output is not None and time.monotonic() - self._shown_at >= 1 / REFRESHES_A_SECOND:
+            self._output.update(self._as_text(), raw=True)
+
+    def stop(self) -> None:
+        """Leaves the bar as it is."""
+        super().stop()
+        if self._output is not None:
+            self._output.update(self._as_text(), raw=True)
+            self._output = None
+
+    def _as_text(self) -> dict[str, str]:
+        self._shown_at = time.monotonic()
+        page = io.StringIO()
+        Console(file=page, width=NOTEBOOK_COLUMNS, force_terminal=False, force_jupyter=False).print(
+            self.get_renderable()
+        )
+        return {"text/plain": page.getvalue().rstrip()}
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """The bar, then the words."""
@@ -184,10 +226,10 @@ class ProgressBar:
         self.bar.update(self.task, completed=done, epoch=epoch + 1, words=self._words(members))
 
     def epoch_ended(self, rows: "dict[int, Row]", so_far: "Callable[[int], Result]") -> None:
-        """Takes in the scores; where there is no terminal, prints a line an epoch instead."""
+        """Takes in the scores; where no bar can move, prints a line an epoch instead."""
         for number, row in rows.items():
             self._take_in(self.numbers[number], row)
-        if not console.is_terminal:
+        if not is_live():
             epoch = max(int(row["epoch"]) for row in rows.values())
             say(f"{self.part}epoch {epoch}/{self.epochs}  {self._words(len(rows))}")
 

@@ -115,7 +115,7 @@ class SweepScreen:
         """Counts the epochs that members trained; without a terminal, prints the line of progress now and then."""
         self._now += len(rows)
         self._longest = max(self._max_epochs - int(row["epoch"]) for row in rows.values())
-        if not terminal.console.is_terminal and self.clock() - self._line_at >= LINE_SECONDS:
+        if not terminal.is_live() and self.clock() - self._line_at >= LINE_SECONDS:
             self._line_at = self.clock()
             done = self.before + sum(self.counts.values())
             line = f"{done}/{self.trials} trials  {self.words()}  {self.left()}".rstrip()

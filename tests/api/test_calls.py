@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from src import Stopped, load_run, load_study, sweep, train
 from src.config.error import UserError
 from tests.sweeping import command, curves, members
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = [
     "data=digits",
     "data.train=200",
@@ -152,3 +154,48 @@ def test_ctrl_c_keeps_what_was_computed(monkeypatch):
     assert run.status == "KILLED"
     assert len(run.history()) == 1
     assert json.loads((run.folder / "result.json").read_text())[0]["status"] == "KILLED"
+
+
+def test_a_notebook_has_one_progress_bar_that_moves_and_needs_no_widgets(monkeypatch, capsys):
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    from src.runs import terminal
+
+    shown = []
+    output = SimpleNamespace(update=lambda content, raw: shown.append(content["text/plain"]))
+
+    def display(content, raw, display_id):
+        shown.append(content["text/plain"])
+        return output
+
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    monkeypatch.setattr(terminal, "REFRESHES_A_SECOND", 1e9)
+    notebook = Console(file=sys.stdout)
+    notebook.is_jupyter = True
+    monkeypatch.setattr(terminal, "console", notebook)
+    monkeypatch.setattr("rich.jupyter.display", lambda segments, text: None)
+    train(SMALL)
+    assert shown[0].startswith("epoch 1/2")
+    assert "100 %" in shown[-1]
+    assert "best validation" in shown[-1]
+    assert "epoch" not in capsys.readouterr().out
+
+
+def test_the_example_notebook_runs(monkeypatch):
+    """Its code cells in one namespace, as a kernel would run them; a kernel is not among the dependencies."""
+    notebook = json.loads((ROOT / "examples" / "from_python.ipynb").read_text(encoding="utf-8"))
+    monkeypatch.syspath_prepend(str(ROOT))
+    namespace = {}
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"cell {number}", "exec"), namespace)
+    assert len(namespace["run"].frame()) == 3
+    assert len(namespace["study"].frame()) == 8
+
+
+def test_the_readmes_example_runs():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = text[text.index("    from src import train") :].split("\n\n")[0]
+    exec(compile(textwrap.dedent(example), "README.md", "exec"), {})
