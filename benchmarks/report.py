@@ -36,12 +36,15 @@ class Report:
         self.content["tables"].append({"columns": list(columns), "rows": texts, "raw": raw})
         print("\n".join(markdown(columns, texts)) + "\n", flush=True)
 
-    def samples(self, taken: Mapping[str, Mapping[str, Sample]]) -> None:
-        """Prints a table of samples, given as net -> contender -> sample: a row for each contender, a column a net."""
+    def samples(self, taken: Mapping[str, Mapping[str, Sample]], titles: Mapping[str, str] = nets.TITLES) -> None:
+        """Prints a table of samples, given as net -> contender -> sample: a row for each contender, a column a net.
+
+        titles: the nets in words.
+        """
         raw = {net: {name: one.values for name, one in samples.items()} for net, samples in taken.items()}
         names = dict.fromkeys(name for samples in taken.values() for name in samples)
         rows = [[name, *(str(samples.get(name, "–")) for samples in taken.values())] for name in names]
-        self.table(["", *(f"{net}: {nets.TITLES[net]}" for net in taken)], rows, raw)
+        self.table(["", *(f"{net}: {titles[net]}" for net in taken)], rows, raw)
 
     def save(self, path: Path | None) -> None:
         """Writes the JSON to `path`; None: nothing is written."""

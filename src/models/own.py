@@ -261,11 +261,15 @@ def _takes_key(module: nn.Module, draws: Draws, example: tuple[int, ...]) -> Non
     inner = module.forward
 
     def forward(x: Tensor, key: Tensor | None = None) -> Tensor:
+        if draws.inside:  # the class calls itself
+            return inner(x)  # type: ignore[no-any-return]
         if module.training != (key is not None):
             module.train(key is not None)
         draws.begin(key)
-        outputs: Tensor = inner(x.reshape(-1, *example))
-        draws.begin(None)
+        try:
+            outputs: Tensor = inner(x.reshape(-1, *example))
+        finally:
+            draws.end()
         return outputs
 
     module.forward = forward

@@ -25,10 +25,15 @@ class Draws:
     def __init__(self) -> None:
         self.key: Tensor | None = None
         self.count = 0
+        self.inside = False  # whether a forward is under way
 
     def begin(self, key: Tensor | None) -> None:
-        """Begins a forward, or ends one with None."""
-        self.key, self.count = key, 0
+        """Begins a forward."""
+        self.key, self.count, self.inside = key, 0, True
+
+    def end(self) -> None:
+        """Ends a forward."""
+        self.key, self.inside = None, False
 
     def stream(self) -> int:
         """The stream of the next call."""
@@ -43,7 +48,7 @@ class CountedDropout(nn.Module):
 
     def __init__(self, p: float, draws: Draws) -> None:
         super().__init__()
-        self.draws = draws
+        self.draws, self.p = draws, p
         self.register_buffer(P, torch.tensor(p, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ def numbers(content):
     [
         ("engine", ["--nets", "a,c"]),
         ("evaluate", ["--nets", "a,c"]),
+        ("own", ["--nets", "mlp"]),
         ("scaling", []),
         ("sweep", ["--nets", "a"]),
         ("tutorial", ["--models", "logistic,rbm"]),

@@ -11,7 +11,7 @@ from src.commands import rerun, resume
 from src.models import own
 from src.training.engines import choose
 from tests.commands.test_resume import left, left_by_a_whole_run, stopped
-from tests.sweeping import command, folders, members, one_paragraph, replaced, study
+from tests.sweeping import command, folders, members, one_paragraph, replaced, spy, study
 
 CLASS = '''
 import torch
@@ -73,7 +73,7 @@ def test_its_arguments_are_swept_and_a_trial_again_alone_agrees(tmp_path, monkey
 def test_an_argument_that_a_stack_cannot_hold_sends_trials_that_join_it_one_by_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(own, "_STRANGERS", {})
     swept = ["model.args.slope=interval(0,0.9)", "model.per_member=[slope]", "hydra.launcher.max_members=1"]
-    monkeypatch.setattr(choose.OneByOne, "train", slow(choose.OneByOne.train))
+    stacks_win(monkeypatch)
     assert study(monkeypatch, tmp_path, *replaced(*OWN, *swept, "model.hidden=[]", "hydra.sweeper.n_trials=3")) == 0
     out = capsys.readouterr().out
     assert "reaches the network not by its state alone" in out
@@ -81,15 +81,17 @@ def test_an_argument_that_a_stack_cannot_hold_sends_trials_that_join_it_one_by_o
     assert rerun.main(["study=small", "trial=2", "tracking.kind=none"]) == 0
 
 
-def slow(train):
-    """The same, but slower than any stack."""
-    import time
+def stacks_win(monkeypatch):
+    """By the clock a step one by one takes a second, any other a millisecond."""
+    trained = []
+    spy(monkeypatch, choose.OneByOne, "train", lambda *_: trained.append(None))
 
-    def slowly(*arguments):
-        time.sleep(0.05)
-        return train(*arguments)
+    def timed(call):
+        before = len(trained)
+        call()
+        return 1.0 if len(trained) > before else 0.001
 
-    return slowly
+    monkeypatch.setattr(choose, "timed", timed)
 
 
 def test_a_class_that_cannot_be_built_is_refused_before_anything_is_trained(tmp_path, monkeypatch, capsys):
@@ -99,3 +101,21 @@ def test_a_class_that_cannot_be_built_is_refused_before_anything_is_trained(tmp_
         assert one_paragraph(err)
         assert "unexpected keyword argument 'widht' (own_nets.py, line 5)" in err
     assert not list(Path(tmp_path).rglob("result.json"))
+
+
+def test_another_run_of_the_class_gives_the_initial_weights_but_not_the_probabilities(tmp_path, monkeypatch):
+    plain = [
+        *OWN,
+        "data=digits",
+        "data.train=100",
+        "max_epochs=1",
+        "tracking=none",
+        "figures=false",
+        "trainer.threads=1",
+    ]
+    assert command(monkeypatch, tmp_path, *plain, "hydra.run.dir=first", "model.args.dropout=0.4") == 0
+    again = ["hydra.run.dir=second", "model.args.dropout=0.1", "model.start=first", "optim.eta=1e-30"]
+    assert command(monkeypatch, tmp_path, *plain, *again) == 0
+    first, second = (torch.load(tmp_path / name / "member-00" / "weights.pt") for name in ("first", "second"))
+    assert torch.equal(first["body.1.weight"], second["body.1.weight"])
+    assert float(second["body.3.dropout_p"]) == pytest.approx(0.1)

@@ -131,15 +131,14 @@ class EngineChoice:
         reason = why_not_stacked(stacked(False), alone(), *mini_batch)
         if reason is not None:
             self.say(f"{self.config.model.target} cannot be stacked ({reason}); its networks train one by one.")
-        seconds = self._at_its_threads(alone(), seconds_a_step)
-        if reason is None:
-            threads = torch.get_num_threads()
-            together = self._at_its_threads(stacked(False), seconds_a_step)
+        else:
+            together = seconds_a_step(stacked(False))
             compiles = self._compiles(together)
-            if together * (1 - COMPILE_GAIN * compiles) < seconds:
+            if together * (1 - COMPILE_GAIN * compiles) < seconds_a_step(alone()):
+                together = self._at_its_threads(stacked(False), seconds_a_step)
                 return stacked(compiles), together
-            torch.set_num_threads(threads)
-        return alone(), seconds  # anew: a class may keep what the steps that were timed have left
+        # Built anew: a class may keep what steps that were timed have left.
+        return alone(), self._at_its_threads(alone(), seconds_a_step)
 
     def _cpu_refusal(self) -> str | None:
         """Why the cpu engine does not serve this run; None where it does."""
