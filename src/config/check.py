@@ -13,11 +13,13 @@ from src.config.metric import metric_named, metric_names
 from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
 from src.config.problems import explain, written
 from src.config.schema import (
+    KINDS,
     LOSSES,
     RULES,
     SEEDS,
     SIZES,
     TASK_KEYS,
+    TASKS,
     TIED,
     DataConfig,
     OptimConfig,
@@ -263,7 +265,16 @@ def _task_problems(raw: dict[str, Any]) -> list[str]:
         task, data = TaskConfig.model_validate(raw.get("task", {})), DataConfig.model_validate(raw.get("data"))
     except ValidationError:
         return []
-    return [*_metric_problems(task), *_loss_problems(task, data)]
+    return [*_metric_problems(task), *_loss_problems(task, data), *_kind_problems(task, data)]
+
+
+def _kind_problems(task: TaskConfig, data: DataConfig) -> list[str]:
+    if task.kind == "classes" or data.name not in SIZES:
+        return []
+    return [
+        f"task.name = {task.name!r}: data={data.name} has classes, and no {task.kind} to predict; accepted: "
+        f"{', '.join(name for name in TASKS if name not in KINDS)}, or data with {task.kind}"
+    ]
 
 
 def _loss_problems(task: TaskConfig, data: DataConfig) -> list[str]:

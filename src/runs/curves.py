@@ -106,10 +106,12 @@ def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
         for label, split, colour, dash in pairs:
             for ax, key, scale in ((axes[0, 0], score.key(split), score.scaled(1)), (axes[0, 1], f"{split}/cost", 1)):
                 epochs, values = _mean([_series(result, key) for result in results])
-                ax.plot(epochs, scale * values, color=colour, linestyle=dash, label=label, **_dots(values))
+                known = label if np.isfinite(values).any() else None  # no AUROC, say, while an epoch trains
+                ax.plot(epochs, scale * values, color=colour, linestyle=dash, label=known, **_dots(values))
         _panel(axes[0, 0], score.title.capitalize(), score.axis())
         _zoom(axes[0, 0], score)
-        in_nats = task_in(results[0].config).votes or score.name in UNITS
+        task = task_in(results[0].config)
+        in_nats = (task.votes and not task.owns_loss) or score.name in UNITS
         _panel(axes[0, 1], "Cost", "cost (nats an image)" if in_nats else "cost")
 
         gaps = []

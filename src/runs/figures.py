@@ -16,6 +16,7 @@ from src.models import gibbs
 from src.runs.curves import about, about_member, free_energy_figure, overfitting_figure, score_figure
 from src.runs.mosaic import COLOUR
 from src.runs.pictures import colour_filters_figure, errors_figure, filters_figure, rows_figure, units_figure
+from src.runs.predicted import predicted_figure
 from src.runs.reconstruction import reconstructions
 from src.runs.samples import BRIEF_STEPS, CHAINS, ROWS, STEPS, sampled
 from src.runs.vote import Vote
@@ -32,8 +33,9 @@ def draw(
 ) -> list[Path]:
     """Every figure that applies to one trial's members, as png files in `folder`; returns their paths.
 
-    test_images: (N, C, H, W) uint8 or float32; test_labels: (N,); vote: the ensemble's vote, None for the answers of
-    the best member (best validation score) alone, whose filters, reconstructions and samples are also drawn.
+    test_images: (N, C, H, W) uint8 or float32; test_labels: (N,) classes, or (N, T) numbers or labels; vote: the
+    ensemble's vote, None for the answers of the best member (best validation score) alone, whose filters,
+    reconstructions and samples are also drawn.
     Empty or unfinished results draw less.
     """
     paths = list[Path]()
@@ -58,7 +60,10 @@ def draw(
     answered = f"vote of {number_of(vote.voters, 'network')}" if vote else f"seed {best.seed}"
     if vote is None and best.probabilities is not None and task_in(best.config).votes:
         vote = take_vote(best.probabilities[None], test_labels)
-    if vote is not None and vote.voters:
+    if task_in(best.config).kind == "numbers" and best.probabilities is not None:
+        words = f"{about_member(best)}: {best.score.words('test')} {best.score.written(best.test_score)}"
+        predicted_figure(best.probabilities, test_labels, named("predicted"), words)
+    if vote is not None and vote.voters and min(test_images.shape[2:]) > 1:  # not of rows of a table
         errors_figure(test_images, vote, named("errors"), f"{about([best])}, {answered}")
     return paths
 

@@ -171,11 +171,11 @@ class SweepScreen:
         widths = {"trial": 5, "what differs": 10, self.score.heading("validation"): 10, **dict.fromkeys(figures, 9)}
         for column, width in (widths | {"epochs": 6, "status": 8}).items():  # no number is broken, however narrow
             justify: Literal["left", "right"] = "left" if column == "what differs" else "right"
-            shown.add_column(column, justify=justify, min_width=width, overflow="fold")
+            shown.add_column(column.replace("_", " "), justify=justify, min_width=width, overflow="fold")
         ordered = sorted(better_first(rows, self.score), key=lambda one: one.status == "INFEASIBLE")
         for one in ordered[:SHOWN]:
             number = f"{one.number}{'*' if marked and one.here else ''}"
-            values = [self.score.figure(one.validation_score), *(_plain(one.figures.get(name)) for name in figures)]
+            values = [self.score.figure(one.validation_score), *(_figure(one.figures.get(name)) for name in figures)]
             shown.add_row(number, Text(one.label), *values, _plain(one.epochs), one.status)
         terminal.console.print(shown, crop=False)
         if len(rows) > SHOWN:
@@ -205,6 +205,11 @@ class SweepScreen:
 def _plain(number: float | None) -> str:
     """4,000 or 12.5; "–" for None."""
     return "–" if number is None else f"{number:,.1f}".removesuffix(".0")
+
+
+def _figure(number: float | None) -> str:
+    """4,000 or 12.5 or, of small ones more digits, 0.9249; "–" for None."""
+    return f"{number:.4g}" if number is not None and abs(number) < 10 else _plain(number)
 
 
 def _going_on(members: list[Member]) -> str:

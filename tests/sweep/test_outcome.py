@@ -1,5 +1,7 @@
 """What becomes of a trial in figures: its means by hand."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,13 @@ def test_seconds_are_added_up_where_the_networks_trained_one_after_another() -> 
 def test_a_trial_notes_how_many_networks_it_was_to_train() -> None:
     job = Job(config(repeats=3, ensemble=2), Path(), [])
     assert outcome(job, [member(0.9)], pruned=True).attributes()["max_networks"] == 6
+
+
+def test_metrics_of_a_trial_are_means_in_which_a_diverged_network_counts_as_the_worst() -> None:
+    job = Job(config(task={"metrics": ["f1", "cross_entropy"]}), Path(), [])
+    good = {"validation_f1": 0.8, "test_f1": 0.6, "validation_cross_entropy": 1.0, "test_cross_entropy": 2.0}
+    known = outcome(job, [replace(member(0.9, 0.8), metrics=good)], pruned=False).attributes()
+    assert {name: known[name] for name in good} == good
+    found = outcome(job, [replace(member(0.9, 0.8), metrics=good), member(None)], pruned=False).metrics
+    assert (found["validation_f1"], found["test_f1"]) == (pytest.approx(0.4), pytest.approx(0.3))
+    assert found["test_cross_entropy"] == math.inf

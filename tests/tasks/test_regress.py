@@ -5,6 +5,8 @@ import torch
 from sklearn.metrics import root_mean_squared_error
 
 from src.config.error import ConfigError
+from src.runs.figures import draw
+from src.runs.predicted import predicted_figure
 from src.tasks.targets import targets_of
 from src.tasks.task import task_of
 from src.training.fit import prepare, run
@@ -88,3 +90,19 @@ def test_data_whose_targets_are_not_those_of_the_task_are_refused():
     dataset.test.targets[3] = -1
     with pytest.raises(ConfigError, match="poisson': the targets hold numbers below 0"):
         trained(dataset, task={"name": "regress", "loss": "poisson"})
+
+
+def test_a_run_draws_what_it_predicts_and_no_figure_of_classes(tmp_path):
+    dataset = example.table()
+    results = trained(dataset)
+    paths = draw(results, tmp_path, dataset.test.inputs, dataset.test.targets)
+    assert {path.stem for path in paths} == {"rmse", "overfitting", "predicted"}
+    figure = predicted_figure(results[0].probabilities, dataset.test.targets, tmp_path / "one.png", "")
+    points = figure.axes[1].lines[0]
+    assert points.get_xdata() == pytest.approx(dataset.test.targets[:, 1].numpy())
+    assert points.get_ydata() == pytest.approx(results[0].probabilities[:, 1].numpy())
+
+
+def test_data_that_have_classes_are_refused_before_they_are_read():
+    with pytest.raises(ConfigError, match=r"task.name = 'regress': data=digits has classes, and no numbers to predict"):
+        example.config(data={"name": "digits", "dir": None}, task={"name": "regress"})

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from src.config.error import ConfigError
 from src.config.limit import Limit
+from src.config.metric import metric_named
 from src.sweep.space.options import PRUNERS, SAMPLERS
 from src.sweep.space.settings import StudySettings, parse
 
@@ -316,3 +317,12 @@ def test_checking_a_study_imports_nothing_heavy():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr.strip()) == (0, "")
+
+
+def test_metrics_that_the_task_reports_may_be_objectives_in_their_own_direction():
+    metrics = [metric_named("auroc"), metric_named("cross_entropy")]
+    wanted = ["validation_auroc", "validation_cross_entropy", "validation_accuracy"]
+    sweep = parse({**GOOD, "objectives": wanted}, metrics=metrics)
+    assert sweep.settings.directions == ["maximize", "minimize", "maximize"]
+    with pytest.raises(ConfigError, match=r"some of validation_accuracy, .*; task\.metrics adds others"):
+        parse({**GOOD, "objectives": wanted})
