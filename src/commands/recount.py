@@ -12,30 +12,30 @@ import torch
 from src.config.schema import RunConfig
 from src.data.dataset import Split
 from src.data.load import load
-from src.data.scaling import as_seen
-from src.models.model import trained_network
-from src.tasks.task import task_of
+from src.runs.predictor import Member
+from src.runs.result_files import results_in
+from src.runs.trained import networks_in
+from src.training.result import Result
 
 
 def recount(folder: Path, config: RunConfig, images: int) -> dict[str, Any]:
     """The count from the weights of each member in the run's folder: {"images": …, "wrong": {split: [one a member]}}.
 
-    images: how many images of each set count, the first ones; networks with dropout are not meant. Raises OSError
-    where weights are missing.
+    images: how many images of each set count, the first ones; networks with dropout are not meant. Raises UserError
+    where results or weights cannot be read.
     """
     dataset = load(config.data, config.task.kind)
-    scaling = dataset.scaling.on(dataset.test.inputs.device) if dataset.scaling else None
     splits = {"validation": dataset.validation, "test": dataset.test}
-    weights = [torch.load(path, weights_only=True) for path in sorted(folder.glob("member-*/weights.pt"))]
+    results = [Result.from_kept(one) for one in results_in(folder)]
+    networks = [Member(one.read()) for one in networks_in(folder, results)]
     images = min(images, *map(len, splits.values()))
 
-    def wrong(split: Split, state: dict[str, torch.Tensor]) -> int:
-        network, task = trained_network(config, state), task_of(config.task)
+    def wrong(split: Split, network: Member) -> int:
         with torch.no_grad():
-            outputs = network(as_seen(split.inputs[:images], scaling))
-        return images - int(task.scores(outputs, split.targets[:images]))
+            outputs = network.outputs(split.inputs[:images])
+        return images - int(network.task.scores(outputs, split.targets[:images]))
 
     return {
         "images": images,
-        "wrong": {name: [wrong(split, state) for state in weights] for name, split in splits.items()},
+        "wrong": {name: [wrong(split, one) for one in networks] for name, split in splits.items()},
     }

@@ -40,7 +40,7 @@ def write_results(results: list[Result], folder: Path) -> Path:
 def write_weights(results: list[Result], folder: Path) -> None:
     """Writes weights.pt of every member. Raises OSError, such as for a full disk."""
     for number, result in enumerate(results):
-        _save(result.weights, folder / f"member-{number:02d}" / "weights.pt")
+        _save(result.weights, weights_path(folder, number))
 
 
 def write_plain_weights(results: list[Result], folder: Path) -> None:
@@ -65,12 +65,17 @@ def _save(weights: dict[str, torch.Tensor], path: Path) -> None:
         draft.write_bytes(content.getbuffer())
 
 
+def weights_path(folder: Path, member: int) -> Path:
+    """The file with the weights of one member of the run in `folder`."""
+    return folder / f"member-{member:02d}" / "weights.pt"
+
+
 def read_weights(folder: Path, member: int) -> dict[str, torch.Tensor]:
     """The weights of one member of the run in `folder`.
 
     Raises OSError where there are none, and ValueError where the file is broken.
     """
-    path = folder / f"member-{member:02d}" / "weights.pt"
+    path = weights_path(folder, member)
     try:
         weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

@@ -9,7 +9,8 @@ from optuna.trial import TrialState
 from src.config.error import ConfigError
 from src.data.scaling import Scaling
 from src.models.network import Network
-from src.sweep.from_study import Voter, _tested, chosen
+from src.runs.trained import Trained
+from src.sweep.from_study import _tested, chosen
 from src.training.result import Result
 from tests import example
 from tests.report.study_example import save, trial
@@ -38,7 +39,7 @@ def test_a_network_votes_on_what_it_saw_in_training():
     weights = network.state_dict()
     left = Result({}, 0, "FINISHED", [], 1, 0.5, None, 1.0, "example", "cpu", weights=weights)
     scaled = replace(left, scaling={"mean": [0.3], "sd": [0.2]})
-    plain, own = (_tested(Voter(one, config, "trial 0"), 0, data).result for one in (left, scaled))
+    plain, own = (_tested(Trained(one, config, "trial 0"), 0, data).result for one in (left, scaled))
     x = data.test.inputs / 255
     with torch.no_grad():
         torch.testing.assert_close(plain.probabilities, network(x, torch.zeros(2)).softmax(-1))

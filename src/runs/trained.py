@@ -1,0 +1,53 @@
+"""The networks that a run has left in its folder: each one's result, configuration and weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from src.config.error import UserError
+from src.config.kept_config import recalled
+from src.config.schema import RunConfig
+from src.runs.result_files import read_weights, weights_path
+from src.training.result import Result
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network: its result with the weights, the configuration that it was trained with, and its name."""
+
+    result: Result
+    config: RunConfig
+    name: str  # of its member, or of the trial that it is from
+
+
+@dataclass(frozen=True)
+class Left:
+    """A network as it lies in a run's folder: its result without weights, its member's number, its name."""
+
+    result: Result
+    folder: Path
+    member: int
+    name: str
+
+    def read(self) -> Trained:
+        """The network with its weights. Raises UserError where they or the configuration cannot be read."""
+        try:
+            weights = read_weights(self.folder, self.member)
+        except (OSError, ValueError) as error:
+            reason = (str(error) or repr(error)).splitlines()[0]
+            path = weights_path(self.folder, self.member)
+            raise UserError(f"{path}: cannot be read as the weights of a network ({reason}).") from None
+        return Trained(replace(self.result, weights=weights), recalled(self.result.config), self.name)
+
+
+def networks_in(folder: Path, results: Sequence[Result], name: str = "") -> list[Left]:
+    """The networks of the run in `folder` that have finished an epoch and whose weights are there.
+
+    results: the members of its result.json, all of them and in their order; name: of each network; by default the
+    member's.
+    """
+    return [
+        Left(result, folder, member, name or f"member {member}")
+        for member, result in enumerate(results)
+        if result.best_epoch is not None and weights_path(folder, member).is_file()
+    ]
