@@ -33,7 +33,7 @@ class Member(nn.Module):
         scaling = Scaling(**result.scaling).on(torch.device("cpu")) if result.scaling else None
         self.register_buffer("scaling", scaling)
         self.register_buffer("dropout", None if model.target else torch.tensor(model.dropouts()))
-        targets = Targets(Scaling(**result.target_scaling) if result.target_scaling else None)
+        targets = Targets(scaling=Scaling(**result.target_scaling) if result.target_scaling else None)
         self.task = task_of(trained.config.task, targets)
 
     def outputs(self, inputs: Tensor) -> Tensor:
