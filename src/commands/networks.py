@@ -1,0 +1,132 @@
+"""The trained networks, and the data, that a command's run=RUN or study=NAME names."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.commands.compare import RESULT_FILE, read_run
+from src.config.address import STUDIES
+from src.config.error import UserError
+from src.config.schema import task_in
+
+if TYPE_CHECKING:
+    from src.data.dataset import Dataset
+    from src.runs.trained import Left, Trained
+
+WHICH = "run=RUN|study=NAME [top=N]"
+KEYS = {"run": "", "study": "", "storage": STUDIES, "top": ""}
+RUNS = Path("mlruns/hydra")  # where runs lie by default
+PREDICT = ("classify", "regress", "multilabel")  # the tasks whose networks answer
+
+
+def chosen_networks(options: Mapping[str, str]) -> "list[Trained]":
+    """The networks that `options`, the values of KEYS, name, the best first; all have one task and see one data set.
+
+    Of a run by default its ensemble or its folds, else its best network; of a study its best. Raises UserError.
+    """
+    if bool(options["run"]) == bool(options["study"]):
+        given = "both are given" if options["run"] else "neither is given"
+        raise UserError(f"run= or study=: {given}; accepted: one of them, the folder of a run or the name of a study.")
+    top = _top(options["top"])
+    left = of_study(options["study"], options["storage"], top or 1) if options["study"] else of_run(options["run"], top)
+    first = task_in(left[0].result.config).name
+    if first not in PREDICT:
+        raise UserError(f"its networks are of task={first}; accepted: those of task={', '.join(PREDICT)}.")
+    networks = [one.read() for one in left]
+    names = sorted({one.result.dataset for one in networks})
+    if len(names) > 1:
+        raise UserError(f"top={top}: its networks were trained on different data ({', '.join(names)}).")
+    return networks
+
+
+def _top(text: str) -> int | None:
+    if text and not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UserError(f"top={text}: must be a whole number; accepted: at least 1.")
+    return int(text) if text else None
+
+
+def of_study(name: str, storage: str, top: int) -> "list[Left]":
+    """The `top` best networks of a study. Raises UserError where there is no such study, or it has fewer."""
+    from src.sweep.studies.study_record import read_study
+    from src.sweep.study_networks import best_networks
+
+    return best_networks(read_study(name, storage), top)
+
+
+def of_run(text: str, top: int | None) -> "list[Left]":
+    """The `top` best networks of a run; by default those of its best ensemble or cross-validation, or its best one.
+
+    Raises UserError where there is no such run, or it has fewer.
+    """
+    folder = Path(text).expanduser()
+    folder = folder.parent if folder.name == RESULT_FILE else folder
+    if not folder.is_dir():
+        raise UserError(f"run={text}: no such folder; {_others(text)}")
+    results = read_run(folder)
+
+    from src.runs.trained import networks_in
+
+    left = networks_in(folder, results)
+    left.sort(key=lambda one: one.result.score.merit(one.result.validation_score), reverse=True)
+    if not left:
+        raise UserError(f"run={text}: none of its networks has come to the end of an epoch; accepted: another run.")
+    if top is None:
+        return _together(left)
+    if top > len(left):
+        raise UserError(f"top={top}: the run has left {len(left)} networks; accepted: 1 to {len(left)}.")
+    return left[:top]
+
+
+def _together(left: "list[Left]") -> "list[Left]":
+    """Of networks, best first: those that were trained to answer together with the first one."""
+    config = left[0].result.config
+    if config.get("ensemble", 1) > 1 or config.get("data", {}).get("folds"):
+        return [one for one in left if one.result.repeat == left[0].result.repeat]
+    return left[:1]
+
+
+def _others(text: str) -> str:
+    """The runs that there are, in a sentence: those most like `text`, or the latest."""
+    runs = sorted(str(one.parent) for one in RUNS.glob(f"*/*/{RESULT_FILE}"))
+    near = difflib.get_close_matches(text.rstrip("/"), runs, n=3, cutoff=0.8) or runs[-1:]
+    return (
+        f"there is {', '.join(near)}." if near else f"accepted: the folder that a run has left, {RUNS}/DATE/TIME-NAME."
+    )
+
+
+def data_of(network: "Trained", changes: Iterable[str], usage: str) -> "Dataset":
+    """The data that the network was trained on, or, with `changes`, overrides of data as src.train takes them, others.
+
+    Raises UserError where other data are there now than it was trained on, or their sizes do not fit the network.
+    """
+    from src.config.check import parse
+    from src.config.compose import composed
+    from src.config.kept_config import changed
+    from src.data.load import load
+
+    given = list(changes)
+    kept = {**network.result.config, "tracking": {"kind": "none"}}
+    groups = [one for one in given if one.startswith("data=")]
+    config = parse({**kept, "data": composed(given)["data"]}) if groups else changed(kept, given, usage)
+    dataset = load(config.data, config.task.kind)
+    if not groups and not set(_keys(given)) - {"data.dir"} and dataset.name != network.result.dataset:
+        raise UserError(
+            f"the networks were trained on {network.result.dataset}; here is {dataset.name}; accepted: the same data, "
+            f"by data.dir, or others, by data=NAME."
+        )
+    own, task = network.config.data, network.config.task
+    sizes, there = (own.channels, own.height, own.width), tuple(dataset.test.inputs.shape[-3:])
+    if there != sizes:
+        raise UserError(f"{dataset.name}: its examples are {_size(there)}; accepted: {_size(sizes)}.")
+    if task.kind == "classes" and dataset.classes > own.classes:
+        raise UserError(f"{dataset.name}: has {dataset.classes} classes; accepted: at most {own.classes}.")
+    return dataset
+
+
+def _keys(changes: Iterable[str]) -> list[str]:
+    return [one.partition("=")[0] for one in changes]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

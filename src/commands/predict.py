@@ -1,0 +1,164 @@
+"""What trained networks answer: python -m src.predict run=RUN|study=NAME input=FILE [FILE ...] [KEY=VALUE ...]
+
+RUN is the folder of a run, mlruns/hydra/DATE/TIME-NAME. An input is a picture of any size (PNG, JPEG, …), an array
+(.npy, or .npz with one array or one named x), a folder with such files, or a pattern such as 'digits/*.png'. For
+networks that were trained on digits a picture is made like MNIST's: grey, light on dark, the digit in a box of 20 × 20
+pixels and centred by mass; else its middle is resized. Answers go to the terminal and to a CSV with a row an
+example; beside it FILE.png shows what the networks saw. Of several networks the mean of their predictions counts.
+
+    top=N              so many of the best networks; by default a study's best, a run's ensemble or its best
+    storage=URL        where the study lies, if not in mlruns/studies.db
+    invert=auto        digits: light on dark if the border is light; yes or no: light and dark are exchanged, or not
+    output=predictions.csv
+Exit status: 0 done; 2 nothing was predicted; 130 stopped by the user.
+"""
+
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.commands.arguments import run_command, words_and_keys
+from src.commands.networks import KEYS, WHICH, chosen_networks
+from src.config.error import UserError
+from src.config.wording import number_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from src.config.schema import DataConfig
+    from src.runs.answers import Answers
+    from src.runs.image_file import Seen
+    from src.runs.trained import Trained
+
+USAGE = f"python -m src.predict {WHICH} input=FILE [FILE ...] [invert=auto] [output=predictions.csv]"
+INVERT = {"auto": None, "yes": True, "no": False}
+SHOWN = 20  # answers on the terminal
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    return run_command(_predict, arguments, __doc__, "Nothing was predicted")
+
+
+def _predict(arguments: list[str]) -> int:
+    defaults = {**KEYS, "input": None, "invert": "auto", "output": "predictions.csv"}
+    words, options = words_and_keys(arguments, defaults, USAGE)
+    output = Path(options["output"])
+    if output.suffix != ".csv":
+        raise UserError(f"output={output}: the answers are a table; accepted: a file name that ends in .csv.")
+    if options["invert"] not in INVERT:
+        raise UserError(f"invert={options['invert']}: accepted: {', '.join(INVERT)}.")
+    files = files_of([options["input"], *words])
+    networks = chosen_networks(options)
+
+    from src.runs import terminal
+    from src.runs.answers import Answers
+    from src.runs.predictor import Predictor, predictions
+
+    first = networks[0]
+    inputs, names, seen = _inputs(files, first.config.data, INVERT[options["invert"]])
+    given = predictions(Predictor(networks), inputs)
+    answers = Answers(names, given, first.config.task.kind)
+    _show(answers, networks)
+    answers.write(output)
+    terminal.say(f"Answers: {output}")
+    if seen:
+        picture = output.with_suffix(".png")
+        _draw(seen, answers, picture)
+        terminal.say(f"Picture: {picture}, what the networks saw")
+    return 0
+
+
+def files_of(texts: list[str]) -> list[Path]:
+    """The files that paths, folders and patterns name, each once. Raises one UserError for all that name none."""
+    from src.runs import array_file, image_file
+
+    kinds = (*image_file.SUFFIXES, *array_file.SUFFIXES)
+    files, problems = dict[Path, None](), list[str]()
+    for text in texts:
+        path = Path(text).expanduser()
+        if path.is_dir():
+            found = sorted(one for one in path.rglob("*") if one.suffix.lower() in kinds and one.is_file())
+            problems += (
+                [] if found else [f"input={text}: a folder without pictures or arrays; accepted: {_list(kinds)}."]
+            )
+        elif path.is_file():
+            found = [path]
+            problems += [] if path.suffix.lower() in kinds else [f"input={text}: accepted: {_list(kinds)}."]
+        else:
+            matches = glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            found = sorted(one for one in map(Path, matches) if one.is_file())
+            problems += [] if found else [f"input={text}: no such file or folder, and no pattern that names one."]
+        files.update(dict.fromkeys(found))
+    if problems:
+        raise UserError(" ".join(problems))
+    return list(files)
+
+
+def _list(kinds: tuple[str, ...]) -> str:
+    return ", ".join(kinds)
+
+
+def _inputs(files: list[Path], data: "DataConfig", invert: bool | None) -> "tuple[Tensor, list[str], list[Seen]]":
+    """All inputs (N, C, H, W), their names, and what was done to pictures. Raises one UserError."""
+    import torch
+
+    from src.runs import array_file, image_file
+
+    parts: list[Tensor] = []
+    seen: list[Seen] = []
+    names, problems = list[str](), list[str]()
+    for path in files:
+        try:
+            if path.suffix.lower() in array_file.SUFFIXES:
+                parts.append(array_file.read_array(path, data))
+                names += [str(path)] if len(parts[-1]) == 1 else [f"{path}[{row}]" for row in range(len(parts[-1]))]
+            else:
+                seen.append(image_file.read_image(path, data, invert))
+                parts.append(torch.from_numpy(seen[-1].image.copy())[None])
+                names.append(str(path))
+        except UserError as error:
+            problems.append(str(error))
+    if seen and len(seen) < len(files):
+        problems.append("pictures and arrays: accepted: files of one kind at a time.")
+    if len({part.dtype for part in parts}) > 1:
+        problems.append("bytes and other numbers: accepted: arrays of one kind at a time.")
+    if problems:
+        raise UserError(" ".join(problems))
+    inputs = torch.cat(parts)
+    if not len(inputs):
+        raise UserError("input: the arrays hold no example; accepted: at least one.")
+    return inputs, names, seen
+
+
+def _show(answers: "Answers", networks: "list[Trained]") -> None:
+    """Prints who answers, and a table with the first answers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from src.runs import terminal
+
+    kind = answers.kind
+    names = networks[0].name if len(networks) == 1 else f"the mean of {number_of(len(networks), 'network')}"
+    terminal.grid({"networks": f"{networks[0].config.name}, {names}; trained on {networks[0].result.dataset}"})
+    rows = [answers.words(number) for number in range(min(SHOWN, len(answers.names)))]
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("input", overflow="fold")
+    heads = {"classes": ["class", "second", "third"], "labels": ["labels"], "numbers": ["prediction"]}[kind]
+    for head in heads:
+        table.add_column(head, justify="right")
+    for name, row in zip(answers.names, rows, strict=False):
+        cells = row if kind == "classes" else [", ".join(row)]
+        table.add_row(*(Text(cell) for cell in [name, *cells]))
+    terminal.console.print(table)
+    if len(answers.names) > len(rows):
+        terminal.say(f"and {number_of(len(answers.names) - len(rows), 'more example')}.")
+
+
+def _draw(seen: "list[Seen]", answers: "Answers", path: Path) -> None:
+    from src.runs.seen_figure import seen_figure
+
+    names = [Path(name).name for name in answers.names]
+    said = [answers.words(number)[0] for number in range(len(names))]
+    seen_figure(seen, names, said, path, "Each file, and what the networks saw of it")
