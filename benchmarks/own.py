@@ -26,10 +26,10 @@ from src.config.check import parse
 from src.config.schema import RunConfig
 from src.data.dataset import Split
 from src.models.own import own_model
-from src.training.engines.one_by_one import OneByOne
+from src.training.engines.one_by_one import ChannelsLast, OneByOne
 
 PEER, LOOP = "plain Lightning", "bare PyTorch loop"
-WAYS = ("vmap, eager", "vmap, compiled", "one by one")
+WAYS = ("vmap, eager", "vmap, compiled", "one by one", "one by one, channels last")
 MEMBERS, EXAMPLES = 8, 5_120
 GOALS = {"mlp": Goal(15, 15), "wide": Goal(15, 15), "conv": Goal(2, 2)}  # against plain Lightning
 
@@ -159,7 +159,8 @@ def _measure(net: str, options: argparse.Namespace) -> dict[str, Sample]:
 
     eager = stack.torch_engine(members, batches)
     compiled = stack.torch_engine(members, batches, compiled=not options.quick)
-    engines = dict(zip(WAYS, (eager, compiled, stack.torch_engine(members, batches, kind=OneByOne)), strict=True))
+    turns = [stack.torch_engine(members, batches, kind=kind) for kind in (OneByOne, ChannelsLast)]
+    engines = dict(zip(WAYS, (eager, compiled, *turns), strict=True))
     ours = [
         Contender(name, threaded(1, stack.Trained(engine, members, split).seconds), MEMBERS, smallest=4)
         for name, engine in engines.items()

@@ -11,8 +11,8 @@ from src.config.schema import structure_key
 from src.data.dataset import Dataset, Split
 from src.models.own import OwnModel, check_network, own_state
 from src.models.own_dropout import CountedDropout
-from src.training.engines.one_by_one import OneByOne
-from src.training.engines.stacking import why_not_stacked
+from src.training.engines.one_by_one import ChannelsLast, OneByOne
+from src.training.engines.stacking import why_not
 from src.training.engines.torch_engine import TorchEngine
 from src.training.fit import prepare, run
 from src.training.hyper import select
@@ -81,7 +81,7 @@ def test_a_member_in_a_stack_is_what_it_is_alone(name):
     stack, alone = engines(TorchEngine, configs)
     order = torch.arange(5)[None]
     split = dataset.train
-    assert why_not_stacked(stack, engines(OneByOne, configs)[0], split.inputs, split.targets, order) is None
+    assert why_not(stack, engines(OneByOne, configs)[0], split.inputs, split.targets, order) is None
     stack = engines(TorchEngine, configs)[0]
     torch.testing.assert_close(train(stack, dataset), rows_of([train(one, dataset) for one in alone]))
     wanted = torch.cat([one.predictions(dataset.test.inputs) for one in alone])
@@ -100,6 +100,16 @@ def test_one_by_one_a_member_is_what_it_is_alone_bit_for_bit(name):
     assert all(torch.equal(together[item], each[item]) for item in together)
     wanted = torch.cat([one.predictions(dataset.test.inputs) for one in alone])
     assert torch.equal(stack.predictions(dataset.test.inputs), wanted)
+
+
+def test_a_convolution_gives_the_same_with_channels_last():
+    configs, dataset = [config("Resnet", COLOURS, seed=seed) for seed in range(2)], images(COLOURS)
+    found, wanted = (engines(kind, configs)[0] for kind in (ChannelsLast, OneByOne))
+    split, order = dataset.train, torch.arange(5)[None]
+    assert why_not(found, wanted, split.inputs, split.targets, order) is None
+    found, alone = engines(ChannelsLast, configs)
+    together, each = train(found, dataset), rows_of([train(one, dataset) for one in alone])
+    assert all(torch.equal(together[item], each[item]) for item in together)
 
 
 @pytest.mark.parametrize("name", ALONE)

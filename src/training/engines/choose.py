@@ -14,8 +14,8 @@ from src.data.dataset import Dataset
 from src.training.device import cores
 from src.training.engines.compilation import COMPILE_GAIN, compilation_pays, fastest_threads, timed
 from src.training.engines.engine import Engine, State
-from src.training.engines.one_by_one import OneByOne
-from src.training.engines.stacking import why_not_stacked
+from src.training.engines.one_by_one import ChannelsLast, OneByOne, has_convolutions
+from src.training.engines.stacking import why_not
 from src.training.engines.torch_engine import TorchEngine
 from src.training.hyper import Hyper
 from src.training.spec import StackSpec
@@ -109,36 +109,33 @@ class EngineChoice:
         order: Tensor,
     ) -> tuple[Engine, float]:
         """The engine for a network of the user's: stacked where that is possible and faster, else one by one."""
-        precision, train = self.config.trainer.precision, dataset.train
+        mini_batch = dataset.train.inputs, dataset.train.targets, order[:, 0]
 
-        def alone() -> OneByOne:
-            return OneByOne(self.spec, hyper, state, self.device, precision, say=self.say)
+        def built(kind: type[TorchEngine], compiled: bool = False) -> TorchEngine:
+            return kind(self.spec, hyper, state, self.device, self.config.trainer.precision, compiled, self.say)
 
-        def stacked(compiled: bool) -> TorchEngine:
-            return TorchEngine(self.spec, hyper, state, self.device, precision, compiled, self.say)
+        def refusal(kind: type[TorchEngine]) -> str | None:
+            return why_not(built(kind), OneByOne(self.spec, hyper, state, self.device), *mini_batch)
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="There is a performance drop")  # by vmap: the clock shows it
-            return self._stacked_or_alone(stacked, alone, seconds_a_step, (train.inputs, train.targets, order[:, 0]))
-
-    def _stacked_or_alone(
-        self,
-        stacked: Callable[[bool], TorchEngine],
-        alone: Callable[[], OneByOne],
-        seconds_a_step: Callable[[Engine], float],
-        mini_batch: tuple[Tensor, Tensor, Tensor],
-    ) -> tuple[Engine, float]:
-        reason = why_not_stacked(stacked(False), alone(), *mini_batch)
-        if reason is not None:
-            self.say(f"{self.config.model.target} cannot be stacked ({reason}); its networks train one by one.")
-        else:
-            together = seconds_a_step(stacked(False))
-            compiles = self._compiles(together)
-            if together * (1 - COMPILE_GAIN * compiles) < seconds_a_step(alone()):
-                together = self._at_its_threads(stacked(False), seconds_a_step)
-                return stacked(compiles), together
+            kinds: list[type[TorchEngine]] = [OneByOne]
+            if (reason := refusal(TorchEngine)) is not None:
+                self.say(f"{self.config.model.target} cannot be stacked ({reason}); its networks train one by one.")
+            else:
+                kinds.append(TorchEngine)
+            if self.device.type == "cpu" and has_convolutions(self.spec.model.build()) and not refusal(ChannelsLast):
+                kinds.append(ChannelsLast)
+            times: dict[type[TorchEngine], float] = (
+                {kind: seconds_a_step(built(kind)) for kind in kinds} if len(kinds) > 1 else {OneByOne: 0.0}
+            )
+            compiles = TorchEngine in times and self._compiles(times[TorchEngine])
+            if compiles:
+                times[TorchEngine] *= 1 - COMPILE_GAIN
+            best = min(times, key=lambda kind: times[kind])
+            step_seconds = self._at_its_threads(built(best), seconds_a_step)
         # Built anew: a class may keep what steps that were timed have left.
-        return alone(), self._at_its_threads(alone(), seconds_a_step)
+        return built(best, compiles and best is TorchEngine), step_seconds
 
     def _cpu_refusal(self) -> str | None:
         """Why the cpu engine does not serve this run; None where it does."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Conv2d, ConvTranspose2d, Module
 
 from src.data.dataset import BY_MEMBER
 from src.data.scaling import as_seen
@@ -64,7 +64,8 @@ class OneByOne(TorchEngine):
             self._begin(int(key))
             parameters = [member.state[name] for name in rows]
             with torch.enable_grad():
-                cost, own = self.spec.task.cost(member, x if shared else x[k], y if shared else y[k], key)
+                part = self._laid_out(x if shared else x[k])
+                cost, own = self.spec.task.cost(member, part, y if shared else y[k], key)
                 found = torch.autograd.grad(cost, parameters, allow_unused=True)
             member.keep_buffers()
             for row, gradient, value in zip(rows.values(), found, parameters, strict=True):
@@ -77,6 +78,10 @@ class OneByOne(TorchEngine):
             torch.stack(outputs),
             self._own,
         )
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """The inputs (B, C, H, W) as they lie in memory when a member sees them."""
+        return x
 
     def _begin(self, seed: int) -> None:
         """Seeds the generators from which the next forward may draw."""
@@ -92,9 +97,27 @@ class OneByOne(TorchEngine):
         with torch.no_grad(), self.arithmetic():
             for member, seed, part in zip(self._members, self._seeds, own, strict=True):
                 self._begin(seed)
-                outputs.append(self.spec.task.outputs(member, part))
+                outputs.append(self.spec.task.outputs(member, self._laid_out(part)))
                 member.keep_buffers()
         return torch.stack(outputs)
+
+
+class ChannelsLast(OneByOne):
+    """The same with the channels of a pixel side by side in memory, with which convolutions on a CPU are up to twice as
+    fast. Some networks cannot take such inputs: `view` needs the usual order."""
+
+    def _ways(self) -> list[str]:
+        """How steps run, in words."""
+        return ["one by one, channels last"]
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """The inputs (B, C, H, W), channels last."""
+        return torch.empty_like(x, memory_format=torch.channels_last).copy_(x)
+
+
+def has_convolutions(network: Module) -> bool:
+    """Whether the network has convolutions over the pixels of images."""
+    return any(isinstance(module, Conv2d | ConvTranspose2d) for module in network.modules())
 
 
 class _Bound:

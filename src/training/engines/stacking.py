@@ -20,10 +20,8 @@ from src.training.engines.torch_engine import TorchEngine
 ROUNDING = 1e-3
 
 
-def why_not_stacked(
-    stacked: TorchEngine, alone: OneByOne, inputs: Tensor, targets: Tensor, order: Tensor
-) -> str | None:
-    """In one line, why the members must train one by one; None where they need not. Both engines are left changed.
+def why_not(found: TorchEngine, alone: OneByOne, inputs: Tensor, targets: Tensor, order: Tensor) -> str | None:
+    """In one line, why `found` cannot train the members; None where it gives what `alone` does. Both are left changed.
 
     Both hold the same members in the same state; order: a mini-batch (K or 1, B) of inputs and targets. Raises
     ConfigError where a member cannot take a step even alone.
@@ -34,10 +32,11 @@ def why_not_stacked(
         raise
     except Exception as error:  # the class is the user's and may raise anything
         raise ConfigError(f"model.target: its first step of training fails: {said(error)}") from error
-    if isinstance(stacked.spec.model, OwnModel) and stacked.spec.model.known_strangers:
-        return stacked.spec.model.known_strangers
+    model = found.spec.model
+    if isinstance(model, OwnModel) and model.known_strangers and not isinstance(found, OneByOne):
+        return model.known_strangers
     try:
-        found = _first_step(stacked, inputs, targets, order)
+        got = _first_step(found, inputs, targets, order)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # as above, and vmap's own errors
@@ -47,8 +46,8 @@ def why_not_stacked(
         names = [name for name in wanted if name == kind or name.startswith(f"{kind}:")]
         scale = torch.stack([_largest(wanted[name]) for name in names]).amax(0)  # (K,)
         for name in names:
-            gap = _largest(found[name].double() - wanted[name].double())
-            odd = found[name].isnan() != wanted[name].isnan()
+            gap = _largest(got[name].double() - wanted[name].double())
+            odd = got[name].isnan() != wanted[name].isnan()
             if bool(odd.any()) or bool((gap > ROUNDING * scale + 1e-12).any()):
                 return f"{name} of a member in the stack is not what it is alone"
     return None
