@@ -1,5 +1,6 @@
 """A multirun without a study: every combination of the grid is a trial, known from the start, and none is pruned."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class Multirun:
         """False: a grid ends only when all its trials have."""
         return False
 
-    def reported(self, job: Job, step: int, value: float) -> bool:
+    def reported(self, job: Job, step: int, values: Mapping[str, float]) -> bool:
         """False: a grid prunes nothing."""
         return False
 

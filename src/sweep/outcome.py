@@ -1,5 +1,6 @@
 """How one trial ended: its status, its mean scores and what it cost."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -8,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from src.config.metric import Metric
 from src.models.model import parameters_of
 from src.sweep.job import Job
+from src.sweep.space.settings import COST
 from src.training.result import Result, Status
 
 DIVERGED = "diverged: no finite validation cost in any epoch"
@@ -20,6 +22,7 @@ class Outcome:
     job: Job
     status: Status  # FINISHED, PRUNED, KILLED or FAILED
     validation_score: float | None = None  # of each member's best epoch
+    validation_cost: float | None = None  # of each member's best epoch; infinite with a diverged one
     test_score: float | None = None  # with the weights of that epoch
     epochs: int = 0  # trained, by all members together
     seconds: float = 0.0  # until the last member ended; added up where they trained one by one
@@ -46,6 +49,7 @@ class Outcome:
             "max_networks": self.job.config.members,
             "epochs": self.epochs,
             "seconds": self.seconds,
+            **({} if self.validation_cost is None else {COST: self.validation_cost}),
             self.score.field("test"): self.test_score,
             "members": self.members,
             **({"reason": self.reason} if self.reason else {}),
@@ -70,6 +74,7 @@ def outcome(job: Job, results: Sequence[Result], pruned: bool, one_by_one: bool 
         job=job,
         status=status,
         validation_score=None if status == "FAILED" else fmean(score.counted(one.validation_score) for one in results),
+        validation_cost=None if status == "FAILED" else fmean(_cost(result) for result in results),
         test_score=None if status == "FAILED" or len(tested) < len(results) else fmean(tested),
         epochs=sum(len(result.history) for result in results),
         seconds=(sum if one_by_one else max)(result.seconds for result in results),
@@ -83,6 +88,13 @@ def _metrics(job: Job, results: Sequence[Result]) -> dict[str, float]:
     """The means of the metrics that are reported beside the score; a diverged member counts with each one's `lost`."""
     named = {one.field(split): one for one in job.config.task.reported for split in ("validation", "test")}
     return {name: fmean(one.counted(result.metrics.get(name)) for result in results) for name, one in named.items()}
+
+
+def _cost(result: Result) -> float:
+    """The validation cost of the best epoch; infinite where there is none."""
+    own = (row.get("validation/cost") for row in result.history if row["epoch"] == result.best_epoch)
+    cost = next(own, None)
+    return math.inf if cost is None else cost
 
 
 def _member(result: Result) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Source: [DLT] LISA lab, Deep Learning Tutorials, "Stacked Denoising Autoencoders
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -173,7 +173,7 @@ class _Phase:
         """The record of the phase in its own folder."""
         return Record(job.config, job.folder, self.host.tracker(job, self.number, saved))
 
-    def reported(self, job: Job, step: int, value: float) -> bool:
+    def reported(self, job: Job, step: int, values: Mapping[str, float]) -> bool:
         """False: pretraining is not pruned."""
         return False
 

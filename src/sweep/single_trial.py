@@ -1,6 +1,6 @@
 """A plain run: one trial, in a stack of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from src.runs.checkpoint import Checkpoints, Saved
 from src.sweep.job import Job
@@ -28,7 +28,7 @@ class SingleTrial:
         """The run's record, which its command has made."""
         return self._record
 
-    def reported(self, job: Job, step: int, value: float) -> bool:
+    def reported(self, job: Job, step: int, values: Mapping[str, float]) -> bool:
         """False: a trial on its own has nobody to be worse than."""
         return False
 

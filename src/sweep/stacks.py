@@ -10,7 +10,7 @@ others with it. Where the surroundings broke it (src/sweep/fault.py), all stops.
 import gc
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from src.config.error import UserError
 from src.config.schema import RunConfig, structure_key
@@ -262,9 +262,9 @@ class Stacks:
         self._training[job] = Record(job.config, job.folder, tracker)
         return self._training[job]
 
-    def reported(self, job: Job, step: int, value: float) -> bool:
+    def reported(self, job: Job, step: int, values: Mapping[str, float]) -> bool:
         """Passes a report on to the sweep; True: prune the trial."""
-        return self.sweep.reported(job, step, value)
+        return self.sweep.reported(job, step, values)
 
     def ended(self, job: Job, record: Record, pruned: bool) -> None:
         """Tells the sweep that the trial has ended, and drops its checkpoints where nobody needs them any more."""

@@ -1,5 +1,6 @@
 """The two interfaces between stacks of trials and a sweep: where its trials come from, and what shows how it goes."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -33,8 +34,11 @@ class Sweep(Protocol):
         dataset, device: what is really used; seeds: one a member; resumed: such as "after epoch 5", "" where it begins.
         """
 
-    def reported(self, job: Job, step: int, value: float) -> bool:
-        """Takes the trial's mean validation score in epoch `step`, or that of its repeat `step`; True: prune it."""
+    def reported(self, job: Job, step: int, values: Mapping[str, float]) -> bool:
+        """Takes what is known of the trial after epoch `step`, or of its repeat `step`; True: prune it.
+
+        values: by name, such as validation_accuracy and validation_cost, means over its members, and `seconds`.
+        """
 
     def kept(self, job: Job) -> bool:
         """Is told of a new checkpoint in the trial's folder; returns whether its next attempt will look for it there.

@@ -3,7 +3,9 @@
 A member (one network) has two numbers: the stack's, in the order in which members join, and its trial's, from 0.
 """
 
-from collections.abc import Callable, Iterable
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
@@ -11,6 +13,7 @@ from typing import Protocol
 
 from src.runs.checkpoint import Saved
 from src.sweep.job import Job
+from src.sweep.space.settings import COST
 from src.tracking.record import Record
 from src.training.checkpoint import Checkpoint
 from src.training.result import Result, Row
@@ -34,8 +37,11 @@ class TrialSource(Protocol):
     def record(self, job: Job, saved: Saved) -> Record:
         """The record of a trial that begins, or goes on from the checkpoint `saved`."""
 
-    def reported(self, job: Job, step: int, value: float) -> bool:
-        """Takes the trial's mean validation score in epoch `step`, or that of its repeat `step`; True: prune it."""
+    def reported(self, job: Job, step: int, values: Mapping[str, float]) -> bool:
+        """Takes what is known of the trial after epoch `step`, or of its repeat `step`; True: prune it.
+
+        values: by name, such as validation_accuracy and validation_cost, means over its members, and `seconds`.
+        """
 
     def ended(self, job: Job, record: Record, pruned: bool) -> None:
         """Is told that all members of the trial have ended; `pruned`: because it was pruned."""
@@ -68,13 +74,22 @@ class StackedTrial:
     def __init__(self, job: Job, record: Record, waiting: list[Member]) -> None:
         self.job, self.record, self.waiting = job, record, waiting
         self.numbers: dict[int, int] = {}  # a member's number in the stack -> its number in the trial
-        self.scores: dict[int, float] = {}  # a member's number in the trial -> its score in its last epoch so far
+        self.rows: dict[int, Row] = {}  # a member's number in the trial -> the row of its last epoch so far
+        self.start = time.perf_counter()  # when it joined, minus the seconds that it had trained before
         self.pruned = False
 
-    def score_of(self, row: Row) -> float:
-        """The validation score of an epoch as means over members count it: a NaN as the score's `lost`."""
-        score = self.job.config.task.metric
-        return score.counted(row[score.key("validation")])
+    def values(self, seconds: float | None = None) -> dict[str, float]:
+        """What is known of the trial after its last epoch, by name, such as validation_accuracy and validation_cost.
+
+        Means over the members, in which a metric's NaN counts as its `lost`, and `seconds`, by default those until now.
+        """
+        task, rows = self.job.config.task, list(self.rows.values())
+        means = {
+            one.field("validation"): fmean(one.counted(row.get(one.key("validation"))) for row in rows)
+            for one in (task.metric, *task.reported)
+        }
+        means[COST] = fmean(row.get("validation/cost", math.nan) for row in rows)
+        return means | {"seconds": time.perf_counter() - self.start if seconds is None else seconds}
 
     @property
     def training(self) -> list[int]:
@@ -107,20 +122,24 @@ class TrialRoster:
     def _go_on(self, trial: StackedTrial, saved: Saved) -> None:
         """Tells the record and the source what an earlier attempt did, from its checkpoint.
 
-        Reports of earlier attempts do not prune; only new ones do.
+        Reports of earlier attempts do not prune; only new ones do. The seconds of earlier attempts are taken to have
+        been the same in each epoch.
         """
         trial.record.go_on(saved, self.source.one_by_one)
         if self.source.one_by_one:
             for own, result in sorted(saved.ended.items()):
                 self._report(trial, own, result)
             return
-        by_epoch: dict[int, dict[int, float]] = {}
+        by_epoch: dict[int, dict[int, Row]] = {}
         for own, history in saved.histories().items():
             for row in history:
-                by_epoch.setdefault(int(row["epoch"]), {})[own] = trial.score_of(row)
-        for epoch, scores in sorted(by_epoch.items()):
-            trial.scores |= scores
-            self.source.reported(trial.job, epoch, fmean(trial.scores.values()))
+                by_epoch.setdefault(int(row["epoch"]), {})[own] = row
+        before = [one.seconds for one in saved.ended.values()] + [one.seconds for one in saved.members.values()]
+        seconds = max(before, default=0.0)
+        for epoch, rows in sorted(by_epoch.items()):
+            trial.rows |= rows
+            self.source.reported(trial.job, epoch, trial.values(seconds * epoch / max(by_epoch)))
+        trial.start -= seconds
 
     def _number(self, trial: StackedTrial, member: Member) -> None:
         trial.numbers[self._count] = member.number
@@ -135,7 +154,7 @@ class TrialRoster:
         for trial in self.trials:
             own_rows = {trial.numbers[number]: row for number, row in rows.items() if number in trial.numbers}
             if own_rows:
-                trial.scores |= {own: trial.score_of(row) for own, row in own_rows.items()}
+                trial.rows |= own_rows
                 trial.record.epoch_ended(own_rows, partial(_own_so_far, trial, so_far))
 
     def pruned(self, rows: dict[int, Row]) -> set[int]:
@@ -145,10 +164,8 @@ class TrialRoster:
             return leaving
         for trial in self.trials:
             own = [row for number, row in rows.items() if number in trial.numbers]
-            if own:
-                epoch, value = max(int(row["epoch"]) for row in own), fmean(trial.scores.values())
-                if self.source.reported(trial.job, epoch, value):
-                    leaving |= set(trial.training)
+            if own and self.source.reported(trial.job, max(int(row["epoch"]) for row in own), trial.values()):
+                leaving |= set(trial.training)
         return leaving
 
     def ended(self, results: dict[int, Result]) -> None:
@@ -174,7 +191,7 @@ class TrialRoster:
         """Reports a repeat; True: prune the trial. A repeat that diverged, or was stopped, is not reported."""
         if result.status != "FINISHED" or result.validation_score is None:
             return False
-        return self.source.reported(trial.job, own, result.validation_score)
+        return self.source.reported(trial.job, own, {result.score.field("validation"): result.validation_score})
 
     def joining(self, free: int) -> list[Member]:
         """At most `free` members that join: first the next ones of trials that have begun, then those of new trials."""

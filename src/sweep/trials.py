@@ -6,7 +6,7 @@ into line with the study.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from src.config.error import StoreError, TrialFailed, UserError
 from src.config.schema import RunConfig
 from src.config.wording import ending, number_of
 from src.data.dataset import Dataset
+from src.models.model import parameters_of
 from src.runs import terminal
 from src.runs.checkpoint import remove
 from src.runs.result_files import results_in
@@ -122,9 +123,13 @@ class Trials:
         """Whether the study's budget is used up."""
         return self.study.reason_to_stop() is not None
 
-    def reported(self, job: Job, step: int, value: float) -> bool:
-        """Reports a trial's score after an epoch (or repeat) `step` to the study; True: its pruner ends the trial."""
-        return self.study.report(self._asks[job], step, value)
+    def reported(self, job: Job, step: int, values: Mapping[str, float]) -> bool:
+        """Reports a trial's values after an epoch (or repeat) `step` to the study; True: its pruner ends the trial."""
+        objectives: list[float] = []
+        if self.study.prunes_by_objectives:
+            known = {**values, "parameters": parameters_of(job.config)}
+            objectives = [known[name] for name in self.settings.objectives]
+        return self.study.report(self._asks[job], step, values[self.settings.score.field("validation")], objectives)
 
     def kept(self, job: Job) -> bool:
         """Notes a trial's first checkpoint in the study; True: its next attempt will look for it.

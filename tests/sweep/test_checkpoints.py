@@ -167,6 +167,24 @@ def test_after_kill_9_trials_come_to_what_they_would_have_come_to(
     ]
 
 
+def test_after_kill_9_trials_are_ended_by_several_objectives_as_they_would_have_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All four train together, the best ones first; rungs are after epochs 2 and 4, and the kill is amid the second."""
+    objectives = "hydra.sweeper.objectives=[validation_accuracy,validation_cost]"
+    halving = ["hydra.sweeper.pruner=asha", "hydra.sweeper.pruner_options={min_resource: 2, reduction_factor: 2}"]
+    more = ["hydra.launcher.max_members=8", "optim.eta=0.5,0.7,0.3,0.1"]
+    arguments = replaced(*STUDY, *more, objectives, *halving)
+    folders = [tmp_path / name for name in ("whole", "killed")]
+    for folder in folders:
+        folder.mkdir()
+    assert command(monkeypatch, folders[0], *arguments) == 0
+    killed(killed_in_epoch, 4, folders[1], arguments)
+    assert command(monkeypatch, folders[1], *arguments) == 0
+    assert left(folders[1]) == left(folders[0])
+    assert {trial.state.name for trial in stored(folders[0], "small")} == {"COMPLETE", "PRUNED"}
+
+
 def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
     """The study, stopped by Ctrl-C behind so many chunks."""
     with monkeypatch.context() as patched:

@@ -126,6 +126,6 @@ def test_networks_that_do_not_classify_cannot_vote(swept, monkeypatch, capsys):
 
 def test_objectives_of_a_study_are_those_of_its_task(tmp_path, monkeypatch, capsys):
     assert study(monkeypatch, tmp_path, *RATES, "hydra.sweeper.objectives=[validation_accuracy]") == 2
-    assert "must be a list of some of validation_miss, parameters, seconds" in capsys.readouterr().err
+    assert "must be a list of some of validation_miss, validation_cost, parameters, seconds" in capsys.readouterr().err
     assert study(monkeypatch, tmp_path, *SMALL, "optim.eta=0.1,0.2", "task.name=classify,least_error") == 2
     assert "trials with the scores" in capsys.readouterr().err

@@ -5,12 +5,13 @@ import re
 import shutil
 import signal
 from pathlib import Path
+from statistics import fmean
 
 import optuna
 import pytest
 
 from benchmarks.kills import client, disagreements, status, stored, tracked
-from src.commands import rerun
+from src.commands import report, rerun
 from src.config.compose import CONF
 from src.config.error import StoreError
 from src.config.metric import ACCURACY
@@ -19,11 +20,13 @@ from src.sweep.studies.store import Store
 from src.sweep.studies.study import Study
 from src.training import fit
 from src.training.engines.cpu import CpuEngine
+from tests.sweep.studies.test_halving import twin_goes_on
 from tests.sweeping import (
     PARAMETERS,
     SMALL,
     broken_seed,
     command,
+    curves,
     folders,
     members,
     one_paragraph,
@@ -444,6 +447,31 @@ def test_several_objectives_end_in_trials_with_several_values(tmp_path, monkeypa
     for trial in stored(tmp_path, "small"):
         (member,) = members(tmp_path / trial.user_attrs["folder"])
         assert trial.values == [member["validation_accuracy"], PARAMETERS]
+
+
+def test_several_objectives_end_the_trials_that_others_dominate(tmp_path, monkeypatch):
+    """Networks of two sizes, so two stacks: after its first epoch each trial is compared with those before it."""
+    names = ("validation_accuracy", "validation_cost", "parameters")
+    objectives = f"hydra.sweeper.objectives=[{','.join(names)}]"
+    halving = ["hydra.sweeper.pruner=asha", "hydra.sweeper.pruner_options={reduction_factor: 2}"]
+    sizes = ["hydra.sweeper.sampler=grid", "optim.eta=0.5,0.1,0.02", "model.hidden=[4],[8]", "repeats=2"]
+    assert study(monkeypatch, tmp_path, objectives, *sizes, *halving) == 0
+    there, states = [], set()
+    for trial in sorted(stored(tmp_path, "small"), key=lambda trial: trial.params["model.hidden"]):
+        first = [curves(member)[0] for member in members(tmp_path / trial.user_attrs["folder"])]
+        known = {name: fmean(row[name.replace("_", "/")] for row in first) for name in names[:2]}
+        own = [*known.values(), trial.user_attrs["parameters"]]
+        assert trial.system_attrs["completed_rung_0"] == own
+        there.append([-own[0], *own[1:]])
+        assert trial.state.name == ("COMPLETE" if twin_goes_on(there, 2) else "PRUNED")
+        attributes = [trial.user_attrs[name] for name in names]
+        assert trial.values == (attributes if trial.state.name == "COMPLETE" else None)
+        states.add(trial.state.name)
+    assert states == {"COMPLETE", "PRUNED"}
+    monkeypatch.chdir(tmp_path)
+    assert report.main(["study=small"]) == 0
+    (page,) = (tmp_path / "mlruns").glob("**/report.md")
+    assert "Pruning (pruner: asha) ended" in page.read_text()
 
 
 def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path, monkeypatch, capsys):

@@ -30,6 +30,9 @@ Direction = Literal["maximize", "minimize"]
 _CONSTRAINED = ("tpe", "gp", "nsga2")
 
 
+COST = "validation_cost"
+
+
 def _entries(value: Any) -> Any:
     """The list of fixed first trials; a single one need not stand in a list, and null means none."""
     return [] if value is None else [value] if isinstance(value, dict) else value
@@ -49,6 +52,7 @@ def directions(score: Metric, metrics: Sequence[Metric] = ()) -> dict[str, Direc
     """
     return {
         score.field("validation"): score.direction,  # the mean over a trial's members of each one's best
+        COST: "minimize",  # the same mean, of the task's cost in that epoch
         **{one.field("validation"): one.direction for one in metrics},  # the same, at the score's best epoch
         "parameters": "minimize",  # weights and biases of one member
         "seconds": "minimize",  # for which the trial trained
@@ -261,10 +265,10 @@ def _cross_checks(settings: StudySettings) -> list[str]:
     if len(set(settings.objectives)) < len(settings.objectives):
         problems.append(f"hydra.sweeper.objectives = {settings.objectives!r}: each objective once")
     score = settings.score
-    if not settings.follows_score and settings.pruner != "none":
+    if not settings.follows_score and settings.pruner not in ("none", "asha"):
         problems.append(
             f"hydra.sweeper.pruner = {settings.pruner!r}: judges the {score.words('validation')} of each epoch; "
-            "accepted with other objectives: none"
+            "accepted with other objectives: none or asha"
         )
     if several and settings.sampler == "cmaes":
         accepted = "tpe, random, grid, gp, qmc or nsga2"

@@ -60,8 +60,11 @@ def make_sampler(settings: StudySettings, *, conditional: bool) -> BaseSampler:
 
 
 def make_pruner(settings: StudySettings) -> BasePruner:
-    """The pruner. Raises ConfigError for impossible options; for pruner=none, options are ignored."""
-    if settings.pruner == "none":
+    """Optuna's pruner; one that never prunes where the study's objectives are others than the score.
+
+    Raises ConfigError for impossible options; for pruner=none, options are ignored.
+    """
+    if settings.pruner == "none" or not settings.follows_score:  # Optuna's judge a single objective only
         return NopPruner()
     options: dict[str, Any] = {"percentile": 25.0} if settings.pruner == "percentile" else {}
     with quiet(), _checked("pruner", settings.pruner):

@@ -20,7 +20,7 @@ late result is not used. So at any moment every place has at most one trial that
 import copy
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from src.sweep.space import identity as identities
 from src.sweep.space.grid_points import GridPoints, total
 from src.sweep.space.settings import StudySettings
 from src.sweep.space.space import Space
+from src.sweep.studies.halving import RUNG, Halving
 from src.sweep.studies.lock import Lock, study_lock
 from src.sweep.studies.places import NextTrial, Places, is_killed
 from src.sweep.studies.samplers import make_pruner, make_sampler, quiet, reseed, sampling
@@ -51,7 +52,7 @@ Entry = tuple[int, list[float], dict[str, Any]]  # place, a value for each objec
 _TAKEN = "trial {}: another process had taken it over, so this result is not used"
 
 # Optuna's system attributes of a trial that belong to one attempt; the next one starts without them.
-_OF_ONE_ATTEMPT = ("completed_rung_", "constraints", "fixed_params")
+_OF_ONE_ATTEMPT = (RUNG, "constraints", "fixed_params")
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,8 @@ class Study:
         self._first = space.first(settings.first)
         self._points = GridPoints(settings, space) if settings.sampler == "grid" else None
         self._signs = [1 if direction == "maximize" else -1 for direction in settings.directions]
+        by_objectives = settings.pruner == "asha" and not settings.follows_score
+        self._halving = Halving(settings.pruner_options, self._signs) if by_objectives else None
         self._opened = time.monotonic()
         self._mine: dict[int, optuna.Trial] = {}  # trials that run in this process, by number
         self._steps: dict[int, set[int]] = {}  # steps that these have reported, by number
@@ -235,11 +238,17 @@ class Study:
 
     # --- while it runs ------------------------------------------------------------------------------------------------
 
-    def report(self, ask: Ask, step: int, value: float) -> bool:
+    @property
+    def prunes_by_objectives(self) -> bool:
+        """Whether trials are ended by several objectives, or by another one than the score: `report` then needs all."""
+        return self._halving is not None
+
+    def report(self, ask: Ask, step: int, value: float, objectives: Sequence[float] = ()) -> bool:
         """Takes the validation score of a running trial in an epoch (`step`, from 1); True: end it, and tell PRUNED.
 
-        A step that was reported before is ignored. Sampler and pruner see the score only where it is the single
-        objective; with other objectives nothing is pruned. True as well where another process has taken the place over.
+        objectives: what each of the study's objectives is after that epoch, where `prunes_by_objectives`.
+        A step that was reported before is ignored. Samplers see reports only where the score is the only objective.
+        True as well where another process has taken the place over.
         """
         if time.monotonic() - self._looked > REFRESH_SECONDS:
             self._catch_up()
@@ -254,6 +263,11 @@ class Study:
             with quiet() if self.settings.pruner == "wilcoxon" else nullcontext():
                 self._mine[ask.number].report(value, step)
                 prune = bool(self._mine[ask.number].should_prune())
+        elif self._halving:
+            trial = self._cache.get_trial(ask.number)
+            notes, prune = self._halving.judged(trial, step, objectives, self._cache.all())
+            for name, noted in notes.items():
+                self._cache.set_trial_system_attr(ask.number, name, noted)
         self._store.queue(self._identifiers[ask.number], step, value, self._cache.take_notes(ask.number))
         return prune
 

@@ -14,6 +14,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from src.sweep.studies.halving import RUNG
 from src.sweep.studies.places import is_killed
 
 STUDY = 0  # identifier of the only study
@@ -21,7 +22,6 @@ STUDY = 0  # identifier of the only study
 # Begins the notes of the tree estimator (TPE) about what it drew for a running trial, also for keys that the trial then
 # does not have. The store has no such notes, and a study that is read anew must sample alike: so none are kept here.
 _DRAWN = "tpe:"
-_RUNG = "completed_rung_"  # begins the notes with which successive halving compares trials
 
 
 class StudyCache(InMemoryStorage):
@@ -41,7 +41,7 @@ class StudyCache(InMemoryStorage):
         if kept.state == TrialState.WAITING:  # queued by another tool: no sampler must see it
             kept.state = TrialState.FAIL
         if is_killed(kept):  # its next attempt reports again, and must not have itself for a competitor
-            kept.system_attrs = {key: one for key, one in kept.system_attrs.items() if not key.startswith(_RUNG)}
+            kept.system_attrs = {key: one for key, one in kept.system_attrs.items() if not key.startswith(RUNG)}
         if self._several:  # samplers for several objectives take no trial with reports
             kept.intermediate_values = {}
         if trial.number == len(self):

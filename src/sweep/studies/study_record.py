@@ -33,6 +33,7 @@ from src.config.limit import Limit
 from src.config.metric import ACCURACY, Metric
 from src.config.schema import SEEDS
 from src.config.wording import ending, locked
+from src.sweep.space.settings import COST
 from src.tracking.readable import readable
 
 ATTRIBUTES = "sweepstack"  # the study's user attribute that holds its settings
@@ -79,6 +80,7 @@ class Trial:
     worker: dict[str, Any]
     silent: float | None  # seconds since the worker's last sign of life, None where it gave none
     members: list[Member]
+    validation_cost: float | None = None  # mean over the members, as the score; None in older studies
 
     @property
     def value(self) -> float | None:
@@ -244,7 +246,7 @@ def _breaks(rule: str, study: Study, trial: Trial) -> bool:
         limit = Limit.read(rule)
     except ValueError:
         return False
-    noted = {"parameters": trial.parameters, "seconds": trial.seconds}
+    noted = {"parameters": trial.parameters, "seconds": trial.seconds, COST: trial.validation_cost}
     known = (
         noted
         | {study.score.field("validation"): trial.validation_score}
@@ -417,6 +419,7 @@ def read_trial(frozen: Any, beats: dict[int, datetime], score: Metric = ACCURACY
         worker=_section(attrs, "worker"),
         silent=None if beat is None else (datetime.now(UTC) - beat).total_seconds(),
         members=members,
+        validation_cost=_number(attrs.get(COST)),
     )
 
 

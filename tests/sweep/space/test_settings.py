@@ -256,12 +256,15 @@ SEVERAL = ["validation_accuracy", "parameters"]
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"objectives": SEVERAL, "pruner": "asha"}, "hydra.sweeper.pruner = 'asha': judges the validation accuracy"),
-        ({"objectives": ["seconds"], "pruner": "median"}, "accepted with other objectives: none"),
+        ({"objectives": SEVERAL, "pruner": "hyperband"}, "pruner = 'hyperband': judges the validation accuracy"),
+        ({"objectives": ["seconds"], "pruner": "median"}, "accepted with other objectives: none or asha"),
         ({"objectives": SEVERAL, "sampler": "cmaes"}, "hydra.sweeper.sampler = 'cmaes': follows one objective"),
         ({"objectives": ["parameters", "parameters"]}, "each objective once"),
         ({"constraints": ["parameters < 3"]}, "constraints[0] = 'parameters < 3': must be NAME <= NUMBER"),
-        ({"constraints": ["test_accuracy >= 0.9"]}, "NAME one of validation_accuracy, parameters, seconds"),
+        (
+            {"constraints": ["test_accuracy >= 0.9"]},
+            "NAME one of validation_accuracy, validation_cost, parameters, seconds",
+        ),
         ({"constraints": ["seconds <= nan"]}, "must be NAME <= NUMBER"),
         ({"constraints": ["seconds <= 60"], "sampler": "qmc"}, "does not look at constraints; accepted with them: tpe"),
         ({"target": 99.5}, "hydra.sweeper.target = 99.5: is an accuracy"),

@@ -544,6 +544,24 @@ def test_several_objectives_have_a_front_and_are_not_pruned(tmp_path):
     assert trials[0].intermediate_values == {1: 0.1}
 
 
+def test_a_trial_that_others_dominate_at_a_rung_is_pruned_also_after_an_interruption(tmp_path):
+    settings = in_file(tmp_path, objectives=["validation_accuracy", "parameters"], pruner="asha")
+    with opened(settings) as study:
+        first, left = study.ask(2)
+        assert study.report(first, 1, 0.9, [0.9, 100]) is False
+        assert study.report(left, 1, 0.95, [0.95, 10]) is False
+        study.tell(first, "COMPLETE", [0.9, 100])
+    with opened(settings) as study:  # the one that was left is no competitor, neither of others nor of itself
+        again, worse = study.ask(2)
+        assert again.place == left.place
+        assert study.report(worse, 1, 0.8, [0.8, 200]) is True
+        assert study.tell(worse, "PRUNED")
+        assert study.report(again, 1, 0.9, [0.9, 100]) is False
+    trials = stored(settings)
+    assert [trial.system_attrs.get("completed_rung_0") for trial in trials][2:] == [[0.9, 100], [0.8, 200]]
+    assert [trial.values for trial in trials if trial.state == TrialState.PRUNED] == [None]
+
+
 def test_of_equal_trials_the_lower_place_is_the_best_in_every_process(tmp_path):
     settings = in_file(tmp_path, n_trials=3)
     with opened(settings) as study:
