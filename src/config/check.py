@@ -156,7 +156,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         try:
             layers = model.shapes(data, _task_name(raw))
             problems += _batch_problems(raw.get("batch_size"), layers)
-            problems += _hidden_problems(raw.get("optim"), layers)
+            problems += _hidden_problems(raw.get("optim"), layers) if model.target is None else []
         except ShapeError as error:
             problems.append(f"model: {error}")
         if data.name == "idx" and data.dir is None:

@@ -24,6 +24,7 @@ from torch.func import functional_call
 from src.config.error import ConfigError
 from src.config.schema import RunConfig
 from src.config.shapes import LayerShape
+from src.models.hidden import hidden_matrices
 from src.models.own_dropout import Draws, with_counted_dropout
 from src.models.own_error import said
 
@@ -148,6 +149,11 @@ def check_network(config: RunConfig, inputs: Tensor | None = None) -> None:
     module, field = OwnModel.build(own_model(config)), f"model.target = {config.model.target!r}"
     if not any(one.requires_grad for one in module.parameters()):
         raise ConfigError(f"{field}: has no parameters to train; accepted: a class with at least one")
+    if config.optim.rule == "muon" and not hidden_matrices(module):
+        raise ConfigError(
+            f"optim.rule = 'muon': trains the matrices between the first and the last one, of which {field} has none; "
+            "accepted: a class with three or more, or optim=adamw"
+        )
     expected = len(x), config.data.outputs(config.task.name)
     for key in (torch.tensor(0), None):
         try:
@@ -168,7 +174,10 @@ def check_network(config: RunConfig, inputs: Tensor | None = None) -> None:
 
 def check_networks(configs: Sequence[RunConfig]) -> None:
     """Checks the user's networks of all these configurations, each kind once. Raises as `check_network`."""
-    kinds = {str((config.model, config.data, config.task, config.batch_size)): config for config in configs}
+    kinds = {
+        str((config.model, config.data, config.task, config.batch_size, config.optim.rule)): config
+        for config in configs
+    }
     for config in kinds.values():
         check_network(config)
 

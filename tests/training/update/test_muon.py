@@ -9,6 +9,7 @@ from src.config.error import ConfigError
 from src.config.schema import OptimConfig
 from src.models.hidden import hidden_matrices
 from src.models.network import Network
+from src.models.own import check_networks
 from src.training.hyper import hyper_of
 from src.training.spec import spec_of
 from src.training.update.numbers import StepNumbers
@@ -114,3 +115,7 @@ def test_hidden_are_the_matrices_between_the_first_and_the_last():
 def test_a_network_without_a_hidden_matrix_is_refused():
     with pytest.raises(ConfigError, match=r"optim.rule = 'muon': .* accepted: two hidden layers or more"):
         example.config(model={"maps": []}, optim={"rule": "muon"})
+    own = {"maps": [], "hidden": [], "target": "tests.own_networks.Plain"}
+    config = example.config(model=own, optim={"rule": "muon"})
+    with pytest.raises(ConfigError, match=r"optim.rule = 'muon': .*Plain' has none; accepted: a class with three"):
+        check_networks([example.config(model=own), config])
