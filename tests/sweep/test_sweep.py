@@ -26,7 +26,6 @@ from tests.sweeping import (
     SMALL,
     broken_seed,
     command,
-    curves,
     folders,
     members,
     one_paragraph,
@@ -451,21 +450,21 @@ def test_several_objectives_end_in_trials_with_several_values(tmp_path, monkeypa
 
 def test_several_objectives_end_the_trials_that_others_dominate(tmp_path, monkeypatch):
     """Networks of two sizes, so two stacks: after its first epoch each trial is compared with those before it."""
-    names = ("validation_accuracy", "validation_cost", "parameters")
+    names = ("validation_f1", "validation_cost", "parameters")
     objectives = f"hydra.sweeper.objectives=[{','.join(names)}]"
     halving = ["hydra.sweeper.pruner=asha", "hydra.sweeper.pruner_options={reduction_factor: 2}"]
     sizes = ["hydra.sweeper.sampler=grid", "optim.eta=0.5,0.1,0.02", "model.hidden=[4],[8]", "repeats=2"]
-    assert study(monkeypatch, tmp_path, objectives, *sizes, *halving) == 0
+    assert study(monkeypatch, tmp_path, objectives, "task.metrics=[f1]", *sizes, *halving) == 0
     there, states = [], set()
     for trial in sorted(stored(tmp_path, "small"), key=lambda trial: trial.params["model.hidden"]):
-        first = [curves(member)[0] for member in members(tmp_path / trial.user_attrs["folder"])]
+        first = [member["history"][0] for member in members(tmp_path / trial.user_attrs["folder"])]
         known = {name: fmean(row[name.replace("_", "/")] for row in first) for name in names[:2]}
         own = [*known.values(), trial.user_attrs["parameters"]]
         assert trial.system_attrs["completed_rung_0"] == own
         there.append([-own[0], *own[1:]])
         assert trial.state.name == ("COMPLETE" if twin_goes_on(there, 2) else "PRUNED")
-        attributes = [trial.user_attrs[name] for name in names]
-        assert trial.values == (attributes if trial.state.name == "COMPLETE" else None)
+        complete = trial.state.name == "COMPLETE"
+        assert trial.values == ([trial.user_attrs[name] for name in names] if complete else None)
         states.add(trial.state.name)
     assert states == {"COMPLETE", "PRUNED"}
     monkeypatch.chdir(tmp_path)
