@@ -6,20 +6,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from src.config import own_network
+from src.config import own_network, task_problems
 from src.config.address import refuse_unusable
 from src.config.error import ConfigError
-from src.config.metric import metric_named, metric_names
 from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
 from src.config.problems import explain, written
 from src.config.schema import (
-    KINDS,
-    LOSSES,
     RULES,
     SEEDS,
     SIZES,
     TASK_KEYS,
-    TASKS,
     TIED,
     DataConfig,
     OptimConfig,
@@ -260,49 +256,12 @@ def _pretraining_problems(raw: dict[str, Any]) -> list[str]:
 
 
 def _task_problems(raw: dict[str, Any]) -> list[str]:
-    """The problems of a loss or of metrics that are not of the task's targets, and of weights that fit no classes."""
+    """The problems of a task with its data."""
     try:
         task, data = TaskConfig.model_validate(raw.get("task", {})), DataConfig.model_validate(raw.get("data"))
     except ValidationError:
         return []
-    return [*_metric_problems(task), *_loss_problems(task, data), *_kind_problems(task, data)]
-
-
-def _kind_problems(task: TaskConfig, data: DataConfig) -> list[str]:
-    if task.kind == "classes" or data.name not in SIZES:
-        return []
-    return [
-        f"task.name = {task.name!r}: data={data.name} has classes, and no {task.kind} to predict; accepted: "
-        f"{', '.join(name for name in TASKS if name not in KINDS)}, or data with {task.kind}"
-    ]
-
-
-def _loss_problems(task: TaskConfig, data: DataConfig) -> list[str]:
-    own, lines = LOSSES.get(task.name, ()), []
-    if own and task.loss and not task.owns_loss and task.loss not in own:
-        lines.append(
-            f"task.loss = {task.loss!r}: is no loss of task={task.name}; accepted: {', '.join(own)}, or a function of "
-            "yours as package.module.function"
-        )
-    if task.owns_loss and (task.class_weights or task.label_smoothing):
-        lines.append(f"task.loss = {task.loss!r}: reads neither class_weights nor label_smoothing; accepted: without")
-    weights = task.class_weights
-    if isinstance(weights, list) and weights and (len(weights) != data.classes or not any(weights)):
-        lines.append(
-            f"task.class_weights = {written(weights)}: has {len(weights)} values for {data.classes} classes; accepted: "
-            "one for each, at least one above 0, or balanced"
-        )
-    return lines
-
-
-def _metric_problems(task: TaskConfig) -> list[str]:
-    named = {"task.score": [task.score] if task.score else [], "task.metrics": task.metrics}
-    return [
-        f"{key} = {name!r}: is no metric of task={task.name}; accepted: {', '.join(metric_names(task.kind))}"
-        for key, names in named.items()
-        for name in names
-        if task.name not in TIED and metric_named(name, task.kind) is None
-    ]
+    return task_problems.problems(task, data)
 
 
 def _task_name(raw: dict[str, Any]) -> str:

@@ -100,6 +100,7 @@ def test_a_loss_of_the_users_that_cannot_be_minimised_is_refused_in_one_line(nam
         ({"loss": "mse"}, "task.loss = 'mse': is no loss of task=classify; accepted: cross_entropy"),
         ({"name": "regress", "score": "auroc"}, "task.score = 'auroc': is no metric of task=regress; accepted: rmse"),
         ({"metrics": ["f1", "mae"]}, "task.metrics = 'mae': is no metric of task=classify"),
+        ({"metrics": ["top_4_accuracy"]}, "there are 4 classes, so that it is always 1"),
         ({"class_weights": [1.0, 2.0]}, "has 2 values for 4 classes"),
         ({"class_weights": [0.0] * 4}, "at least one above 0"),
         ({"loss": OWN + "focal", "label_smoothing": 0.1}, "reads neither class_weights nor label_smoothing"),
