@@ -132,6 +132,8 @@ class EngineChoice:
             compiles = TorchEngine in times and self._compiles(times[TorchEngine])
             if compiles:
                 times[TorchEngine] *= 1 - COMPILE_GAIN
+                if self.config.trainer.compile is True:
+                    times[TorchEngine] = 0.0
             best = min(times, key=lambda kind: times[kind])
             step_seconds = self._at_its_threads(built(best), seconds_a_step)
         # Built anew: a class may keep what steps that were timed have left.
