@@ -1,0 +1,139 @@
+"""How good trained networks are on a data set: python -m src.evaluate run=RUN|study=NAME [data=NAME] [KEY=VALUE ...]
+
+RUN is the folder of a run, mlruns/hydra/DATE/TIME-NAME. The score is given with its 95 % interval for as many examples;
+for classes also precision, recall and F1 of each, the confusion matrix, and how far the probabilities can be trusted.
+By default on the run's own test split; data=NAME and keys data.KEY=VALUE, as of src.train, name other data, of which
+the test split counts. Of several networks the mean of their predictions counts. All is written to a folder.
+
+    top=N              so many of the best networks; by default a study's best, a run's ensemble or its best
+    storage=URL        where the study lies, if not in mlruns/studies.db
+    output=FOLDER      RUN/evaluation, or mlruns/evaluations/STUDY; with other data the data's name follows
+Exit status: 0 done; 2 nothing was evaluated; 130 stopped by the user.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.commands.arguments import run_command, words_and_keys
+from src.commands.networks import KEYS, WHICH, chosen_networks, data_of
+from src.config.error import UserError
+from src.config.files import write_json
+from src.config.folder import file_name
+from src.config.wording import number_of
+
+if TYPE_CHECKING:
+    from src.data.dataset import Dataset
+    from src.runs.evaluation import Evaluation
+    from src.runs.trained import Trained
+
+USAGE = f"python -m src.evaluate {WHICH} [data=NAME] [data.KEY=VALUE ...] [output=FOLDER]"
+STUDIES_FOLDER = Path("mlruns/evaluations")
+MOST_COLUMNS = 12  # classes of a confusion matrix on the terminal
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; `arguments` without the program's name. Returns the exit status."""
+    return run_command(_evaluate, arguments, __doc__, "Nothing was evaluated")
+
+
+def _evaluate(arguments: list[str]) -> int:
+    changes = [one for one in arguments if one.startswith(("data=", "data."))]
+    rest = [one for one in arguments if one not in changes]
+    words, options = words_and_keys(rest, {**KEYS, "output": ""}, USAGE)
+    if words:
+        raise UserError(f"{' '.join(words)}: accepted: keys of data, and {', '.join(KEYS)}, output. Usage: {USAGE}")
+    networks = chosen_networks(options)
+    dataset = data_of(networks[0], changes, USAGE)
+    if not len(dataset.test):
+        raise UserError(f"{dataset.name}: its test split is empty; accepted: data with test examples.")
+    folder = _folder(options, networks[0], dataset)
+
+    from src.runs import terminal
+    from src.runs.evaluation import Evaluation
+    from src.runs.predictor import Predictor, predictions
+    from src.tasks.task import task_of
+
+    given = predictions(Predictor(networks), dataset.test.inputs)
+    kind, task = networks[0].config.task.kind, task_of(networks[0].config.task)
+    evaluation = Evaluation(given, dataset.test.targets, kind, task)
+    who = networks[0].name if len(networks) == 1 else number_of(len(networks), "network")
+    _show(evaluation, f"{networks[0].config.name}, {who}", dataset)
+    for path in _written(evaluation, folder, f"{networks[0].config.name} on {dataset.name}"):
+        terminal.say(f"Written: {path}")
+    return 0
+
+
+def _folder(options: dict[str, str], network: "Trained", dataset: "Dataset") -> Path:
+    if options["output"]:
+        return Path(options["output"])
+    run = Path(options["run"]).expanduser()
+    run = run.parent if run.is_file() else run
+    above = run / "evaluation" if options["run"] else STUDIES_FOLDER / file_name(options["study"])
+    return above if dataset.name == network.result.dataset else above / file_name(dataset.name)
+
+
+def _show(evaluation: "Evaluation", who: str, dataset: "Dataset") -> None:
+    """Prints the score with its interval, then the tables of classes, labels or numbers."""
+    from src.runs import terminal
+    from src.runs.evaluation import OF_CLASS
+
+    score, (low, high) = evaluation.task.score, evaluation.interval
+    rows = {
+        "networks": who,
+        "data": f"{dataset.name}, {len(dataset.test):,} test examples",
+        score.title: f"{score.written(evaluation.score)}, 95 % interval {score.figure(low)}–{score.figure(high)}",
+    }
+    if evaluation.kind == "classes":
+        rows["calibration"] = f"expected error of the probabilities {100 * evaluation.calibration_error:.2f} points"
+    terminal.grid(rows)
+    if evaluation.kind == "numbers":
+        errors = [
+            [f"y{n}", *(f"{value:.4g}" for value in row)]
+            for n, row in enumerate(evaluation.errors_by_target().tolist())
+        ]
+        _table(["number", "mean absolute error", "R²"], errors)
+        return
+    each = [
+        [str(n), *(f"{100 * value:.2f}" for value in row[:3]), f"{int(row[3]):,}"]
+        for n, row in enumerate(evaluation.by_class.tolist())
+    ]
+    _table(
+        ["class" if evaluation.kind == "classes" else "label", *(f"{name} %" for name in OF_CLASS[:3]), "support"], each
+    )
+    if evaluation.kind == "classes" and len(each) <= MOST_COLUMNS:
+        matrix = [[str(n), *map(str, row)] for n, row in enumerate(evaluation.confusion.tolist())]
+        _table(["true \\ answer", *map(str, range(len(matrix)))], matrix)
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from src.runs import terminal
+
+    table = Table(box=SIMPLE_HEAD)
+    for head in heads:
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    terminal.console.print(table)
+
+
+def _written(evaluation: "Evaluation", folder: Path, title: str) -> list[Path]:
+    """Writes the figures and numbers of an evaluation; returns their paths."""
+    from src.runs.evaluation_figures import confusion_figure, numbers_figure, reliability_figure
+
+    paths = [write_json(folder / "evaluation.json", evaluation.as_json())]
+    score = evaluation.task.score
+    title = f"{title}: {score.title} {score.written(evaluation.score)}"
+    if evaluation.kind == "numbers":
+        paths.append(folder / "numbers.png")
+        numbers_figure(evaluation.predictions, evaluation.targets, paths[-1], title)
+        return paths
+    paths.append(evaluation.write_classes(folder / "classes.csv"))
+    if evaluation.kind == "classes":
+        paths += [folder / "confusion.png", folder / "reliability.png"]
+        confusion_figure(evaluation.confusion, paths[-2], title)
+        error = f"expected calibration error {100 * evaluation.calibration_error:.2f} points"
+        reliability_figure(evaluation.reliability, paths[-1], f"{title}, {error}")
+    return paths

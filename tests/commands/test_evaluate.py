@@ -1,0 +1,88 @@
+"""What src.evaluate finds, held to scikit-learn, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, mean_absolute_error, precision_recall_fscore_support, r2_score
+
+from src.commands import evaluate
+from src.config.schema import TaskConfig
+from src.runs import canvas
+from src.runs.evaluation import BINS, Evaluation, wilson
+from src.tasks.task import task_of
+from tests import example
+from tests.trained_runs import run_in
+
+
+def predicted(examples: int = 400, classes: int = 4) -> Evaluation:
+    """Probabilities that are right more often than not; the last class is never answered."""
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randint(0, classes, (examples,), generator=generator)
+    logits = torch.randn(examples, classes, generator=generator) + 1.5 * torch.eye(classes)[targets]
+    logits[:, -1] = -9
+    return Evaluation(logits.softmax(1), targets, "classes", task_of(TaskConfig()))
+
+
+def test_the_figures_of_classes_are_scikit_learns() -> None:
+    one = predicted()
+    answers = one.predictions.argmax(1)
+    assert one.confusion.tolist() == confusion_matrix(one.targets, answers).tolist()
+    theirs = precision_recall_fscore_support(one.targets, answers, zero_division=0)
+    np.testing.assert_allclose(one.by_class.numpy(), np.stack(theirs, axis=1), rtol=1e-12)
+    right = int((answers == one.targets).sum())
+    interval = binomtest(right, 400).proportion_ci(method="wilson")
+    assert one.interval == pytest.approx((interval.low, interval.high), rel=1e-9)
+    assert wilson(0, 10)[0] == pytest.approx(0, abs=1e-12)
+    assert wilson(10, 10)[1] == pytest.approx(1, rel=1e-12)
+
+
+def test_the_calibration_error_is_the_mean_gap_between_probability_and_share_of_right_answers() -> None:
+    one, gaps = predicted(), 0.0
+    top, answers = one.predictions.double().max(1)
+    for low in range(BINS):
+        inside = (top > low / BINS) & (top <= (low + 1) / BINS)
+        if inside.any():
+            right = (answers == one.targets)[inside].double().mean()
+            gaps += float(inside.sum() * (right - top[inside].mean()).abs()) / 400
+    assert one.calibration_error == pytest.approx(gaps, rel=1e-9)
+
+
+def test_the_figures_of_labels_and_numbers_are_scikit_learns() -> None:
+    generator = torch.Generator().manual_seed(1)
+    true, noise = torch.randn(200, 2, generator=generator), torch.randn(200, 2, generator=generator)
+    labels = Evaluation((true + noise).sigmoid(), (true > 0).float(), "labels", task_of(TaskConfig(name="multilabel")))
+    theirs = precision_recall_fscore_support(labels.targets, labels.predictions > 0.5)
+    np.testing.assert_allclose(labels.by_class.numpy(), np.stack(theirs, axis=1), rtol=1e-12)
+    numbers = Evaluation(true + 0.1 * noise, true, "numbers", task_of(TaskConfig(name="regress")))
+    mae, determined = numbers.errors_by_target().t().numpy()
+    np.testing.assert_allclose(mae, mean_absolute_error(true, true + 0.1 * noise, multioutput="raw_values"), rtol=1e-5)
+    np.testing.assert_allclose(determined, r2_score(true, true + 0.1 * noise, multioutput="raw_values"), rtol=1e-5)
+    assert numbers.interval[0] < numbers.score < numbers.interval[1]
+
+
+def test_the_command_writes_figures_and_numbers_beside_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("src.data.load.load", lambda config, kind: example.dataset())
+    monkeypatch.setattr(canvas, "DPI", 60)
+    run = run_in(tmp_path / "run")
+    assert evaluate.main([f"run={run}"]) == 0
+    said = capsys.readouterr().out
+    found = json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["examples"] == 30
+    assert f"{100 * found['accuracy']:.2f} %, 95 % interval" in said
+    assert sum(map(sum, found["confusion"])) == 30
+    left = sorted(one.name for one in (run / "evaluation").iterdir())
+    assert left == ["classes.csv", "confusion.png", "evaluation.json", "reliability.png"]
+    other = run_in(tmp_path / "other", dataset="mnist")
+    assert evaluate.main([f"run={other}"]) == 2
+    assert "trained on mnist; here is example; accepted: the same data" in capsys.readouterr().err
+    assert evaluate.main([f"run={run}", "what"]) == 2
+    assert "what: accepted: keys of data" in capsys.readouterr().err
+    small = run_in(tmp_path / "small", data={"height": 8, "width": 8})
+    assert evaluate.main([f"run={small}"]) == 2
+    assert "its examples are 1 × 12 × 12; accepted: 1 × 8 × 8." in capsys.readouterr().err
