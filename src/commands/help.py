@@ -16,6 +16,8 @@ python -m src.train +sweeps=NAME                     an Optuna study, trained as
 python -m src.train +exp=ensemble from_study=NAME    the best networks of a study vote; trains nothing
 python -m src.resume FOLDER                          a run that was stopped or killed goes on
 python -m src.predict run=FOLDER input=FILE          what trained networks answer to pictures, arrays
+python -m src.evaluate run=FOLDER [data=NAME]        their score with its interval, class by class; calibration
+python -m src.export run=FOLDER output=FILE.onnx     them as one graph, with their preprocessing (or FILE.pt2)
 python -m src.sample run=FOLDER                      what a Boltzmann machine draws by itself: a picture
 plan=true says what a command would train, and how long that takes.
 After a sweep: python -m src.report study=NAME, src.rerun study=NAME trial=N, src.studies; make ui.
