@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from src.sweep.studies.halving import Halving, crowding, fronts
@@ -61,6 +61,7 @@ def test_fronts_and_crowding_are_those_of_the_definitions(costs):
     np.testing.assert_allclose(crowding(np.array(costs)), twin_crowding(costs), rtol=1e-12)
 
 
+@example([(0.0, 2.0), (2.0, 0.0), (1.0, 1.0)], 2)  # on the front, but between two others
 @given(populations, st.integers(2, 4))
 def test_the_best_part_of_a_rung_goes_on_and_whoever_equals_its_last(costs, factor):
     halving = Halving({"reduction_factor": factor}, [-1] * len(costs[0]))
