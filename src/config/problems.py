@@ -94,6 +94,12 @@ RULES = {
 _OWN_RULES = {
     "trainer.devices": "must be auto or one GPU, such as cuda:0 or cuda:1; trainer.accelerator names what is no GPU",
     "name": NAME_RULE,
+    "data.validation": "must be a whole number of examples, at least 1, or with own data a part of them such as 0.2",
+    "data.test": "must be a whole number of examples, at least 1, or a part of them such as 0.2; or null",
+    "data.function": "must be the dotted name of a function, package.module.name, or null",
+    "data.target": "must be the name of a column, or a list of names such as [height,weight]",
+    "data.drop": "must be a list of names of columns such as [id]",
+    "data.columns": "must be a list of names of columns such as [height,weight], or null",
     "trainer.compile": "must be auto, true or false",
     "trainer.precision": "must be 32, tf32 or bf16",
     "tracking.uri": RUNS_RULE,
@@ -132,7 +138,7 @@ def explain(
 
 def _is_no_key(part: str) -> bool:
     """Whether this part of an error's location is no key, but names one of several types that pydantic has tried."""
-    return part in ("conv", "fc", "bool", "int") or part.startswith(("literal[", "constrained"))
+    return part in ("conv", "fc", "bool", "int", "str", "list[str]") or part.startswith(("literal[", "constrained"))
 
 
 def _extra_key(key: str, own: str, location: tuple[Any, ...], schema: type[BaseModel], prefix: str) -> str:

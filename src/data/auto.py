@@ -21,4 +21,4 @@ def load(config: DataConfig) -> Dataset:
             "This is NOT MNIST: scikit-learn's 1,797 small digits (8x8, upsampled to 28x28) stand in for it, so no "
             f"accuracy below compares with the chapter's. {error}"
         )
-        return replace(digits(config.train, config.validation), warning=warning)
+        return replace(digits(config.train, int(config.validation)), warning=warning)

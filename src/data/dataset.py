@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from src.data.preprocessing import Preprocessing
 from src.data.scaling import Scaling
 
 BY_MEMBER = 5  # dimensions of inputs that have an axis of members
@@ -60,6 +61,9 @@ class Dataset:
     classes: int
     scaling: Scaling | None = None  # of what a network sees; fitted on the training images before their expansion
     warning: str | None = None  # a text that the user must not miss, such as that digits stand in for MNIST
+    class_names: tuple[str, ...] = ()  # of own data whose classes are texts or other values than 0, 1, …
+    preprocessing: Preprocessing | None = None  # of the columns of a table, fitted on its training rows
+    unit: str = "images"  # what an example is, in the plural: images, rows or examples
     # Of a cross-validation: each fold's own splits. `train` then holds the folds' training examples one fold behind the
     # other, `validation` and `test` are those of the first fold.
     folds: tuple["Dataset", ...] = ()

@@ -30,7 +30,7 @@ def load(config: DataConfig) -> Dataset:
     ]
     if problems:
         raise DataError(f"{'; '.join(problems)}.")
-    return digits(config.train, config.validation)
+    return digits(config.train, int(config.validation))
 
 
 def digits(train: int | None = None, validation: int = VALIDATION) -> Dataset:

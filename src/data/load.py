@@ -1,7 +1,8 @@
 """Loading data: from a configuration to three checked splits in memory.
 
 data.name=NAME is served by the module src/data/NAME.py, found by that name: a new source is a new file with a function
-`load`, its name in the schema's DataConfig, and conf/data/NAME.yaml with its defaults.
+`load`, its name in the schema's DataConfig, and conf/data/NAME.yaml with its defaults. Of the user's own data (OWN) the
+module has a function `read` instead (src/data/own.py).
 """
 
 from dataclasses import replace
@@ -9,6 +10,7 @@ from importlib import import_module
 from typing import Protocol
 
 from src.config.schema import OWN, DataConfig, Kind
+from src.data import own
 from src.data.dataset import Dataset
 from src.data.error import DataError
 from src.data.expansion import shifts
@@ -21,7 +23,7 @@ __all__ = ["DataError", "Source", "load"]
 class Source(Protocol):
     """The interface of a data source, which a module of this folder implements by its function `load`."""
 
-    def load(self, config: DataConfig, kind: Kind = "classes") -> Dataset:
+    def load(self, config: DataConfig) -> Dataset:
         """The data set as stored, on the CPU, cut to data.train and data.validation; not yet scaled or expanded.
 
         Raises DataError, whose text is the whole message, where files or limits do not fit the configuration.
@@ -34,8 +36,11 @@ def load(config: DataConfig, kind: Kind = "classes") -> Dataset:
     kind: what the targets are for the task, `TaskConfig.kind`.
     Raises DataError, whose text is the whole message, where files or limits do not fit.
     """
-    source: Source = import_module(f"src.data.{config.name}")
-    dataset = source.load(config, kind) if config.name in OWN else source.load(config)
+    if config.name in OWN:
+        dataset = own.load(config, kind)
+    else:
+        source: Source = import_module(f"src.data.{config.name}")
+        dataset = source.load(config)
     if config.folds and not dataset.folds:
         return folded(dataset, config, kind)
     if config.normalise == "channel":

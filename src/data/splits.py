@@ -40,7 +40,7 @@ def three(name: str, source: str, training: Part, test: Part, config: DataConfig
     if problems:
         raise DataError(f"{'; '.join(problems)}.")
     known, tested = _split(training, config), _split(test, config)
-    rest = len(known) - config.validation
+    rest = len(known) - int(config.validation)
     train = Split(known.inputs[:rest][: config.train], known.targets[:rest][: config.train])
     validation = Split(known.inputs[rest:], known.targets[rest:])
     return Dataset(name, source, train, validation, tested, config.classes)
@@ -102,7 +102,7 @@ def _size_problem(part: Part, config: DataConfig) -> str:
 def _limit_problems(training: Part, config: DataConfig) -> list[str]:
     """The messages for values of data.validation and data.train that are larger than the training part allows."""
     path, count = training.images_from, len(training.images)
-    rest = count - config.validation
+    rest = count - int(config.validation)
     if count < 2:
         return [f"{path} holds one image only, which cannot be both trained on and validated on"]
     if rest < 1:

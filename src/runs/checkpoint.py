@@ -107,14 +107,14 @@ def begins(config: RunConfig, arguments: list[str] | None, label: str) -> Saved:
 def _anywhere(config: RunConfig) -> dict[str, Any]:
     shown = config.shown()
     shown["tracking"]["uri"] = absolute(shown["tracking"]["uri"])
-    for section, key in (("data", "dir"), ("model", "start")):
+    for section, key in (("data", "dir"), ("data", "path"), ("model", "start")):
         if shown[section][key] is not None:
             shown[section][key] = str(Path(shown[section][key]).expanduser().resolve())
     return shown
 
 
 def _words(dataset: Dataset) -> str:
-    return f"{dataset.name}, {len(dataset.train):,} training images"
+    return f"{dataset.name}, {len(dataset.train):,} training {dataset.unit}"
 
 
 def _checksum(dataset: Dataset) -> int:

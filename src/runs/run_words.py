@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 
 def data_words(data: "Dataset") -> str:
-    """The data set in one line: name, source, numbers of images, sizes, scaling."""
+    """The data set in one line: name, source, numbers of examples, sizes, scaling."""
     folds = f"{len(data.folds)} folds, each of " if data.folds else ""
     sizes = (
-        f"{folds}{data.epoch_examples:,} training, {len(data.validation):,} validation, {len(data.test):,} test images"
+        f"{folds}{data.epoch_examples:,} training, {len(data.validation):,} validation, {len(data.test):,} test "
+        + data.unit
     )
     channels, height, width = data.test.inputs.shape[1:]
     colours = f" of {height}x{width} pixels, {channels} channels" if channels > 1 else ""
+    colours = colours if data.unit == "images" else f" of {channels * height * width} numbers"
     scaling = ""
     if data.scaling:
         mean, sd = (", ".join(f"{value:.3g}" for value in one) for one in (data.scaling.mean, data.scaling.sd))

@@ -122,7 +122,8 @@ def check(config: RunConfig, dataset: Dataset) -> torch.device:
     for key, size in sizes.items():
         if size > (count := dataset.epoch_examples):
             raise ConfigError(
-                f"{key} = {size}: more than the {count} training images of {dataset.name}; accepted: 1 to {count}"
+                f"{key} = {size}: more than the {count} training {dataset.unit} of {dataset.name}; accepted: 1 to "
+                f"{count}"
             )
     if (config.trainer.threads or 1) > cores():
         raise ConfigError(
@@ -178,7 +179,7 @@ def _refuse_no_probabilities(what: str, dataset: Dataset) -> None:
         low, high = (float(end) for end in split.inputs.aminmax())
         if low < 0 or high > 1:  # never of NaNs, the codes of a network that has diverged
             raise ConfigError(
-                f"data: the images of {dataset.name} hold values from {low:.4g} to {high:.4g}, and "
+                f"data: the {dataset.unit} of {dataset.name} hold values from {low:.4g} to {high:.4g}, and "
                 f"{what} takes each input for a probability; accepted: bytes, or numbers from 0 to 1"
             )
 

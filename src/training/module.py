@@ -133,6 +133,7 @@ class StackModule(LightningModule):
         """The member's result, RUNNING, with the weights of its best epoch so far; not evaluated on the test set."""
         progress, k = self.members[number], self.rows.index(number)
         known = progress.best_epoch is not None
+        own = self.dataset  # of a cross-validation: what its first fold was fitted on
         return Result(
             config=progress.member.config.shown(),
             seed=progress.member.seed,
@@ -145,6 +146,8 @@ class StackModule(LightningModule):
             dataset=self.dataset.name,
             scaling=self.dataset.scaling.as_json() if self.dataset.scaling else None,
             target_scaling=targets.scaling.as_json() if (targets := self.engine.spec.task.targets).scaling else None,
+            preprocessing=own.preprocessing.as_json() if own.preprocessing else None,
+            class_names=list(own.class_names),
             device=self.device_name,
             weights={name: value[k].detach().cpu().clone() for name, value in self.best.items()},
             repeat=progress.member.repeat,

@@ -44,6 +44,8 @@ class Result:
     probabilities: Any = field(repr=False, default=None)
     scaling: dict[str, list[float]] | None = None  # of what the network sees: each channel's mean and sd
     target_scaling: dict[str, list[float]] | None = None  # of numbers to predict: each one's mean and sd
+    preprocessing: dict[str, Any] | None = None  # of a table's columns (src/data/preprocessing.py, `from_json`)
+    class_names: list[str] = field(default_factory=list)  # of own data whose classes are not 0, 1, …
     metrics: dict[str, float] = field(default_factory=dict)  # task.metrics of the best epoch, such as validation_f1
     repeat: int = 0  # which repeat of the trial the member belongs to
     vote: int = 0  # its index in the repeat's ensemble
