@@ -93,6 +93,5 @@ def _register(name: str, uri: str, network: "Trained", graph: Path, inputs: "Ten
     except Exception as error:  # MLflow's stores raise whatever their databases and servers make of it
         reason = masked(" ".join(str(error).split()))[:300]
         raise UserError(f"register=true: the model is in {graph}, but not in {masked(store)} ({reason}).") from None
-    return (
-        f"version {version} of the model {name}: mlflow models predict -m models:/{name}/{version} --env-manager local"
-    )
+    serve = f"MLFLOW_TRACKING_URI={masked(store)} mlflow models predict -m models:/{name}/{version} --env-manager local"
+    return f"version {version} of the model {name}\n        {serve} -i INPUTS.json"

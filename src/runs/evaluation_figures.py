@@ -52,6 +52,7 @@ def reliability_figure(reliability: Tensor, path: Path, title: str) -> None:
         above.legend(loc="upper left")
         below.bar(edges, count, width=1 / BINS, align="edge", color=ORANGE, edgecolor="white")
         below.set_yscale("symlog", linthresh=1)
+        below.yaxis.set_major_formatter("{x:,.0f}")
         below.set_ylabel("examples")
         below.set_xlabel("probability of the answer")
         below.set_xlim(0, 1)

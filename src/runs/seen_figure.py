@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from src.runs.canvas import page
 from src.runs.image_file import Seen
-from src.runs.mosaic import bare
+from src.runs.mosaic import PAPER, bare
 
 MOST = 24  # files that are shown
 COLUMNS = 4  # pairs beside each other
@@ -40,7 +40,10 @@ def seen_figure(seen: Sequence[Seen], names: Sequence[str], answers: Sequence[st
 
 def _draw(ax: Axes, picture: np.ndarray, title: str) -> None:
     ax.set_axis_on()
+    ax.set_facecolor(PAPER)
     ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
+    ax.set_adjustable("datalim")
+    ax.set_box_aspect(1)  # so that all pictures are as large, and a pair stands on one line
     bare(ax)
     for spine in ax.spines.values():
         spine.set_visible(True)

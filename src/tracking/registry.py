@@ -1,5 +1,8 @@
 """A graph of torch.export as a version of a model in MLflow's registry, which MLflow serves without this tool."""
 
+import io
+import warnings
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +29,20 @@ def register(name: str, uri: str, experiment: str, graph: Path, example: np.ndar
         Schema([TensorSpec(example.dtype, (-1, *example.shape[1:]))]),
         Schema([TensorSpec(np.dtype(np.float32), (-1, *outputs.shape[1:]))]),
     )
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)  # which the registry's follows, unless the user has set another
     try:
         mlflow.set_experiment(experiment_id=experiment_id)
-        info: Any = mlflow.pyfunc.log_model(
-            name=name,
-            python_model=str(Path(src.runs.__file__).parent / "served_model.py"),
-            artifacts={"graph": str(graph)},
-            signature=signature,
-            registered_model_name=name,
-            pip_requirements=[
-                f"mlflow=={mlflow.__version__}",
-                f"torch=={torch.__version__}",
-                f"numpy=={np.__version__}",
-            ],
-        )
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # MLflow's own advice and progress bars
+            warnings.simplefilter("ignore")
+            info: Any = mlflow.pyfunc.log_model(
+                name=name,
+                python_model=str(Path(src.runs.__file__).parent / "served_model.py"),
+                artifacts={"graph": str(graph)},
+                signature=signature,
+                registered_model_name=name,
+                pip_requirements=[f"{one.__name__}=={one.__version__}" for one in (mlflow, torch, np)],
+            )
     finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+        mlflow.set_tracking_uri(before)
     return int(info.registered_model_version)
