@@ -276,7 +276,8 @@ def _takes_key(module: nn.Module, draws: Draws, example: tuple[int, ...]) -> Non
             module.train(key is not None)
         draws.begin(key)
         try:
-            outputs: Tensor = inner(x.reshape(-1, *example))
+            # A reshape would lose the order in memory of inputs with one channel.
+            outputs: Tensor = inner(x if x.shape[1:] == example else x.reshape(-1, *example))
         finally:
             draws.end()
         return outputs
