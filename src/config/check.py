@@ -89,6 +89,11 @@ def _source_problems(data: DataConfig) -> list[str]:
             f"data.validation = {data.validation}: must be a whole number of examples with data={data.name}; parts of "
             f"1 are for {', '.join(OWN)}"
         )
+    if data.outer_folds is not None and data.outer_fold >= data.outer_folds:
+        problems.append(
+            f"data.outer_fold = {data.outer_fold}: data.outer_folds = {data.outer_folds}; accepted: 0 to "
+            f"{data.outer_folds - 1}"
+        )
     if data.name in OWN and data.name != "folder" and data.dir is not None:
         problems.append(f"data.dir = {written(data.dir)}: data={data.name} does not read it; accepted: null")
     if data.name == "table" and (data.expand != "none" or data.normalise != "none"):

@@ -93,6 +93,9 @@ class DataConfig(Section):
     split_seed: int = Field(0, ge=0, lt=SEEDS)  # of how examples are dealt to splits and folds
     folds: int | None = Field(None, ge=2, le=1000)  # cross-validation: each member is validated by a part of its own
 
+    outer_folds: int | None = Field(None, ge=2, le=1000)  # each fold in turn is the test set: nested cross-validation
+    outer_fold: int = Field(0, ge=0)  # the one that is, from 0
+
     def outputs(self, task: str) -> int:
         """The outputs that a network needs for `task`: one a class, or one a number or label to predict."""
         return self.target_count if task in KINDS else self.classes

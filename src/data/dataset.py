@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from src.data.preprocessing import Preprocessing
-from src.data.scaling import Scaling
+from src.data.scaling import Scaling, as_seen, fitted
 
 BY_MEMBER = 5  # dimensions of inputs that have an axis of members
 
@@ -60,6 +60,7 @@ class Dataset:
     test: Split
     classes: int
     scaling: Scaling | None = None  # of what a network sees; fitted on the training images before their expansion
+    applied: Scaling | None = None  # that of inputs which are scaled already, as those of folds are
     warning: str | None = None  # a text that the user must not miss, such as that digits stand in for MNIST
     class_names: tuple[str, ...] = ()  # of own data whose classes are texts or other values than 0, 1, …
     preprocessing: Preprocessing | None = None  # of the columns of a table, fitted on its training rows
@@ -100,6 +101,18 @@ class Dataset:
         if self.folds:
             return crossed([fold._changed(change) for fold in self.folds])
         return replace(self, train=change(self.train), validation=change(self.validation), test=change(self.test))
+
+
+def scaled(data: Dataset) -> Dataset:
+    """The data with inputs as a network sees them after a scaling that is fitted on the training split, float32."""
+    applied = fitted(data.train.inputs)
+    numbers = applied.on(torch.device("cpu"))
+
+    def seen(split: Split) -> Split:
+        return Split(as_seen(split.inputs, numbers), split.targets)
+
+    train, validation, test = map(seen, (data.train, data.validation, data.test))
+    return replace(data, train=train, validation=validation, test=test, applied=applied)
 
 
 def crossed(folds: list[Dataset]) -> Dataset:

@@ -3,6 +3,7 @@
 data.validation and data.test are counts, or parts of all examples where they are below 1.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,42 @@ from numpy.typing import NDArray
 from src.config.schema import DataConfig, Kind
 from src.data.error import DataError
 from src.data.examples import Examples, Rows
+from src.data.folds import fold_rows
 
 STREAM = 0xDEA1  # keeps these random numbers apart from others that come from the same seed
 
 
-def deal(examples: Examples, kind: Kind, config: DataConfig) -> tuple[Rows, Rows, Rows]:
+Deal = tuple[Rows, Rows, Rows]  # the rows of training, validation and test
+
+
+def deals(examples: Examples, kind: Kind, config: DataConfig) -> list[Deal]:
+    """How the examples are dealt; in a cross-validation once for each fold, with the same test rows.
+
+    With data.outer_folds the test rows are those of fold data.outer_fold of all examples, parts of the source's own or
+    not. Raises DataError where there are too few examples.
+    """
+    if config.outer_folds is not None:
+        rest, test = _folds(examples, np.arange(len(examples.targets)), kind, config, "outer_folds")[config.outer_fold]
+        examples = replace(examples, given=(rest, np.zeros(0, np.int64), test))
+    train, validation, test = deal(examples, kind, config)
+    if config.folds is None:
+        return [(train, validation, test)]
+    rows = np.sort(np.concatenate([train, validation]))
+    return [(*own, test) for own in _folds(examples, rows, kind, config, "folds")]
+
+
+def _folds(examples: Examples, rows: Rows, kind: Kind, config: DataConfig, key: str) -> list[tuple[Rows, Rows]]:
+    """The rows that train and those that are held out, for each fold of data.KEY."""
+    how, count = way(examples, kind, config), getattr(config, key)
+    if how == "time":
+        raise DataError(f"data.{key} = {count}: examples in the order of time have no folds; accepted: null")
+    groups = examples.groups[rows] if how == "group" and examples.groups is not None else None
+    own: Kind = kind if how != "random" else "numbers"
+    parts = fold_rows(examples.targets[rows], own, count, config.split_seed, groups)
+    return [(rows[train], rows[held]) for train, held in parts]
+
+
+def deal(examples: Examples, kind: Kind, config: DataConfig) -> Deal:
     """The rows of the three splits, no row in two of them.
 
     Parts that the source has stay as they are; a missing test part is dealt from the training part, then a missing

@@ -3,25 +3,18 @@
 Members of one stack have folds of their own, so that all parts are trained at once (src/data/dataset.py, `crossed`).
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from src.config.schema import DataConfig, Kind
-from src.data.dataset import Dataset, Split, crossed
+from src.config.schema import Kind
 from src.data.error import DataError
-from src.data.scaling import as_seen, fitted
-
-Rows = NDArray[np.int64]
+from src.data.examples import Rows
 
 
 def fold_rows(
-    targets: NDArray[Any], kind: Kind, folds: int, seed: int, groups: Sequence[Any] | None = None
+    targets: NDArray[Any], kind: Kind, folds: int, seed: int, groups: NDArray[Any] | None = None
 ) -> list[tuple[Rows, Rows]]:
     """For each of the folds the rows that train and those that validate, as increasing indices.
 
@@ -48,33 +41,3 @@ def fold_rows(
         splitter = StratifiedKFold if kind == "classes" else KFold
     parts = splitter(folds, shuffle=True, random_state=seed).split(np.zeros(count), targets, groups)
     return [(np.sort(train), np.sort(held)) for train, held in parts]
-
-
-def folded(dataset: Dataset, config: DataConfig, kind: Kind) -> Dataset:
-    """The folds of a data set whose inputs need no fitting but data.normalise; the test set stays as it is.
-
-    Training and validation examples are dealt anew. Raises DataError as `fold_rows`.
-    """
-    assert config.folds is not None
-    inputs = torch.cat([dataset.train.inputs, dataset.validation.inputs])
-    targets = torch.cat([dataset.train.targets, dataset.validation.targets])
-    rows = fold_rows(targets.numpy(), kind, config.folds, config.split_seed)
-
-    def fold(train: Rows, held: Rows) -> Dataset:
-        parts = [Split(inputs[own], targets[own]) for own in map(torch.from_numpy, (train, held))]
-        one = replace(dataset, train=parts[0], validation=parts[1])
-        return scaled(one) if config.normalise == "channel" else one
-
-    return crossed([fold(*own) for own in rows])
-
-
-def scaled(data: Dataset) -> Dataset:
-    """The data with inputs as a network sees them after a scaling that is fitted on the training split, float32."""
-    scaling = fitted(data.train.inputs)
-    numbers = scaling.on(torch.device("cpu"))
-
-    def seen(split: Split) -> Split:
-        x: Tensor = as_seen(split.inputs, numbers)
-        return Split(x, split.targets)
-
-    return replace(data, train=seen(data.train), validation=seen(data.validation), test=seen(data.test))

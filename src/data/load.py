@@ -11,10 +11,9 @@ from typing import Protocol
 
 from src.config.schema import OWN, DataConfig, Kind
 from src.data import own
-from src.data.dataset import Dataset
+from src.data.dataset import Dataset, crossed, scaled
 from src.data.error import DataError
 from src.data.expansion import shifts
-from src.data.folds import folded
 from src.data.scaling import fitted
 
 __all__ = ["DataError", "Source", "load"]
@@ -37,12 +36,15 @@ def load(config: DataConfig, kind: Kind = "classes") -> Dataset:
     Raises DataError, whose text is the whole message, where files or limits do not fit.
     """
     if config.name in OWN:
-        dataset = own.load(config, kind)
+        dealt = own.load(config, kind)
     else:
         source: Source = import_module(f"src.data.{config.name}")
-        dataset = source.load(config)
-    if config.folds and not dataset.folds:
-        return folded(dataset, config, kind)
+        dealt = [source.load(config)]
+        if config.folds is not None or config.outer_folds is not None:
+            dealt = own.dealt_anew(dealt[0], config, kind)
+    if config.folds is not None:
+        return crossed([scaled(fold) for fold in dealt] if config.normalise == "channel" else dealt)
+    [dataset] = dealt
     if config.normalise == "channel":
         dataset = replace(dataset, scaling=fitted(dataset.train.inputs))
     if config.expand == "shifts":

@@ -8,7 +8,7 @@ Legend: N examples, C channels, H × W pixels, F features of a row, T numbers to
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from src.config.schema import FOUND, SIZES, DataConfig, Kind
 from src.data import dealing
+from src.data.dealing import Deal
 from src.data.error import DataError
-from src.data.examples import Examples, Rows
+from src.data.examples import Examples, consecutive
 from src.data.preprocessing import Preprocessing, fit
 
 if TYPE_CHECKING:
@@ -30,12 +31,18 @@ KEPT = 2  # data sets that stay in memory
 
 @dataclass(frozen=True)
 class Prepared:
-    """The three splits as arrays: inputs (N, C, H, W), targets (N,) or (N, T); with all that is known of them."""
+    """The examples, how they are dealt, once or once for each fold, and what each deal's networks see of them."""
 
     examples: Examples
-    splits: tuple[tuple[NDArray[Any], NDArray[Any]], ...]
-    preprocessing: Preprocessing | None  # of a table's columns
+    deals: tuple[Deal, ...]
+    seen: tuple[NDArray[Any], ...]  # of each deal all inputs (N, C, H, W); one array for all where nothing is fitted
+    preprocessing: tuple[Preprocessing | None, ...]  # of each deal, that of a table's columns
     sizes: Mapping[str, Any]  # the keys of FOUND in the configuration, with their values
+
+    @property
+    def splits(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Inputs (N, C, H, W) and targets of the first deal's three splits."""
+        return [(self.seen[0][rows], self.examples.targets[rows]) for rows in self.deals[0]]
 
     @property
     def notes(self) -> str:
@@ -46,26 +53,56 @@ class Prepared:
 _PREPARED: "OrderedDict[tuple[Any, ...], Prepared]" = OrderedDict()
 
 
-def load(config: DataConfig, kind: Kind = "classes") -> "Dataset":
-    """The data set on the CPU. Raises DataError where files, columns or limits do not fit the configuration."""
+def load(config: DataConfig, kind: Kind = "classes") -> "list[Dataset]":
+    """The data set on the CPU, or those of all folds.
+
+    Raises DataError where files, columns or limits do not fit the configuration.
+    """
     import torch
 
     from src.data.dataset import Dataset, Split
 
     one = prepared(config, kind)
-    train, validation, test = (Split(torch.from_numpy(x), torch.from_numpy(y)) for x, y in one.splits)
     examples = one.examples
-    return Dataset(
-        _name(examples.name, config),
-        examples.source + one.notes,
-        train,
-        validation,
-        test,
-        config.classes,
-        class_names=tuple(examples.class_names),
-        preprocessing=one.preprocessing,
-        unit=examples.unit,
-    )
+    targets = torch.from_numpy(examples.targets)
+
+    def dataset(deal: Deal, seen: NDArray[Any], preprocessing: Preprocessing | None) -> Dataset:
+        inputs = torch.from_numpy(seen)
+        train, validation, test = (Split(inputs[own], targets[own]) for own in map(torch.from_numpy, deal))
+        return Dataset(
+            _name(examples.name, config),
+            examples.source + one.notes,
+            train,
+            validation,
+            test,
+            config.classes,
+            class_names=tuple(examples.class_names),
+            preprocessing=preprocessing,
+            unit=examples.unit,
+        )
+
+    return [dataset(*own) for own in zip(one.deals, one.seen, one.preprocessing, strict=True)]
+
+
+def dealt_anew(data: "Dataset", config: DataConfig, kind: Kind) -> "list[Dataset]":
+    """The folds of a data set that is not the user's own: its test set stays, unless data.outer_folds deals it too.
+
+    Raises DataError where it has too few examples.
+    """
+    import torch
+
+    from src.data.dataset import Split
+
+    splits = (data.train, data.validation, data.test)
+    inputs, targets = (torch.cat([getattr(one, name) for one in splits]) for name in ("inputs", "targets"))
+    rows = consecutive([len(data.train) + len(data.validation), 0, len(data.test)])
+    examples = Examples(data.name, data.source, inputs.numpy(), targets.numpy(), given=rows, unit=data.unit)
+
+    def dataset(deal: Deal) -> "Dataset":
+        train, validation, test = (Split(inputs[own], targets[own]) for own in map(torch.from_numpy, deal))
+        return replace(data, train=train, validation=validation, test=test)
+
+    return [dataset(deal) for deal in dealing.deals(examples, kind, config)]
 
 
 def sizes(config: DataConfig, kind: Kind) -> Mapping[str, Any]:
@@ -103,18 +140,21 @@ def _key(config: DataConfig, kind: Kind, given: Sequence[str]) -> tuple[Any, ...
 
 def _prepared(config: DataConfig, kind: Kind) -> Prepared:
     examples: Examples = import_module(f"src.data.{config.name}").read(config, kind)
-    rows = dealing.deal(examples, kind, config)
-    preprocessing = None
-    if isinstance(examples.inputs, np.ndarray):
-        x = examples.inputs
+    dealt = dealing.deals(examples, kind, config)
+    every = examples.inputs
+    preprocessing: list[Preprocessing | None]
+    if isinstance(every, np.ndarray):
+        x, preprocessing = every, [None] * len(dealt)
+        seen = [_four_dimensional(every)] * len(dealt)
     else:
-        preprocessing = fit(examples.inputs, rows[0])
-        x = preprocessing.apply(examples.inputs)
-    seen = _four_dimensional(x)
-    found = _found(x, seen, examples, config, kind)
-    splits = tuple((np.ascontiguousarray(seen[own]), np.ascontiguousarray(examples.targets[own])) for own in rows)
-    _check_classes(examples, rows, kind)
-    return Prepared(examples, splits, preprocessing, found)
+        known = np.unique(np.concatenate([deal[0] for deal in dealt]))  # so all folds have the same features
+        fits = [fit(every, deal[0], known) for deal in dealt]
+        features = [own.apply(every) for own in fits]
+        x, seen, preprocessing = features[0], [_four_dimensional(own) for own in features], [*fits]
+    found = _found(x, seen[0], examples, config, kind)
+    for deal in dealt:
+        _check_classes(examples, deal, kind)
+    return Prepared(examples, tuple(dealt), tuple(seen), tuple(preprocessing), found)
 
 
 def _four_dimensional(x: NDArray[Any]) -> NDArray[Any]:
@@ -143,7 +183,7 @@ def _found(x: NDArray[Any], seen: NDArray[Any], examples: Examples, config: Data
     return found
 
 
-def _check_classes(examples: Examples, rows: tuple[Rows, Rows, Rows], kind: Kind) -> None:
+def _check_classes(examples: Examples, rows: Deal, kind: Kind) -> None:
     if kind == "classes" and len(np.unique(examples.targets[rows[0]])) < 2:
         raise DataError(
             f"{examples.source}: the training {examples.unit} are all of one class; accepted: at least two, by another "

@@ -133,7 +133,7 @@ class StackModule(LightningModule):
         """The member's result, RUNNING, with the weights of its best epoch so far; not evaluated on the test set."""
         progress, k = self.members[number], self.rows.index(number)
         known = progress.best_epoch is not None
-        own = self.dataset  # of a cross-validation: what its first fold was fitted on
+        own = self.dataset.of_fold(progress.member.fold)
         return Result(
             config=progress.member.config.shown(),
             seed=progress.member.seed,
@@ -144,7 +144,7 @@ class StackModule(LightningModule):
             test_score=None,
             seconds=progress.seconds,
             dataset=self.dataset.name,
-            scaling=self.dataset.scaling.as_json() if self.dataset.scaling else None,
+            scaling=scaling.as_json() if (scaling := own.scaling or own.applied) else None,
             target_scaling=targets.scaling.as_json() if (targets := self.engine.spec.task.targets).scaling else None,
             preprocessing=own.preprocessing.as_json() if own.preprocessing else None,
             class_names=list(own.class_names),

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from src.data.dataset import crossed, scaled
 from src.data.error import DataError
-from src.data.folds import fold_rows, folded
+from src.data.folds import fold_rows
+from src.data.own import dealt_anew
 from src.training.fit import prepare, run
 from tests import example
 
 CLASSES = np.array([0] * 6 + [1] * 10 + [2] * 7)
 
 
-@pytest.mark.parametrize("groups", [None, [row // 2 for row in range(23)]])
+@pytest.mark.parametrize("groups", [None, np.arange(23) // 2])
 def test_each_example_validates_once_and_classes_and_groups_keep_together(groups):
     rows = fold_rows(CLASSES, "classes", 3, seed=1, groups=groups)
     assert sorted(np.concatenate([held for _, held in rows])) == list(range(23))
@@ -34,7 +36,7 @@ def test_each_example_validates_once_and_classes_and_groups_keep_together(groups
     [
         (CLASSES, "classes", 7, None, "a class has 6 examples only"),
         (np.zeros((4, 1)), "numbers", 5, None, "there are 4 examples"),
-        (CLASSES, "classes", 3, [0, 1] * 11 + [0], "there are 2 groups"),
+        (CLASSES, "classes", 3, np.arange(23) % 2, "there are 2 groups"),
     ],
 )
 def test_too_many_folds_are_refused(targets, kind, folds, groups, words):
@@ -47,7 +49,8 @@ def test_too_many_folds_are_refused(targets, kind, folds, groups, words):
 def test_a_fold_in_the_stack_trains_as_it_would_alone(engine, normalise, order):
     data = {"folds": 3, "normalise": normalise, "order": order}
     config = example.config(data=data, repeats=2, trainer={"engine": engine})
-    whole = folded(example.dataset(), config.data, "classes")
+    folds = dealt_anew(example.dataset(), config.data, "classes")
+    whole = crossed([scaled(fold) for fold in folds] if normalise == "channel" else folds)
     assert whole.epoch_examples == 53  # of 80, of which 26 or 27 validate
     if normalise == "channel":  # fitted on the fold's own training examples
         assert all(abs(float(fold.train.inputs.mean())) < 1e-5 for fold in whole.folds)
