@@ -112,7 +112,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
         from src.training import fit
 
     check_networks(ends)
-    dataset = load(base.data)
+    dataset = load(base.data, base.task.kind)
     for config in ends:
         if config.data == base.data:
             fit.check(config, dataset)
