@@ -39,7 +39,7 @@ def study_in_batches(launcher: Launcher, composer: Composer, sweep: "Sweep") -> 
     from src.sweep import fault
     from src.sweep.studies.study import open_study
 
-    dataset = load(base.data)
+    dataset = load(base.data, base.task.kind)
     at_once = int(OmegaConf.select(composer.config, "hydra.launcher.n_jobs") or 1)
     failed, broke = 0, list[Exception]()  # broke: the errors that the surroundings caused
     shared = identity(composer, base, sweep, dataset.name)

@@ -255,4 +255,5 @@ def default_limit(base: RunConfig) -> int:
     from src.training.device import choose_device, cores
 
     on_cpu = choose_device(base.trainer).type == "cpu"
-    return MEMBERS_A_CORE * (base.trainer.threads or cores()) if on_cpu else MEMBERS_ON_A_GPU
+    at_once = MEMBERS_A_CORE * (base.trainer.threads or cores()) if on_cpu else MEMBERS_ON_A_GPU
+    return at_once * (base.data.folds or 1)  # as many trials at once as without folds
