@@ -2,8 +2,9 @@
 
 RUN is the folder of a run, mlruns/hydra/DATE/TIME-NAME. The score is given with its 95 % interval for as many examples;
 for classes also precision, recall and F1 of each, the confusion matrix, and how far the probabilities can be trusted.
-By default on the run's own test split; data=NAME and keys data.KEY=VALUE, as of src.train, name other data, of which
-the test split counts. Of several networks the mean of their predictions counts. All is written to a folder.
+By default on the run's own test split; data=NAME and keys data.KEY=VALUE, as of src.train, name other data, such as
+data.path=new.csv: their test split counts, of own data that have none all examples; classes count by their names. Of
+several networks the mean of their predictions counts. All is written to a folder.
 
     top=N              so many of the best networks; by default a study's best, a run's ensemble or its best
     storage=URL        where the study lies, if not in mlruns/studies.db
@@ -22,9 +23,8 @@ from src.config.folder import file_name
 from src.config.wording import number_of
 
 if TYPE_CHECKING:
-    from src.data.dataset import Dataset
     from src.runs.evaluation import Evaluation
-    from src.runs.trained import Trained
+    from src.runs.test_data import TestData
 
 USAGE = f"python -m src.evaluate {WHICH} [data=NAME] [data.KEY=VALUE ...] [output=FOLDER]"
 STUDIES_FOLDER = Path("mlruns/evaluations")
@@ -43,36 +43,36 @@ def _evaluate(arguments: list[str]) -> int:
     if words:
         raise UserError(f"{' '.join(words)}: accepted: keys of data, and {', '.join(KEYS)}, output. Usage: {USAGE}")
     networks = chosen_networks(options)
-    dataset = data_of(networks[0], changes, USAGE)
-    if not len(dataset.test):
-        raise UserError(f"{dataset.name}: its test split is empty; accepted: data with test examples.")
-    folder = _folder(options, networks[0], dataset)
 
     from src.runs import terminal
     from src.runs.evaluation import Evaluation
     from src.runs.predictor import Predictor, predictions
     from src.tasks.task import task_of
 
-    given = predictions(Predictor(networks), dataset.test.inputs)
-    kind, task = networks[0].config.task.kind, task_of(networks[0].config.task)
-    evaluation = Evaluation(given, dataset.test.targets, kind, task)
-    who = networks[0].name if len(networks) == 1 else number_of(len(networks), "network")
-    _show(evaluation, f"{networks[0].config.name}, {who}", dataset)
-    for path in _written(evaluation, folder, f"{networks[0].config.name} on {dataset.name}"):
+    predictor, first = Predictor(networks), networks[0]
+    data = data_of(networks, predictor.columns, changes, USAGE)
+    given = predictions(predictor, data.inputs)
+    kind, task = first.config.task.kind, task_of(first.config.task)
+    evaluation = Evaluation(given, data.targets, kind, task, first.output_names)
+    who = first.name if len(networks) == 1 else number_of(len(networks), "network")
+    _show(evaluation, f"{first.config.name}, {who}", data)
+    folder = _folder(options, data.name if changes else "")
+    for path in _written(evaluation, folder, f"{first.config.name} on {data.name}"):
         terminal.say(f"Written: {path}")
     return 0
 
 
-def _folder(options: dict[str, str], network: "Trained", dataset: "Dataset") -> Path:
+def _folder(options: dict[str, str], other: str) -> Path:
+    """Where all is written; other: the name of data that are not the run's own."""
     if options["output"]:
         return Path(options["output"])
     run = Path(options["run"]).expanduser()
     run = run.parent if run.is_file() else run
     above = run / "evaluation" if options["run"] else STUDIES_FOLDER / file_name(options["study"])
-    return above if dataset.name == network.result.dataset else above / file_name(dataset.name)
+    return above / file_name(other) if other else above
 
 
-def _show(evaluation: "Evaluation", who: str, dataset: "Dataset") -> None:
+def _show(evaluation: "Evaluation", who: str, data: "TestData") -> None:
     """Prints the score with its interval, then the tables of classes, labels or numbers."""
     from src.runs import terminal
     from src.runs.evaluation import OF_CLASS
@@ -80,7 +80,7 @@ def _show(evaluation: "Evaluation", who: str, dataset: "Dataset") -> None:
     score, (low, high) = evaluation.task.score, evaluation.interval
     rows = {
         "networks": who,
-        "data": f"{dataset.name}, {len(dataset.test):,} test examples",
+        "data": f"{data.name}, {data.which}",
         score.title: f"{score.written(evaluation.score)}, 95 % interval {score.figure(low)}–{score.figure(high)}",
     }
     if evaluation.kind == "classes":
@@ -88,34 +88,35 @@ def _show(evaluation: "Evaluation", who: str, dataset: "Dataset") -> None:
     terminal.grid(rows)
     if evaluation.kind == "numbers":
         errors = [
-            [f"y{n}", *(f"{value:.4g}" for value in row)]
+            [evaluation.outputs[n], *(f"{value:.4g}" for value in row)]
             for n, row in enumerate(evaluation.errors_by_target().tolist())
         ]
         _table(["number", "mean absolute error", "R²"], errors)
         return
     each = [
-        [str(n), *(f"{100 * value:.2f}" for value in row[:3]), f"{int(row[3]):,}"]
+        [evaluation.outputs[n], *(f"{100 * value:.2f}" for value in row[:3]), f"{int(row[3]):,}"]
         for n, row in enumerate(evaluation.by_class.tolist())
     ]
     _table(
         ["class" if evaluation.kind == "classes" else "label", *(f"{name} %" for name in OF_CLASS[:3]), "support"], each
     )
     if evaluation.kind == "classes" and len(each) <= MOST_COLUMNS:
-        matrix = [[str(n), *map(str, row)] for n, row in enumerate(evaluation.confusion.tolist())]
-        _table(["true \\ answer", *map(str, range(len(matrix)))], matrix)
+        matrix = [[evaluation.outputs[n], *map(str, row)] for n, row in enumerate(evaluation.confusion.tolist())]
+        _table(["true \\ answer", *(row[0] for row in matrix)], matrix)
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     from src.runs import terminal
 
     table = Table(box=SIMPLE_HEAD)
     for head in heads:
-        table.add_column(head, justify="right")
+        table.add_column(Text(head), justify="right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     terminal.console.print(table)
 
 
@@ -128,12 +129,12 @@ def _written(evaluation: "Evaluation", folder: Path, title: str) -> list[Path]:
     title = f"{title}: {score.title} {score.written(evaluation.score)}"
     if evaluation.kind == "numbers":
         paths.append(folder / "numbers.png")
-        numbers_figure(evaluation.predictions, evaluation.targets, paths[-1], title)
+        numbers_figure(evaluation, paths[-1], title)
         return paths
     paths.append(evaluation.write_classes(folder / "classes.csv"))
     if evaluation.kind == "classes":
         paths += [folder / "confusion.png", folder / "reliability.png"]
-        confusion_figure(evaluation.confusion, paths[-2], title)
+        confusion_figure(evaluation, paths[-2], title)
         error = f"expected calibration error {100 * evaluation.calibration_error:.2f} points"
         reliability_figure(evaluation.reliability, paths[-1], f"{title}, {error}")
     return paths

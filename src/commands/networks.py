@@ -1,17 +1,19 @@
 """The trained networks, and the data, that a command's run=RUN or study=NAME names."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from src.commands.compare import RESULT_FILE, read_run
 from src.config.address import STUDIES
 from src.config.error import UserError
-from src.config.schema import task_in
+from src.config.schema import FOUND, OWN, task_in
 
 if TYPE_CHECKING:
-    from src.data.dataset import Dataset
+    from src.config.schema import DataConfig
+    from src.data.columns import Columns
+    from src.runs.test_data import TestData
     from src.runs.trained import Left, Trained
 
 WHICH = "run=RUN|study=NAME [top=N]"
@@ -37,6 +39,9 @@ def chosen_networks(options: Mapping[str, str]) -> "list[Trained]":
     names = sorted({one.result.dataset for one in networks})
     if len(names) > 1:
         raise UserError(f"top={top}: its networks were trained on different data ({', '.join(names)}).")
+    if len(answers := {tuple(one.output_names) for one in networks}) > 1:
+        differ = " and ".join(f"({', '.join(one)})" for one in sorted(answers))
+        raise UserError(f"top={top}: its networks answer with different classes or numbers, {differ}; accepted: top=1.")
     return networks
 
 
@@ -81,8 +86,9 @@ def of_run(text: str, top: int | None) -> "list[Left]":
 def _together(left: "list[Left]") -> "list[Left]":
     """Of networks, best first: those that were trained to answer together with the first one."""
     config = left[0].result.config
-    if config.get("ensemble", 1) > 1 or config.get("data", {}).get("folds"):
-        return [one for one in left if one.result.repeat == left[0].result.repeat]
+    folds = config.get("data", {}).get("folds") or 1  # each fold is a repeat
+    if config.get("ensemble", 1) > 1 or folds > 1:
+        return [one for one in left if one.result.repeat // folds == left[0].result.repeat // folds]
     return left[:1]
 
 
@@ -95,38 +101,44 @@ def _others(text: str) -> str:
     )
 
 
-def data_of(network: "Trained", changes: Iterable[str], usage: str) -> "Dataset":
-    """The data that the network was trained on, or, with `changes`, overrides of data as src.train takes them, others.
+def data_of(networks: "Sequence[Trained]", columns: "Columns | None", changes: Iterable[str], usage: str) -> "TestData":
+    """The examples that test the networks: those of their run, or, with `changes`, overrides of data as src.train takes
+    them, others. columns: of networks that were trained on a table.
 
-    Raises UserError where other data are there now than it was trained on, or their sizes do not fit the network.
+    Raises UserError where other data are there now than they were trained on, or their sizes do not fit.
     """
+    from src.runs.test_data import refuse_other_tests, test_data
+
+    first, given = networks[0].result, list(changes)
+    config = _data_config(first.config, given, usage)
+    moved = config.name not in OWN and {_key(one) for one in given} <= {"data.dir"}
+    other = not moved and bool(given)
+    if not other:
+        refuse_other_tests(networks)
+    found = test_data(networks, config, columns, other)
+    if not other and found.name != first.dataset.removesuffix("-expanded"):
+        raise UserError(
+            f"the networks were trained on {first.dataset}; here is {found.name}; accepted: the same data, by "
+            "data.dir, or others, by data=NAME."
+        )
+    return found
+
+
+def _data_config(kept: dict[str, Any], given: list[str], usage: str) -> "DataConfig":
+    """The data of a kept configuration with overrides; sizes of own data are not looked up, but stay the networks'."""
     from src.config.check import parse
     from src.config.compose import composed
     from src.config.kept_config import changed
-    from src.data.load import load
 
-    given = list(changes)
-    kept = {**network.result.config, "tracking": {"kind": "none"}}
-    groups = [one for one in given if one.startswith("data=")]
-    config = parse({**kept, "data": composed(given)["data"]}) if groups else changed(kept, given, usage)
-    dataset = load(config.data, config.task.kind)
-    if not groups and not set(_keys(given)) - {"data.dir"} and dataset.name != network.result.dataset:
-        raise UserError(
-            f"the networks were trained on {network.result.dataset}; here is {dataset.name}; accepted: the same data, "
-            f"by data.dir, or others, by data=NAME."
-        )
-    own, task = network.config.data, network.config.task
-    sizes, there = (own.channels, own.height, own.width), tuple(dataset.test.inputs.shape[-3:])
-    if there != sizes:
-        raise UserError(f"{dataset.name}: its examples are {_size(there)}; accepted: {_size(sizes)}.")
-    if task.kind == "classes" and dataset.classes > own.classes:
-        raise UserError(f"{dataset.name}: has {dataset.classes} classes; accepted: at most {own.classes}.")
-    return dataset
+    config = {**kept, "tracking": {"kind": "none"}}
+    given = [one for one in given if one != f"data={kept['data']['name']}"]
+    if not any(_key(one) == "data" for one in given):
+        return changed(config, given, usage).data
+    data = composed(given)["data"]
+    if data["name"] in OWN:
+        data |= {key: kept["data"].get(key) for key in FOUND if data.get(key) is None}
+    return parse({**config, "data": data}).data
 
 
-def _keys(changes: Iterable[str]) -> list[str]:
-    return [one.partition("=")[0] for one in changes]
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))
+def _key(change: str) -> str:
+    return change.partition("=")[0]

@@ -1,10 +1,13 @@
 """What trained networks answer: python -m src.predict run=RUN|study=NAME input=FILE [FILE ...] [KEY=VALUE ...]
 
-RUN is the folder of a run, mlruns/hydra/DATE/TIME-NAME. An input is a picture of any size (PNG, JPEG, …), an array
-(.npy, or .npz with one array or one named x), a folder with such files, or a pattern such as 'digits/*.png'. For
-networks that were trained on digits a picture is made like MNIST's: grey, light on dark, the digit in a box of 20 × 20
-pixels and centred by mass; else its middle is resized. Answers go to the terminal and to a CSV with a row an
-example; beside it FILE.png shows what the networks saw. Of several networks the mean of their predictions counts.
+RUN is the folder of a run, mlruns/hydra/DATE/TIME-NAME. An input is a table (.csv or .parquet) with the columns that
+the networks were trained on, a picture of any size (PNG, JPEG, …), an array (.npy, or .npz with one array or one named
+x), a folder with such files, or a pattern such as 'digits/*.png'. In a table what is missing counts as in training, a
+category that is not known as none of them; the column to predict may be there or not. For networks that were trained on
+digits a picture is made like MNIST's: grey, light on dark, the digit in a box of 20 × 20 pixels and centred by mass;
+for data=folder like the others there, else its middle is resized. Answers go to the terminal and to a CSV with a row an
+example; beside it FILE.png shows what the networks saw of pictures. Of several networks the mean of their predictions
+counts.
 
     top=N              so many of the best networks; by default a study's best, a run's ensemble or its best
     storage=URL        where the study lies, if not in mlruns/studies.db
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from src.config.schema import DataConfig
+    from src.data.columns import Columns
     from src.runs.answers import Answers
     from src.runs.image_file import Seen
     from src.runs.trained import Trained
@@ -48,17 +52,16 @@ def _predict(arguments: list[str]) -> int:
         raise UserError(f"output={output}: the answers are a table; accepted: a file name that ends in .csv.")
     if options["invert"] not in INVERT:
         raise UserError(f"invert={options['invert']}: accepted: {', '.join(INVERT)}.")
-    files = files_of([options["input"], *words])
+    files = [one for one in files_of([options["input"], *words]) if one.resolve() != output.resolve()]
     networks = chosen_networks(options)
 
     from src.runs import terminal
     from src.runs.answers import Answers
     from src.runs.predictor import Predictor, predictions
 
-    first = networks[0]
-    inputs, names, seen = _inputs(files, first.config.data, INVERT[options["invert"]])
-    given = predictions(Predictor(networks), inputs)
-    answers = Answers(names, given, first.config.task.kind)
+    first, predictor = networks[0], Predictor(networks)
+    inputs, names, seen = _inputs(files, first.config.data, predictor.columns, INVERT[options["invert"]])
+    answers = Answers(names, predictions(predictor, inputs), first.config.task.kind, first.output_names)
     _show(answers, networks)
     answers.write(output)
     terminal.say(f"Answers: {output}")
@@ -71,16 +74,19 @@ def _predict(arguments: list[str]) -> int:
 
 def files_of(texts: list[str]) -> list[Path]:
     """The files that paths, folders and patterns name, each once. Raises one UserError for all that name none."""
+    from src.data.table import ENDINGS
     from src.runs import array_file, image_file
 
-    kinds = (*image_file.SUFFIXES, *array_file.SUFFIXES)
+    kinds = (*image_file.SUFFIXES, *array_file.SUFFIXES, *ENDINGS)
     files, problems = dict[Path, None](), list[str]()
     for text in texts:
         path = Path(text).expanduser()
         if path.is_dir():
             found = sorted(one for one in path.rglob("*") if one.suffix.lower() in kinds and one.is_file())
             problems += (
-                [] if found else [f"input={text}: a folder without pictures or arrays; accepted: {_list(kinds)}."]
+                []
+                if found
+                else [f"input={text}: a folder without pictures, arrays or tables; accepted: {_list(kinds)}."]
             )
         elif path.is_file():
             found = [path]
@@ -99,18 +105,27 @@ def _list(kinds: tuple[str, ...]) -> str:
     return ", ".join(kinds)
 
 
-def _inputs(files: list[Path], data: "DataConfig", invert: bool | None) -> "tuple[Tensor, list[str], list[Seen]]":
-    """All inputs (N, C, H, W), their names, and what was done to pictures. Raises one UserError."""
+def _inputs(
+    files: list[Path], data: "DataConfig", columns: "Columns | None", invert: bool | None
+) -> "tuple[Tensor, list[str], list[Seen]]":
+    """All inputs as networks take them, their names, and what was done to pictures. Raises one UserError.
+
+    columns: of networks that were trained on a table.
+    """
     import torch
 
-    from src.runs import array_file, image_file
+    from src.data.table import ENDINGS
+    from src.runs import array_file, image_file, table_file
 
     parts: list[Tensor] = []
     seen: list[Seen] = []
     names, problems = list[str](), list[str]()
     for path in files:
         try:
-            if path.suffix.lower() in array_file.SUFFIXES:
+            if columns is not None or path.suffix.lower() in ENDINGS:
+                parts.append(table_file.read_table(path, columns))
+                names += [f"{path}[{row}]" for row in range(len(parts[-1]))]
+            elif path.suffix.lower() in array_file.SUFFIXES:
                 parts.append(array_file.read_array(path, data))
                 names += [str(path)] if len(parts[-1]) == 1 else [f"{path}[{row}]" for row in range(len(parts[-1]))]
             else:
@@ -145,11 +160,12 @@ def _show(answers: "Answers", networks: "list[Trained]") -> None:
     rows = [answers.words(number) for number in range(min(SHOWN, len(answers.names)))]
     table = Table(box=SIMPLE_HEAD)
     table.add_column("input", overflow="fold")
-    heads = {"classes": ["class", "second", "third"], "labels": ["labels"], "numbers": ["prediction"]}[kind]
+    numbers = answers.columns if kind == "numbers" else []
+    heads = {"classes": ["class", "second", "third"], "labels": ["labels"], "numbers": numbers}[kind]
     for head in heads:
         table.add_column(head, justify="right")
     for name, row in zip(answers.names, rows, strict=False):
-        cells = row if kind == "classes" else [", ".join(row)]
+        cells = [", ".join(row)] if kind == "labels" else row
         table.add_row(*(Text(cell) for cell in [name, *cells]))
     terminal.console.print(table)
     if len(answers.names) > len(rows):

@@ -40,12 +40,12 @@ def read(config: DataConfig, kind: Kind) -> Examples:
     if not files[0]:
         raise DataError(f"{field}: has no images in its folders; accepted: a folder a class, with {', '.join(ENDINGS)}")
     paths = [path for part in files for path, _ in part]
-    images = [_opened(path) for path in paths]
+    images = [opened(path) for path in paths]
     size, notes = _size(images, config)
     grey = config.channels == 1 if "channels" in config.model_fields_set else all(one.ndim == 2 for one in images)
     if "channels" in config.model_fields_set and config.channels not in (1, 3):
         raise DataError(f"data.channels = {config.channels}: data=folder reads grey or colour; accepted: 1 or 3")
-    inputs = np.stack([_fitted(one, size, grey) for one in images])  # (N, C, H, W)
+    inputs = np.stack([fitted(one, size, grey) for one in images])  # (N, C, H, W)
     labels = np.array([label for part in files for _, label in part])
     targets, class_names = targets_of(labels, kind, field)
     parts = consecutive([len(part) for part in files]) if any(files[1:]) else None
@@ -72,8 +72,8 @@ def _classes(folder: Path) -> list[tuple[Path, str]]:
     ]
 
 
-def _opened(path: Path) -> NDArray[Any]:
-    """One image, (H, W) grey or (H, W, 3) uint8. Raises DataError where it is damaged or too large."""
+def opened(path: Path) -> NDArray[Any]:
+    """One PNG or JPEG image, (H, W) grey or (H, W, 3) uint8. Raises DataError where it is damaged or too large."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -121,8 +121,8 @@ def _size(images: list[NDArray[Any]], config: DataConfig) -> tuple[tuple[int, in
     return (height, width), [said] if others else []
 
 
-def _fitted(image: NDArray[Any], size: tuple[int, int], grey: bool) -> NDArray[Any]:
-    """(C, H, W) uint8."""
+def fitted(image: NDArray[Any], size: tuple[int, int], grey: bool) -> NDArray[Any]:
+    """An image, (H, W) or (H, W, 3), as networks see it: at this height and width, (C, H, W) uint8."""
     from PIL import Image
 
     own = Image.fromarray(image).convert("L" if grey else "RGB")

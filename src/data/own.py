@@ -70,7 +70,7 @@ def load(config: DataConfig, kind: Kind = "classes") -> "list[Dataset]":
         inputs = torch.from_numpy(seen)
         train, validation, test = (Split(inputs[own], targets[own]) for own in map(torch.from_numpy, deal))
         return Dataset(
-            _name(examples.name, config),
+            named(examples, config),
             examples.source + one.notes,
             train,
             validation,
@@ -138,26 +138,32 @@ def _key(config: DataConfig, kind: Kind, given: Sequence[str]) -> tuple[Any, ...
     return str(own), kind, str({name: getattr(config, name) for name in given}), str(Path.cwd()), stamp
 
 
-def _prepared(config: DataConfig, kind: Kind) -> Prepared:
+def read(config: DataConfig, kind: Kind) -> Examples:
+    """All examples of the source that `config` names, as it has them. Raises DataError where it cannot be read."""
     examples: Examples = import_module(f"src.data.{config.name}").read(config, kind)
+    return examples
+
+
+def _prepared(config: DataConfig, kind: Kind) -> Prepared:
+    examples = read(config, kind)
     dealt = dealing.deals(examples, kind, config)
     every = examples.inputs
     preprocessing: list[Preprocessing | None]
     if isinstance(every, np.ndarray):
         x, preprocessing = every, [None] * len(dealt)
-        seen = [_four_dimensional(every)] * len(dealt)
+        seen = [four_dimensional(every)] * len(dealt)
     else:
         known = np.unique(np.concatenate([deal[0] for deal in dealt]))  # so all folds have the same features
         fits = [fit(every, deal[0], known) for deal in dealt]
         features = [own.apply(every) for own in fits]
-        x, seen, preprocessing = features[0], [_four_dimensional(own) for own in features], [*fits]
+        x, seen, preprocessing = features[0], [four_dimensional(own) for own in features], [*fits]
     found = _found(x, seen[0], examples, config, kind)
     for deal in dealt:
         _check_classes(examples, deal, kind)
     return Prepared(examples, tuple(dealt), tuple(seen), tuple(preprocessing), found)
 
 
-def _four_dimensional(x: NDArray[Any]) -> NDArray[Any]:
+def four_dimensional(x: NDArray[Any]) -> NDArray[Any]:
     """(N, F) -> (N, F, 1, 1); (N, A, B) -> (N, 1, A, B); images stay as they are."""
     if x.ndim == 2:
         return x[:, :, None, None]
@@ -191,6 +197,7 @@ def _check_classes(examples: Examples, rows: Deal, kind: Kind) -> None:
         )
 
 
-def _name(name: str, config: DataConfig) -> str:
+def named(examples: Examples, config: DataConfig) -> str:
     """The data set's name, which is not that of a published one."""
+    name = examples.name
     return f"{config.name}-{name}" if name.removesuffix("-expanded") in SIZES else name

@@ -54,8 +54,20 @@ class CategoryColumn:
 
     def apply(self, values: Any) -> NDArray[Any]:
         """(N, values) of 0 and 1."""
-        known: NDArray[Any] = as_texts(values)[:, None] == np.array(self.values, dtype=object)[None]
+        known: NDArray[Any] = self.texts(values)[:, None] == np.array(self.values, dtype=object)[None]
         return known.astype("float64")
+
+    def texts(self, values: Any) -> NDArray[Any]:
+        """A column as texts (N,), MISSING where a value is missing.
+
+        Of a table in which the column has numbers only, the 2.0 to which a missing value beside it turns a 2 is "2",
+        unless "2.0" is known.
+        """
+        texts = as_texts(values)
+        if values.dtype.kind == "f":
+            short = [text.removesuffix(".0") if text not in self.values else text for text in texts]
+            return np.array(short, dtype=object)
+        return texts
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ Legend: N examples, C classes, labels or numbers.
 import csv
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,12 +34,16 @@ OF_CLASS = ("precision", "recall", "f1", "support")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Predictions (N, C) beside the targets of their examples, (N,) classes or (N, C)."""
+    """Predictions (N, C) beside the targets of their examples, (N,) classes or (N, C).
+
+    outputs: the names of the C classes, labels or numbers.
+    """
 
     predictions: Tensor
     targets: Tensor
     kind: Kind
     task: Task
+    outputs: Sequence[str]
 
     @cached_property
     def score(self) -> float:
@@ -103,6 +108,7 @@ class Evaluation:
         """All figures under plain names."""
         figures: dict[str, Any] = {
             "examples": len(self.targets), self.task.score.name: self.score, "interval_95": list(self.interval),
+            "names": list(self.outputs),
         }  # fmt: skip
         if self.kind == "numbers":
             names = ("mae", "r2")
@@ -119,7 +125,9 @@ class Evaluation:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["class" if self.kind == "classes" else "label", *OF_CLASS])
-        writer.writerows([[number, *row[:3], int(row[3])] for number, row in enumerate(self.by_class.tolist())])
+        writer.writerows(
+            [[self.outputs[number], *row[:3], int(row[3])] for number, row in enumerate(self.by_class.tolist())]
+        )
         return write_text(path, text.getvalue())
 
 

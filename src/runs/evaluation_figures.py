@@ -10,19 +10,25 @@ from matplotlib.colors import LogNorm
 from torch import Tensor
 
 from src.runs.canvas import BLUE, GREY, ORANGE, page
-from src.runs.evaluation import BINS
+from src.runs.evaluation import BINS, Evaluation
 
 MOST_NUMBERED = 20  # classes of a confusion matrix whose cells show their numbers
 MOST_POINTS = 5_000
+MOST_LETTERS = 24  # of a class's name
+MOST_LEVEL = 4  # letters of names that stand side by side below the matrix
+LETTER = 0.09  # inches
 
 
-def confusion_figure(confusion: Tensor, path: Path, title: str) -> None:
+def confusion_figure(evaluation: Evaluation, path: Path, title: str) -> None:
     """Draws (C, C) counts, a row a true class; the darker a cell, the larger its count, on a logarithmic scale."""
-    count = len(confusion)
+    cells = evaluation.confusion.numpy().astype(float)
+    count, names = len(cells), [shortened(name) for name in evaluation.outputs]
     numbered = count <= MOST_NUMBERED
     side = max(4.5, 0.5 * count + 1.5) if numbered else 8.0
-    cells = confusion.numpy().astype(float)
-    with page(path, (side + 0.6, side + 0.6), title) as figure:
+    letters = max(map(len, names)) if numbered else 0
+    upright = letters > MOST_LEVEL  # names below the columns, which would run into one another
+    beside = LETTER * letters
+    with page(path, (side + 0.6 + beside, side + 0.6 + (beside if upright else 0)), title) as figure:
         ax = figure.add_subplot()
         ax.grid(False)
         top = max(cells.max(), 2.0)
@@ -30,8 +36,8 @@ def confusion_figure(confusion: Tensor, path: Path, title: str) -> None:
         ax.set_xlabel("answer")
         ax.set_ylabel("true class")
         if numbered:
-            ax.set_xticks(range(count))
-            ax.set_yticks(range(count))
+            ax.set_xticks(range(count), names, rotation=90 if upright else 0)
+            ax.set_yticks(range(count), names)
             for row, column in zip(*np.nonzero(cells), strict=True):
                 value = int(cells[row, column])
                 colour = "white" if value > (top / 3) ** 0.75 else "black"
@@ -58,9 +64,10 @@ def reliability_figure(reliability: Tensor, path: Path, title: str) -> None:
         below.set_xlim(0, 1)
 
 
-def numbers_figure(predictions: Tensor, targets: Tensor, path: Path, title: str) -> None:
+def numbers_figure(evaluation: Evaluation, path: Path, title: str) -> None:
     """Draws predicted (N, C) against true numbers (N, C), a panel each; of many examples the first MOST_POINTS."""
-    count = predictions.shape[1]
+    predictions, targets, names = evaluation.predictions, evaluation.targets, evaluation.outputs
+    count = len(names)
     with page(path, (4.5 * min(count, 3) + 0.5, 4.5 * -(-count // 3) + 0.5), title) as figure:
         axes = figure.subplots(-(-count // 3), min(count, 3), squeeze=False).flat
         for ax in list(axes)[count:]:
@@ -70,5 +77,10 @@ def numbers_figure(predictions: Tensor, targets: Tensor, path: Path, title: str)
             ends = [min(true.min(), given.min()), max(true.max(), given.max())]
             ax.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
             ax.plot(true, given, ".", color=BLUE, alpha=0.5, markersize=4)
-            ax.set_xlabel("true" if count == 1 else f"true y{number}")
+            ax.set_xlabel(f"true {shortened(names[number])}")
             ax.set_ylabel("predicted")
+
+
+def shortened(name: str) -> str:
+    """A name as it fits beside an axis."""
+    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"

@@ -1,7 +1,7 @@
 """Networks as one graph in a file that needs nothing of this tool: pt2 (torch.export) or ONNX.
 
-The graph takes inputs as a data set stores them, bytes or numbers, any number of examples, and gives the mean of the
-networks' predictions: what src/runs/predictor.py computes, with its scaling.
+The graph takes inputs as a data set stores them, bytes, numbers or a table's columns, any number of examples, and gives
+the mean of the networks' predictions: what src/runs/predictor.py computes, with preprocessing and scaling.
 """
 
 import io
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from src.config.error import UserError
 from src.config.files import whole
-from src.runs.predictor import EVALUATION_BATCH, Predictor, predictions
+from src.runs.predictor import EVALUATION_BATCH, ROWS, Predictor, predictions
 
 FORMATS = ("pt2", "onnx")
 NEEDED = {"pt2": (), "onnx": ("onnx", "onnxscript", "onnxruntime")}  # packages
@@ -36,8 +36,8 @@ def refuse_missing(kind: str) -> None:
 
 
 def as_taken(inputs: Tensor) -> Tensor:
-    """Inputs (N, C, H, W) as an exported graph takes them: rows of numbers as (N, C)."""
-    return inputs[..., 0, 0] if inputs.shape[-2:] == (1, 1) else inputs
+    """Inputs (N, C, H, W) as an exported graph takes them: rows of numbers as (N, C), a table's columns as they are."""
+    return inputs[..., 0, 0] if inputs.dim() > ROWS and inputs.shape[-2:] == (1, 1) else inputs
 
 
 def export(predictor: Predictor, inputs: Tensor, kind: str, path: Path) -> float:

@@ -2,7 +2,8 @@
 
 For a network that was trained on MNIST's digits: grey, light on dark, which the border decides; the digit scaled into a
 box of 20 × 20 pixels and placed so that its centre of mass is that of the image [Y. LeCun, C. Cortes and C. Burges, the
-MNIST page]. For others: the largest part in the middle that has the right proportions, resized.
+MNIST page]. For data=folder: as src/data/folder.py reads it. For others: the largest part in the middle that has the
+right proportions, resized.
 Legend: C channels, H × W pixels of what the network sees; h × w of a file.
 """
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from src.config.error import UserError
 from src.config.schema import DataConfig
+from src.data import folder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MOST_PIXELS = 50_000_000
@@ -47,6 +49,8 @@ def read_image(path: Path, data: DataConfig, invert: bool | None = None) -> Seen
     """
     if data.channels not in MODES:
         raise UserError(f"{path}: the networks see {data.channels} channels; accepted: arrays (.npy, .npz) of these.")
+    if data.name == "folder":
+        return _of_folder(path, data, bool(invert))
     picture, words = _opened(path, MODES[data.channels])
     if data.name in DIGITS:
         image, more = _digit(picture, data, invert)
@@ -55,6 +59,16 @@ def read_image(path: Path, data: DataConfig, invert: bool | None = None) -> Seen
         more = ["inverted", *more] if invert else more
     channels = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     return Seen(channels, picture, ", ".join([*words, *more]) or "as it is")
+
+
+def _of_folder(path: Path, data: DataConfig, invert: bool) -> Seen:
+    """The picture as data=folder reads those that networks are trained on. Raises DataError where it cannot be read."""
+    picture = folder.opened(path)
+    size = data.height, data.width
+    resized = [f"{picture.shape[1]} × {picture.shape[0]} pixels to {size[1]} × {size[0]}"]
+    words = [*(["inverted"] if invert else []), *(resized if picture.shape[:2] != size else [])]
+    image = folder.fitted(BYTE - picture if invert else picture, size, data.channels == 1)
+    return Seen(image, picture, ", ".join(words) or "as it is")
 
 
 def _opened(path: Path, mode: str) -> tuple[Bytes, list[str]]:

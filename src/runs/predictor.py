@@ -1,9 +1,10 @@
 """What trained networks predict for inputs as a data set stores them: the mean of their predictions.
 
 Each network sees the inputs as it saw them in training: bytes as value / 255, then scaled by its own means and standard
-deviations if it was trained so. Predictions are those of the task: probabilities of classes or labels, or numbers in
-the targets' units. A module of torch.nn, so that what is exported is what is computed here.
-Legend: N examples, C classes, labels or numbers, M networks.
+deviations if it was trained so; the columns of a table through its own preprocessing. Predictions are those of the
+task: probabilities of classes or labels, or numbers in the targets' units. A module of torch.nn, so that what is
+exported is what is computed here.
+Legend: N examples, C classes, labels or numbers, D columns of a table.
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from src.data.columns import Columns
 from src.data.scaling import Scaling, as_seen
 from src.models.model import trained_network
+from src.runs.features import Features
 from src.runs.trained import Trained
 from src.tasks.targets import Targets
 from src.tasks.task import task_of
 
 EVALUATION_BATCH = 500  # examples at once
+ROWS = 2  # dimensions of inputs that are rows of numbers
 
 
 class Member(nn.Module):
@@ -26,11 +30,14 @@ class Member(nn.Module):
     scaling: Tensor | None
     dropout: Tensor | None
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: Trained, columns: Columns | None = None) -> None:
+        """columns: of a table, as the inputs have them; None: the inputs are what the network sees but for scaling."""
         super().__init__()
         result, model = trained.result, trained.config.model
         self.network = trained_network(trained.config, result.weights).requires_grad_(False)
         scaling = Scaling(**result.scaling).on(torch.device("cpu")) if result.scaling else None
+        own = trained.preprocessing
+        self.features = Features(own, columns) if own is not None and columns is not None else None
         self.register_buffer("scaling", scaling)
         self.register_buffer("dropout", None if model.target else torch.tensor(model.dropouts()))
         targets = Targets(scaling=Scaling(**result.target_scaling) if result.target_scaling else None)
@@ -43,22 +50,33 @@ class Member(nn.Module):
         return outputs
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(N, channels, height, width) uint8 or float32 -> predictions (N, C)."""
+        """(N, channels, height, width) uint8 or float32, or columns (N, D) float64 -> predictions (N, C)."""
+        if self.features is not None:
+            inputs = self.features(inputs)
+        if inputs.dim() == ROWS:
+            inputs = inputs[..., None, None]
         return self.task.predictions(self.outputs(inputs))
 
 
 class Predictor(nn.Module):
-    """Several networks, each by itself; the answer is the mean of theirs."""
+    """Several networks, each by itself; the answer is the mean of theirs. columns: those of a table, else None.
+
+    Raises DataError where networks of tables have a column of other kinds.
+    """
 
     def __init__(self, networks: Sequence[Trained]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(Member(one) for one in networks)
+        own = [one.preprocessing for one in networks]
+        self.columns = Columns.of([one for one in own if one is not None]) if any(own) else None
+        self.members = nn.ModuleList(Member(one, self.columns) for one in networks)
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(N, channels, height, width), or rows (N, channels), uint8 or float32 -> mean predictions (N, C)."""
-        if inputs.dim() == 2:
-            inputs = inputs[..., None, None]
+        """Mean predictions (N, C) for inputs as data store them.
+
+        (N, channels, height, width) or rows (N, channels), uint8 or float32; of a table its columns as
+        src/data/columns.py gives them, (N, D) float64.
+        """
         return torch.stack([member(inputs) for member in self.members]).mean(0)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from src.config.error import UserError
 from src.config.kept_config import recalled
 from src.config.schema import RunConfig
+from src.data.preprocessing import Preprocessing
 from src.runs.result_files import read_weights, weights_path
 from src.training.result import Result
 
@@ -18,6 +19,25 @@ class Trained:
     result: Result
     config: RunConfig
     name: str  # of its member, or of the trial that it is from
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """That of a table's columns, as it was fitted on the rows that this network was trained on."""
+        kept = self.result.preprocessing
+        return Preprocessing.from_json(kept) if kept else None
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of its C outputs: of classes or labels, or of the numbers that are predicted.
+
+        Without names of their own classes and labels are 0, 1, …, numbers y0, y1, ….
+        """
+        data, kind = self.config.data, self.config.task.kind
+        if kind == "classes":
+            return list(self.result.class_names) or [str(number) for number in range(data.classes)]
+        if data.name == "table" and data.target is not None:
+            return [data.target] if isinstance(data.target, str) else list(data.target)
+        return [f"y{number}" if kind == "numbers" else str(number) for number in range(data.target_count)]
 
 
 @dataclass(frozen=True)

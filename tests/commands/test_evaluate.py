@@ -24,7 +24,7 @@ def predicted(examples: int = 400, classes: int = 4) -> Evaluation:
     targets = torch.randint(0, classes, (examples,), generator=generator)
     logits = torch.randn(examples, classes, generator=generator) + 1.5 * torch.eye(classes)[targets]
     logits[:, -1] = -9
-    return Evaluation(logits.softmax(1), targets, "classes", task_of(TaskConfig()))
+    return Evaluation(logits.softmax(1), targets, "classes", task_of(TaskConfig()), [*map(str, range(classes))])
 
 
 def test_the_figures_of_classes_are_scikit_learns() -> None:
@@ -54,10 +54,12 @@ def test_the_calibration_error_is_the_mean_gap_between_probability_and_share_of_
 def test_the_figures_of_labels_and_numbers_are_scikit_learns() -> None:
     generator = torch.Generator().manual_seed(1)
     true, noise = torch.randn(200, 2, generator=generator), torch.randn(200, 2, generator=generator)
-    labels = Evaluation((true + noise).sigmoid(), (true > 0).float(), "labels", task_of(TaskConfig(name="multilabel")))
+    labels = Evaluation(
+        (true + noise).sigmoid(), (true > 0).float(), "labels", task_of(TaskConfig(name="multilabel")), ["a", "b"]
+    )
     theirs = precision_recall_fscore_support(labels.targets, labels.predictions > 0.5)
     np.testing.assert_allclose(labels.by_class.numpy(), np.stack(theirs, axis=1), rtol=1e-12)
-    numbers = Evaluation(true + 0.1 * noise, true, "numbers", task_of(TaskConfig(name="regress")))
+    numbers = Evaluation(true + 0.1 * noise, true, "numbers", task_of(TaskConfig(name="regress")), ["a", "b"])
     mae, determined = numbers.errors_by_target().t().numpy()
     np.testing.assert_allclose(mae, mean_absolute_error(true, true + 0.1 * noise, multioutput="raw_values"), rtol=1e-5)
     np.testing.assert_allclose(determined, r2_score(true, true + 0.1 * noise, multioutput="raw_values"), rtol=1e-5)
@@ -67,7 +69,7 @@ def test_the_figures_of_labels_and_numbers_are_scikit_learns() -> None:
 def test_the_command_writes_figures_and_numbers_beside_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("src.data.load.load", lambda config, kind: example.dataset())
+    monkeypatch.setattr("src.runs.test_data.load", lambda config, kind: example.dataset())
     monkeypatch.setattr(canvas, "DPI", 60)
     run = run_in(tmp_path / "run")
     assert evaluate.main([f"run={run}"]) == 0

@@ -16,7 +16,7 @@ from tests.trained_runs import run_in
 
 @pytest.fixture(autouse=True)
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.data.load.load", lambda config, kind: example.dataset())
+    monkeypatch.setattr("src.runs.test_data.load", lambda config, kind: example.dataset())
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's and the exporters' own

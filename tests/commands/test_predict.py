@@ -156,7 +156,7 @@ def test_what_is_no_input_is_refused_in_one_paragraph(
     assert "text.png: cannot be read as a picture (cannot identify" in wrong
     assert "half.jpg: cannot be read as a picture (image file is truncated" in wrong
     Path("empty").mkdir()
-    assert "a folder without pictures or arrays" in refused(capsys, run, "input=empty")
+    assert "a folder without pictures, arrays or tables" in refused(capsys, run, "input=empty")
     assert "no such file or folder, and no pattern" in refused(capsys, run, "input=none*.png", "nowhere.png")
     np.save("pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
     assert "without pickles" in refused(capsys, run, "input=pickled.npy")
