@@ -261,13 +261,8 @@ class StackModule(LightningModule):
         for look in better:
             look.member.best_score, look.member.best_epoch = scores[look.k], look.epoch
         if better:
-            positions = torch.tensor([look.k for look in better], device=self._weight_device)
             for name, value in state.items():
-                self.best[name][positions] = value[positions]
-
-    @property
-    def _weight_device(self) -> torch.device:
-        return next(iter(self.best.values())).device
+                _copy_rows([look.k for look in better], value, self.best[name])
 
     def _row(self, k: int, epoch: int, eta: float, state: State) -> Row:
         images, task = self._batches * self.chunks.batch_size, self.engine.spec.task
@@ -337,3 +332,16 @@ class StackModule(LightningModule):
     def _tell_chunks(self) -> None:
         here = [self.members.get(number) for number in self.rows]
         self.chunks.set_members([(one.member.seed, one.born, one.member.fold) if one else (0, 0, 0) for one in here])
+
+
+def _copy_rows(rows: list[int], source: torch.Tensor, target: torch.Tensor) -> None:
+    """Copies these rows of `source` to `target`.
+
+    On a CPU one by one: an indexed copy of a stack is one operation of all threads, which wait for one another, tens of
+    milliseconds each time that something else uses a core.
+    """
+    if source.device.type == "cpu":
+        for row in rows:
+            target[row].copy_(source[row])
+    else:
+        target[torch.tensor(rows, device=source.device)] = source[rows]
