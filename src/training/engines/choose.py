@@ -185,5 +185,8 @@ def _cpu_engine(config: RunConfig, spec: StackSpec, hyper: Hyper, state: State) 
 def evaluating_engine(training: Engine, config: RunConfig, hyper: Hyper, state: State) -> Engine:
     """A second engine of the kind of `training`, with members in `state`, which leaves `training` as it is."""
     if isinstance(training, TorchEngine):
-        return type(training)(training.spec, hyper, state, training.device, training.precision)
+        kind = (
+            type(training) if isinstance(training, OneByOne) else TorchEngine
+        )  # also where kernels train tied weights
+        return kind(training.spec, hyper, state, training.device, training.precision)
     return _cpu_engine(config, training.spec, hyper, state)
