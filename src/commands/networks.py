@@ -52,11 +52,14 @@ def _top(text: str) -> int | None:
 
 
 def of_study(name: str, storage: str, top: int) -> "list[Left]":
-    """The `top` best networks of a study. Raises UserError where there is no such study, or it has fewer."""
-    from src.sweep.studies.study_record import read_study
-    from src.sweep.study_networks import best_networks
+    """The `top` best networks of a study; of cross-validations those of all folds of the `top` best trials.
 
-    return best_networks(read_study(name, storage), top)
+    Raises UserError where there is no such study, or it has fewer.
+    """
+    from src.sweep.studies.study_record import read_study
+    from src.sweep.study_networks import answering_networks
+
+    return answering_networks(read_study(name, storage), top)
 
 
 def of_run(text: str, top: int | None) -> "list[Left]":
@@ -70,26 +73,17 @@ def of_run(text: str, top: int | None) -> "list[Left]":
         raise UserError(f"run={text}: no such folder; {_others(text)}")
     results = read_run(folder)
 
-    from src.runs.trained import networks_in
+    from src.runs.trained import networks_in, together
 
     left = networks_in(folder, results)
     left.sort(key=lambda one: one.result.score.merit(one.result.validation_score), reverse=True)
     if not left:
         raise UserError(f"run={text}: none of its networks has come to the end of an epoch; accepted: another run.")
     if top is None:
-        return _together(left)
+        return together(left)
     if top > len(left):
         raise UserError(f"top={top}: the run has left {len(left)} networks; accepted: 1 to {len(left)}.")
     return left[:top]
-
-
-def _together(left: "list[Left]") -> "list[Left]":
-    """Of networks, best first: those that were trained to answer together with the first one."""
-    config = left[0].result.config
-    folds = config.get("data", {}).get("folds") or 1  # each fold is a repeat
-    if config.get("ensemble", 1) > 1 or folds > 1:
-        return [one for one in left if one.result.repeat // folds == left[0].result.repeat // folds]
-    return left[:1]
 
 
 def _others(text: str) -> str:

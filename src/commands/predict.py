@@ -9,7 +9,8 @@ for data=folder like the others there, else its middle is resized. Answers go to
 example; beside it FILE.png shows what the networks saw of pictures. Of several networks the mean of their predictions
 counts.
 
-    top=N              so many of the best networks; by default a study's best, a run's ensemble or its best
+    top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best;
+                       of a study of cross-validations so many of the best trials, with the networks of all folds
     storage=URL        where the study lies, if not in mlruns/studies.db
     invert=auto        digits: light on dark if the border is light; yes or no: light and dark are exchanged, or not
     output=predictions.csv
@@ -52,7 +53,12 @@ def _predict(arguments: list[str]) -> int:
         raise UserError(f"output={output}: the answers are a table; accepted: a file name that ends in .csv.")
     if options["invert"] not in INVERT:
         raise UserError(f"invert={options['invert']}: accepted: {', '.join(INVERT)}.")
-    files = [one for one in files_of([options["input"], *words]) if one.resolve() != output.resolve()]
+    texts = [options["input"], *words]
+    if output.resolve() in [Path(text).expanduser().resolve() for text in texts]:
+        raise UserError(f"output={output}: is an input, which it would overwrite; accepted: another name.")
+    files = [one for one in files_of(texts) if one.resolve() != output.resolve()]  # of a folder: what was written there
+    if not files:
+        raise UserError(f"input={options['input']}: holds earlier answers alone; accepted: pictures, arrays or tables.")
     networks = chosen_networks(options)
 
     from src.runs import terminal

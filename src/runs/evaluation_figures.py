@@ -15,8 +15,7 @@ from src.runs.evaluation import BINS, Evaluation
 MOST_NUMBERED = 20  # classes of a confusion matrix whose cells show their numbers
 MOST_POINTS = 5_000
 MOST_LETTERS = 24  # of a class's name
-MOST_LEVEL = 4  # letters of names that stand side by side below the matrix
-LETTER = 0.09  # inches
+LETTER = 0.09  # inches, its width
 
 
 def confusion_figure(evaluation: Evaluation, path: Path, title: str) -> None:
@@ -25,9 +24,8 @@ def confusion_figure(evaluation: Evaluation, path: Path, title: str) -> None:
     count, names = len(cells), [shortened(name) for name in evaluation.outputs]
     numbered = count <= MOST_NUMBERED
     side = max(4.5, 0.5 * count + 1.5) if numbered else 8.0
-    letters = max(map(len, names)) if numbered else 0
-    upright = letters > MOST_LEVEL  # names below the columns, which would run into one another
-    beside = LETTER * letters
+    beside = LETTER * max(map(len, names)) if numbered else 0.0
+    upright = beside > 0.9 * side / count  # below the columns names would run into one another
     with page(path, (side + 0.6 + beside, side + 0.6 + (beside if upright else 0)), title) as figure:
         ax = figure.add_subplot()
         ax.grid(False)
@@ -69,8 +67,8 @@ def numbers_figure(evaluation: Evaluation, path: Path, title: str) -> None:
     predictions, targets, names = evaluation.predictions, evaluation.targets, evaluation.outputs
     count = len(names)
     with page(path, (4.5 * min(count, 3) + 0.5, 4.5 * -(-count // 3) + 0.5), title) as figure:
-        axes = figure.subplots(-(-count // 3), min(count, 3), squeeze=False).flat
-        for ax in list(axes)[count:]:
+        axes = list(figure.subplots(-(-count // 3), min(count, 3), squeeze=False).flat)
+        for ax in axes[count:]:
             ax.set_axis_off()
         for number, ax in zip(range(count), axes, strict=False):
             true, given = targets[:MOST_POINTS, number].numpy(), predictions[:MOST_POINTS, number].numpy()

@@ -5,8 +5,10 @@ the mean of the networks' predictions: what src/runs/predictor.py computes, with
 """
 
 import io
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from src.runs.predictor import EVALUATION_BATCH, ROWS, Predictor, predictions
 
 FORMATS = ("pt2", "onnx")
 NEEDED = {"pt2": (), "onnx": ("onnx", "onnxscript", "onnxruntime")}  # packages
-MOST_DIFFERENCE = 1e-4  # between predictions of the file and ours, in units of the largest one if that is above 1
+MOST_DIFFERENCE = 1e-5  # between predictions of the file and ours, in units of the largest one if that is above 1
 TRACED = 3  # examples with which a network is traced; torch.export takes a batch of 0 or 1 for a constant
 
 Call = Callable[[Tensor], Tensor]
@@ -47,16 +49,18 @@ def export(predictor: Predictor, inputs: Tensor, kind: str, path: Path) -> float
     """
     taken = as_taken(inputs)
     traced = taken[:TRACED].repeat(TRACED, *[1] * (taken.dim() - 1))[:TRACED]
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporters' own, of what they will deprecate
+    with torch.no_grad(), _quiet():
         predictor(traced)  # constants are made here, not in the trace
         try:
             content = {"pt2": _pt2, "onnx": _onnx}[kind](predictor, traced)
+            call = {"pt2": _pt2_call, "onnx": _onnx_call}[kind](content)
+            found = torch.cat([call(part) for part in taken.split(EVALUATION_BATCH)])
         except Exception as error:  # the network may be the user's, and tracing raise anything
             reason = (" ".join(str(error).split()) or repr(error))[:300]
-            raise UserError(f"format={kind}: the networks cannot be traced as a graph ({reason}).") from None
-        call = {"pt2": _pt2_call, "onnx": _onnx_call}[kind](content)
-        found = torch.cat([call(part) for part in taken.split(EVALUATION_BATCH)])
+            raise UserError(
+                f"format={kind}: the networks cannot be traced as a graph ({reason}); accepted: a network that takes "
+                "the same steps whatever the values of its inputs, without branches on them."
+            ) from None
     difference = largest_difference(found, predictions(predictor, inputs))
     if not difference <= MOST_DIFFERENCE:
         raise UserError(
@@ -67,6 +71,22 @@ def export(predictor: Predictor, inputs: Tensor, kind: str, path: Path) -> float
     with whole(path) as draft:
         draft.write_bytes(content)
     return difference
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' own words: of what they will deprecate, of packages that are not there, and of failures.
+
+    What matters of the last is in the exception.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def largest_difference(found: Tensor, ours: Tensor) -> float:

@@ -71,3 +71,12 @@ def networks_in(folder: Path, results: Sequence[Result], name: str = "") -> list
         for member, result in enumerate(results)
         if result.best_epoch is not None and weights_path(folder, member).is_file()
     ]
+
+
+def together(left: Sequence[Left]) -> list[Left]:
+    """Of the networks of a run or trial those that answer together with the first one, its ensemble or its folds."""
+    first = left[0].result
+    folds = first.config.get("data", {}).get("folds") or 1  # each fold is a repeat
+    if folds == 1 and first.config.get("ensemble", 1) == 1:
+        return [*left[:1]]
+    return [one for one in left if one.result.repeat // folds == first.repeat // folds]

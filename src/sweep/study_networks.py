@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from src.config.error import ConfigError
-from src.runs.trained import Left, networks_in
+from src.runs.trained import Left, networks_in, together
 from src.sweep.studies.study_record import Study, Trial
 from src.sweep.studies.trial_results import results_of
 from src.training.result import Result
@@ -29,6 +29,24 @@ def best_networks(study: Study, top: int, key: str = "study") -> list[Left]:
             f"accepted: {f'1 to {len(found)}' if found else 'nothing yet'}"
         )
     return found[:top]
+
+
+def answering_networks(study: Study, top: int) -> list[Left]:
+    """The networks that answer for a study, best first: its `top` best, or all folds' of its `top` best trials.
+
+    The second where trials are cross-validations: a fold's own score says more of its examples than of its network.
+    Raises as `best_networks`.
+    """
+    best = best_networks(study, 1)
+    if not best[0].result.config.get("data", {}).get("folds"):
+        return best if top == 1 else best_networks(study, top)
+    every = [left for trial in study.ranked if (left := _networks(study, trial))]
+    if len(every) < top:
+        raise ConfigError(
+            f"top = {top}: study {study.name} has left the networks of {len(every)} complete trials, each with all its "
+            f"folds; accepted: 1 to {len(every)}"
+        )
+    return [one for left in every[:top] for one in together(left)]
 
 
 def _networks(study: Study, trial: Trial) -> list[Left]:

@@ -52,11 +52,12 @@ def _signature(graph: Path, example: np.ndarray, description: dict[str, Any]) ->
     """What the model takes and gives: arrays, or of a table its columns and a column for each output."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
     columns = description["inputs"].get("columns")
     if columns is not None:
-        types = {"number": DataType.double, "category": DataType.string}
-        takes = Schema([ColSpec(types[one["kind"]], one["name"]) for one in columns])
+        # Of any type, as MLflow refuses a column of whole numbers where it expects others: the model looks at them.
+        takes = Schema([ColSpec(AnyType(), one["name"]) for one in columns])
         answer = [ColSpec(DataType.string, "prediction")] if description["outputs"]["kind"] == "classes" else []
         gives = [*answer, *(ColSpec(DataType.double, name) for name in description["outputs"]["names"])]
         return ModelSignature(takes, Schema(gives))

@@ -15,7 +15,7 @@ from src.runs import canvas
 from src.runs.evaluation import BINS, Evaluation, wilson
 from src.tasks.task import task_of
 from tests import example
-from tests.trained_runs import run_in
+from tests.trained_runs import run_in, table, table_run
 
 
 def predicted(examples: int = 400, classes: int = 4) -> Evaluation:
@@ -88,3 +88,38 @@ def test_the_command_writes_figures_and_numbers_beside_the_run(
     small = run_in(tmp_path / "small", data={"height": 8, "width": 8})
     assert evaluate.main([f"run={small}"]) == 2
     assert "its examples are 1 × 12 × 12; accepted: 1 × 8 × 8." in capsys.readouterr().err
+
+
+def test_own_data_are_tested_by_the_runs_test_rows_and_other_data_by_all_rows_and_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(canvas, "DPI", 60)
+    monkeypatch.chdir(tmp_path)
+    run = table_run(tmp_path / "run", folds=2)
+    assert evaluate.main([f"run={run}"]) == 0
+    said = capsys.readouterr().out
+    assert "2 networks" in said
+    assert "run, 24 rows, its test split" in said
+    assert all(f" {name}  " in said for name in ("high", "low", "middle"))
+    frame = table(50, seed=1)
+    few = frame[frame["level"] != "high"]  # whose classes would be 0 and 1, were they not known by their names
+    few.to_csv("few.csv", index=False)
+    assert evaluate.main([f"run={run}", "data.path=few.csv"]) == 0
+    found = json.loads((run / "evaluation" / "few" / "evaluation.json").read_text(encoding="utf-8"))
+    counts = [int(one["support"]) for one in found["by_class"]]
+    assert counts == [0, *(int((few["level"] == name).sum()) for name in ("low", "middle"))]
+    frame.assign(level=["odd", *frame["level"][1:]]).to_csv("odd.csv", index=False)
+    assert evaluate.main([f"run={run}", "data=table", "data.path=odd.csv"]) == 2
+    assert "odd: has the class odd, which the networks do not know; accepted: high, low, middle" in (
+        capsys.readouterr().err
+    )
+
+
+def test_numbers_of_a_table_are_drawn_under_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canvas, "DPI", 60)
+    drawn = list[str]()
+    monkeypatch.setattr("matplotlib.axes.Axes.set_xlabel", lambda ax, text: drawn.append(f"{text} {len(ax.lines)}"))
+    data = {"target": ["price", "area"], "drop": ["level"]}
+    run = table_run(tmp_path / "run", task={"name": "regress"}, data=data)
+    assert evaluate.main([f"run={run}"]) == 0
+    assert drawn == ["true price 2", "true area 2"]  # the points and the line on which both are equal

@@ -5,17 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 from src.commands import predict
 from src.config.schema import DataConfig
+from src.data import folder
+from src.data.columns import UNKNOWN, Column
 from src.models.network import Network
 from src.runs import canvas, image_file
 from src.runs.image_file import read_image
 from tests import example
-from tests.trained_runs import run_in, weights_of
+from tests.trained_runs import run_in, table, table_run, weights_of
 
 MNIST = DataConfig(name="mnist")
 
@@ -107,6 +110,57 @@ def test_rows_get_numbers_in_the_targets_units(tmp_path: Path) -> None:
     rows = rows_in()
     assert list(rows[0]) == ["input", "y0", "y1"]
     assert all(1500 < float(row["y0"]) < 2500 and 0 < float(row["y1"]) < 20 for row in rows)
+
+
+def test_rows_of_a_table_get_classes_by_their_names_whatever_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = f"run={table_run(tmp_path / 'run', folds=2)}"
+    frame = table(6, seed=1)
+    frame.loc[0, ["age", "colour"]] = None
+    frame[["doors", "colour", "time", "age", "level"]].to_csv("x.csv", index=False)  # another order, with a target
+    frame[["age", "time", "colour", "doors"]].to_parquet("x.parquet")
+    assert predict.main([run, "input=x.csv", "output=a.csv"]) == 0
+    assert "the mean of 2 networks" in capsys.readouterr().out
+    assert predict.main([run, "input=x.parquet", "output=b.csv"]) == 0
+    capsys.readouterr()
+    rows = rows_in("a.csv")
+    assert list(rows[0]) == ["input", "prediction", "probability", "p_high", "p_low", "p_middle"]
+    assert [{**one, "input": ""} for one in rows] == [{**one, "input": ""} for one in rows_in("b.csv")]
+    for row in rows:
+        assert float(row[f"p_{row['prediction']}"]) == max(float(row[f"p_{one}"]) for one in ("high", "low", "middle"))
+    assert rows[0]["input"] == "x.csv[0]"
+    frame.drop(columns=["colour", "time"]).to_csv("lacks.csv")
+    said = refused(capsys, run, "input=lacks.csv")
+    assert "lacks.csv: has no column time, colour, on which the networks were trained; it has age, doors, le" in said
+    frame.assign(age="old").to_csv("texts.csv", index=False)
+    assert "The column age holds what is no number" in refused(capsys, run, "input=texts.csv")
+    np.save("x.npy", np.zeros((3, 4)))
+    assert "x.npy: the networks were trained on a table; accepted: a table (.csv, .parquet)" in refused(
+        capsys, run, "input=x.npy"
+    )
+    assert "x.csv: is an input, which it would overwrite" in refused(capsys, run, "input=x.csv", "output=x.csv")
+    images = f"run={run_in(tmp_path / 'images')}"
+    assert "the networks were not trained on a table" in refused(capsys, images, "input=x.csv")
+
+
+def test_a_category_of_whole_numbers_is_known_where_a_value_beside_it_is_missing() -> None:
+    column = Column("doors", ("2", "five"))
+    codes = column.coded(pd.Series([2.0, np.nan, 3.0]))
+    np.testing.assert_array_equal(codes, [0, np.nan, UNKNOWN])
+    np.testing.assert_array_equal(column.coded(pd.Series([2, 3])), [0, UNKNOWN])
+
+
+def test_a_picture_is_seen_as_a_folder_of_images_was(tmp_path: Path) -> None:
+    (tmp_path / "f" / "a").mkdir(parents=True)
+    (tmp_path / "f" / "b").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (20, 40, 3), dtype=np.uint8)
+    for name in ("a", "b"):
+        picture(noise, f"f/{name}/x.png")
+    data = DataConfig(name="folder", dir="f", channels=1, height=8, width=8)
+    seen = read_image(Path("f/a/x.png"), data)
+    np.testing.assert_array_equal(seen.image, folder.read(data, "classes").inputs[0])
+    assert seen.done == "40 × 20 pixels to 8 × 8"
 
 
 def test_a_digit_on_paper_is_seen_as_mnist_has_it() -> None:
