@@ -12,7 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.config.schema import task_in
+from src.config.task import task_in
 from src.models.model import model_of
 from src.runs import canvas, curves, figures, mosaic, pictures
 from src.runs.reconstruction import reconstructions
@@ -42,7 +42,7 @@ def result(accuracies: list[float | None], seed: int = 0, **changes: Any) -> Res
     finite = [value for value in accuracies if value is not None and math.isfinite(value)]
     best = max(finite, default=None)
     made = Result(
-        config={"name": "conv"},
+        config={"name": "conv", "model": {}},
         seed=seed,
         status="FINISHED" if finite else "FAILED",
         history=history,
