@@ -198,7 +198,7 @@ def test_a_message_of_hydras_own_stays_where_nothing_better_is_known(tmp_path, m
 
 def test_help_says_where_the_keys_of_a_study_are(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["train", "+sweeps=quick", "--help"])
-    train.main()
+    train.run_command_line()
     assert "hydra.sweeper.KEY=VALUE such as n_trials, sampler or pruner: docs/sweeps.md" in capsys.readouterr().out
     assert "docs/sweeps.md" in help.HELP
 

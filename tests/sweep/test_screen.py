@@ -28,7 +28,7 @@ class Sweep:
         self.now, self.capsys = 0.0, capsys
         self.screen = SweepScreen(4, Path("here"), done=1, clock=lambda: self.now)
         self.now = 1000.0  # the first stack was pretrained for so many seconds
-        self.screen.stack(SimpleNamespace(layers=(), members=members_of([CONFIG]), seconds=60.0), [JOB], 0)
+        self.screen.stack(SimpleNamespace(members=members_of([CONFIG]), seconds=60.0), [JOB], 0)
         self.said()
 
     def said(self):
@@ -115,8 +115,8 @@ def test_the_line_of_progress_keeps_its_bar_its_time_and_its_words(monkeypatch, 
 
 def test_what_waits_is_counted(sweep):
     for waiting, words in ((0, ""), (1, "; 1 waits for the next stack"), (2, "; 2 wait for the next stack")):
-        sweep.screen.stack(SimpleNamespace(layers=(), members=members_of([CONFIG]), seconds=60.0), [JOB], waiting)
-        assert f"1 trial, about 60 s{words}; \n" in sweep.said()
+        sweep.screen.stack(SimpleNamespace(members=members_of([CONFIG]), seconds=60.0), [JOB], waiting)
+        assert f"1 trial, about 60 s{words}; softmax 10\n" in sweep.said()
 
 
 def test_a_line_comes_every_ten_seconds(sweep):
