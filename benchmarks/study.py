@@ -82,7 +82,7 @@ def _wall(study: Study) -> float:
 
 def _seconds_an_epoch(config: RunConfig, epochs: int) -> float:
     """Seconds of an epoch with its validation, for one network in Lightning with its fastest setting."""
-    data = load(config.data)
+    data = load(config.data, config.task.kind)
     train, validation = peer.floats(data.train), peer.floats(data.validation)
     setting = peer.fastest_setting(config, train, cores())
     before = torch.get_num_threads()

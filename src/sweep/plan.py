@@ -38,7 +38,7 @@ def show_plan(configs: Iterable[RunConfig], limit: int | None, of: int | None = 
             if limit is None or len(together) + len(trial) <= limit:
                 together += trial
         with terminal.waiting("Timing a few steps; a first run also compiles its kernels"):
-            dataset = load(group[0].data)
+            dataset = load(group[0].data, group[0].task.kind)
             prepared = prepare(group, dataset, terminal.say, together)
             once = prepared.seconds + estimated_seconds(group[0], dataset, len(together))
         seconds = once * share * len(members) / len(together)
