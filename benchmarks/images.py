@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from src.config.schema import DataConfig
+from src.config.data import DataConfig
 from src.data.dataset import Dataset, Split
 from src.data.load import load
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from torch import Tensor
 
-from src.config import schema
+from src.config import task
 from src.config.metric import Metric
 from src.tasks.classify import Classify
 
@@ -40,5 +40,5 @@ def known() -> Iterator[None]:
     vars(module)["task"] = lambda config, targets: LeastError()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, module.__name__, module)
-        patch.setitem(schema.TASKS, "least_error", MISS)
+        patch.setitem(task.TASKS, "least_error", MISS)
         yield

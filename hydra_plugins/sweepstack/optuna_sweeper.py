@@ -56,7 +56,7 @@ class OptunaSweeper(Sweeper):
 
         Raises ConfigError that lists all that is wrong with the study, before anything is trained.
         """
-        from src.config.schema import reported, score_of
+        from src.config.task import reported, score_of
         from src.runs import terminal
         from src.sweep.batches import study_in_batches
         from src.sweep.composer import Composer

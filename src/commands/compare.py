@@ -16,7 +16,7 @@ from src.commands.arguments import run_command, words_and_keys
 from src.config.error import UserError
 from src.config.kept_config import dotted
 from src.config.metric import Metric
-from src.config.schema import task_in
+from src.config.task import task_in
 from src.tracking.log_error import validation_data
 from src.training.result import Result
 

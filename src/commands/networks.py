@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from src.commands.compare import RESULT_FILE, read_run
 from src.config.address import STUDIES
+from src.config.data import FOUND, OWN
 from src.config.error import UserError
-from src.config.schema import FOUND, OWN, task_in
+from src.config.task import task_in
 
 if TYPE_CHECKING:
-    from src.config.schema import DataConfig
+    from src.config.data import DataConfig
     from src.data.columns import Columns
     from src.runs.test_data import TestData
     from src.runs.trained import Left, Trained

@@ -29,7 +29,7 @@ from src.config.wording import number_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from src.config.schema import DataConfig
+    from src.config.data import DataConfig
     from src.data.columns import Columns
     from src.runs.answers import Answers
     from src.runs.image_file import Seen

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.commands.arguments import key_values, run_command
 from src.config.error import UserError
-from src.config.schema import task_in
+from src.config.task import task_in
 
 if TYPE_CHECKING:
     from src.config.metric import Metric

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from src.commands.arguments import key_values, run_command
 from src.commands.compare import RESULT_FILE, read_run
 from src.config.error import UserError
-from src.config.schema import SEEDS, task_in
+from src.config.section import SEEDS
+from src.config.task import task_in
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,30 +6,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from src.config import own_network, task_problems
+from src.config import own_data, own_network, task_problems
 from src.config.address import refuse_unusable
+from src.config.data import SIZES, DataConfig
 from src.config.error import ConfigError
 from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
 from src.config.problems import explain, written
-from src.config.schema import (
-    DATA_KEYS,
-    FOUND,
-    OWN,
-    RULES,
-    SEEDS,
-    SIZES,
-    TASK_KEYS,
-    TIED,
-    DataConfig,
-    OptimConfig,
-    PretrainConfig,
-    RunConfig,
-    TaskConfig,
-    TrainerConfig,
-    unread,
-)
-from src.config.section import Section
+from src.config.schema import RULES, OptimConfig, PretrainConfig, RunConfig, TrainerConfig, unread
+from src.config.section import SEEDS, Section
 from src.config.shapes import LayerShape, ShapeError
+from src.config.task import TASK_KEYS, TIED, TaskConfig
 
 
 def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
@@ -38,7 +24,7 @@ def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
     Raises ConfigError that lists every problem, those in `known_problems` (from the command line) first.
     """
     problems = list(known_problems or [])
-    raw, unread_data = _with_sizes(raw)
+    raw, unread_data = own_data.with_sizes(raw)
     config: RunConfig | None = None
     try:
         config = RunConfig.model_validate(raw)
@@ -49,59 +35,6 @@ def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
         raise _refused(problems)
     assert config is not None
     return config if config.published is None else _claiming(config)
-
-
-def _with_sizes(raw: Any) -> tuple[Any, list[str]]:
-    """A composed configuration with the sizes of the user's own data found in their files, where they are not given.
-
-    The second value lists why they could not be; the sizes are then those of MNIST, so that all else can be checked.
-    """
-    data = raw.get("data") if isinstance(raw, dict) else None
-    if not isinstance(data, dict) or data.get("name") not in OWN or all(data.get(key) is not None for key in FOUND):
-        return raw, []
-    given = {key: value for key, value in data.items() if key not in FOUND or value is not None}
-    try:
-        config, task = DataConfig.model_validate(given), TaskConfig.model_validate(raw.get("task", {}))
-    except ValidationError:
-        return {**raw, "data": given}, []  # what is wrong there is said first
-    from src.data.error import DataError
-    from src.data.own import sizes  # numpy and pandas, which other commands need not wait for
-
-    try:
-        return {**raw, "data": {**given, **sizes(config, task.kind)}}, []
-    except DataError as error:
-        return {**raw, "data": given}, [str(error)]
-
-
-def _source_problems(data: DataConfig) -> list[str]:
-    """The keys that are set but not read by this source of data."""
-    problems = []
-    for key in sorted({key for keys in DATA_KEYS.values() for key in keys} - set(DATA_KEYS.get(data.name, ()))):
-        default = DataConfig.model_fields[key].default
-        if (value := getattr(data, key)) != default:
-            readers = ", ".join(f"data={name}" for name, keys in DATA_KEYS.items() if key in keys)
-            problems.append(
-                f"data.{key} = {written(value)}: data={data.name} does not read it; accepted: {written(default)}, or "
-                f"{readers}"
-            )
-    if data.name not in OWN and isinstance(data.validation, float):
-        problems.append(
-            f"data.validation = {data.validation}: must be a whole number of examples with data={data.name}; parts of "
-            f"1 are for {', '.join(OWN)}"
-        )
-    if data.outer_folds is not None and data.outer_fold >= data.outer_folds:
-        problems.append(
-            f"data.outer_fold = {data.outer_fold}: data.outer_folds = {data.outer_folds}; accepted: 0 to "
-            f"{data.outer_folds - 1}"
-        )
-    if data.name in OWN and data.name != "folder" and data.dir is not None:
-        problems.append(f"data.dir = {written(data.dir)}: data={data.name} does not read it; accepted: null")
-    if data.name == "table" and (data.expand != "none" or data.normalise != "none"):
-        problems.append(
-            f"data.expand, data.normalise = {data.expand}, {data.normalise}: a table has no pixels, and its numbers "
-            "are standardised; accepted: none"
-        )
-    return problems
 
 
 def _refused(problems: list[str]) -> ConfigError:
@@ -221,7 +154,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 f"data.dir = {written(data.dir)}: data=digits reads no folder, its images come with scikit-learn; "
                 "accepted: null, or data=mnist or data=idx"
             )
-        problems += _source_problems(data)
+        problems += own_data.problems(data)
         if (problem := _size_problem(data)) is not None:
             problems.append(problem)
         problems += _range_problems(data, _task_name(raw))

@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from src.config.compose import CONF, composed
-from src.config.schema import RULES, SCHEDULES, TASK_KEYS, RunConfig, unread
+from src.config.schema import RULES, SCHEDULES, RunConfig, unread
+from src.config.task import TASK_KEYS
 
 
 def is_as_published(config: RunConfig) -> bool:

@@ -10,7 +10,7 @@ from src.config.section import PER_MEMBER, Section
 from src.config.shapes import ConvPool, Dense, LayerShape, ShapeError, Tied, chain, same_padding
 
 if TYPE_CHECKING:
-    from src.config.schema import DataConfig
+    from src.config.data import DataConfig
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "prelu", "rrelu"]
 Pooling = Literal["max", "l2", "avg", "none"]

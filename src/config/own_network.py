@@ -5,7 +5,8 @@ from typing import Any
 
 from src.config.model import ModelConfig
 from src.config.problems import written
-from src.config.schema import TIED, RunConfig
+from src.config.schema import RunConfig
+from src.config.task import TIED
 
 # What a network of a class of the user's reads.
 _READ = ("target", "args", "per_member", "start")

@@ -5,7 +5,8 @@ Source: [DLT] LISA lab, Deep Learning Tutorials, "Stacked Denoising Autoencoders
 """
 
 from src.config.model import ModelConfig
-from src.config.schema import OptimConfig, PretrainConfig, RunConfig, StopConfig, TaskConfig
+from src.config.schema import OptimConfig, PretrainConfig, RunConfig, StopConfig
+from src.config.task import TaskConfig
 
 
 def phases(config: RunConfig) -> list[RunConfig]:

@@ -4,6 +4,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
+SEEDS = 2**32  # a seed is a whole number below this one
+
 # Marks a field whose value may differ between the members of one stack; every other field must be equal in a stack.
 PER_MEMBER: JsonDict = {"per_member": True}
 

@@ -1,8 +1,9 @@
 """What contradicts a task: data with other targets, a loss or metrics of another task, weights for other classes."""
 
+from src.config.data import SIZES, DataConfig
 from src.config.metric import TOP, metric_named, metric_names
 from src.config.problems import written
-from src.config.schema import KINDS, LOSSES, SIZES, TASKS, TIED, DataConfig, TaskConfig
+from src.config.task import KINDS, LOSSES, TASKS, TIED, TaskConfig
 
 
 def problems(task: TaskConfig, data: DataConfig) -> list[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from src.config.schema import DataConfig
+from src.config.data import DataConfig
 from src.data import mnist
 from src.data.dataset import Dataset
 from src.data.digits import digits

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.schema import SIZES, DataConfig
+from src.config.data import SIZES, DataConfig
 from src.data import download, published, splits
 from src.data.dataset import Dataset
 from src.data.error import DataError

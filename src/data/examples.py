@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.schema import Kind
+from src.config.task import Kind
 from src.data.error import DataError
 
 MOST_CLASSES = 256

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.schema import DataConfig, Kind
+from src.config.data import DataConfig
+from src.config.task import Kind
 from src.data.error import DataError
 from src.data.examples import PARTS, Examples, consecutive, targets_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.schema import Kind
+from src.config.task import Kind
 from src.data.error import DataError
 from src.data.examples import Rows
 

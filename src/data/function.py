@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from src.config.schema import DataConfig, Kind
+from src.config.data import DataConfig
+from src.config.own_error import said
+from src.config.task import Kind
 from src.data.arrays import NAMES, examples_of
 from src.data.error import DataError
 
@@ -38,14 +40,14 @@ def _called(name: str) -> Mapping[str, Any]:
     try:
         module = importlib.import_module(place)
     except Exception as error:  # a module of the user's may raise anything
-        raise DataError(f"{field}: {place} cannot be imported: {_said(error)}; {ACCEPTED}") from None
+        raise DataError(f"{field}: {place} cannot be imported: {said(error)}; {ACCEPTED}") from None
     function = getattr(module, own, None)
     if not callable(function):
         raise DataError(f"{field}: {place} has no function {own}; {ACCEPTED}")
     try:
         given = function()
     except Exception as error:  # so may a function
-        raise DataError(f"{field}: fails: {_said(error)}; {ACCEPTED}") from None
+        raise DataError(f"{field}: fails: {said(error)}; {ACCEPTED}") from None
     if isinstance(given, tuple) and len(given) == 2:
         given = {"x": given[0], "y": given[1]}
     if not isinstance(given, Mapping) or not given:
@@ -56,9 +58,3 @@ def _called(name: str) -> Mapping[str, Any]:
 def _array(values: Any) -> Any:
     """A tensor as an array on the CPU; all else as it is."""
     return values.detach().cpu().numpy() if hasattr(values, "detach") else values
-
-
-def _said(error: Exception) -> str:
-    from src.models.own_error import said  # imports torch, which a failure may wait for
-
-    return said(error)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from src.config.schema import SIZES, DataConfig
+from src.config.data import SIZES, DataConfig
 from src.data import splits
 from src.data.dataset import Dataset
 from src.data.error import DataError

@@ -9,7 +9,8 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
 
-from src.config.schema import OWN, DataConfig, Kind
+from src.config.data import OWN, DataConfig
+from src.config.task import Kind
 from src.data import own
 from src.data.dataset import Dataset, crossed, scaled
 from src.data.error import DataError

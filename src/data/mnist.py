@@ -3,7 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 
-from src.config.schema import DataConfig
+from src.config.data import DataConfig
 from src.data import download, idx, published, splits
 from src.data.dataset import Dataset
 from src.data.error import DataError

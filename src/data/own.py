@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.schema import FOUND, SIZES, DataConfig, Kind
+from src.config.data import FOUND, SIZES, DataConfig
+from src.config.task import Kind
 from src.data import dealing
 from src.data.dealing import Deal
 from src.data.error import DataError

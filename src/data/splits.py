@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from src.config.schema import DataConfig
+from src.config.data import DataConfig
 from src.data.dataset import Dataset, Split
 from src.data.error import DataError
 

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from src.config.error import ConfigError
+from src.config.own_error import said
 from src.config.schema import RunConfig
 from src.config.shapes import LayerShape
 from src.models.hidden import hidden_matrices
 from src.models.own_dropout import Draws, with_counted_dropout
-from src.models.own_error import said
 
 # The arguments that the members of stacks were built with, in the order of their first use in this process: a
 # hyperparameter is a number, so a member's arguments are theirs by position (`arguments_number`).

@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from src.config.files import write_text
-from src.config.schema import Kind
+from src.config.task import Kind
 
 LIKELY = 3  # classes that a table shows of an example
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.config.data import SIZES, DataConfig
 from src.config.error import UserError
-from src.config.schema import SIZES, DataConfig
 
 SUFFIXES = (".npy", ".npz")
 NAMES = ("x", "inputs", "images", "x_test")  # of an array among several, in this order

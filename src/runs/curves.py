@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from src.config.metric import UNITS, Metric
-from src.config.schema import task_in
+from src.config.task import task_in
 from src.config.wording import number_of
 from src.runs.canvas import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILLION, page
 from src.training.result import Result

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from src.config.files import write_text
 from src.config.metric import ACCURACY
-from src.config.schema import Kind
+from src.config.task import Kind
 from src.tasks.task import Task
 
 RESAMPLES = 500

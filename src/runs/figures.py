@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from src.config.schema import task_in
+from src.config.task import task_in
 from src.config.wording import number_of
 from src.data.scaling import as_seen
 from src.models import gibbs

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.config.data import OWN, DataConfig
 from src.config.error import UserError
-from src.config.schema import OWN, DataConfig, Kind
+from src.config.task import Kind
 from src.config.wording import number_of
 from src.data import dealing, own
 from src.data.columns import Columns

@@ -10,7 +10,7 @@ Source: [DLT] LISA lab, Deep Learning Tutorials, "Restricted Boltzmann Machines"
 from torch import Tensor
 
 from src.config.metric import PSEUDO_LIKELIHOOD
-from src.config.schema import TaskConfig
+from src.config.task import TaskConfig
 from src.models.rbm import DIFFERENCE, FREE_ENERGY, LIKELIHOOD, RECONSTRUCTION
 from src.tasks.targets import Targets
 from src.tasks.task import Call, Task

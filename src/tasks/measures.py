@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.config.schema import Kind
+from src.config.task import Kind
 
 # Predictions, (K, N, C) probabilities or (K, N, T) numbers, and targets, (N,), (N, C) or (N, T), -> (K,) float64.
 Measure = Callable[[Tensor, Tensor], Tensor]

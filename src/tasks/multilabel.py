@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from src.config.metric import ACCURACY
-from src.config.schema import TaskConfig
+from src.config.task import TaskConfig
 from src.tasks.supervised import Supervised
 from src.tasks.targets import Targets
 

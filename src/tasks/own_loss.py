@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from src.config.error import ConfigError
-from src.models.own_error import said
+from src.config.own_error import said
 
 ACCEPTED = "accepted: a function of outputs and targets that gives the mean loss, or one of each example"
 

@@ -11,7 +11,7 @@ Source: [DLT] LISA lab, Deep Learning Tutorials, "Denoising Autoencoders". Legen
 from torch import Tensor
 
 from src.config.metric import RECONSTRUCTION
-from src.config.schema import TaskConfig
+from src.config.task import TaskConfig
 from src.models.tied import cross_entropy
 from src.tasks.targets import Targets
 from src.tasks.task import Call, Task

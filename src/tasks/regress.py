@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from src.config.metric import RMSE
-from src.config.schema import TaskConfig
+from src.config.task import TaskConfig
 from src.tasks.supervised import Loss, Supervised
 from src.tasks.targets import Targets, Units
 from src.tasks.task import Number

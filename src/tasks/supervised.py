@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from src.config.metric import Metric
-from src.config.schema import TaskConfig
+from src.config.task import TaskConfig
 from src.tasks.measures import Measure, measure
 from src.tasks.own_loss import OwnLoss
 from src.tasks.targets import Targets

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor
 
 from src.config.metric import Metric
-from src.config.schema import TaskConfig
+from src.config.task import TaskConfig
 from src.tasks.measures import Measure
 from src.tasks.targets import NOTHING, Targets
 

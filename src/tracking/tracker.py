@@ -27,7 +27,8 @@ from typing import Any, Protocol
 from src.config.address import absolute
 from src.config.kept_config import dotted
 from src.config.metric import Metric
-from src.config.schema import RunConfig, task_in
+from src.config.schema import RunConfig
+from src.config.task import task_in
 from src.tracking.journal import PENDING, Journal, milliseconds
 from src.tracking.log_error import DATA_TAG, best_key, validation_data, with_log_error
 from src.tracking.view import members_view

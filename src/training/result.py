@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from src.config.metric import Metric
-from src.config.schema import task_in
+from src.config.task import task_in
 
 Row = dict[str, float]  # one epoch of one member, as in Result.history
 RUNNING = "RUNNING"

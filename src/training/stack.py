@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from src.config.schema import SEEDS, RunConfig
+from src.config.schema import RunConfig
+from src.config.section import SEEDS
 from src.models.model import Model
 from src.training.checkpoint import Checkpoint
 from src.training.engines.engine import State, without_slots

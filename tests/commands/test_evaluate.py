@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, mean_absolute_error, precision_recall_fscore_support, r2_score
 
 from src.commands import evaluate
-from src.config.schema import TaskConfig
+from src.config.task import TaskConfig
 from src.runs import canvas
 from src.runs.evaluation import BINS, Evaluation, wilson
 from src.tasks.task import task_of

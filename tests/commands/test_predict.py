@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from src.commands import predict
-from src.config.schema import DataConfig
+from src.config.data import DataConfig
 from src.data import folder
 from src.data.columns import UNKNOWN, Column
 from src.models.network import Network

@@ -4,7 +4,7 @@ import pytest
 
 from src.config.error import ConfigError
 from src.config.kept_config import changed, different, recalled
-from src.config.schema import SEEDS
+from src.config.section import SEEDS
 from src.training.stack import members_of
 from tests import example
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.config.schema import DataConfig
+from src.config.data import DataConfig
 from src.data import cifar10
 from src.data.error import DataError, UnavailableError
 from src.data.load import load

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src.config.schema import DataConfig
+from src.config.data import DataConfig
 from src.data import idx
 from src.data.expansion import shifts
 from src.data.load import DataError, load

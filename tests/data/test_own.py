@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from src.config.check import parse
+from src.config.data import DataConfig
 from src.config.error import ConfigError
-from src.config.schema import DataConfig
 from src.data import own
 from src.data.error import DataError
 from src.data.preprocessing import Preprocessing, fit

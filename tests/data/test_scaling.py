@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.config.schema import DataConfig
+from src.config.data import DataConfig
 from src.data import scaling
 from src.data.digits import digits
 from src.data.load import load

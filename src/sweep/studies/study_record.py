@@ -31,7 +31,7 @@ from src.config.address import STUDIES, lower_scheme, masked, sqlite_path
 from src.config.error import UserError
 from src.config.limit import Limit
 from src.config.metric import ACCURACY, Metric
-from src.config.schema import SEEDS
+from src.config.section import SEEDS
 from src.config.wording import ending, locked
 from src.sweep.space.settings import COST
 from src.tracking.readable import readable

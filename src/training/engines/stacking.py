@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from src.config.error import ConfigError
+from src.config.own_error import said
 from src.models.own import OwnModel
-from src.models.own_error import said
 from src.training.engines.engine import State
 from src.training.engines.one_by_one import OneByOne
 from src.training.engines.torch_engine import TorchEngine

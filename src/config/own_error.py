@@ -4,10 +4,7 @@ import inspect
 import traceback
 from pathlib import Path
 
-import torch
-
 _OURS = Path(__file__).resolve().parents[1]
-_LIBRARIES = Path(torch.__file__).resolve().parents[1]  # site-packages, where torch's own frames lie
 
 
 def said(error: Exception, kind: type | None = None, most: int = 500) -> str:
@@ -35,9 +32,12 @@ def _definition(kind: type) -> str:
 
 def _place(error: Exception) -> str:
     """File and line of the innermost frame that is neither this tool's nor a library's; "" where there is none."""
+    import torch  # which takes a second: a failure may wait for it, other commands need not
+
+    libraries = Path(torch.__file__).resolve().parents[1]  # site-packages, where torch's own frames lie
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        outside = not path.is_relative_to(_OURS) and not path.is_relative_to(_LIBRARIES)
+        outside = not path.is_relative_to(_OURS) and not path.is_relative_to(libraries)
         if outside and path.is_file() and "importlib" not in path.parts:
             return f"{path.name}, line {frame.lineno}"
     return ""
