@@ -3,6 +3,7 @@
 import copy
 import math
 from importlib.metadata import EntryPoint, EntryPoints
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from src.config import address, schema
 from src.config.address import masked
 from src.config.check import parse, unread_keys
 from src.config.compose import CONF
+from src.config.data import DATA_KEYS, DataConfig
 from src.config.error import ConfigError
 from src.config.problems import all_keys
 from src.config.schema import RULES, RunConfig, structure_key
@@ -355,6 +357,8 @@ def test_the_files_in_conf_hold_the_schemas_defaults():
 
     def check(section: type[BaseModel], values: dict, prefix: str) -> None:
         for name, field in section.model_fields.items():
+            if prefix == "data." and name in chain(*DATA_KEYS.values()):
+                continue  # of own data: in the files of the sources that read it
             assert name in values, f"{prefix}{name} is missing in conf"
             if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
                 continue
@@ -376,6 +380,13 @@ def test_the_files_in_conf_hold_the_schemas_defaults():
     for group, option in sections.items():
         loaded = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
         check(RunConfig.model_fields[group].annotation, loaded, f"{group}.")
+
+
+@pytest.mark.parametrize("source", DATA_KEYS)
+def test_each_source_of_own_data_has_a_file_in_conf_with_the_keys_that_it_reads(source):
+    values = OmegaConf.to_container(OmegaConf.load(CONF / "data" / f"{source}.yaml"))
+    others = {*chain(*DATA_KEYS.values())} - {*DATA_KEYS[source]} | ({"dir"} if source != "folder" else set())
+    assert {*values} == {*DataConfig.model_fields} - others
 
 
 @pytest.mark.parametrize("rule", RULES)
