@@ -157,7 +157,7 @@ def test_a_nan_stays_in_its_member(engine, bad):
     eta[2] = bad
     dirty, _, _ = trained(engine, configs, order, eta=eta)
     split = example.dataset().validation
-    costs, accuracies, _ = dirty.evaluate(split.inputs, split.targets)
+    costs, accuracies, *_ = dirty.evaluate(split.inputs, split.targets)
     assert not costs[2].isfinite()
     assert accuracies[2] == 0  # a NaN is a wrong answer
     for place in (0, 1, 3, 4, 5, 6):
@@ -172,7 +172,7 @@ def test_evaluation_equals_a_plain_forward_pass(engine, convention):
     configs = seven(dropout_convention=convention)
     built, _, _ = trained(engine, configs, orders(7, steps=20), convention)
     split = example.dataset().test
-    costs, accuracies, _ = built.evaluate(split.inputs, split.targets)
+    costs, accuracies, *_ = built.evaluate(split.inputs, split.targets)
     probabilities = built.predictions(split.inputs)
     for place, config in enumerate(configs):
         own = {name: value[place] for name, value in built.state(slots=False).items()}

@@ -103,7 +103,7 @@ def test_a_nan_is_a_wrong_answer_and_its_cost_is_nan() -> None:
     weights = {name: value.clone() for name, value in WEIGHTS.items()}
     weights["layers.0.weight"][1] = float("nan")
     engine = CpuEngine(make_spec(LAYERS), SEVEN, weights, threads=2)
-    cost, accuracy, _ = engine.evaluate(IMAGES, LABELS)
+    cost, accuracy, *_ = engine.evaluate(IMAGES, LABELS)
     assert cost.isnan().tolist() == [False, True, False, False, False, False, False]
     assert accuracy[1] == 0
     assert engine.predictions(IMAGES)[1].isnan().all()

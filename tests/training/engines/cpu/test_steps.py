@@ -135,7 +135,7 @@ def test_evaluation_equals_the_twin(net: str, convention: str) -> None:
     images, labels = make_images(507, image)  # one block of 500 and a small one
     weights, members = make_weights(2, layers), make_hyper(2, layers, dropout=0.4)
     engine = CpuEngine(make_spec(layers, convention=convention), members, weights, threads=2)
-    cost, accuracy, _ = engine.evaluate(images, labels)
+    cost, accuracy, *_ = engine.evaluate(images, labels)
     outputs = engine.predictions(images)
     for k in range(2):
         twin = Twin(

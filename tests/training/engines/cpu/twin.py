@@ -56,7 +56,8 @@ class Twin:
         return cost.item()
 
 
-PLAIN = {"lambda_": 0.0, "l1": 0.0, "momentum": 0.0, "dropout": 0.0, "seed": 7}
+PLAIN = {"eta": 0.1, "lambda_": 0.0, "l1": 0.0, "momentum": 0.0, "dropout": 0.0, "seed": 7}
+NUMBERS = ("eta", "lambda_", "l1", "momentum")
 
 
 def make_hyper(count: int, layers: Sequence[LayerShape], **settings: float) -> Hyper:
@@ -64,7 +65,7 @@ def make_hyper(count: int, layers: Sequence[LayerShape], **settings: float) -> H
     chosen = {**PLAIN, **settings}
     dense = sum(isinstance(layer, Dense) for layer in layers)
     return {
-        **{name: torch.full((count,), chosen[name], dtype=torch.float64) for name in ("lambda_", "l1", "momentum")},
+        **{name: torch.full((count,), chosen[name], dtype=torch.float64) for name in NUMBERS},
         "dropout": torch.full((count, dense), chosen["dropout"]),
         "seed": int(chosen["seed"]) + torch.arange(count),
     }
