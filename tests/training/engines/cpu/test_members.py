@@ -23,6 +23,7 @@ STEPS = 12
 
 # Seven members, no two alike; some with momentum, L1 or dropout, some without.
 SEVEN = {
+    "eta": torch.full((7,), 0.1),
     "lambda_": torch.tensor([0.0, 0.1, 0.0, 0.5, 0.0, 0.0, 0.2]),
     "l1": torch.tensor([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.1]),
     "momentum": torch.tensor([0.0, 0.0, 0.0, 0.9, 0.0, 0.5, 0.1]),
