@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -32,6 +33,7 @@ class OptunaSweeperConfig:
     params: Any = field(default_factory=dict)
     custom_search_space: Any = None
     max_failures: Any = 5
+    nested: Any = None
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSweeperConfig, provider="sweepstack")
@@ -59,7 +61,7 @@ class OptunaSweeper(Sweeper):
         from src.config.task import reported, score_of
         from src.runs import terminal
         from src.sweep.batches import study_in_batches
-        from src.sweep.composer import Composer
+        from src.sweep.nested import launch
         from src.sweep.space import settings
 
         raw: Any = OmegaConf.to_container(self.settings, resolve=True)
@@ -70,5 +72,4 @@ class OptunaSweeper(Sweeper):
             terminal.say(f"left out of the search space, as the command rules it out: {', '.join(sweep.left_out)}")
         if hasattr(self.starts, "study"):
             return self.starts.study(sweep)
-        with Composer(*self.multirun) as composer:
-            return study_in_batches(self.starts, composer, sweep)
+        launch(self.multirun, sweep, partial(study_in_batches, self.starts))

@@ -49,8 +49,10 @@ class StackedLauncher(Launcher):
 
     def study(self, sweep: Any) -> None:
         """Trains a study, whose trials are sampled while others train; the Optuna sweeper calls this, not `launch`."""
-        from src.sweep.composer import Composer
         from src.sweep.launch import launch_study
+        from src.sweep.nested import launch
 
-        with Composer(self.hydra_context, self.config, self.task_function) as composer:
-            launch_study(composer, sweep, self.max_members)
+        def study(composer: Any, own: Any) -> None:
+            launch_study(composer, own, self.max_members)
+
+        launch((self.hydra_context, self.config, self.task_function), sweep, study)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from src.api.command import Begun
+    from src.api.nested import Nested
     from src.api.run import Run
     from src.api.study import Study
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Stopped(KeyboardInterrupt):
     """The user has stopped a run or a sweep. `kept`: the Run or Study with what was computed, None without any."""
 
-    def __init__(self, message: str, kept: "Run | Study | None") -> None:
+    def __init__(self, message: str, kept: "Run | Study | Nested | None") -> None:
         super().__init__(message)
         self.kept = kept
 
@@ -54,13 +55,14 @@ def sweep(
     study: str | None = None,
     trials: int | None = None,
     **keywords: Any,
-) -> "Study | None":
+) -> "Study | Nested | None":
     """Runs an Optuna study whose trials train as stacks, as python -m src.train -m hydra/sweeper=optuna … does.
 
     config, keywords: as `train` takes them; a text such as "interval(0.01, 1)", "tag(log, interval(0.001, 1))",
     "choice([30], [100])" or "0.1,0.3" is the space of its key. sweeps=NAME takes a file of sweeps/. study: its name,
     under which the same call goes on with it; trials: how many in all. Settings of studies are keywords too: storage,
-    sampler, pruner, objectives, timeout_minutes, … (docs/sweeps.md). Returns the Study; None with plan=True. Raises as
+    sampler, pruner, objectives, timeout_minutes, … (docs/sweeps.md).
+    Returns the Study (of nested=5 a Nested, with one an outer fold); None with plan=True. Raises as
     `train`; TrialFailed where trials have no results, with the study in its attribute `kept`.
     """
     from src.api.overrides import flat, overrides
@@ -69,7 +71,7 @@ def sweep(
     arguments = overrides(keys, sweeps=True)
     if keys.get("sweeps") is None:
         arguments = ["-m", *([] if "hydra/sweeper" in keys else ["hydra/sweeper=optuna"]), *arguments]
-    made: Study | None = _made(arguments, plan=keys.get("plan") is True)
+    made: Study | Nested | None = _made(arguments, plan=keys.get("plan") is True)
     return made
 
 
@@ -106,11 +108,14 @@ def _kept(begun: "Begun") -> Any:
         return _result(begun) if begun.hydra is not None else None
 
 
-def _result(begun: "Begun") -> "Run | Study":
+def _result(begun: "Begun") -> "Run | Study | Nested":
+    from src.api.nested import load_nested
     from src.api.run import load_run
     from src.api.study import load_study
 
     own = begun.hydra
+    if own.mode.name == "MULTIRUN" and own.sweeper.get("nested") is not None:
+        return load_nested(str(own.sweeper.study_name), str(own.sweeper.storage))
     if own.mode.name == "MULTIRUN":
         return load_study(str(own.sweeper.study_name), str(own.sweeper.storage))
     return load_run(Path(str(own.run.dir)))

@@ -2,7 +2,8 @@
 
 Writes FOLDER/report.html (one file, no network), FOLDER/report.md and the figures, by default to mlruns/reports/NAME,
 and logs them to the study's run in MLflow. A study that still runs is reported as far as it is; a second call writes
-anew.
+anew. Of a nested study (hydra.sweeper.nested) NAME is the common one: the outer score and the outer folds' studies are
+printed, each of which has a report of its own.
 Exit status: 0 done; 2 there is no such study, or the folder cannot be written; 130 stopped.
 """
 
@@ -32,12 +33,29 @@ def _report(arguments: list[str]) -> int:
 
     defaults = {"study": None, "storage": STUDIES, "out": "", "tracking.uri": RUNS}
     options = key_values(arguments, defaults, USAGE)
-    study = read_study(options["study"], options["storage"])
+    try:
+        study = read_study(options["study"], options["storage"])
+    except UserError:
+        if _told_outer(options["study"], options["storage"]):
+            return 0
+        raise
     paths = written(study, Path(options["out"]) if options["out"] else None)
     print(summary(study))
     print(f"Report: {paths[0]}\n        {paths[1]}")
     print(f"MLflow: {_log(study, absolute(lower_scheme(options['tracking.uri'])), paths)}")
     return 0
+
+
+def _told_outer(name: str, storage: str) -> bool:
+    """Whether this is the common name of a nested study's outer folds; says their score then."""
+    from src.report.outer_score import show
+    from src.sweep.studies.outer_studies import read_outer
+
+    studies = read_outer(name, storage)
+    if studies:
+        show(studies)
+        print("Report of an outer fold: " + studies[0].command("report"))
+    return bool(studies)
 
 
 def written(study: "Study", folder: Path | None) -> list[Path]:

@@ -97,6 +97,7 @@ class StudySettings(Section):
     params: dict[str, Any] = Field({})  # key -> domain, src/sweep/space/space.py
     custom_search_space: str | None = None  # package.module.function: f(trial, params so far) -> further params
     max_failures: int = Field(5, ge=0)  # failed trials after which no new one starts
+    nested: int | None = Field(None, ge=2, le=1000)  # outer folds, each a study of its own (nested.py); null: none
 
     _score: Metric = PrivateAttr(ACCURACY)
     _metrics: Sequence[Metric] = PrivateAttr(())
@@ -264,6 +265,11 @@ def _cross_checks(settings: StudySettings) -> list[str]:
     several = len(settings.objectives) > 1
     if len(set(settings.objectives)) < len(settings.objectives):
         problems.append(f"hydra.sweeper.objectives = {settings.objectives!r}: each objective once")
+    if several and settings.nested is not None:
+        problems.append(
+            f"hydra.sweeper.nested = {settings.nested}: each outer fold is tested by its best trial, and several "
+            "objectives have no single best one; accepted with them: null"
+        )
     score = settings.score
     if not settings.follows_score and settings.pruner not in ("none", "asha"):
         problems.append(
