@@ -48,6 +48,7 @@ BAD = {
     "params": st.one_of(words, st.integers(), st.none(), st.lists(st.integers(), max_size=2)),
     "custom_search_space": st.one_of(no_text, words, st.just("math.no_such_function"), st.just("math.pi")),
     "max_failures": at_least(0),
+    "nested": st.one_of(at_least(2), st.integers(min_value=1001)).filter(lambda value: value is not None),
 }  # fmt: skip
 
 GOOD = {
