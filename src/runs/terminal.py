@@ -278,7 +278,7 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
 
 
 def conclusion(
-    config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", summary: "Summary", folds: "Summary | None"
+    config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", summary: "Summary", folds: "Summary | None" = None
 ) -> None:
     """Prints the score of a cross-validation and the votes of ensembles, then the score by the chapter's rule with mean
     and spread."""

@@ -309,7 +309,7 @@ def test_writing_takes_its_share_of_the_time_and_no_more(tmp_path: Path, monkeyp
         path.touch()
 
     monkeypatch.setattr(torch, "save", save)
-    with Checkpoints(tmp_path, Saved("", {}, None, "", ""), print, clock=lambda: now[0]) as checkpoints:
+    with Checkpoints(tmp_path, Saved("", {"model": {}}, None, "", ""), print, clock=lambda: now[0]) as checkpoints:
         for epoch in range(1, 40):
             now[0] += 10.0
             checkpoints.offered({}, lambda epoch=epoch: small(epoch), False)
@@ -325,7 +325,7 @@ def test_a_folder_that_is_full_ends_no_training(tmp_path: Path, monkeypatch: pyt
 
     said: list[str] = []
     monkeypatch.setattr(torch, "save", full)
-    with Checkpoints(tmp_path, Saved("", {}, None, "", ""), said.append) as checkpoints:
+    with Checkpoints(tmp_path, Saved("", {"model": {}}, None, "", ""), said.append) as checkpoints:
         checkpoints.offered({}, lambda: small(1), False)
         checkpoints.offered({}, lambda: small(2), False)
     assert said == ["No checkpoint can be written ([Errno 28] No space left on device); training goes on without."]
@@ -333,7 +333,7 @@ def test_a_folder_that_is_full_ends_no_training(tmp_path: Path, monkeypatch: pyt
 
 
 def test_who_comes_after_the_run_has_ended_is_told_so(tmp_path: Path) -> None:
-    with Checkpoints(tmp_path, Saved("", {}, None, "", ""), print) as checkpoints:
+    with Checkpoints(tmp_path, Saved("", {"model": {}}, None, "", ""), print) as checkpoints:
         checkpoints.offered({}, lambda: small(1), False)
         saved = read(tmp_path)
         with pytest.raises(UserError, match="another process is training"), Checkpoints(tmp_path, saved, print):

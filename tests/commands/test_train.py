@@ -429,7 +429,13 @@ def test_two_processes_may_start_at_once(tmp_path):
         ),
         (["optim.eta=-1", "max_epochs=0"], ["2 problems", "optim.eta = -1: must be greater than 0", "max_epochs = 0"]),
         (["exp=shallow"], ["write +exp=shallow"]),
-        (["data=nist"], ["data = 'nist': no such option; accepted: auto, cifar10, digits, idx, mnist"]),
+        (
+            ["data=nist"],
+            [
+                "data = 'nist': no such option; accepted: arrays, auto, cifar10, digits, folder, function, idx, "
+                "mnist, table"
+            ],
+        ),
         (["model.maps=[20"], ["cannot be read"]),
         (["+optim.foo=1"], ["optim.foo: no such key"]),
         (["model.layers=conv"], ["model.layers = 'conv': must be a list of layers"]),
