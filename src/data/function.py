@@ -3,15 +3,13 @@
 It is called once a process, without arguments, and looked up in the folder of the command as well.
 """
 
-import importlib
-import sys
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from src.config.data import DataConfig
 from src.config.own_error import said
+from src.config.own_module import own_module
 from src.config.task import Kind
 from src.data.arrays import NAMES, examples_of
 from src.data.error import DataError
@@ -34,11 +32,8 @@ def read(config: DataConfig, kind: Kind) -> Any:
 def _called(name: str) -> Mapping[str, Any]:
     """What the function of this dotted name gives, as arrays by name. Raises DataError."""
     field, (place, _, own) = f"data.function = {name!r}", name.rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
     try:
-        module = importlib.import_module(place)
+        module = own_module(place)
     except Exception as error:  # a module of the user's may raise anything
         raise DataError(f"{field}: {place} cannot be imported: {said(error)}; {ACCEPTED}") from None
     function = getattr(module, own, None)

@@ -5,7 +5,6 @@ the constructor; its dropout layers become layers whose masks follow from a memb
 Legend: B examples of a mini-batch; *example: the shape of one example (DataConfig.example).
 """
 
-import importlib
 import json
 import random
 import sys
@@ -23,6 +22,7 @@ from torch.func import functional_call
 
 from src.config.error import ConfigError
 from src.config.own_error import said
+from src.config.own_module import own_module
 from src.config.schema import RunConfig
 from src.config.shapes import LayerShape
 from src.models.hidden import hidden_matrices
@@ -230,11 +230,8 @@ def _file(target: str) -> Path | None:
 def _class(target: str) -> type[nn.Module]:
     """The class of this dotted name, looked up in the folder of the command too. Raises ConfigError."""
     place, _, name = target.rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
     try:
-        found: Any = importlib.import_module(place)
+        found: Any = own_module(place)
     except Exception as error:  # a module of the user's may raise anything
         raise ConfigError(f"model.target = {target!r}: {place} cannot be imported: {said(error)}") from error
     if not hasattr(found, name):

@@ -4,10 +4,7 @@ It takes one network's outputs (B, C) and its targets, (B,) classes, or (B, C) l
 training, and gives the mean loss, a scalar, or each example's (B,). Legend: B examples, C classes, labels or numbers.
 """
 
-import sys
 from functools import lru_cache
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +13,7 @@ from torch.func import grad, vmap
 
 from src.config.error import ConfigError
 from src.config.own_error import said
+from src.config.own_module import own_module
 
 ACCEPTED = "accepted: a function of outputs and targets that gives the mean loss, or one of each example"
 
@@ -58,11 +56,8 @@ class OwnLoss:
 @lru_cache
 def _function(name: str) -> Any:
     place, _, own = name.rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
     try:
-        found = getattr(import_module(place), own)
+        found = getattr(own_module(place), own)
     except Exception as error:  # a module of the user's may raise anything
         raise ConfigError(f"task.loss = {name!r}: cannot be imported: {said(error)}; {ACCEPTED}") from error
     if not callable(found):
