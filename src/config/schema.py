@@ -124,6 +124,7 @@ class TrainerConfig(Section):
     precision: Literal[32, "tf32", "bf16"] = 32  # CUDA only: tf32 or bf16 matrix products
     threads: int | None = Field(None, ge=1)  # None: all cores (cpu engine), or measured (torch engine on a CPU)
     chunk: int | None = Field(None, ge=1)  # mini-batches of a chunk; None: as many as train in about a second
+    watch: bool = False  # whether the history says how far each layer's weights move and what its activations are
 
 
 def _run_store(uri: str) -> str:

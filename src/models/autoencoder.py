@@ -25,6 +25,10 @@ class Autoencoder(TiedLayer):
         super().__init__(shape)
         self.activation = part_of("activation", shape, 0)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """The h of equation (1) for inputs (B, …) that are not corrupted: (B, H)."""
+        return self.activation(self.up(x.flatten(1)), None)
+
     def forward(self, x: Tensor, corruption: Tensor | None = None, key: Tensor | None = None) -> Tensor:
         """(B, …) -> logits of the reconstruction (B, V); with a key, that of a training step, x is corrupted first."""
         x = x.flatten(1)

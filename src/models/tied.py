@@ -17,6 +17,7 @@ class TiedLayer(nn.Module):
 
     def __init__(self, shape: Tied) -> None:
         super().__init__()
+        self.shape = shape
         self.layers = nn.ModuleList([nn.Linear(shape.inputs, shape.outputs)])
         self.visible_bias = nn.Parameter(torch.zeros(shape.inputs))
 
@@ -24,6 +25,10 @@ class TiedLayer(nn.Module):
         """W x + b: (B, V) -> (B, H)."""
         z: Tensor = self.layers[0](x)
         return z
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """What the hidden units are for inputs (B, …), in evaluation: probabilities (B, H)."""
+        return self.up(x.flatten(1)).sigmoid()
 
     def down(self, h: Tensor) -> Tensor:
         """Wᵀ h + b': (B, H) -> (B, V)."""

@@ -125,12 +125,30 @@ def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
         _panel(axes[1, 0], known_better, score.axis().replace("(%)", "(percentage points)").replace(" (", " gap ("))
         _zoom_gap(axes[1, 0], gap)
 
-        norms = dict.fromkeys(key for result in results for row in result.history for key in row if "norm/" in key)
-        for place, key in enumerate(norms):
-            epochs, values = _mean([_series(result, key) for result in results])
-            style = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place // len(COLOURS) % len(DASHES)]}
-            axes[1, 1].plot(epochs, values, label=key.split("/", 1)[1], **style, **_dots(values))
+        _draw_layers(axes[1, 1], results, "weight_norm/")
         _panel(axes[1, 1], "Weights of each layer", "Euclidean norm")
+    return figure
+
+
+def watch_figure(results: Sequence[Result], path: Path) -> Figure:
+    """What trainer.watch found by layer and epoch: update-to-weight ratios, and means, spread and ends of activations.
+
+    The lines are means over the members still training.
+    """
+    who = "" if len(results) == 1 else f", mean of {_counted(results)}"
+    with page(path, (12, 8), f"{about(results)}{who}: updates and activations") as figure:
+        axes = figure.subplots(2, 2)
+        _draw_layers(axes[0, 0], results, "update_ratio/")
+        axes[0, 0].set_yscale("log")
+        axes[0, 0].yaxis.set_major_formatter("{x:g}")
+        _panel(axes[0, 0], "Update of the epoch's last step / weight", "ratio of Euclidean norms")
+        for ax, key, words in ((axes[0, 1], "mean", "mean"), (axes[1, 0], "sd", "standard deviation")):
+            _draw_layers(ax, results, f"activation_{key}/")
+            _panel(ax, f"Activations, {words}", words)
+        _draw_layers(axes[1, 1], results, "activation_zero/", ": 0")
+        _draw_layers(axes[1, 1], results, "activation_saturated/", ": saturated")
+        axes[1, 1].set_ylim(-0.02, 1.02)
+        _panel(axes[1, 1], "Activations that are 0, or saturated: near the ends of sigmoid or tanh", "share")
     return figure
 
 
@@ -169,6 +187,25 @@ def about_member(result: Result) -> str:
         "contrast": f", {'PCD' if task.persistent else 'CD'}-{task.k}",
     }
     return f"{about([result])}{apart.get(task.name, '')}, seed {result.seed}"
+
+
+def _draw_layers(ax: Axes, results: Sequence[Result], prefix: str, what: str = "") -> None:
+    """A line for each key of the history that begins with `prefix`, a layer's; of shares those that are 0 throughout
+    are left out.
+
+    what: behind the layer's name in the legend.
+    """
+    keys = dict.fromkeys(key for result in results for row in result.history for key in row if key.startswith(prefix))
+    for key in keys:
+        epochs, values = _mean([_series(result, key) for result in results])
+        if what and not np.nan_to_num(values).any():
+            continue
+        place = len(ax.lines)
+        style: dict[str, Any] = {
+            "color": COLOURS[place % len(COLOURS)],
+            "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],
+        }
+        ax.plot(epochs, values, label=key.removeprefix(prefix) + what, **style, **_dots(values))
 
 
 def _best_words(result: Result) -> str:

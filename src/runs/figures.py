@@ -13,7 +13,7 @@ from src.config.task import task_in
 from src.config.wording import number_of
 from src.data.scaling import as_seen
 from src.models import gibbs
-from src.runs.curves import about, about_member, free_energy_figure, overfitting_figure, score_figure
+from src.runs.curves import about, about_member, free_energy_figure, overfitting_figure, score_figure, watch_figure
 from src.runs.mosaic import COLOUR
 from src.runs.pictures import colour_filters_figure, errors_figure, filters_figure, rows_figure, units_figure
 from src.runs.predicted import predicted_figure
@@ -52,6 +52,8 @@ def draw(
         return paths
 
     overfitting_figure(drawn, named("overfitting"))
+    if any(key.startswith("update_ratio/") for key in best.history[-1]):
+        watch_figure(drawn, named("watch"))
     if "validation/free_energy" in best.history[-1]:
         free_energy_figure(drawn, named("free_energy"))
     _draw_filters(best, test_images, named)

@@ -37,16 +37,24 @@ class Chunks:
 
     seeds: the members' seeds in the stack's order; images: the examples that a member sees in an epoch, which lie one
     fold behind the other; length: mini-batches in a chunk at most; check_every: mini-batches
-    between two looks of a member at the validation set, counted from its own start.
+    between two looks of a member at the validation set, counted from its own start; watched: whether the mini-batch
+    before each look is a chunk of its own.
     """
 
     def __init__(
-        self, order: Order, seeds: list[int], images: int, batch_size: int, length: int, check_every: int
+        self,
+        order: Order,
+        seeds: list[int],
+        images: int,
+        batch_size: int,
+        length: int,
+        check_every: int,
+        watched: bool = False,
     ) -> None:
         self.order, self.images, self.batch_size = order, images, batch_size
         self.set_members([(seed, 0, 0) for seed in seeds])
         self.batches = images // batch_size  # an incomplete last mini-batch is left out [network3.py]
-        self.length, self.check_every = length, check_every
+        self.length, self.check_every, self.watched = length, check_every, watched
         self.epoch = 0
 
     def set_members(self, members: list[tuple[int, int, int]]) -> None:
@@ -57,7 +65,7 @@ class Chunks:
     @property
     def several(self) -> bool:
         """Whether an epoch may be of several chunks."""
-        return min(self.length, self.check_every) < self.batches
+        return min(self.length, self.check_every) < self.batches or (self.watched and self.batches > 1)
 
     def __iter__(self) -> Iterator[Chunk]:
         epoch, self.epoch = self.epoch, self.epoch + 1
@@ -66,7 +74,8 @@ class Chunks:
         order = order + self.first if self.first.any() else order
         checks = self._checks(own)
         start = 0
-        for end in _cut(sorted(checks), self.length):
+        before = {check - 1 for check in checks} - {0} if self.watched else set()
+        for end in _cut(sorted(checks | before), self.length):
             first = torch.tensor(own) * self.batches + start
             yield Chunk(order[:, start:end], first, epoch, end in checks, end == self.batches)
             start = end

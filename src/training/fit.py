@@ -104,7 +104,13 @@ def prepare(
     epochs = max(member.config.max_epochs - member.epochs for member in stack)
     length = config.trainer.chunk or max(1, round(CHUNK_SECONDS / step_seconds))
     chunks = Chunks(
-        config.data.order, chunks.seeds, chunks.images, config.batch_size, length, check_every(config.stop, batches)
+        config.data.order,
+        chunks.seeds,
+        chunks.images,
+        config.batch_size,
+        length,
+        check_every(config.stop, batches),
+        config.trainer.watch,
     )
     seconds = epochs * batches * step_seconds
     if getattr(engine, "compiled", False):

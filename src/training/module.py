@@ -26,6 +26,7 @@ from src.training.roster import Observer, OfferCheckpoints, Roster, Tested
 from src.training.stack import Member, best_state, first_state, hyper_of_stack
 from src.training.stopping import Stopping
 from src.training.update.schedule import Schedule
+from src.training.watch import Watch
 
 
 class StackModule(LightningModule):
@@ -57,6 +58,7 @@ class StackModule(LightningModule):
         self.capacity, self.offer = max(capacity, len(members)), offer
         self.members: dict[int, Progress] = {}  # by number: those that train, and those that stopped in this epoch
         self.rows: list[int] = []  # the number of the member at each position in the engine, also after it has stopped
+        self.watch = Watch(engine) if members[0].config.trainer.watch else None
         self.killed = False
         self._held: dict[int, Checkpoint] = {}  # those of the last epoch's end, while an epoch of several chunks trains
         self._joined = 0
@@ -76,6 +78,8 @@ class StackModule(LightningModule):
             return
         eta = self._eta(chunk)
         split = self.dataset.train
+        if self.watch and chunk.check:
+            self.watch.begin()
         start = time.perf_counter()
         cost, score = self.engine.train(split.inputs, split.targets, chunk.order, chunk.first_step, eta)
         self._train_seconds += time.perf_counter() - start
@@ -221,6 +225,7 @@ class StackModule(LightningModule):
             row |= {"validation/cost": costs[k], self.score.key("validation"): scores[k]}
             row |= {name: float(values[k]) for name, values in watched.items()}
             row |= {f"validation/{name}": float(values[k]) for name, values in means.measures.items()}
+            row |= self.watch.row(k, member.member, state, self.dataset) if self.watch else {}
             rows[look.number] = row
             member.history.append(row)
             member.schedule.epoch_ended(scores[k])

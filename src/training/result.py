@@ -23,7 +23,8 @@ class Result:
 
     history: one dict an epoch with epoch (from 1), eta, train/cost, train/SCORE (running means while training),
     validation/cost, validation/SCORE, weight_norm/NAME for every weight, images_per_second (the whole stack's); SCORE
-    is the score's name, such as accuracy, and costs are means over examples, such as nats an image.
+    is the score's name, such as accuracy, and costs are means over examples, such as nats an image. With trainer.watch
+    also what src/training/watch.py lists.
     best_epoch: the epoch whose weights are kept (src/training/stopping.py), by default the latest one with the best
     validation score [N6, network3.py]; None when no epoch ended.
     weights: name -> tensor of that epoch, as the network's state_dict.

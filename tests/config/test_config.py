@@ -157,6 +157,7 @@ BAD = {
     "trainer.precision": st.one_of(words, st.integers(), st.none()),
     "trainer.threads": optional(at_least(1)),
     "trainer.chunk": optional(at_least(1)),
+    "trainer.watch": st.one_of(words, st.integers(), st.none()),
     "tracking.kind": no_option,
     "tracking.uri": st.one_of(no_text, st.none(), words.map("foo{}://x".format)),
     "tracking.experiment": st.one_of(no_text, st.none(), st.just("")),
