@@ -123,15 +123,23 @@ def _refuse_unswept(own: Any) -> None:
 
 def _as_job(composed: Any) -> "Job":
     """The trial of Hydra's job, with its configuration checked. Raises ConfigError."""
-    from src.config.check import parse, refuse_unread_keys
-    from src.sweep.job import Job
+    from src.config.check import refuse_unread_keys
 
     runtime = HydraConfig.get()
     os.chdir(runtime.runtime.cwd)  # after hydra.job.chdir=true: paths count from where the command was typed
-    config = parse(OmegaConf.to_container(composed, resolve=True))
+    folder, overrides = Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task)
+    job = _plain_job(OmegaConf.to_container(composed, resolve=True), folder, overrides)
     if HydraConfig.get().mode == RunMode.RUN:  # in a sweep it is enough that one of the trials reads a key
-        refuse_unread_keys(config)
-    return Job(config, Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task))
+        refuse_unread_keys(job.config)
+    return job
+
+
+def _plain_job(values: Any, folder: Path, overrides: list[str]) -> "Job":
+    """The trial of a composed configuration's plain values, which are checked. Raises ConfigError."""
+    from src.config.check import parse
+    from src.sweep.job import Job
+
+    return Job(parse(values), folder, overrides)
 
 
 def told_status(results: "list[Result]") -> int:
@@ -143,8 +151,8 @@ def told_status(results: "list[Result]") -> int:
     return FAILED if failed else 0
 
 
-# A launcher that trains several trials as a stack calls this attribute to get a trial, and not the task itself.
-vars(_task)["job"] = _as_job
+# A launcher that trains several trials as a stack calls these attributes to get a trial, and not the task itself.
+vars(_task).update(job=_as_job, plain_job=_plain_job)
 _job = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_task)
 
 

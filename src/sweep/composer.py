@@ -18,6 +18,7 @@ from src.config.folder import claim, trial_folder
 from src.config.problems import all_keys, is_open
 from src.config.schema import RunConfig
 from src.sweep.job import Job, Returned
+from src.sweep.template import Template
 
 # Keys that hold values, no config groups.
 VALUES = frozenset(all_keys())
@@ -37,6 +38,7 @@ class Composer:
         self.was_there = self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._kept: tuple[tuple[str, ...], DictConfig] | None = None
+        self._template: Template | None = None  # of the composition that is kept
 
     def __enter__(self) -> "Composer":
         return self
@@ -60,13 +62,11 @@ class Composer:
         A composition takes a tenth of a second. Where `changing` only sets plain values, the composition of `fixed` is
         kept and the values are set in a copy of it, with the same result. Raises what Hydra raises.
         """
-        loader: ConfigLoader = self.hydra_context.config_loader
         parsed = OverridesParser.create().parse_overrides(list(changing))
         if not all(map(_sets_value, parsed)):
+            loader: ConfigLoader = self.hydra_context.config_loader
             return loader.load_sweep_config(self.config, [*fixed, *changing])
-        if self._kept is None or self._kept[0] != tuple(fixed):
-            self._kept = tuple(fixed), loader.load_sweep_config(self.config, list(fixed))
-        config = copy.deepcopy(self._kept[1])
+        config = copy.deepcopy(self._composition(fixed))
         ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
         config.hydra.overrides.task.extend([override.input_line for override in parsed])
         names = config.hydra.job.config.override_dirname
@@ -75,6 +75,14 @@ class Composer:
             tasks, exclude_keys=names.exclude_keys, item_sep=names.item_sep, kv_sep=names.kv_sep
         )
         return config
+
+    def _composition(self, fixed: Sequence[str]) -> DictConfig:
+        """The composition of `fixed`, which is kept until another one is asked for."""
+        if self._kept is None or self._kept[0] != tuple(fixed):
+            loader: ConfigLoader = self.hydra_context.config_loader
+            self._kept = tuple(fixed), loader.load_sweep_config(self.config, list(fixed))
+            self._template = None
+        return self._kept[1]
 
     def run(self, config: DictConfig, number: int, task: TaskFunction | None = None) -> JobReturn:
         """Runs `task` (by default the task function) as Hydra's job `number`, with a composed configuration."""
@@ -105,6 +113,32 @@ class Composer:
         job: Job = Returned(**vars(returned)).return_value  # raises what was raised in the job
         job.number, job.label, job.returned = number, label, returned
         return job
+
+    def trial(
+        self,
+        fixed: Sequence[str],
+        changing: Sequence[str],
+        number: int,
+        label: str,
+        owner: str,
+        known: Collection[Path],
+    ) -> Job:
+        """The job of these overrides, as `job` makes it of their composition, but quicker where a template serves.
+
+        It then has no JobReturn.
+        """
+        parsed = OverridesParser.create().parse_overrides(list(changing))
+        if all(map(_sets_value, parsed)):
+            config = self._composition(fixed)
+            if self._template is None:
+                self._template = Template(config, self.task_function.plain_job)  # type: ignore[attr-defined]
+            if self._template.serves(parsed, self.hydra_context.callbacks):
+                folder = self._template.folder(number, folder_of)
+                claim(folder, owner, goes_on=folder.resolve() in known)
+                job = self._template.job(parsed, number, folder)
+                job.number, job.label = number, label
+                return job
+        return self.job(self.composed(fixed, changing), number, label, owner, known)
 
 
 def _sets_value(override: Override) -> bool:

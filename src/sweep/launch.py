@@ -133,8 +133,7 @@ def launch_study(composer: Composer, sweep: "Sweep", max_members: Any) -> None:
             refuse_taken([folder], [owner(place)], goes_on=folder.resolve() in own)
 
         def job(overrides: list[str], place: int, label: str) -> Job:
-            config = composer.composed(sweep.fixed, overrides)
-            return composer.job(config, place, label, owner(place), known.get(place, ()))
+            return composer.trial(sweep.fixed, overrides, place, label, owner(place), known.get(place, ()))
 
         train_study(study, job, base, composer.folder, limit, dataset)
 

@@ -264,16 +264,16 @@ def _tested(training: Engine, members: list[Member], results: list[Result], data
     targets = data.test.targets.cpu()
     for fold in sorted({member.fold for member in members}):
         here, part = [k for k, member in enumerate(members) if member.fold == fold], data.of_fold(fold)
-        every = engine.predictions(part.test.inputs).cpu()
+        every = engine.predictions(part.test.inputs, here).cpu()
         judged = {"test": (every, targets)}
         if task.measures:
-            judged["validation"] = engine.predictions(part.validation.inputs).cpu(), part.validation.targets.cpu()
+            judged["validation"] = engine.predictions(part.validation.inputs, here).cpu(), part.validation.targets.cpu()
         values = {
             f"{split}_{name}": each for split, one in judged.items() for name, each in task.measured(*one).items()
         }
-        for k in here:
-            predictions[k] = every[k]
-            metrics[k] = {name: float(each[k]) for name, each in values.items()}
+        for row, k in enumerate(here):
+            predictions[k] = every[row]
+            metrics[k] = {name: float(each[row]) for name, each in values.items()}
     own = {task.score.field(split) for split in ("validation", "test")}
     return [
         replace(

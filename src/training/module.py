@@ -17,7 +17,7 @@ from src.data.dataset import Dataset
 from src.models.own import code_of
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
-from src.training.engines.engine import Engine, Means, State, own_means
+from src.training.engines.engine import Engine, Means, State, joined_means
 from src.training.lightning import LightningModule
 from src.training.look import Look
 from src.training.progress import Progress
@@ -237,10 +237,15 @@ class StackModule(LightningModule):
     def _evaluated(self) -> Means:
         """The members' means over the validation set, each over that of its fold."""
         here = [self.members.get(number) for number in self.rows]
-        folds = [one.member.fold if one else 0 for one in here]
-        splits = {fold: self.dataset.of_fold(fold).validation for fold in sorted(set(folds))}
-        means = {fold: self.engine.evaluate(split.inputs, split.targets) for fold, split in splits.items()}
-        return means[folds[0]] if len(means) == 1 else own_means([means[fold] for fold in folds])
+        by_fold: dict[int, list[int]] = {}  # fold -> the positions of its members
+        for k, one in enumerate(here):
+            by_fold.setdefault(one.member.fold if one else 0, []).append(k)
+        splits = [self.dataset.of_fold(fold).validation for fold in by_fold]
+        if len(splits) == 1:
+            return self.engine.evaluate(splits[0].inputs, splits[0].targets)
+        each = zip(splits, by_fold.values(), strict=True)
+        means = [self.engine.evaluate(split.inputs, split.targets, members) for split, members in each]
+        return joined_means(means, list(by_fold.values()))
 
     def _watched(self, validation: Means) -> dict[str, torch.Tensor]:
         """What else the task watches, (K,) by its name in a row: for the validation set and as many training images."""

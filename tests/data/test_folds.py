@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from src.data.dataset import crossed, scaled
 from src.data.error import DataError
@@ -29,6 +30,16 @@ def test_each_example_validates_once_and_classes_and_groups_keep_together(groups
     again, other = (fold_rows(CLASSES, "classes", 3, seed=seed, groups=groups) for seed in (1, 2))
     assert all(np.array_equal(one[1], two[1]) for one, two in zip(rows, again, strict=True))
     assert not all(np.array_equal(one[1], two[1]) for one, two in zip(rows, other, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+@pytest.mark.parametrize("folds", [2, 3, 7])
+def test_folds_are_those_of_scikit_learn(kind, folds):
+    targets = np.random.default_rng(folds).integers(5, 8, 100)
+    splitter = (StratifiedKFold if kind == "classes" else KFold)(folds, shuffle=True, random_state=4)
+    wanted = [(np.sort(train), np.sort(held)) for train, held in splitter.split(targets, targets)]
+    for own, theirs in zip(fold_rows(targets, kind, folds, seed=4), wanted, strict=True):
+        assert all(map(np.array_equal, own, theirs))
 
 
 @pytest.mark.parametrize(

@@ -100,15 +100,16 @@ def means_of(
     return Means(cost, measures.pop(task.score.name, task.finish(score)), monitors, measures)
 
 
-def own_means(each: Sequence[Means]) -> Means:
-    """The k-th member's part of the k-th of these Means, which all members share: where each has its own examples."""
+def joined_means(parts: Sequence[Means], members: Sequence[Sequence[int]]) -> Means:
+    """The Means of K members from those of parts of them; members: the positions of each part's, K in all."""
+    order = torch.tensor([k for own in members for k in own]).argsort()
 
-    def own(values: Sequence[Tensor]) -> Tensor:
-        return torch.stack([value[k] for k, value in enumerate(values)])
+    def whole(values: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(values))[order]
 
-    monitors = {name: own([means.monitors[name] for means in each]) for name in each[0].monitors}
-    measures = {name: own([means.measures[name] for means in each]) for name in each[0].measures}
-    return Means(own([means.cost for means in each]), own([means.score for means in each]), monitors, measures)
+    monitors = {name: whole([part.monitors[name] for part in parts]) for name in parts[0].monitors}
+    measures = {name: whole([part.measures[name] for part in parts]) for name in parts[0].measures}
+    return Means(whole([part.cost for part in parts]), whole([part.score for part in parts]), monitors, measures)
 
 
 class Engine(Protocol):
@@ -135,11 +136,14 @@ class Engine(Protocol):
         (K,) float32 for the whole chunk or (K, M). A chunk that begins no epoch must follow the one before it.
         """
 
-    def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
-        """Mean cost and mean score of every member over N examples, shapes and types as in `train`."""
+    def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:
+        """Mean cost and mean score of every member over N examples, shapes and types as in `train`.
 
-    def predictions(self, inputs: Tensor) -> Tensor:
-        """The task's predictions (`Task.predictions`) of every member for N inputs: (K, N, …) float32."""
+        members: the positions of those to evaluate, to which the result then belongs; None: all K.
+        """
+
+    def predictions(self, inputs: Tensor, members: Sequence[int] | None = None) -> Tensor:
+        """The task's predictions (`Task.predictions`) of every member, or of these, for N inputs: (K, N, …) float32."""
 
     def state(self, slots: bool = True) -> State:
         """The members' state with a leading axis K, with or without slots; it must not be written into."""

@@ -6,7 +6,7 @@ seed and step, so a member alone gives what it gives in the stack. Legend: K mem
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -89,16 +89,16 @@ class OneByOne(TorchEngine):
         if self.device.type == "cuda":
             torch.cuda.default_generators[self.device.index or 0].manual_seed(seed)
 
-    def _outputs(self, inputs: Tensor) -> Tensor:
-        """(B, C, H, W), or by member (K, B, C, H, W) -> every member's outputs in evaluation (K, B, …) float32."""
+    def _outputs(self, inputs: Tensor, members: Sequence[int] | None) -> Tensor:
+        """(B, C, H, W), or by member (K, B, C, H, W) -> these members' outputs in evaluation (K, B, …) float32."""
         x = as_seen(inputs, self._scaling)
-        own = [x[k] if x.dim() == BY_MEMBER else x for k in range(len(self._members))]
         outputs = []
         with torch.no_grad(), self.arithmetic():
-            for member, seed, part in zip(self._members, self._seeds, own, strict=True):
-                self._begin(seed)
-                outputs.append(self.spec.task.outputs(member, self._laid_out(part)))
-                member.keep_buffers()
+            for k in range(len(self._members)) if members is None else members:
+                self._begin(self._seeds[k])
+                part = x[k] if x.dim() == BY_MEMBER else x
+                outputs.append(self.spec.task.outputs(self._members[k], self._laid_out(part)))
+                self._members[k].keep_buffers()
         return torch.stack(outputs)
 
 

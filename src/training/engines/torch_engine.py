@@ -8,7 +8,7 @@ S mini-batches in a block of it, B examples in a mini-batch, N examples, H numbe
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -172,14 +172,14 @@ class TorchEngine:
         """The keys (K,) of each member's first step."""
         return step_key(self._seed, torch.zeros_like(self._seed))
 
-    def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
-        """Mean cost and mean score of every member over the N examples."""
-        count, task = len(self.hyper["seed"]), self.spec.task
+    def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:
+        """Mean cost and mean score of every member, or of these, over the N examples."""
+        count, task = len(self.hyper["seed"] if members is None else members), self.spec.task
         cost, score = torch.zeros(2, count, device=self.device)
         monitors: dict[str, Tensor] = {}
         predictions = []
         for part, y in zip(self._parts(inputs), targets.split(self._evaluation_batch), strict=True):
-            outputs = self._outputs(part)  # (K, B, …)
+            outputs = self._outputs(part, members)  # (K, B, …)
             cost += task.costs(outputs, y)
             score += task.scores(outputs, y)
             if task.measures:
@@ -190,9 +190,9 @@ class TorchEngine:
         whole = torch.cat(predictions, dim=1) if predictions else outputs
         return means_of(task, means[0], means[1], whole, targets, dict(zip(monitors, means[2:], strict=True)))
 
-    def predictions(self, inputs: Tensor) -> Tensor:
-        """The task's predictions of every member for N inputs, (K, N, …) float32."""
-        parts = [self.spec.task.predictions(self._outputs(part)).cpu() for part in self._parts(inputs)]
+    def predictions(self, inputs: Tensor, members: Sequence[int] | None = None) -> Tensor:
+        """The task's predictions of every member, or of these, for N inputs, (K, N, …) float32."""
+        parts = [self.spec.task.predictions(self._outputs(part, members)).cpu() for part in self._parts(inputs)]
         return torch.cat(parts, dim=1)
 
     def _parts(self, inputs: Tensor) -> tuple[Tensor, ...]:
@@ -205,8 +205,8 @@ class TorchEngine:
         share = 0 if self.device.type == "cpu" else EVALUATION_IMAGES // len(self.hyper["seed"])
         return max(EVALUATION_BATCH, share)
 
-    def _outputs(self, inputs: Tensor) -> Tensor:
-        """(B, C, H, W), or by member (K, B, C, H, W) -> every member's outputs in evaluation (K, B, …) float32."""
+    def _outputs(self, inputs: Tensor, members: Sequence[int] | None) -> Tensor:
+        """(B, C, H, W), or by member (K, B, C, H, W) -> these members' outputs in evaluation (K, B, …) float32."""
         self.network.eval()
 
         def one(state: State, own: State, x: Tensor) -> Tensor:
@@ -216,10 +216,14 @@ class TorchEngine:
 
             return unfused_call(self.network, lambda x: self.spec.task.outputs(call, x), x)
 
-        x = as_seen(inputs, self._scaling)
+        x, state, each = as_seen(inputs, self._scaling), self.state(slots=False), self.each
+        if members is not None:
+            chosen = list(members)
+            state, each = ({name: value[chosen] for name, value in of.items()} for of in (state, each))
+            x = x[chosen] if x.dim() == BY_MEMBER else x
         with torch.no_grad(), self.arithmetic():
             axes = (0, 0, 0 if x.dim() == BY_MEMBER else None)
-            stacked: Tensor = vmap(one, in_dims=axes)(self.state(slots=False), self.each, x)
+            stacked: Tensor = vmap(one, in_dims=axes)(state, each, x)
         return stacked.float()
 
     def _chunk(self, inputs: Tensor, targets: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:

@@ -190,20 +190,23 @@ class CpuEngine:
         own = rule.kernel, self._plan.size, self.spec.decay_all
         return [first_rule(float(share), not one, *own) for one in moves.tolist()]
 
-    def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
+    def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:
         """Mean cost and accuracy of every member over N images; an answer with a NaN counts as wrong."""
-        outputs, costs, correct = self._evaluate(inputs, _numpy(targets))
+        outputs, costs, correct = self._evaluate(inputs, _numpy(targets), members)
         cost, score = from_numpy(costs / len(targets)), from_numpy(correct / len(targets))
         return means_of(self.spec.task, cost, score, from_numpy(outputs), targets, {})
 
-    def predictions(self, inputs: Tensor) -> Tensor:
+    def predictions(self, inputs: Tensor, members: Sequence[int] | None = None) -> Tensor:
         """The softmax's probabilities of every member for N images: (K, N, C) float32."""
-        outputs, _, _ = self._evaluate(inputs, np.zeros(inputs.shape[-4], np.int64))
+        outputs, _, _ = self._evaluate(inputs, np.zeros(inputs.shape[-4], np.int64), members)
         return from_numpy(outputs)
 
-    def _evaluate(self, images: Tensor, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,)."""
-        members, flat, sight = len(self.hyper["seed"]), _flat(images), self._sight(images)
+    def _evaluate(
+        self, images: Tensor, labels: np.ndarray, members: Sequence[int] | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,) of these members; None: of all."""
+        chosen = range(len(self.hyper["seed"])) if members is None else members
+        flat, sight = _flat(images), self._sight(images)
         # Blocks of whole mini-batches; the images that remain make one smaller mini-batch.
         count = len(labels)
         full = count // _EVALUATION_BATCH * _EVALUATION_BATCH
@@ -211,13 +214,13 @@ class CpuEngine:
         blocks = [order[row : row + _EVALUATION_BLOCK] for row in range(0, len(order), _EVALUATION_BLOCK)]
         if full < count:
             blocks.append(np.arange(full, count).reshape(1, -1))
-        outputs = np.empty((members, count, self._layers[-1].output[0]), np.float32)
-        costs, correct = np.zeros((members, len(blocks))), np.zeros((members, len(blocks)), np.int64)
+        outputs = np.empty((len(chosen), count, self._layers[-1].output[0]), np.float32)
+        costs, correct = np.zeros((len(chosen), len(blocks))), np.zeros((len(chosen), len(blocks)), np.int64)
         dropout, nothing = _numpy(self.hyper["dropout"]), np.empty((0, len(NUMBERS)), np.float32)
 
-        def evaluate(member: int, number: int, thread: int) -> None:
-            block = blocks[number]
-            cost, correct[member, number] = network.run(
+        def evaluate(row: int, number: int, thread: int) -> None:
+            member, block = chosen[row], blocks[number]
+            cost, correct[row, number] = network.run(
                 *self._memory(member, thread),
                 flat[member if flat.ndim > 2 else ...],
                 *sight,
@@ -230,11 +233,11 @@ class CpuEngine:
                 self.spec.model.inverted,
                 np.uint32(0),
                 False,
-                outputs[member, block[0, 0] : block[-1, -1] + 1],
+                outputs[row, block[0, 0] : block[-1, -1] + 1],
             )
-            costs[member, number] = cost * block.shape[1]
+            costs[row, number] = cost * block.shape[1]
 
-        self._workers.run(Queue(members, range(len(blocks)), together=True), evaluate)
+        self._workers.run(Queue(len(chosen), range(len(blocks)), together=True), evaluate)
         return outputs, costs.sum(1), correct.sum(1)
 
     def _sight(self, images: Tensor) -> tuple[np.float32, np.ndarray]:

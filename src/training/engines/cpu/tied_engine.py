@@ -4,7 +4,7 @@ A member's result depends neither on other members nor on the number of threads,
 Legend: K members, M mini-batches in a chunk, B examples in a mini-batch, N examples, V inputs, H hidden units.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,21 +89,21 @@ class TiedEngine(TorchEngine):
         self._take_back(layers, steps)
         return Sums(from_numpy(sums[:, 0] / batch), from_numpy(sums[:, 1]))
 
-    def evaluate(self, inputs: Tensor, targets: Tensor) -> Means:
+    def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:
         """Mean cost and mean score of every member over the N examples; inputs as in `train`."""
-        members, count = len(self._seed), len(targets)
+        chosen, count = range(len(self._seed)) if members is None else members, len(targets)
         full = count // _EVALUATION_BATCH * _EVALUATION_BATCH
         order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
         blocks = [order[first : first + _EVALUATION_BLOCK] for first in range(0, len(order), _EVALUATION_BLOCK)]
         blocks += [np.arange(full, count).reshape(1, -1)] if full < count else []
         call = self._kernel(inputs, self._layers(), _EVALUATION_BATCH, training=False)
-        sums = np.zeros((members, len(blocks), 3))
+        sums = np.zeros((len(chosen), len(blocks), 3))
         nothing = np.empty((0, 2), np.float32)
 
-        def block(member: int, number: int, thread: int) -> None:
-            call(member, thread, sums[member, number], blocks[number], 0, 0, nothing)
+        def block(row: int, number: int, thread: int) -> None:
+            call(chosen[row], thread, sums[row, number], blocks[number], 0, 0, nothing)
 
-        self._workers.run(Queue(members, range(len(blocks)), together=True), block)
+        self._workers.run(Queue(len(chosen), range(len(blocks)), together=True), block)
         cost, score, free_energy = from_numpy(sums.sum(1) / count).unbind(1)
         return Means(cost, score, {"free_energy": free_energy} if self._is_machine else {})
 
