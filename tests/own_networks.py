@@ -111,3 +111,23 @@ class Noisy(Plain):
     def forward(self, x: Tensor) -> Tensor:
         y = self.first(x.flatten(1))
         return self.last(torch.sigmoid(y + 0.3 * torch.randn_like(y)))
+
+
+class Tripled(torch.autograd.Function):
+    """x², with a gradient that is wrong: 3x in place of 2x."""
+
+    @staticmethod
+    def forward(context, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    def backward(context, slope: Tensor) -> Tensor:
+        return 3 * context.saved_tensors[0] * slope
+
+
+class Wrong(Plain):
+    """A network whose first layer gets a wrong gradient, and whose last layer a right one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(Tripled.apply(self.first(x.flatten(1))))

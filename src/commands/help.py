@@ -14,6 +14,7 @@ python -m src.train +exp=NAME [KEY=VALUE ...]        one run (repeats=3: three s
 python -m src.train -m +exp=NAME KEY=VALUE,VALUE     a grid: one run a value, trained as stacks
 python -m src.train +sweeps=NAME                     an Optuna study, trained as stacks; goes on where it stopped
 python -m src.train +exp=ensemble from_study=NAME    the best networks of a study vote; trains nothing
+python -m src.check +exp=NAME [KEY=VALUE ...]        whether gradients are right, the first cost, 20 examples by heart
 python -m src.resume FOLDER                          a run that was stopped or killed goes on
 python -m src.predict run=FOLDER input=FILE          what trained networks answer to pictures, arrays
 python -m src.evaluate run=FOLDER [data=NAME]        their score with its interval, class by class; calibration

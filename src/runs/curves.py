@@ -148,7 +148,7 @@ def watch_figure(results: Sequence[Result], path: Path) -> Figure:
         _draw_layers(axes[1, 1], results, "activation_zero/", ": 0")
         _draw_layers(axes[1, 1], results, "activation_saturated/", ": saturated")
         axes[1, 1].set_ylim(-0.02, 1.02)
-        _panel(axes[1, 1], "Activations that are 0, or saturated: near the ends of sigmoid or tanh", "share")
+        _panel(axes[1, 1], "Activations that are 0 or saturated", "share")
     return figure
 
 
