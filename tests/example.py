@@ -22,6 +22,7 @@ def raw(**sections: Any) -> dict[str, Any]:
             "classes": CLASSES,
             "validation": 20,
         },
+        "augment": {},
         "model": {"maps": [3], "hidden": [6], "field": 3},
         "task": {},
         "pretrain": {},

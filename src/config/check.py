@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from src.config import own_data, own_network, task_problems
+from src.config import augment, own_data, own_network, task_problems
 from src.config.address import refuse_unusable
+from src.config.augment import AugmentConfig
 from src.config.data import SIZES, DataConfig
 from src.config.error import ConfigError
 from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
@@ -164,7 +165,7 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
                 "be trained on; accepted: none"
             )
         problems += own_network.problems(model, _task_name(raw), raw.get("pretrain", {}))
-    problems += _pretraining_problems(raw) + _task_problems(raw)
+    problems += _pretraining_problems(raw) + _task_problems(raw) + _augment_problems(raw)
     problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
     try:
         optim = OptimConfig.model_validate(raw.get("optim"))
@@ -253,6 +254,17 @@ def _task_problems(raw: dict[str, Any]) -> list[str]:
     except ValidationError:
         return []
     return task_problems.problems(task, data)
+
+
+def _augment_problems(raw: dict[str, Any]) -> list[str]:
+    """The problems of changed images with the data and the training."""
+    try:
+        own = AugmentConfig.model_validate(raw.get("augment", {}))
+        data, task = DataConfig.model_validate(raw.get("data")), TaskConfig.model_validate(raw.get("task", {}))
+        pretrain = PretrainConfig.model_validate(raw.get("pretrain", {}))
+    except ValidationError:
+        return []
+    return augment.problems(own, data, task.kind, pretrain.wanted)
 
 
 def _task_name(raw: dict[str, Any]) -> str:

@@ -41,6 +41,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
         "optim": {key: value for key, value in optim.items() if key not in unused},
         "stop": stop if stop["rule"] != "none" else stop["keep"],
         "data": {key: value for key, value in data.items() if key not in ("name", "dir")},
+        "augment": config.augment.model_dump() if config.augment.wanted else None,
         "batch_size": config.batch_size,
         "max_epochs": config.max_epochs,
         "ensemble": config.ensemble,

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from src.config import augment
 from src.config.address import RUNS_RULE, masked
 from src.config.folder import NAME_RULE
 from src.config.model import ConvLayer, FcLayer
@@ -100,6 +101,7 @@ _OWN_RULES = {
     "data.target": "must be the name of a column, or a list of names such as [height,weight]",
     "data.drop": "must be a list of names of columns such as [id]",
     "data.columns": "must be a list of names of columns such as [height,weight], or null",
+    **augment.RULES,
     "trainer.compile": "must be auto, true or false",
     "trainer.precision": "must be 32, tf32 or bf16",
     "tracking.uri": RUNS_RULE,
@@ -138,7 +140,9 @@ def explain(
 
 def _is_no_key(part: str) -> bool:
     """Whether this part of an error's location is no key, but names one of several types that pydantic has tried."""
-    return part in ("conv", "fc", "bool", "int", "str", "list[str]") or part.startswith(("literal[", "constrained"))
+    return part in ("conv", "fc", "bool", "int", "float", "str", "list[str]", "list[float]") or part.startswith(
+        ("literal[", "constrained")
+    )
 
 
 def _extra_key(key: str, own: str, location: tuple[Any, ...], schema: type[BaseModel], prefix: str) -> str:

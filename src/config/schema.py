@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
+from src.config.augment import AugmentConfig
 from src.config.data import DataConfig
 from src.config.folder import is_name
 from src.config.model import ModelConfig
@@ -154,6 +155,7 @@ class RunConfig(Section):
     name: Annotated[str, AfterValidator(_folder_name)] = "custom"  # part of a folder's
     published: float | None = Field(None, ge=0, le=100)  # per cent, test accuracy on MNIST in the source
     data: DataConfig
+    augment: AugmentConfig = AugmentConfig()
     model: ModelConfig
     task: TaskConfig = TaskConfig()
     pretrain: PretrainConfig = PretrainConfig()

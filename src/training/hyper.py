@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+from src.config.augment import AugmentConfig
 from src.config.schema import PretrainConfig, RunConfig
 from src.config.section import is_per_member
 from src.models.own import arguments_number
@@ -49,10 +50,13 @@ def any_member(hyper: Hyper, name: str) -> bool:
 
 
 def _marked(section: BaseModel) -> Iterator[tuple[str, Any]]:
-    """The fields that are marked as per-member, with their values; those of pretraining belong to its phases."""
+    """The fields that are marked as per-member, with their values; those of pretraining belong to its phases.
+
+    Nor those of augment: an engine trains on images that are changed already.
+    """
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        if isinstance(value, PretrainConfig):
+        if isinstance(value, PretrainConfig | AugmentConfig):
             continue
         if isinstance(value, BaseModel):
             yield from _marked(value)

@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from src.config import address, schema
 from src.config.address import masked
 from src.config.check import parse, unread_keys
-from src.config.compose import CONF
+from src.config.compose import CONF, composed
 from src.config.data import DATA_KEYS, DataConfig
 from src.config.error import ConfigError
 from src.config.problems import all_keys
@@ -53,6 +53,14 @@ no_units = st.one_of(words, st.integers(), st.lists(st.integers(max_value=0), mi
 bad_layers = [{"fc": 0}, {"conv": -1}, {"dense": 3}, 3, {"fc": 3, "dropout": 1.0}, {"conv": 2, "pool": "mean"}]
 no_layers = st.one_of(words, st.integers(), st.lists(st.sampled_from(bad_layers), min_size=1, max_size=2))
 
+
+def strength(low, high):
+    """What is neither a number from low to high nor a list of two of them in order."""
+    outside = st.floats(max_value=low, exclude_max=True) | st.floats(min_value=high, exclude_min=True)
+    lists = [[], [high], [low, high, high], [high, low], [low, high + 1], [low - 1, high], [True, high]]
+    return st.one_of(words, st.none(), st.booleans(), not_finite, outside, st.sampled_from(lists))
+
+
 BAD = {
     "name": st.one_of(no_text, st.none(), st.just("")),
     "published": optional(numbers(low=0, high=100)),
@@ -82,6 +90,21 @@ BAD = {
     "data.shape": st.one_of(words, st.integers(), st.lists(st.integers(max_value=0), min_size=1, max_size=3)),
     "data.train": optional(at_least(1)),
     "data.validation": at_least(1),
+    "augment.shift": strength(0, 1000),
+    "augment.rotate": strength(0, 180),
+    "augment.shear": strength(0, 60),
+    "augment.rotate_or_shear": st.one_of(words, st.integers(), st.none()),
+    "augment.half_angle": st.one_of(words, st.integers(), st.none(), st.just([-1]), st.just([1.5])),
+    "augment.scale": strength(0, 0.9),
+    "augment.flip": numbers(low=0, high=1),
+    "augment.crop": st.one_of(at_least(0), st.integers(min_value=1001)),
+    "augment.alpha": strength(0, 1000),
+    "augment.sigma": strength(0.1, 100),
+    "augment.brightness": strength(0, 1),
+    "augment.contrast": strength(0, 1),
+    "augment.saturation": strength(0, 1),
+    "augment.colour_pca": strength(0, 1),
+    "augment.cutout": st.one_of(at_least(0), st.integers(min_value=1001)),
     "model.target": st.one_of(st.integers(), words, st.just("a.b-c"), st.just("a..B"), st.just(".A")),
     "model.args": st.one_of(words, st.integers(), st.just({"a": math.inf}), st.just({1: 2}), st.just({"a": [{1, 2}]})),
     "model.per_member": st.one_of(words, st.integers(), st.just([3])),
@@ -296,6 +319,15 @@ def test_a_layer_that_does_not_fit_is_named_with_the_sizes(model, sizes):
         ({"data": {"name": "mnist"}}, "describe data=idx only"),
         ({"data": {"name": "cifar10"}}, "cifar10 has 32x32x3 images of 10 classes, not 12x12x1 of 4"),
         ({"data": {"name": "digits", "dir": "here"}}, "data=digits reads no folder"),
+        ({"augment": {"alpha": 3.0}, "pretrain": {"task": "contrast"}, "model": {"maps": []}}, "or pretrain=none"),
+        ({"augment": {"crop": 12}}, "augment.crop = 12: the images have 12x12 pixels, .* accepted: 0 to 11"),
+        ({"augment": {"saturation": 0.5}}, "data.channels=1 have no colours"),
+        ({"augment": {"rotate": 9.0, "half_angle": [4]}}, "the data have 4 classes, from 0 to 3"),
+        (
+            {"augment": {"flip": 0.5}, "data": {"height": 1, "width": 5}, "model": {"maps": []}},
+            "1x5 pixels are no images",
+        ),
+        ({"augment": {"flip": 0.5}, "data": {"folds": 3, "normalise": "channel"}}, "would not be black"),
         ({"optim": {"schedule": "exponential"}}, "needs the last epoch's rate"),
         ({"optim": {"schedule": "steps"}}, "needs where eta falls"),
         ({"pretrain": {"task": "contrast"}, "model": {"maps": [], "norm": "group"}}, "layer 1 has norm = 'group', so"),
@@ -333,7 +365,12 @@ def test_dropout_is_on_the_inputs_of_every_fully_connected_layer_and_of_the_soft
     assert example.config(model=model).model.dropouts() == [0.1, 0.5, 0.5]
 
 
-@given(st.sampled_from(["optim.eta", "optim.lambda_", "model.dropout", "optim.momentum"]), st.floats(0.1, 0.9))
+@given(
+    st.sampled_from(
+        ["optim.eta", "optim.lambda_", "model.dropout", "optim.momentum", "augment.alpha", "augment.scale"]
+    ),
+    st.floats(0.1, 0.9),
+)
 def test_members_of_one_stack_may_differ_in_hyperparameters(key, value):
     assert structure_key(parse(with_value(key, value))) == structure_key(example.config())
 
@@ -368,6 +405,7 @@ def test_the_files_in_conf_hold_the_schemas_defaults():
 
     sections = {
         "data": "auto",
+        "augment": "none",
         "model": "shallow",
         "task": "classify",
         "pretrain": "none",
@@ -388,6 +426,14 @@ def test_each_source_of_own_data_has_a_file_in_conf_with_the_keys_that_it_reads(
     values = OmegaConf.to_container(OmegaConf.load(CONF / "data" / f"{source}.yaml"))
     others = {*chain(*DATA_KEYS.values())} - {*DATA_KEYS[source]} | ({"dir"} if source != "folder" else set())
     assert {*values} == {*DataConfig.model_fields} - others
+
+
+def test_trials_that_differ_in_their_groups_of_strengths_share_a_stack():
+    groups = [path.stem for path in (CONF / "augment").glob("*.yaml") if path.stem != "cifar"]
+    each = [composed(["data=mnist", f"augment={group}"]) for group in groups]
+    assert len(groups) >= 4
+    assert len({structure_key(parse(raw)) for raw in each}) == 1
+    assert parse(composed(["data=cifar10", "augment=cifar"])).augment.wanted
 
 
 @pytest.mark.parametrize("rule", RULES)
