@@ -14,6 +14,7 @@ _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: spreads consecutive indices
 CONVOLUTIONS = 0x10000  # for the inputs of a convolution
 SLOPES = 0x20000  # for a layer's random slopes
 CORRUPTION = 0x30000  # for the inputs of an autoencoder
+AUGMENTATION = 0x50000  # plus the image's index in its mini-batch: for how it is changed (src/training/augment)
 GIBBS = 0x40000  # for a Boltzmann machine's units: first hidden ones, then visible and hidden ones in turn
 
 
