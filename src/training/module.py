@@ -15,6 +15,7 @@ import torch
 
 from src.data.dataset import Dataset
 from src.models.own import code_of
+from src.training.augment.augmenter import Augmenter
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
 from src.training.engines.engine import Engine, Means, State, joined_means
@@ -54,6 +55,7 @@ class StackModule(LightningModule):
         self.automatic_optimization = False
         self.engine, self.chunks, self.dataset, self.device_name = engine, chunks, dataset, device_name
         self.roster, self.tested, self.observers, self.interrupted = roster, tested, observers, interrupted
+        self.augmenter = Augmenter(dataset, members[0].config.trainer.threads)
         self.score = engine.spec.task.score
         self.capacity, self.offer = max(capacity, len(members)), offer
         self.members: dict[int, Progress] = {}  # by number: those that train, and those that stopped in this epoch
@@ -81,7 +83,7 @@ class StackModule(LightningModule):
         if self.watch and chunk.check:
             self.watch.begin()
         start = time.perf_counter()
-        cost, score = self.engine.train(split.inputs, split.targets, chunk.order, chunk.first_step, eta)
+        cost, score = self.augmenter.train(self.engine, split, chunk.order, chunk.first_step, eta)
         self._train_seconds += time.perf_counter() - start
         self._cost += cost
         self._scores += score
@@ -342,6 +344,7 @@ class StackModule(LightningModule):
     def _tell_chunks(self) -> None:
         here = [self.members.get(number) for number in self.rows]
         self.chunks.set_members([(one.member.seed, one.born, one.member.fold) if one else (0, 0, 0) for one in here])
+        self.augmenter.set_members([one.member if one else None for one in here])
 
 
 def _copy_rows(rows: list[int], source: torch.Tensor, target: torch.Tensor) -> None:
