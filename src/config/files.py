@@ -21,7 +21,11 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, content: Any) -> Path:
     """Writes `content` so that a reader never sees half a file; returns `path`. NaN and infinity become null."""
-    return write_text(path, json.dumps(finite(content), indent=1, allow_nan=False) + "\n")
+    try:
+        text = json.dumps(content, indent=1, allow_nan=False)
+    except ValueError:  # raised for NaN and infinity
+        text = json.dumps(finite(content), indent=1)
+    return write_text(path, text + "\n")
 
 
 def write_text(path: Path, text: str) -> Path:

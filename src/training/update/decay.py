@@ -57,6 +57,8 @@ class Term:
     momentum: np.ndarray  # (K,) float64, 0 where m is 1
     of_weight: bool  # whether it is a share of the weight; else it is an amount
     saved: np.ndarray = field(init=False)  # (K, 2): sums since the epoch began: of all steps, and what is taken off
+    # Member -> eta, first step and length of its last chunk, and what its steps took off (M,).
+    last: dict[int, tuple[tuple[float, int, int], np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.saved = np.zeros((len(self.factor), 2))
@@ -123,14 +125,22 @@ class StackDecay:
 
     def _taken_off(self, term: Term, k: int, eta: np.ndarray, first: int) -> np.ndarray:
         """The share of the weight, or the amount, that each step of a chunk takes off member k's weights: (M,)."""
-        step = first + np.arange(len(eta))
         if self.by_step[k]:
+            step = first + np.arange(len(eta))
             momentum = term.momentum[k]
             rates = eta * term.factor[k] * ((1 - momentum ** (step + 1)) / (1 - momentum))
             return _moving(rates, step % self.batches, self.batches, term, term.saved[k])
-        rate = float(eta[0]) * term.factor[k]
-        ends, saved, each = _saved(rate, term.momentum[k], term.enough, first, len(eta), self.batches)
-        taken = np.zeros(len(eta))
+        # Without momentum only the place in the epoch counts, so most chunks are as that of the epoch before.
+        chunk = float(eta[0]), first if term.momentum[k] else first % self.batches, len(eta)
+        if k not in term.last or term.last[k][0] != chunk:
+            term.last[k] = chunk, self._steady(term, k, *chunk)
+        return term.last[k][1]
+
+    def _steady(self, term: Term, k: int, eta: float, first: int, steps: int) -> np.ndarray:
+        """What each step of a chunk takes off where eta is the same in all of them: (M,)."""
+        rate = eta * term.factor[k]
+        ends, saved, each = _saved(rate, term.momentum[k], term.enough, first, steps, self.batches)
+        taken = np.zeros(steps)
         if term.of_weight:
             taken[ends] = np.where(saved == 1, each, -np.expm1(saved * np.log1p(-each)))
         else:

@@ -17,7 +17,7 @@ from src.tasks.classify import Classify
 from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
-from src.training.engines.cpu.queue import Queue, Workers, piece_length
+from src.training.engines.cpu.queue import Queue, Workers, pieces
 from src.training.engines.cpu.update import KERNELS, NUMBERS, Rule, first_rule
 from src.training.engines.engine import Means, State, Sums, joined_states, means_of, slot_name, slots_of, without_slots
 from src.training.hyper import Hyper, joined, select
@@ -94,6 +94,7 @@ class CpuEngine:
     def _seat(self, hyper: Hyper) -> None:
         """Makes members with these hyperparameters the engine's members."""
         self.hyper, self._numbers = hyper, StepNumbers(self.spec, hyper)
+        self._rules_by_batch = dict[int, list[Rule]]()
 
     def _plan_for(self, batch: int) -> None:
         """Makes the plan and the working memory for mini-batches of up to `batch` images."""
@@ -151,8 +152,12 @@ class CpuEngine:
         numbers = _for_kernels(self._numbers.of(eta, first_step, steps))
         rules = self._rules(batch)
         costs, correct = np.zeros(members), np.zeros(members, np.int64)
-        size = piece_length(steps)
+        starts, length, size = pieces(steps, members, self._threads)
         nothing = np.empty((0, 0), np.float32)
+
+        def task(member: int, start: int, thread: int) -> None:
+            for first_of_piece in range(start, min(start + length, steps), size):
+                piece(member, first_of_piece, thread)
 
         def piece(member: int, start: int, thread: int) -> None:
             cost, right = network.run(
@@ -173,7 +178,7 @@ class CpuEngine:
             costs[member] += cost
             correct[member] += right
 
-        self._workers.run(Queue(members, range(0, steps, size)), piece)
+        self._workers.run(Queue(members, starts), task)
         return Sums(from_numpy(costs), from_numpy(correct).double())
 
     def _memory(self, member: int, thread: int) -> tuple[Any, ...]:
@@ -184,11 +189,14 @@ class CpuEngine:
 
     def _rules(self, batch: int) -> list[Rule]:
         """Each member's rule for mini-batches of `batch` images, before the numbers of a step are filled in."""
+        if batch in self._rules_by_batch:
+            return self._rules_by_batch[batch]
         rule, share = self.spec.rule, np.float32(1) / np.float32(batch)
         assert rule.kernel is not None
         moves = (self.hyper["momentum"] != 0) | (self.hyper["l1"] != 0) | (rule.adaptive)
         own = rule.kernel, self._plan.size, self.spec.decay_all
-        return [first_rule(float(share), not one, *own) for one in moves.tolist()]
+        self._rules_by_batch[batch] = [first_rule(float(share), not one, *own) for one in moves.tolist()]
+        return self._rules_by_batch[batch]
 
     def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:
         """Mean cost and accuracy of every member over N images; an answer with a NaN counts as wrong."""

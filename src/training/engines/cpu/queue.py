@@ -2,16 +2,25 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from heapq import heapify, heappop, heappush
 from threading import Lock
 
-# Pieces in which each member's chunk is trained: after each piece the thread takes the member that is furthest behind,
-# so that threads stay busy where K is no multiple of their number.
+# Pieces into which each member's chunk is cut; costs are added up piece by piece, so this decides on their last bits.
 _PIECES = 8
+# Tasks that a thread has at least, as far as there are pieces: after each it takes the member that is furthest behind,
+# so that threads stay busy, to within a part of this of the chunk, where K is no multiple of their number.
+_TASKS = 32
 
 
-def piece_length(steps: int) -> int:
-    """The steps of a piece of a chunk of `steps` steps."""
-    return max(1, -(-steps // _PIECES))
+def pieces(steps: int, members: int, threads: int) -> tuple[range, int, int]:
+    """The starts of a member's tasks in a chunk of `steps` steps, and the steps of a task and of a piece of it.
+
+    A task is one piece or several: handing one out takes as long as a step of a small network.
+    """
+    length = max(1, -(-steps // _PIECES))
+    tasks = min(_PIECES, -(-_TASKS * threads // members))
+    task = -(-_PIECES // tasks) * length
+    return range(0, steps, task), task, length
 
 
 class Queue:
@@ -23,22 +32,27 @@ class Queue:
 
     def __init__(self, members: int, starts: Iterable[int], together: bool = False) -> None:
         self._left = [list(starts)[::-1] for _ in range(members)]
-        self._held = set[int]()
+        self._free = [(-len(left), member) for member, left in enumerate(self._left) if left]  # a heap
+        heapify(self._free)
         self._together = together
         self._lock = Lock()
 
     def next(self, done: tuple[int, int] | None) -> tuple[int, int] | None:
         """The next task for a thread that has finished `done` (None at its first call); None where none is left."""
         with self._lock:
-            if done is not None:
-                self._held.discard(done[0])
-            free = [member for member, left in enumerate(self._left) if left and member not in self._held]
-            if not free:
+            if done is not None and not self._together:
+                self._frees(done[0])
+            if not self._free:
                 return None
-            member = max(free, key=lambda member: (len(self._left[member]), -member))
-            if not self._together:
-                self._held.add(member)
-            return member, self._left[member].pop()
+            _, member = heappop(self._free)
+            start = self._left[member].pop()
+            if self._together:
+                self._frees(member)
+            return member, start
+
+    def _frees(self, member: int) -> None:
+        if left := self._left[member]:
+            heappush(self._free, (-len(left), member))
 
 
 class Workers:

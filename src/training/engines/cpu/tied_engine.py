@@ -17,7 +17,7 @@ from src.data.scaling import BYTE
 from src.tasks.contrast import Contrast
 from src.tasks.reconstruct import Reconstruct
 from src.training.engines.cpu import autoencoder, boltzmann
-from src.training.engines.cpu.queue import Queue, Workers, piece_length
+from src.training.engines.cpu.queue import Queue, Workers, pieces
 from src.training.engines.cpu.room import layer_of, room_for
 from src.training.engines.cpu.tied import Layer
 from src.training.engines.engine import Means, State, Sums
@@ -73,19 +73,24 @@ class TiedEngine(TorchEngine):
         """
         if not self._by_kernels:
             return super().train(inputs, targets, order, first_step, eta)
-        (rows, steps, batch), size = order.shape, piece_length(order.shape[1])
+        rows, steps, batch = order.shape
         orders, first = order.numpy(), first_step.expand(len(self._seed)).tolist()
+        starts, length, size = pieces(steps, len(first), self._workers.threads)
         numbers = self.numbers.of(eta, first_step, steps)
         own = numbers.values[:, [numbers.names.index(name) for name in ("share", "eta")]].transpose(0, 2, 1).copy()
         layers, sums = self._layers(), np.zeros((len(first), 3))
         call = self._kernel(inputs, layers, batch, training=True)
+
+        def task(member: int, start: int, thread: int) -> None:
+            for first_of_piece in range(start, min(start + length, steps), size):
+                piece(member, first_of_piece, thread)
 
         def piece(member: int, start: int, thread: int) -> None:
             part = slice(start, start + size)
             mine = orders[member if rows > 1 else 0, part]
             call(member, thread, sums[member], mine, start, first[member] + start, own[member, part])
 
-        self._workers.run(Queue(len(first), range(0, steps, size)), piece)
+        self._workers.run(Queue(len(first), starts), task)
         self._take_back(layers, steps)
         return Sums(from_numpy(sums[:, 0] / batch), from_numpy(sums[:, 1]))
 
