@@ -59,24 +59,25 @@ def split(images: int, seed: int) -> Split:
 COUNT = 2  # numbers or labels to predict
 
 
-def rows(examples: int, seed: int, kind: str = "numbers") -> Split:
-    """Rows of 5 numbers, on which numbers (at a scale of their own), labels or 4 unequal classes depend."""
+def rows(examples: int, seed: int, kind: str = "numbers", count: int = COUNT) -> Split:
+    """Rows of 5 numbers, on which `count` numbers (at a scale of their own) or labels, or 4 unequal classes depend."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(examples, 5, generator=generator)
-    y = x[:, :COUNT] + 0.3 * x[:, 2:3].square() + 0.1 * torch.randn(examples, COUNT, generator=generator)
+    y = x[:, :count] + 0.3 * x[:, 2:3].square() + 0.1 * torch.randn(examples, count, generator=generator)
     numbers = 2000 + 50 * y
-    targets = {"numbers": numbers, "labels": (y > 0.3).float(), "classes": y.argmax(1) + 2 * (y[:, 0] > 1.5)}
+    targets = {"numbers": numbers, "labels": (y > 0.3).float(), "classes": y[:, :2].argmax(1) + 2 * (y[:, 0] > 1.5)}
     return Split(x[..., None, None], targets[kind])
 
 
-def table(train: int = 60, kind: str = "numbers") -> Dataset:
+def table(train: int = 60, kind: str = "numbers", count: int = COUNT) -> Dataset:
     """60 training, 20 validation and 30 test rows for task=regress, or with another kind for other tasks."""
-    return Dataset("table", "made up", rows(train, 1, kind), rows(20, 2, kind), rows(30, 3, kind), CLASSES)
+    splits = [rows(examples, seed, kind, count) for seed, examples in ((1, train), (2, 20), (3, 30))]
+    return Dataset("table", "made up", *splits, CLASSES)
 
 
-def table_config(**sections: Any) -> RunConfig:
+def table_config(count: int = COUNT, **sections: Any) -> RunConfig:
     """A small network for `table`."""
-    data = {"classes": CLASSES, "channels": 5, "height": 1, "width": 1, "target_count": COUNT}
+    data = {"classes": CLASSES, "channels": 5, "height": 1, "width": 1, "target_count": count}
     return config(**{"data": data, "model": {"maps": [], "hidden": [6]}} | sections)
 
 

@@ -121,6 +121,11 @@ class TaskConfig(Section):
         return self.loss is not None and "." in self.loss
 
     @property
+    def loss_name(self) -> str | None:
+        """The loss that is asked for, or else the task's own; None for a task that has one loss without a name."""
+        return self.loss or next(iter(LOSSES.get(self.name, ())), None)
+
+    @property
     def reported(self) -> list[Metric]:
         """The metrics that are reported beside the score."""
         return reported(self.metrics, self.metric)

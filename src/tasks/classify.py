@@ -49,10 +49,10 @@ class Classify(Supervised):
 
     def _weighted(self, logits: Tensor, y: Tensor) -> Tensor:
         """Equation (1): logits (…, B, C), classes (…, B) -> (…, B)."""
-        return -(logits.log_softmax(-1) * self._table(logits.shape[-1], logits.device)[y]).sum(-1)
+        return -(logits.log_softmax(-1) * self.table(logits.shape[-1], logits.device)[y]).sum(-1)
 
-    def _table(self, classes: int, device: torch.device) -> Tensor:
-        """t_c w_c of equation (1) for each class y: (C, C), copied to a device once."""
+    def table(self, classes: int, device: torch.device) -> Tensor:
+        """t_c w_c of equation (1) for each class y: (C, C) float32, copied to a device once."""
         if device not in self._tables:  # from plain numbers: what is computed under vmap must not be kept
             weights, shared = self.targets.weights or (1.0,) * classes, self._smoothing / classes
             rows = [

@@ -56,7 +56,7 @@ def _mean_loss(config: TaskConfig) -> Loss:
         "huber": lambda outputs, z: F.huber_loss(outputs, z.expand_as(outputs), reduction="none", delta=config.delta),
         "poisson": lambda outputs, y: outputs.exp() - y * outputs,
     }
-    own = each.get(config.loss or "mse", each["mse"])  # not looked at beside a loss of the user's
+    own = each.get(config.loss_name or "", each["mse"])  # not looked at beside a loss of the user's
     return lambda outputs, y: own(outputs, y).mean(-1)
 
 

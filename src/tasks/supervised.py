@@ -19,11 +19,15 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Supervised(Task):
-    """A task whose networks give outputs (B, C) that are compared with targets."""
+    """A task whose networks give outputs (B, C) that are compared with targets.
+
+    head: its loss by name, under which the cpu engine has a kernel (engines/cpu/head.py) or none; delta: huber's.
+    """
 
     def __init__(self, config: TaskConfig, targets: Targets, running: Metric, loss: Loss) -> None:
         """running: the metric that adds up, which `scores` sums; loss: the task's own."""
         self.targets, self.running, self.score = targets, running, config.metric
+        self.head, self.delta = config.loss_name, config.delta
         judged = [*([self.score] if self.score != running else []), *config.reported]
         self.measures: dict[str, Measure] = {one.name: measure(one.name, config.kind) for one in judged}
         self.loss = OwnLoss(config.loss) if config.loss and config.owns_loss else loss

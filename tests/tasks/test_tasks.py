@@ -4,8 +4,10 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
+from src.config.task import LOSSES
 from src.tasks.targets import targets_of
 from src.training.engines import cpu
+from src.training.engines.cpu.head import HEADS
 from src.training.engines.torch_engine import TorchEngine
 from src.training.fit import prepare, run
 from src.training.spec import spec_of
@@ -14,66 +16,97 @@ from tests import example
 
 TASKS = {
     "regress": {"name": "regress"},
+    "mae": {"name": "regress", "loss": "mae"},
     "huber": {"name": "regress", "loss": "huber", "delta": 0.5},
     "multilabel": {"name": "multilabel"},
-    "weighted": {"name": "classify", "class_weights": "balanced", "label_smoothing": 0.1},
+    "weighted": {"name": "classify", "class_weights": [1.0, 2.0, 0.0, 5.0], "label_smoothing": 0.1},
+    "balanced": {"name": "classify", "class_weights": "balanced"},
     "own": {"name": "classify", "loss": "tests.tasks.own_losses.focal"},
     "auroc": {"name": "classify", "score": "auroc", "metrics": ["f1"]},
     "poisson": {"name": "regress", "loss": "poisson"},
 }
 
 
-def specified(config):
-    targets = example.table(kind=config.task.kind).train.targets
-    return spec_of(config, 12, targets=targets_of(config, targets))
-
-
 def on_torch(spec, hyper, state):
     return TorchEngine(spec, hyper, state, torch.device("cpu"))
 
 
-def trained(task, rows, etas=(0.05, 0.1, 0.15), engine=on_torch):
-    """State, sums of a chunk and means over the validation set of the members `rows` of a stack of three."""
-    configs = [example.table_config(task=TASKS[task], optim={"eta": etas[row]}, seed=row) for row in rows]
-    dataset = example.table(kind="labels" if task == "poisson" else configs[0].task.kind)
-    spec, stack = specified(configs[0]), members_of(configs)
+def on_cpu(spec, hyper, state):
+    return cpu.CpuEngine(spec, hyper, state, 1)
+
+
+both = pytest.mark.parametrize(
+    ("task", "engine"),
+    [(task, engine) for task in TASKS for engine in (on_torch, on_cpu) if (task, engine) != ("own", on_cpu)],
+)
+
+
+def spec_and_dataset(config):
+    dataset = example.table(
+        kind="labels" if config.task.loss == "poisson" else config.task.kind, count=config.data.target_count
+    )
+    return spec_of(config, 12, targets=targets_of(config, dataset.train.targets)), dataset
+
+
+def trained(task, rows, etas=(0.05, 0.1, 0.15), engine=on_torch, count=2):
+    """State, sums of a chunk, validation means and predictions of the members `rows` of a stack of three."""
+    configs = [example.table_config(count, task=TASKS[task], optim={"eta": etas[row]}, seed=row) for row in rows]
+    (spec, dataset), stack = spec_and_dataset(configs[0]), members_of(configs)
     engine = engine(spec, hyper_of_stack(stack), first_state(stack, spec.model))
     order = torch.arange(120).view(1, -1, 5) % 60
     eta = engine.hyper["eta"].float()
     sums = engine.train(dataset.train.inputs, dataset.train.targets, order, torch.tensor(0), eta)
-    return engine.state(), sums, engine.evaluate(dataset.validation.inputs, dataset.validation.targets)
+    means = engine.evaluate(dataset.validation.inputs, dataset.validation.targets)
+    return engine.state(), sums, means, engine.predictions(dataset.validation.inputs)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_member_alone_is_the_member_in_a_stack(task):
-    state, sums, means = trained(task, (0, 1, 2))
+@both
+def test_a_member_alone_is_the_member_in_a_stack(task, engine):
+    exact = {"rtol": 0, "atol": 0}
+    state, sums, means, predictions = trained(task, (0, 1, 2), engine=engine)
     for row in range(3):
-        alone, own, mine = trained(task, (row,))
+        alone, own, mine, answers = trained(task, (row,), engine=engine)
         for name, value in alone.items():
-            torch.testing.assert_close(state[name][row], value[0], rtol=1e-5, atol=1e-6)
-        for stacked, single in ((sums.cost, own.cost), (means.cost, mine.cost), (means.score, mine.score)):
-            torch.testing.assert_close(stacked[row], single[0], rtol=1e-5, atol=1e-5)
+            near = exact if engine is on_cpu else {"rtol": 1e-5, "atol": 1e-6}
+            torch.testing.assert_close(state[name][row], value[0], **near)
+        pairs = (sums.cost, own.cost), (means.cost, mine.cost), (means.score, mine.score), (predictions, answers)
+        for stacked, single in pairs:
+            near = exact if engine is on_cpu else {"rtol": 1e-5, "atol": 1e-5}
+            torch.testing.assert_close(stacked[row], single[0], **near)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_nan_stays_in_its_member(task):
-    state, _, means = trained(task, (0, 1, 2))
-    broken, _, others = trained(task, (0, 1, 2), etas=(0.05, 1e30, 0.15))
+@both
+def test_a_nan_stays_in_its_member(task, engine):
+    state, _, means, _ = trained(task, (0, 1, 2), engine=engine)
+    broken, _, others, _ = trained(task, (0, 1, 2), etas=(0.05, 1e30, 0.15), engine=engine)
     assert not others.cost[1].isfinite()
     for row in (0, 2):
         assert all(torch.equal(broken[name][row], value[row]) for name, value in state.items())
         assert others.score[row] == means.score[row]
 
 
-@pytest.mark.parametrize("task", sorted(TASKS.keys() - {"auroc"}))
-def test_the_cpu_engine_refuses_what_its_kernels_do_not_compute(task):
-    spec = specified(example.table_config(task=TASKS[task]))
-    assert cpu.engine_for(spec).refuses(spec)
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("task", sorted(TASKS.keys() - {"auroc", "own"}))
+def test_both_engines_compute_the_same(task, count):
+    state, sums, means, predictions = trained(task, (0, 1, 2), count=count)
+    ours, own, mine, answers = trained(task, (0, 1, 2), engine=on_cpu, count=count)
+    for name, value in state.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-6)
+    for theirs, here in ((sums.cost, own.cost), (sums.score, own.score), (means.cost, mine.cost)):
+        torch.testing.assert_close(here, theirs, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(mine.score, means.score, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(answers, predictions, rtol=1e-5, atol=1e-6)
+
+
+def test_the_cpu_engine_has_a_kernel_for_every_loss_and_refuses_those_of_the_user():
+    assert set(HEADS) == {loss for losses in LOSSES.values() for loss in losses}
+    spec, _ = spec_and_dataset(example.table_config(task=TASKS["own"]))
+    assert cpu.engine_for(spec).refuses(spec) == "task.loss=tests.tasks.own_losses.focal"
 
 
 def test_both_engines_judge_by_metrics_of_the_whole_split():
-    _, _, means = trained("auroc", (0, 1, 2))
-    _, _, ours = trained("auroc", (0, 1, 2), engine=lambda *given: cpu.CpuEngine(*given, 2))
+    _, _, means, _ = trained("auroc", (0, 1, 2))
+    _, _, ours, _ = trained("auroc", (0, 1, 2), engine=on_cpu)
     assert means.measures.keys() == {"f1"}
     torch.testing.assert_close(ours.score, means.score, rtol=1e-4, atol=0.02)  # a tie in float32 may break either way
     torch.testing.assert_close(ours.measures["f1"], means.measures["f1"], rtol=0, atol=0.06)

@@ -130,10 +130,11 @@ class Engine(Protocol):
         """Trains one chunk.
 
         inputs (N, C, H, W): uint8, of which networks see value / 255, or float32, which they see as it is; both scaled
-        by spec.scaling if there is one. Or (K, N, C, H, W) float32: each member's own. targets (N,) int64. order (K or
-        1, M, B) int64: the examples of each mini-batch by their index (1: the same for all members). first_step (K,) or
-        () int64: the number of the chunk's first mini-batch, counted from each member's own start. eta: learning rates,
-        (K,) float32 for the whole chunk or (K, M). A chunk that begins no epoch must follow the one before it.
+        by spec.scaling if there is one. Or (K, N, C, H, W) float32: each member's own. targets: classes (N,) int64, or
+        numbers or labels (N, T) float32. order (K or 1, M, B) int64: the examples of each mini-batch by their index
+        (1: the same for all members). first_step (K,) or () int64: the number of the chunk's first mini-batch, counted
+        from each member's own start. eta: learning rates, (K,) float32 for the whole chunk or (K, M). A chunk that
+        begins no epoch must follow the one before it.
         """
 
     def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:

@@ -2,20 +2,25 @@
 
 Threads never write to the same number: a member is trained by one thread at a time, in that thread's working memory.
 So a member's result depends neither on other members nor on the number of threads, bit for bit.
-Legend: K members, M mini-batches in a chunk, B images in a mini-batch, N images, C classes, D dense layers.
+Legend: K members, M mini-batches in a chunk, B images in a mini-batch, N images, C outputs, D dense layers.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, from_numpy, uint8
 
 from src.config.shapes import Dense, LayerShape
 from src.data.scaling import BYTE
 from src.tasks.classify import Classify
+from src.tasks.multilabel import Multilabel
+from src.tasks.regress import Regress
+from src.tasks.supervised import Supervised
 from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
+from src.training.engines.cpu.head import HEADS, head_of
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
 from src.training.engines.cpu.queue import Queue, Workers, pieces
 from src.training.engines.cpu.update import KERNELS, NUMBERS, Rule, first_rule
@@ -26,6 +31,7 @@ from src.training.update.numbers import Numbers, StepNumbers
 
 _EVALUATION_BATCH = 20  # images of a mini-batch in evaluation
 _EVALUATION_BLOCK = 25  # mini-batches that a thread evaluates before it takes the next task
+_TASKS = (Classify, Multilabel, Regress)  # not what inherits from them, which may count otherwise
 _NO_RULE = first_rule(0, True, KERNELS[0], 0, False)  # the argument in evaluation, where nothing reads it
 
 
@@ -81,10 +87,11 @@ class CpuEngine:
         """In a few words, what of the spec the kernels cannot compute; None where they can compute all of it."""
         if spec.model.plan is None:
             return "a network that is no list of layers"
-        if type(spec.task) is not Classify:  # one that inherits from it may count otherwise
-            return "another task than task=classify"
-        if not spec.task.plain:
-            return "task.loss, task.class_weights or task.label_smoothing"
+        task = spec.task
+        if not isinstance(task, Supervised) or type(task) not in _TASKS:
+            return "another task than task=classify, regress or multilabel"
+        if task.head not in HEADS:
+            return f"task.loss={task.head}"
         if spec.rule.kernel not in KERNELS:
             return f"optim.rule={spec.rule.name}"
         if spec.clips or spec.bounds:
@@ -146,12 +153,12 @@ class CpuEngine:
         if batch > self._plan.batch:
             self._plan_for(batch)
         members = len(self.hyper["seed"])
-        flat, answers, sight = _flat(inputs), _numpy(targets), self._sight(inputs)
+        flat, head, sight = _flat(inputs), head_of(self.spec.task, self._outputs, targets), self._sight(inputs)
         orders = _numpy(order)
         dropout, first = _numpy(self.hyper["dropout"]), _numpy(first_step.expand(members))
         numbers = _for_kernels(self._numbers.of(eta, first_step, steps))
         rules = self._rules(batch)
-        costs, correct = np.zeros(members), np.zeros(members, np.int64)
+        costs, scores = np.zeros(members), np.zeros(members)
         starts, length, size = pieces(steps, members, self._threads)
         nothing = np.empty((0, 0), np.float32)
 
@@ -160,11 +167,11 @@ class CpuEngine:
                 piece(member, first_of_piece, thread)
 
         def piece(member: int, start: int, thread: int) -> None:
-            cost, right = network.run(
+            cost, score = network.run(
                 *self._memory(member, thread),
                 flat[member if flat.ndim > 2 else ...],
                 *sight,
-                answers,
+                head,
                 orders[member if rows > 1 else 0, start : start + size],
                 int(first[member]) + start,
                 rules[member],
@@ -176,10 +183,10 @@ class CpuEngine:
                 nothing,
             )
             costs[member] += cost
-            correct[member] += right
+            scores[member] += score
 
         self._workers.run(Queue(members, starts), task)
-        return Sums(from_numpy(costs), from_numpy(correct).double())
+        return Sums(from_numpy(costs), from_numpy(scores))
 
     def _memory(self, member: int, thread: int) -> tuple[Any, ...]:
         """The first arguments of `network.run`: plan, the member's rows, the thread's working memory, channels."""
@@ -199,40 +206,47 @@ class CpuEngine:
         return self._rules_by_batch[batch]
 
     def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:
-        """Mean cost and accuracy of every member over N images; an answer with a NaN counts as wrong."""
-        outputs, costs, correct = self._evaluate(inputs, _numpy(targets), members)
-        cost, score = from_numpy(costs / len(targets)), from_numpy(correct / len(targets))
-        return means_of(self.spec.task, cost, score, from_numpy(outputs), targets, {})
+        """Mean cost and mean score of every member over N images; a class or label by a NaN counts as wrong."""
+        predictions, costs, scores = self._evaluate(inputs, targets, members)
+        cost, score = from_numpy(costs / len(targets)), from_numpy(scores / len(targets))
+        return means_of(self.spec.task, cost, score, predictions, targets, {})
 
     def predictions(self, inputs: Tensor, members: Sequence[int] | None = None) -> Tensor:
-        """The softmax's probabilities of every member for N images: (K, N, C) float32."""
-        outputs, _, _ = self._evaluate(inputs, np.zeros(inputs.shape[-4], np.int64), members)
-        return from_numpy(outputs)
+        """The task's predictions of every member for N images: (K, N, C) float32."""
+        count = inputs.shape[-4]
+        classes = isinstance(self.spec.task, Classify)
+        no_targets = torch.zeros(count, dtype=torch.int64) if classes else torch.zeros(count, self._outputs)
+        return self._evaluate(inputs, no_targets, members)[0]
+
+    @property
+    def _outputs(self) -> int:
+        """C, the network's outputs."""
+        return self._layers[-1].output[0]
 
     def _evaluate(
-        self, images: Tensor, labels: np.ndarray, members: Sequence[int] | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Softmax outputs (K, N, C), summed cost (K,), correct answers (K,) of these members; None: of all."""
+        self, images: Tensor, targets: Tensor, members: Sequence[int] | None
+    ) -> tuple[Tensor, np.ndarray, np.ndarray]:
+        """Predictions (K, N, C), summed cost (K,), summed scores (K,) of these members; None: of all."""
         chosen = range(len(self.hyper["seed"])) if members is None else members
         flat, sight = _flat(images), self._sight(images)
         # Blocks of whole mini-batches; the images that remain make one smaller mini-batch.
-        count = len(labels)
+        count, head = len(targets), head_of(self.spec.task, self._outputs, targets)
         full = count // _EVALUATION_BATCH * _EVALUATION_BATCH
         order = np.arange(full).reshape(-1, _EVALUATION_BATCH)
         blocks = [order[row : row + _EVALUATION_BLOCK] for row in range(0, len(order), _EVALUATION_BLOCK)]
         if full < count:
             blocks.append(np.arange(full, count).reshape(1, -1))
-        outputs = np.empty((len(chosen), count, self._layers[-1].output[0]), np.float32)
-        costs, correct = np.zeros((len(chosen), len(blocks))), np.zeros((len(chosen), len(blocks)), np.int64)
+        predictions = np.empty((len(chosen), count, self._outputs), np.float32)
+        costs, scores = np.zeros((2, len(chosen), len(blocks)))
         dropout, nothing = _numpy(self.hyper["dropout"]), np.empty((0, len(NUMBERS)), np.float32)
 
         def evaluate(row: int, number: int, thread: int) -> None:
             member, block = chosen[row], blocks[number]
-            cost, correct[row, number] = network.run(
+            cost, scores[row, number] = network.run(
                 *self._memory(member, thread),
                 flat[member if flat.ndim > 2 else ...],
                 *sight,
-                labels,
+                head,
                 block,
                 0,
                 _NO_RULE,
@@ -241,12 +255,12 @@ class CpuEngine:
                 self.spec.model.inverted,
                 np.uint32(0),
                 False,
-                outputs[row, block[0, 0] : block[-1, -1] + 1],
+                predictions[row, block[0, 0] : block[-1, -1] + 1],
             )
             costs[row, number] = cost * block.shape[1]
 
         self._workers.run(Queue(len(chosen), range(len(blocks)), together=True), evaluate)
-        return outputs, costs.sum(1), correct.sum(1)
+        return from_numpy(predictions), costs.sum(1), scores.sum(1)
 
     def _sight(self, images: Tensor) -> tuple[np.float32, np.ndarray]:
         """The divisor of the images' values, 255 or 1, and their scaling: means and sds (2, C), or (2, 0) for none."""

@@ -2,14 +2,14 @@
 
 Dropout is equation (4) of src/training/engines/engine.py. Memory is described by a Plan (layout.py): `signals` and
 `layers` are its records, `tables` its index tables, `work` and `whole` a thread's working memory of floats and of
-integers, `weights` one member's row. All slices below are views. Legend: B images in a mini-batch, C classes.
+integers, `weights` one member's row. All slices below are views. Legend: B images in a mini-batch, C outputs.
 """
 
 from typing import Any
 
 import numpy as np
 
-from src.training.engines.cpu.activations import RELU, activate, exp
+from src.training.engines.cpu.activations import RELU, activate
 from src.training.engines.cpu.convolution import (
     arrange_weights,
     convolution_backward,
@@ -20,6 +20,7 @@ from src.training.engines.cpu.convolution import (
 )
 from src.training.engines.cpu.dense import Inputs, dense_backward, dense_forward, list_inputs
 from src.training.engines.cpu.draws import mix, step_key, uniform
+from src.training.engines.cpu.head import judge
 from src.training.engines.cpu.kernel import compiled, kernel
 from src.training.engines.cpu.layout import CONV, STRIP
 from src.training.engines.cpu.update import in_step, update
@@ -201,27 +202,6 @@ def _forward(signals, layers, tables, weights, work, whole, batch, dropout, inve
 
 
 @kernel
-def _softmax(logits, label, outputs):  # type: ignore[no-untyped-def]
-    """Writes the softmax (C,) to `outputs`; returns −ln of the label's output, and whether the answer is right.
-
-    It is right if the label's logit is the largest and all logits are finite.
-    """
-    largest, best, number = logits[0], 0, True
-    for c in range(len(logits)):
-        number = number and abs(logits[c]) < f32(np.inf)
-        if logits[c] > largest:
-            largest, best = logits[c], c
-    total = f32(0)
-    for c in range(len(logits)):
-        outputs[c] = exp(logits[c] - largest)
-    for c in range(len(logits)):
-        total += outputs[c]
-    for c in range(len(logits)):
-        outputs[c] /= total
-    return np.log(np.float64(total)) - np.float64(logits[label] - largest), number and best == label
-
-
-@kernel
 def _scale_gradients(target, maps, work, first, last, sums):  # type: ignore[no-untyped-def]
     """Replaces g by d = g · f'(z) in the images first … last − 1, and adds up the bias's gradient at work[sums:].
 
@@ -306,7 +286,7 @@ def _kernel_of(version: int) -> Any:
         images,  # (N, C·H·W) uint8 or float32
         divisor,  # float32 of an image's values: 255 or 1
         scaling,  # (2, C) float32: mean and sd of each channel; (2, 0): none
-        labels,  # (N,) int64
+        head,  # with the targets of the N images
         order,  # (steps, B) int64
         first_step,
         rule,
@@ -315,14 +295,14 @@ def _kernel_of(version: int) -> Any:
         inverted,
         seed,  # uint32
         training,
-        outputs,  # (steps·B, C): the softmax outputs, in evaluation only
+        predictions,  # (steps·B, C), written in evaluation only
     ):
         """Trains a member on `steps` mini-batches, which updates weights and slots, or evaluates it on them.
 
-        Returns the sum of the mini-batches' mean costs, and the number of correct answers.
+        Returns the sum of the mini-batches' mean costs, and that of the images' scores.
         """
         _ = version
-        cost, correct, batch = 0.0, 0, order.shape[1]
+        cost, score, batch = 0.0, 0.0, order.shape[1]
         last = signals[len(layers)]
         streams = np.zeros(len(dropout), np.uint32)
         for step in range(order.shape[0]):
@@ -333,19 +313,15 @@ def _kernel_of(version: int) -> Any:
                 seen = _image(work, signals[0].values, signals[0], b)
                 _place_image(channels, images[order[step, b]], divisor, scaling, seen)
             _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams)
-            for b in range(batch):
-                label = labels[order[step, b]]
-                d = _image(work, last.gradients, last, b)
-                image_cost, right = _softmax(_image(work, last.values, last, b), label, d)
-                cost, correct = cost + image_cost / batch, correct + right
-                if training:
-                    d[label] -= f32(1)  # now the gradient of −ln softmax in the logits
-                else:
-                    _copy(d, outputs[step * batch + b])
+            o, d = _from(work, last.values), _from(work, last.gradients)
+            cost, score = judge(head, o, d, last.stride, last.units, order[step], cost, score, training)
             if training:
                 now = in_step(rule, numbers[step])
                 _backward(signals, layers, tables, weights, slots, work, whole, batch, dropout, now)
-        return cost, correct
+            else:
+                for b in range(batch):
+                    _copy(_image(work, last.gradients, last, b), predictions[step * batch + b])
+        return cost, score
 
     return run
 

@@ -31,7 +31,7 @@ def test_a_task_that_inherits_from_classify_is_refused() -> None:
         pass
 
     spec = replace(make_spec(with_softmax((1, 4, 4))), task=Other())
-    assert CpuEngine.refuses(spec) == "another task than task=classify"
+    assert CpuEngine.refuses(spec) == "another task than task=classify, regress or multilabel"
 
 
 def test_the_description_names_the_threads() -> None:
