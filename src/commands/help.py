@@ -18,6 +18,7 @@ python -m src.check +exp=NAME [KEY=VALUE ...]        whether gradients are right
 python -m src.resume FOLDER                          a run that was stopped or killed goes on
 python -m src.predict run=FOLDER input=FILE          what trained networks answer to pictures, arrays
 python -m src.evaluate run=FOLDER [data=NAME]        their score with its interval, class by class; calibration
+python -m src.look run=FOLDER [image=N]              feature maps, exciting images, occlusion, codes: pictures
 python -m src.export run=FOLDER output=FILE.onnx     them as one graph, with their preprocessing (or FILE.pt2)
 python -m src.sample run=FOLDER                      what a Boltzmann machine draws by itself: a picture
 plan=true says what a command would train, and how long that takes.

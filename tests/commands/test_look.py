@@ -1,0 +1,99 @@
+"""What src.look draws of runs, held to a plain network, and what it refuses."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.commands import look
+from src.commands.networks import chosen_networks
+from src.models.model import trained_network
+from src.runs import canvas
+from src.runs.look import Look
+from src.runs.predictor import Predictor
+from tests import example
+from tests.trained_runs import run_in, table_run
+
+MLP = {"target": "tests.own_networks.Mlp", "args": {"dropout": 0.4}, "maps": [], "hidden": []}
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.runs.test_data.load", lambda config, kind: example.dataset())
+    monkeypatch.setattr(canvas, "DPI", 50)
+
+
+def drawn(folder: Path) -> list[str]:
+    assert all(one.stat().st_size > 1000 for one in folder.iterdir())
+    return sorted(one.stem for one in folder.iterdir())
+
+
+def test_a_convolution_has_every_figure_beside_the_runs_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_in(tmp_path / "run", scores=(0.5, 0.7), model={"dropout": 0.2})
+    assert look.main([f"run={run}", "image=28"]) == 0
+    said = capsys.readouterr().out
+    assert "custom, member 1; trained on example" in said
+    layers = [f"excited_layers.{number}" for number in range(3)]
+    folder = run / "figures" / "look"
+    expected = ["codes", *layers, "filters_layers.0.weight", "maps_28", "occlusion", "seen"]
+    assert drawn(folder) == expected
+    assert said.count("Picture: ") == len(expected)
+    assert "Not drawn" not in said
+    assert look.main([f"run={run}", "unit=layers.1:3", f"output={tmp_path / 'out'}"]) == 0
+    assert drawn(tmp_path / "out") == ["unit_layers.1_3"]
+
+
+def test_own_networks_and_rows_of_a_table_have_what_applies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_in(tmp_path / "own", model=MLP)
+    assert look.main([f"run={run}"]) == 0
+    excited = [f"excited_{name}" for name in ("first", "last", "norm")]
+    expected = ["codes", *excited, "filters_first.weight", "maps_0", "occlusion", "seen"]
+    assert drawn(run / "figures" / "look") == expected
+    for task in ({"name": "classify"}, {"name": "regress"}):
+        target = (
+            {"target": ["price", "area"], "drop": ["level"], "target_count": 2} if task["name"] == "regress" else {}
+        )
+        run = table_run(tmp_path / task["name"], task=task, data=target)
+        capsys.readouterr()
+        assert look.main([f"run={run}"]) == 0
+        assert drawn(run / "figures" / "look") == ["codes"]
+        assert capsys.readouterr().out.count("Not drawn: filters, feature maps") == 1
+
+
+def test_exciting_images_and_occlusion_are_those_of_the_network_itself(tmp_path: Path) -> None:
+    run = run_in(tmp_path / "run", model={"dropout": 0.2})
+    [one] = chosen_networks({"run": str(run), "study": "", "storage": "", "top": "1"})
+    test = example.dataset().test
+    seen = Look(Predictor([one]).members[0], "classes", test.inputs, test.targets)  # type: ignore[arg-type]
+    network = trained_network(one.config, one.result.weights).requires_grad_(False)
+    maps = network.layers[0](test.inputs.float() / 255)  # type: ignore[index, operator]
+    found = seen.excited(100)["layers.0"]
+    for unit in range(maps.shape[1]):
+        order = maps[:, unit].amax((1, 2)).argsort(descending=True)
+        assert found.strongest(unit, 4) == order[:4].tolist()
+        row, column = divmod(int(maps[order[0], unit].argmax()), maps.shape[3])
+        assert (found.places[order[0], unit] * maps.shape[2]).tolist() == pytest.approx([row + 0.5, column + 0.5])
+    covered = test.inputs[3].clone()
+    covered[:, 4:6, 6:8] = 128  # 12 / 5 pixels, its middle at 5, 7
+    logits = network(covered[None].float() / 255, dropout=torch.tensor(one.config.model.dropouts()))
+    assert float(seen.occlusion(3, 2)[5, 7]) == pytest.approx(float(logits.softmax(1)[0, 2]), rel=1e-5)
+    assert seen.occlusion(3, 2).shape == (12, 12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["image=30"], "image=30: must be the number of a test example; accepted: 0 to 29."),
+        (["unit=3"], "unit=3: must name a layer and a unit of it; accepted: LAYER:U such as layers.0:3."),
+        (["unit=layers.7:0"], "unit=layers.7:0: no such layer; accepted: layers.0, layers.1, layers.2."),
+        (["unit=layers.1:6"], "unit=layers.1:6: layers.1 has 6 units; accepted: 0 to 5."),
+        (["top=2"], "top=2: accepted: keys of data, and run, study, storage, image, unit, output."),
+    ],
+)
+def test_what_is_not_there_is_refused(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_in(tmp_path / "run")
+    assert look.main([f"run={run}", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (run / "figures").exists()
