@@ -27,6 +27,7 @@ def raw(**sections: Any) -> dict[str, Any]:
         "task": {},
         "pretrain": {},
         "optim": {"eta": 0.1},
+        "average": {},
         "stop": {},
         "trainer": {"engine": "torch", "compile": False, "threads": 1, "accelerator": "cpu"},
         "tracking": {"kind": "none"},

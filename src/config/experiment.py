@@ -39,6 +39,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
         "pretrain": config.pretrain.model_dump() if config.pretrain.wanted else None,
         "dropout": (dropouts, config.model.dropout_convention) if any(dropouts) else None,
         "optim": {key: value for key, value in optim.items() if key not in unused},
+        "average": config.average.model_dump() if config.average.rule != "none" else None,
         "stop": stop if stop["rule"] != "none" else stop["keep"],
         "data": {key: value for key, value in data.items() if key not in ("name", "dir")},
         "augment": config.augment.model_dump() if config.augment.wanted else None,

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from src.config.address import RUNS, STUDIES, is_run_store, lower_scheme, masked
 from src.config.augment import AugmentConfig
+from src.config.average import AverageConfig
 from src.config.data import DataConfig
 from src.config.folder import is_name
 from src.config.model import ModelConfig
@@ -160,6 +161,7 @@ class RunConfig(Section):
     task: TaskConfig = TaskConfig()
     pretrain: PretrainConfig = PretrainConfig()
     optim: OptimConfig
+    average: AverageConfig = AverageConfig()
     stop: StopConfig
     trainer: TrainerConfig
     tracking: TrackingConfig

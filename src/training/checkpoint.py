@@ -1,6 +1,6 @@
 """The checkpoint of a member, from which it goes on in any stack as if nothing had interrupted it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -20,6 +20,8 @@ class Checkpoint:
     stopping: dict[str, Any]  # those of its Stopping
     state: dict[str, Tensor]  # as Engine.state gives it, without the axis of members
     best: dict[str, Tensor]  # parameters and buffers of its best epoch
+    average: dict[str, Tensor] = field(default_factory=dict)  # the running mean of its weights; empty without one
+    averaged: int = 0  # the sets of weights in that mean
 
     @property
     def epochs(self) -> int:

@@ -61,11 +61,15 @@ class Chunks:
         """The members from the next epoch on, by position: (seed, the stack's epoch in which it started, fold)."""
         self.seeds, self.born, folds = map(list, zip(*members, strict=True))
         self.first = torch.tensor(folds)[:, None, None] * self.images  # where the fold's examples begin, (K, 1, 1)
+        self.stops: list[
+            int
+        ] = []  # each member's: a chunk ends after every so many of its mini-batches; 0: it need not
 
     @property
     def several(self) -> bool:
         """Whether an epoch may be of several chunks."""
-        return min(self.length, self.check_every) < self.batches or (self.watched and self.batches > 1)
+        shortest = min([self.length, self.check_every, *filter(None, self.stops)])
+        return shortest < self.batches or (self.watched and self.batches > 1)
 
     def __iter__(self) -> Iterator[Chunk]:
         epoch, self.epoch = self.epoch, self.epoch + 1
@@ -75,16 +79,23 @@ class Chunks:
         checks = self._checks(own)
         start = 0
         before = {check - 1 for check in checks} - {0} if self.watched else set()
-        for end in _cut(sorted(checks | before), self.length):
+        for end in _cut(sorted(checks | before | self._stops(own)), self.length):
             first = torch.tensor(own) * self.batches + start
             yield Chunk(order[:, start:end], first, epoch, end in checks, end == self.batches)
             start = end
 
     def _checks(self, own: list[int]) -> set[int]:
         """Where members look at the validation set in their epochs `own`, in mini-batches from the epoch's start."""
-        every = self.check_every
-        firsts = {every - epoch * self.batches % every for epoch in own}
-        return {look for first in firsts for look in range(first, self.batches, every)} | {self.batches}
+        return self._each({(epoch, self.check_every) for epoch in own}) | {self.batches}
+
+    def _stops(self, own: list[int]) -> set[int]:
+        """Where chunks end for members with `stops`."""
+        return self._each({(epoch, every) for epoch, every in zip(own, self.stops, strict=False) if every})
+
+    def _each(self, members: set[tuple[int, int]]) -> set[int]:
+        """The multiples of a number of mini-batches, from a member's start, within its epoch: (epoch, number)."""
+        firsts = {(every - epoch * self.batches % every, every) for epoch, every in members}
+        return {look for first, every in firsts for look in range(first, self.batches, every)}
 
 
 def _cut(ends: list[int], length: int) -> list[int]:

@@ -214,6 +214,8 @@ def run_roster(
     than at the start and another size costs the engine nothing; offer: called with checkpoints after each epoch.
     """
 
+    config = prepared.members[0].config
+
     def tested(members: list[Member], results: list[Result], data: Dataset) -> list[Result]:
         return _tested(prepared.engine, members, results, data)
 
@@ -229,6 +231,7 @@ def run_roster(
         interrupted,
         0 if prepared.engine.resize_seconds else capacity,
         offer,
+        lambda state: evaluating_engine(prepared.engine, config, prepared.engine.hyper, state),
     )
     prepared.members = [replace(member, checkpoint=None) for member in prepared.members]  # frees memory
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters

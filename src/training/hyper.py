@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from src.config.augment import AugmentConfig
+from src.config.average import AverageConfig
 from src.config.schema import PretrainConfig, RunConfig
 from src.config.section import is_per_member
 from src.models.own import arguments_number
@@ -52,11 +53,11 @@ def any_member(hyper: Hyper, name: str) -> bool:
 def _marked(section: BaseModel) -> Iterator[tuple[str, Any]]:
     """The fields that are marked as per-member, with their values; those of pretraining belong to its phases.
 
-    Nor those of augment: an engine trains on images that are changed already.
+    Nor those of augment and average, which work on an engine from outside.
     """
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        if isinstance(value, PretrainConfig | AugmentConfig):
+        if isinstance(value, PretrainConfig | AugmentConfig | AverageConfig):
             continue
         if isinstance(value, BaseModel):
             yield from _marked(value)

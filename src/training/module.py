@@ -16,9 +16,10 @@ import torch
 from src.data.dataset import Dataset
 from src.models.own import code_of
 from src.training.augment.augmenter import Augmenter
+from src.training.averages import Averages
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
-from src.training.engines.engine import Engine, Means, State, joined_means
+from src.training.engines.engine import Engine, Means, State, joined_means, without_slots
 from src.training.lightning import LightningModule
 from src.training.look import Look
 from src.training.progress import Progress
@@ -34,7 +35,8 @@ class StackModule(LightningModule):
     """Trains `members`, and those that `roster` lets join, with `engine` until all have stopped.
 
     tested: adds what the test set says to finished results; interrupted: asked after each chunk, whether to stop;
-    capacity: the most members that the stack may grow to, at least those at the start; offer: called with checkpoints.
+    capacity: the most members that the stack may grow to, at least those at the start; offer: called with checkpoints;
+    judged_by: gives an engine with the same members in another state, for members that are judged by averages.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class StackModule(LightningModule):
         interrupted: Callable[[], bool],
         capacity: int = 0,
         offer: OfferCheckpoints | None = None,
+        judged_by: Callable[[State], Engine] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.engine, self.chunks, self.dataset, self.device_name = engine, chunks, dataset, device_name
         self.roster, self.tested, self.observers, self.interrupted = roster, tested, observers, interrupted
+        self.judged_by, self.averages = judged_by, Averages(engine.spec.model)
         self.augmenter = Augmenter(dataset, members[0].config.trainer.threads)
         self.score = engine.spec.task.score
         self.capacity, self.offer = max(capacity, len(members)), offer
@@ -65,7 +69,7 @@ class StackModule(LightningModule):
         self._held: dict[int, Checkpoint] = {}  # those of the last epoch's end, while an epoch of several chunks trains
         self._joined = 0
         chunks.epoch = max(member.epochs for member in members)  # a run that goes on continues the count
-        self._take_in(members, chunks.epoch)
+        self._take_in(members, chunks.epoch, engine.state(slots=False))
         self._tell_chunks()
         # With a leading axis of positions: the parameters and buffers of each member's best epoch so far.
         self.best = best_state(members, engine.state(slots=False))
@@ -88,6 +92,7 @@ class StackModule(LightningModule):
         self._cost += cost
         self._scores += score
         self._batches += chunk.order.shape[1]
+        self._average(chunk)
         rows = self._check(chunk) if chunk.check else {}
         for observer in self.observers:
             observer.progressed(chunk.epoch, self._batches, len(self._live()))
@@ -129,8 +134,11 @@ class StackModule(LightningModule):
         """Checkpoints of the members at the end of an epoch, by number; none for those that have not trained one."""
         every = self.engine.state(), self.best
 
-        def own(k: int) -> list[State]:
-            return [{name: value[k].detach().to("cpu", copy=True) for name, value in one.items()} for one in every]
+        def own(k: int) -> tuple[State, State, State, int]:
+            state, best = (
+                {name: value[k].detach().to("cpu", copy=True) for name, value in one.items()} for one in every
+            )
+            return state, best, *self.averages.of(k)
 
         training = [(k, self.members[number]) for k, number in enumerate(self.rows) if number in self.members]
         return {self.rows[k]: member.checkpoint(*own(k)) for k, member in training if member.history}
@@ -183,9 +191,14 @@ class StackModule(LightningModule):
                 eta[k] = torch.from_numpy(member.schedule.etas(chunk.epoch - member.born, first, eta.shape[1]))
         return eta
 
-    def _take_in(self, members: list[Member], epoch: int) -> None:
-        """Gives members, which the engine has already, their numbers and the positions behind those that are taken."""
+    def _take_in(self, members: list[Member], epoch: int, state: State) -> None:
+        """Gives members, which the engine has already, their numbers and the positions behind those that are taken.
+
+        state: of these members, with a leading axis.
+        """
         now = time.perf_counter()
+        begun = [member.checkpoint for member in members]
+        self.averages.join([(one.average, one.averaged) if one else ({}, 0) for one in begun], without_slots(state))
         for member in members:
             config = member.config
             schedule = Schedule(config.optim, config.max_epochs, self.score, self.chunks.batches)
@@ -202,6 +215,15 @@ class StackModule(LightningModule):
         self._scores = torch.zeros(len(self.rows), dtype=torch.float64)
         self._batches, self._train_seconds = 0, 0.0
 
+    def _average(self, chunk: Chunk) -> None:
+        """Lets the weights of those members enter their means for whom it is time."""
+        live, done, batches = set(self._live()), chunk.done, self.chunks.batches
+        for k, number in enumerate(self.rows):
+            if number in live:
+                config = self.members[number].member.config
+                if config.average.enters(done[k], batches, config.max_epochs * batches):
+                    self.averages.enter(k, config.average, self.engine.state(slots=False))
+
     def _check(self, chunk: Chunk) -> dict[int, Row]:
         """Evaluates the validation set, keeps best weights, stops members and, at an epoch's end, writes the history.
 
@@ -210,9 +232,11 @@ class StackModule(LightningModule):
         looks = self._looks(chunk)
         if not looks:
             return {}
-        means = self._evaluated()
-        costs, scores, watched = means.cost.tolist(), means.score.tolist(), self._watched(means)
-        state = self.engine.state(slots=False)
+        trained = self.engine.state(slots=False)
+        state = self.averages.over(trained)
+        judge = self.engine if state is trained or self.judged_by is None else self.judged_by(state)
+        means = self._evaluated(judge)
+        costs, scores, watched = means.cost.tolist(), means.score.tolist(), self._watched(means, judge)
         self._keep_best([look for look in looks if math.isfinite(costs[look.k])], state, scores)
         rows: dict[int, Row] = {}
         for look in looks:
@@ -223,11 +247,11 @@ class StackModule(LightningModule):
             # A member that stops within an epoch leaves a row of that epoch; one that had ended before does not.
             if not (chunk.ends_epoch or member.done) or (look.is_void and member.best_epoch != look.epoch):
                 continue
-            row = self._row(k, look.epoch, look.eta, state)
+            row = self._row(k, look.epoch, look.eta, trained)
             row |= {"validation/cost": costs[k], self.score.key("validation"): scores[k]}
             row |= {name: float(values[k]) for name, values in watched.items()}
             row |= {f"validation/{name}": float(values[k]) for name, values in means.measures.items()}
-            row |= self.watch.row(k, member.member, state, self.dataset) if self.watch else {}
+            row |= self.watch.row(k, member.member, trained, self.dataset) if self.watch else {}
             rows[look.number] = row
             member.history.append(row)
             member.schedule.epoch_ended(scores[k])
@@ -236,25 +260,25 @@ class StackModule(LightningModule):
                 observer.epoch_ended(rows, self.so_far)
         return rows
 
-    def _evaluated(self) -> Means:
-        """The members' means over the validation set, each over that of its fold."""
+    def _evaluated(self, judge: Engine) -> Means:
+        """The members' means over the validation set, each over that of its fold, by an engine that holds them."""
         here = [self.members.get(number) for number in self.rows]
         by_fold: dict[int, list[int]] = {}  # fold -> the positions of its members
         for k, one in enumerate(here):
             by_fold.setdefault(one.member.fold if one else 0, []).append(k)
         splits = [self.dataset.of_fold(fold).validation for fold in by_fold]
         if len(splits) == 1:
-            return self.engine.evaluate(splits[0].inputs, splits[0].targets)
+            return judge.evaluate(splits[0].inputs, splits[0].targets)
         each = zip(splits, by_fold.values(), strict=True)
-        means = [self.engine.evaluate(split.inputs, split.targets, members) for split, members in each]
+        means = [judge.evaluate(split.inputs, split.targets, members) for split, members in each]
         return joined_means(means, list(by_fold.values()))
 
-    def _watched(self, validation: Means) -> dict[str, torch.Tensor]:
+    def _watched(self, validation: Means, judge: Engine) -> dict[str, torch.Tensor]:
         """What else the task watches, (K,) by its name in a row: for the validation set and as many training images."""
         if not validation.monitors:
             return {}
         part = self.dataset.train.first(len(self.dataset.validation))
-        train = self.engine.evaluate(part.inputs, part.targets)
+        train = judge.evaluate(part.inputs, part.targets)
         both = {"train": train, "validation": validation}
         return {f"{split}/{name}": value for split, means in both.items() for name, value in means.monitors.items()}
 
@@ -330,12 +354,13 @@ class StackModule(LightningModule):
         if len(staying) < len(self.rows):
             positions = torch.tensor(staying, dtype=torch.int64)
             self.engine.select(positions)
+            self.averages.select(positions)
             self.rows, self.dataset = [self.rows[k] for k in staying], self.dataset.of(staying)
             self.best = {name: value[positions.to(value.device)] for name, value in self.best.items()}
         if joining:
             state = first_state(joining, self.engine.spec.model)
             self.engine.add(hyper_of_stack(joining), state)
-            self._take_in(joining, epoch)
+            self._take_in(joining, epoch, state)
             best = best_state(joining, state)
             for name, value in self.best.items():
                 self.best[name] = torch.cat([value, best[name].to(value.device)])
@@ -344,6 +369,7 @@ class StackModule(LightningModule):
     def _tell_chunks(self) -> None:
         here = [self.members.get(number) for number in self.rows]
         self.chunks.set_members([(one.member.seed, one.born, one.member.fold) if one else (0, 0, 0) for one in here])
+        self.chunks.stops = [(one.member.config.average.stops if one else 0) for one in here]
         self.augmenter.set_members([one.member if one else None for one in here])
 
 

@@ -28,8 +28,11 @@ class Progress:
     pruned: bool = False
     seconds: float = 0.0  # from joining to the member's last epoch
 
-    def checkpoint(self, state: State, best: State) -> Checkpoint:
-        """The member's checkpoint; state: as the engine holds it, best: that of its best epoch, both of it alone."""
+    def checkpoint(self, state: State, best: State, average: State, averaged: int) -> Checkpoint:
+        """The member's checkpoint, of states of it alone.
+
+        state: as the engine holds it, best: that of its best epoch, average: the mean of so many sets of weights.
+        """
         return Checkpoint(
             history=list(self.history),
             best_epoch=self.best_epoch,
@@ -39,6 +42,8 @@ class Progress:
             stopping=_changing(self.stopping),
             state=state,
             best=best,
+            average=average,
+            averaged=averaged,
         )
 
     def go_on(self, checkpoint: Checkpoint) -> None:

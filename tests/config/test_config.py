@@ -105,6 +105,10 @@ BAD = {
     "augment.saturation": strength(0, 1),
     "augment.colour_pca": strength(0, 1),
     "augment.cutout": st.one_of(at_least(0), st.integers(min_value=1001)),
+    "average.rule": st.one_of(words, st.integers(), st.none()),
+    "average.start": st.one_of(numbers(low=0, high=1), st.just(1.0)),
+    "average.every_batches": optional(at_least(1)),
+    "average.decay": st.one_of(numbers(low=0, high=1), st.just(1.0)),
     "model.target": st.one_of(st.integers(), words, st.just("a.b-c"), st.just("a..B"), st.just(".A")),
     "model.args": st.one_of(words, st.integers(), st.just({"a": math.inf}), st.just({1: 2}), st.just({"a": [{1, 2}]})),
     "model.per_member": st.one_of(words, st.integers(), st.just([3])),
@@ -367,7 +371,15 @@ def test_dropout_is_on_the_inputs_of_every_fully_connected_layer_and_of_the_soft
 
 @given(
     st.sampled_from(
-        ["optim.eta", "optim.lambda_", "model.dropout", "optim.momentum", "augment.alpha", "augment.scale"]
+        [
+            "optim.eta",
+            "optim.lambda_",
+            "model.dropout",
+            "optim.momentum",
+            "augment.alpha",
+            "augment.scale",
+            "average.decay",
+        ]
     ),
     st.floats(0.1, 0.9),
 )
@@ -410,6 +422,7 @@ def test_the_files_in_conf_hold_the_schemas_defaults():
         "task": "classify",
         "pretrain": "none",
         "optim": "sgd",
+        "average": "none",
         "stop": "none",
         "trainer": "auto",
         "tracking": "mlflow",

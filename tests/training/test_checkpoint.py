@@ -54,13 +54,24 @@ def assert_same(results, others):
         {"stop": {"rule": "patience_batches", "patience_batches": 20, "patience_increase": 4}},  # looks within epochs
         {"optim": {"eta": 0.5, "schedule": "halve", "plateau_epochs": 1, "momentum": 0.5, "lambda_": 0.1}},
         {"optim": {"eta": 0.5, "schedule": "exponential", "eta_end": 0.01, "l1": 0.01}, "data": {"order": "once"}},
+        {"average": {"rule": "ema", "every_batches": 3, "start": 0.1}},
+        {"average": {"rule": "swa"}, "optim": {"momentum": 0.5}},
         {
             "augment": {"shift": 1.0, "alpha": [3.0, 6.0], "sigma": 2.0},
             "stop": {"rule": "patience_epochs", "patience_epochs": 2},
         },
         {"optim": {"rule": "adam", "schedule": "one_cycle", "eta": 0.02, "warmup_steps": 20, "weight_decay": 1e-4}},
     ],
-    ids=["patience_epochs", "patience_batches", "halve-momentum", "exponential-l1", "augment", "adam-one_cycle"],
+    ids=[
+        "patience_epochs",
+        "patience_batches",
+        "halve-momentum",
+        "exponential-l1",
+        "ema",
+        "swa",
+        "augment",
+        "adam-one_cycle",
+    ],
 )
 def test_from_the_end_of_any_epoch_they_go_on_as_if_nothing_had_happened(engine, sections):
     own = {"data": {"order": "epoch"}, "optim": {"eta": 0.9}, "model": {"dropout": 0.2, "hidden": [8]}}

@@ -116,6 +116,7 @@ class Engine(Protocol):
     """Holds, trains and evaluates K members of one structure."""
 
     spec: StackSpec
+    hyper: Hyper  # of its members
     resize_seconds: float  # what another number of members costs beyond a copy, such as a new compilation
 
     @classmethod
