@@ -21,12 +21,12 @@ def first(config: RunConfig) -> State:
     return first_state(members_of([config]), model_of(config))
 
 
-def cpu_engine(config: RunConfig, batches: int) -> Engine:
-    """The cpu engine with the members of `config`, on all cores; batches: mini-batches of an epoch."""
+def cpu_engine(config: RunConfig, batches: int, threads: int | None = None) -> Engine:
+    """The cpu engine with the members of `config`; batches: mini-batches of an epoch; threads: None for all cores."""
     from src.training.engines import cpu  # with Numba, which a measurement on a GPU needs not
 
     hyper = hyper_of_stack(members_of([config]))
-    return cpu.CpuEngine(spec_of(config, batches), hyper, first(config), cores())
+    return cpu.CpuEngine(spec_of(config, batches), hyper, first(config), threads or cores())
 
 
 def torch_engine(

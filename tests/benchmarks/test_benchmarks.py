@@ -37,6 +37,7 @@ def numbers(content):
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
+        ("augment", []),
         ("engine", ["--nets", "a,c"]),
         ("evaluate", ["--nets", "a,c"]),
         ("own", ["--nets", "mlp"]),
