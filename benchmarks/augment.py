@@ -7,11 +7,13 @@ core leaves none. Interleaved rounds, the median with smallest and largest; rati
 
     python -m benchmarks.augment                    about four minutes on two cores
     python -m benchmarks.augment --rounds 3         about two minutes
+    python -m benchmarks.augment --figure FILE.png  no measurement: a picture of nine images, changed in each way
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,9 @@ from benchmarks.report import Report
 from src.config.augment import AugmentConfig
 from src.config.compose import composed
 from src.config.schema import RunConfig
-from src.data.dataset import Dataset
+from src.data.dataset import Dataset, Split
 from src.data.scaling import BYTE
+from src.runs.augmented_figure import augmented_figure
 from src.training.augment.augmenter import Augmenter
 from src.training.augment.kernels import changed
 from src.training.augment.strengths import colours_of, strengths_of, turns_of
@@ -40,7 +43,6 @@ KEYS: dict[str, dict[str, Any]] = {
     "scale": {"scale": 0.1},
     "flip": {"flip": 0.5},
     "crop": {"crop": 2},
-    "alpha, sigma 4": {"alpha": 34.0},
     "brightness, contrast": {"brightness": 0.2, "contrast": 0.2},
     "cutout": {"cutout": 8},
 }
@@ -51,10 +53,13 @@ GOAL = 0.25  # of a step
 def main() -> None:
     """The command."""
     options = _options()
+    if options.figure:
+        _draw(options.figure)
+        return
     report = Report("Cost of changed images, µs a mini-batch of 10 (median, smallest–largest)", options.quick)
     data = images.dataset()
     report.say(f"Images: {images.words(data, repeated=False)}. {options.rounds} interleaved rounds.")
-    ways = {NONE: {}, **KEYS, **{f"augment={name}": _group(name) for name in GROUPS}}
+    ways = {NONE: {}, **_ways()}
     if options.quick:
         ways = {name: ways[name] for name in (NONE, "augment=simard")}
     alone = interleaved([Contender(way, _alone(ways[way], data)) for way in ways], options.rounds, options.seconds / 5)
@@ -78,6 +83,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = command.parser("augment", __doc__)
     parser.add_argument("--rounds", type=command.at_least_one, default=7, help="interleaved rounds (7)")
+    parser.add_argument("--figure", type=command.new_file, metavar="FILE", help="draw the images to FILE.png instead")
     options = parser.parse_args()
     options.seconds, options.threads = 0.5, cores()
     if options.quick:
@@ -85,13 +91,23 @@ def _options() -> argparse.Namespace:
     return options
 
 
+def _draw(path: Path) -> None:
+    """Draws nine digits of different classes, changed in each way; by a member of seed 0 in its first step."""
+    data = images.dataset()
+    firsts = [int((data.train.targets == digit).nonzero()[0, 0]) for digit in range(1, 10)]
+    split = Split(data.train.inputs[firsts], data.train.targets[firsts])
+    augments = {name: AugmentConfig.model_validate(strengths) for name, strengths in _ways().items()}
+    augmented_figure(augments, split, path, f"{data.name}: nine training images, changed in each way")
+
+
 def _title(count: int, threads: int) -> str:
     return f"K={count}, {threads} thread" + ("s" if threads > 1 else "")
 
 
-def _group(name: str) -> dict[str, Any]:
-    values: dict[str, Any] = composed(["data=mnist", f"augment={name}"])["augment"]
-    return values
+def _ways() -> dict[str, dict[str, Any]]:
+    """The strengths of each way, by its name."""
+    groups = {f"augment={name}": composed(["data=mnist", f"augment={name}"])["augment"] for name in GROUPS}
+    return KEYS | groups
 
 
 def _members(strengths: dict[str, Any], count: int) -> RunConfig:

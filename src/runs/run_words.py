@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from src.config.augment import high
 from src.config.shapes import Dense, LayerShape, Tied
 from src.config.wording import number_of
 
@@ -81,7 +82,7 @@ def layer_words(layer: LayerShape, last: str = "softmax") -> str:
 def training_words(config: "RunConfig") -> str:
     """Update rule, decay, dropout, schedule and stopping in one line."""
     optim = config.optim
-    words = [task] if (task := task_words(config)) else []
+    words = list(filter(None, [task_words(config), augment_words(config)]))
     words += [str(optim.rule)] if optim.rule != "sgd" else []
     words += [f"eta {optim.eta:g}", f"lambda {optim.lambda_:g}"]
     words += [f"L1 {optim.l1:g}"] if optim.l1 else []
@@ -110,6 +111,21 @@ def training_words(config: "RunConfig") -> str:
             words.append(f"an improvement is an error below {config.stop.improvement_threshold:g} of the best")
     words += ["the last epoch's weights are kept"] if config.stop.keep == "last" else []
     return ", ".join(words)
+
+
+def augment_words(config: "RunConfig") -> str:
+    """How training images are changed, in words; empty where they are not."""
+    augment = config.augment
+    if not augment.wanted:
+        return ""
+    read = {name: value for name, value in augment if value and (name != "sigma" or high(augment.alpha))}
+    words = [name if value is True else f"{name} {_numbers(value)}" for name, value in read.items()]
+    return f"images changed anew each time ({', '.join(words)})"
+
+
+def _numbers(value: float | list[float]) -> str:
+    """A number, or a list of some as one types it: 34, or [36,38]."""
+    return f"[{','.join(f'{one:g}' for one in value)}]" if isinstance(value, list) else f"{value:g}"
 
 
 def task_words(config: "RunConfig") -> str:

@@ -192,6 +192,9 @@ HALVE, BATCHES = "optim.schedule=halve", "stop=patience_batches"
         *(([BATCHES], f"stop.{one}") for one in ("patience_increase=3", "improvement_threshold=0.9")),
         ([], "data.order=epoch"),
         ([], "batch_size=20"),
+        ([], "augment=mnist"),
+        (["augment=simard"], "augment.sigma=[5,6]"),
+        (["augment=mnist"], "augment.half_angle=[1,7]"),
     ],
 )
 def test_the_header_shows_every_setting_that_changes_what_is_trained(of, change):

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from src.config.augment import AugmentConfig
+from src.data.dataset import Split
 from src.data.scaling import as_seen
-from src.training.augment.kernels import changed
-from src.training.augment.strengths import colours_of, strengths_of, turns_of
+from src.training.augment.examples import changed_images
+from src.training.augment.strengths import colours_of
 from tests.training.augment import twin
 
 SEED, BATCH = 2**32 - 5, 4
@@ -16,16 +17,11 @@ FLOATS = 3 * torch.randn(9, 1, 28, 33, generator=torch.Generator().manual_seed(2
 TARGETS = torch.arange(9) % 3
 
 
-def by_kernel(images, config, count, seed=SEED, first_step=0):
+def by_kernel(images, config, count, first_step=0):
     """`count` changed images, those of mini-batches that take the stored ones in turn."""
-    out = np.full((count, images[0].numel()), np.nan, np.float32)
-    divisor = np.float32(255 if images.dtype == torch.uint8 else 1)
     targets = TARGETS if len(images) == len(TARGETS) else torch.zeros(len(images))
-    order, turns = np.arange(count) % len(images), turns_of(targets, config.half_angle)
-    own = strengths_of(config), colours_of(images, images.shape[1] == 3)
-    stored, shape = images.flatten(1).numpy(), tuple(images.shape[1:])
-    changed(stored, divisor, order, turns, shape, np.uint32(seed), first_step, BATCH, *own, out)
-    return out.reshape(count, *images.shape[1:])
+    order = torch.arange(count) % len(images)
+    return changed_images(config, Split(images, targets), order, SEED, first_step, BATCH).numpy()
 
 
 @pytest.mark.parametrize(
