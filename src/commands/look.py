@@ -3,8 +3,8 @@
 RUN is the folder of a run, mlruns/hydra/DATE/TIME-NAME; its best network, or a study's, is looked at on its test split.
 Figures: the filters of its convolutions and the weights of its first dense layer; what it sees of the first images; the
 outputs of each layer for one image; the images that excite units of each layer most; what it predicts as a grey square
-covers a part of an image; and the codes of its last hidden layer by principal components and t-SNE. Of rows of a table
-the codes are drawn, for the rest needs pictures.
+covers a part of an image; the codes of its last hidden layer by principal components and t-SNE; and, of a run with
+augment, what that makes of training images. Of rows of a table the codes are drawn, for the rest needs pictures.
 
     image=0            the test image whose feature maps are drawn; with the ones behind it, the occlusion
     unit=LAYER:U       only this unit, such as layers.1:7, and more of the images that excite it
@@ -37,6 +37,7 @@ EXAMPLES = 2_000  # test examples among which the exciting ones are looked for
 CODES = 1_000  # of which codes are drawn
 FEWEST = 3  # to lie in a plane
 SEEN = 10  # images that are shown as the network sees them
+TIMES = 5  # that a training image is shown as augment changes it
 UNITS, EXCITING = 6, 8  # units of a layer, and images of each
 OF_ONE = 40  # images of a unit that is asked for
 COVERED = 6  # images of which parts are covered
@@ -109,7 +110,7 @@ class _Drawing:
     """Draws what applies of one network into a folder; each method yields the paths of its figures."""
 
     def __init__(self, network: "Trained", look: "Look", data: str, folder: Path) -> None:
-        self.look, self.folder, self.outputs = look, folder, network.output_names
+        self.network, self.look, self.folder, self.outputs = network, look, folder, network.output_names
         self.left: list[str] = []  # what was not drawn, and why
         self.data, self.who = data, f"{network.config.name} on {network.result.dataset}, seed {network.result.seed}"
 
@@ -118,6 +119,7 @@ class _Drawing:
         if self.look.has_images:
             yield from self._filters()
             yield self._seen()
+            yield from self._changed()
             yield self._maps(image)
             yield from self._excited()
             yield self._occlusion(image)
@@ -148,7 +150,8 @@ class _Drawing:
         from src.runs.pictures import colour_filters_figure, filters_figure, units_figure
 
         size = self.look.inputs.shape[1:]
-        weights = [(name, one) for name, one in self.look.member.network.named_parameters() if one.dim() > 1]
+        named = self.look.member.network.named_parameters()
+        weights = [(name.removesuffix(".weight"), one) for name, one in named if one.dim() > 1]
         kernels = [(name, one) for name, one in weights if one.dim() == 4 and one.shape[-1] > 1]
         for place, (name, one) in enumerate(kernels[:MOST_LAYERS]):
             path = self.folder / f"filters_{name}.png"
@@ -171,6 +174,30 @@ class _Drawing:
         caption = f"the first {len(x)} test images; as seen: values from {low:.3g} (white) to {high:.3g} (black)"
         rows_figure(rows, path, f"{self.who}: what the network sees", caption)
         return path
+
+    def _changed(self) -> Iterator[Path]:
+        """What augment made of the first training images, where the network was trained with it."""
+        config = self.network.config
+        if not config.augment.wanted:
+            return
+        from src.data.load import load
+        from src.data.scaling import as_seen
+        from src.runs.changed_images import changed_images
+        from src.runs.pictures import rows_figure
+
+        try:
+            dataset = load(config.data, config.task.kind)
+        except UserError as error:
+            self.left.append(f"training images as augment changed them: {str(error).rstrip('.')}")
+            return
+        count = min(SEEN, len(dataset.train))
+        changed = changed_images(config, self.network.result.seed, dataset, count, TIMES)
+        rows = {"as stored": _in_range(as_seen(dataset.train.first(count).inputs, None))}
+        rows |= {f"time {time}": _in_range(one) for time, one in enumerate(changed, start=1)}
+        path = self.folder / "changed.png"
+        caption = f"the first {count} training images, each anew whenever it is seen"
+        rows_figure(rows, path, f"{self.who}: training images as augment changes them", caption)
+        yield path
 
     def _maps(self, image: int) -> Path:
         from src.runs.look_figures import maps_figure
@@ -236,9 +263,7 @@ class _Drawing:
         """Images as stored, in 0 … 1."""
         from src.data.scaling import as_seen
 
-        x = as_seen(self.look.inputs[examples], None)
-        low, high = float(x.min()), float(x.max())
-        return x if low >= 0 and high <= 1 else (x - low) / (high - low)
+        return _in_range(as_seen(self.look.inputs[examples], None))
 
     def _pictures(self, excited: "Excited") -> "Tensor":
         return self._stored(slice(len(excited.values)))
@@ -251,3 +276,9 @@ class _Drawing:
         if self.look.kind == "numbers":
             return [f"{row[0]:.4g}" for row in rows]
         return [" ".join(name for name, held in zip(self.outputs, row, strict=True) if held) or "none" for row in rows]
+
+
+def _in_range(x: "Tensor") -> "Tensor":
+    """Images as they are where they lie in 0 … 1, else from the smallest value to the largest."""
+    low, high = float(x.min()), float(x.max())
+    return x if low >= 0 and high <= 1 else (x - low) / (high - low)

@@ -9,8 +9,12 @@ from src.commands import look
 from src.commands.networks import chosen_networks
 from src.models.model import trained_network
 from src.runs import canvas
+from src.runs.changed_images import changed_images
 from src.runs.look import Look
 from src.runs.predictor import Predictor
+from src.training.engines.engine import Sums
+from src.training.fit import prepare
+from src.training.fit import run as trained_run
 from tests import example
 from tests.trained_runs import run_in, table_run
 
@@ -35,7 +39,7 @@ def test_a_convolution_has_every_figure_beside_the_runs_own(tmp_path: Path, caps
     assert "custom, member 1; trained on example" in said
     layers = [f"excited_layers.{number}" for number in range(3)]
     folder = run / "figures" / "look"
-    expected = ["codes", *layers, "filters_layers.0.weight", "maps_28", "occlusion", "seen"]
+    expected = ["codes", *layers, "filters_layers.0", "maps_28", "occlusion", "seen"]
     assert drawn(folder) == expected
     assert said.count("Picture: ") == len(expected)
     assert "Not drawn" not in said
@@ -43,11 +47,14 @@ def test_a_convolution_has_every_figure_beside_the_runs_own(tmp_path: Path, caps
     assert drawn(tmp_path / "out") == ["unit_layers.1_3"]
 
 
-def test_own_networks_and_rows_of_a_table_have_what_applies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = run_in(tmp_path / "own", model=MLP)
+def test_own_networks_and_rows_of_a_table_have_what_applies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("src.data.load.load", lambda config, kind: example.dataset())
+    run = run_in(tmp_path / "own", model=MLP, augment={"shift": 2})
     assert look.main([f"run={run}"]) == 0
     excited = [f"excited_{name}" for name in ("first", "last", "norm")]
-    expected = ["codes", *excited, "filters_first.weight", "maps_0", "occlusion", "seen"]
+    expected = ["changed", "codes", *excited, "filters_first", "maps_0", "occlusion", "seen"]
     assert drawn(run / "figures" / "look") == expected
     for task in ({"name": "classify"}, {"name": "regress"}):
         target = (
@@ -78,6 +85,22 @@ def test_exciting_images_and_occlusion_are_those_of_the_network_itself(tmp_path:
     logits = network(covered[None].float() / 255, dropout=torch.tensor(one.config.model.dropouts()))
     assert float(seen.occlusion(3, 2)[5, 7]) == pytest.approx(float(logits.softmax(1)[0, 2]), rel=1e-5)
     assert seen.occlusion(3, 2).shape == (12, 12)
+
+
+def test_changed_images_are_those_that_the_member_trains_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = example.config(augment={"shift": 2, "rotate": 20}, seed=3, max_epochs=1)
+    prepared = prepare([config], example.dataset(), lambda line: None)
+    trained, train = list[torch.Tensor](), prepared.engine.train
+
+    def recorded(inputs: torch.Tensor, targets: torch.Tensor, order: torch.Tensor, *rest: torch.Tensor) -> Sums:
+        trained.append(inputs[: order.numel()].clone())
+        return train(inputs, targets, order, *rest)
+
+    monkeypatch.setattr(prepared.engine, "train", recorded)
+    trained_run(prepared, [])
+    found = changed_images(config, 3, example.dataset(), config.batch_size, 2)
+    assert torch.equal(torch.cat(trained)[: config.batch_size], found[0])  # its first mini-batch
+    assert not torch.equal(found[0], found[1])
 
 
 @pytest.mark.parametrize(

@@ -39,20 +39,12 @@ def test_a_row_has_the_last_steps_ratio_and_the_activations_of_the_members_own_n
         assert not any(key.startswith("activation_saturated/") for key in row)  # ReLU has one end only
 
 
-@pytest.mark.parametrize("engine", ["torch", "cpu"])
-def test_watching_changes_no_weight_by_one_bit(engine):
+@pytest.mark.parametrize(("engine", "augment"), [("torch", {"shift": 2}), ("cpu", {})])
+def test_watching_changes_no_weight_by_one_bit(engine, augment):
     stop = {"rule": "patience_batches", "patience_batches": 20, "keep": "best"}  # looks within epochs
-    watched, plain = (
-        run(
-            prepare(
-                [example.config(trainer={"engine": engine, "watch": watch}, stop=stop, max_epochs=4, repeats=2)],
-                example.dataset(),
-                lambda line: None,
-            ),
-            [],
-        )
-        for watch in (True, False)
-    )
+    settings = {"stop": stop, "augment": augment, "max_epochs": 4, "repeats": 2}
+    both = [example.config(trainer={"engine": engine, "watch": watch}, **settings) for watch in (True, False)]
+    watched, plain = (run(prepare([config], example.dataset(), lambda line: None), []) for config in both)
     for one, other in zip(watched, plain, strict=True):
         assert len(one.history) == len(other.history)
         assert all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())
