@@ -22,7 +22,7 @@ from src.training.engines.cpu import network
 from src.training.engines.cpu.activations import ACTIVATIONS
 from src.training.engines.cpu.head import HEADS, head_of
 from src.training.engines.cpu.layout import Plan, aligned, pack, unpack
-from src.training.engines.cpu.queue import Queue, Workers, pieces
+from src.training.engines.cpu.queue import Queue, Workers, groups, pieces
 from src.training.engines.cpu.update import KERNELS, NUMBERS, Rule, first_rule
 from src.training.engines.engine import Means, State, Sums, joined_states, means_of, slot_name, slots_of, without_slots
 from src.training.hyper import Hyper, joined, select
@@ -32,7 +32,8 @@ from src.training.update.numbers import Numbers, StepNumbers
 _EVALUATION_BATCH = 20  # images of a mini-batch in evaluation
 _EVALUATION_BLOCK = 25  # mini-batches that a thread evaluates before it takes the next task
 _TASKS = (Classify, Multilabel, Regress)  # not what inherits from them, which may count otherwise
-_NO_RULE = first_rule(0, True, KERNELS[0], 0, False)  # the argument in evaluation, where nothing reads it
+# Calls that a thread makes at least, as far as there are members: each is for a group of them. A call takes 40 µs.
+_GROUPS, _EVALUATED_GROUPS = 16, 2
 
 
 def unsupported(layers: Sequence[LayerShape]) -> str | None:
@@ -101,7 +102,6 @@ class CpuEngine:
     def _seat(self, hyper: Hyper) -> None:
         """Makes members with these hyperparameters the engine's members."""
         self.hyper, self._numbers = hyper, StepNumbers(self.spec, hyper)
-        self._rules_by_batch = dict[int, list[Rule]]()
 
     def _plan_for(self, batch: int) -> None:
         """Makes the plan and the working memory for mini-batches of up to `batch` images."""
@@ -149,61 +149,45 @@ class CpuEngine:
 
     def train(self, inputs: Tensor, targets: Tensor, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
         """Trains one chunk; arguments and result as in Engine.train."""
-        rows, steps, batch = order.shape
+        _, steps, batch = order.shape
         if batch > self._plan.batch:
             self._plan_for(batch)
         members = len(self.hyper["seed"])
-        flat, head, sight = _flat(inputs), head_of(self.spec.task, self._outputs, targets), self._sight(inputs)
-        orders = _numpy(order)
-        dropout, first = _numpy(self.hyper["dropout"]), _numpy(first_step.expand(members))
+        head = head_of(self.spec.task, self._outputs, targets)
+        shared = _flat(inputs), self._sight(inputs), head, _numpy(order), _numpy(first_step.expand(members))
         numbers = _for_kernels(self._numbers.of(eta, first_step, steps))
-        rules = self._rules(batch)
-        costs, scores = np.zeros(members), np.zeros(members)
-        starts, length, size = pieces(steps, members, self._threads)
-        nothing = np.empty((0, 0), np.float32)
+        sums, everyone, nothing = np.zeros((2, members)), np.arange(members), np.empty((1, 0, 0), np.float32)
+        own = groups(members, self._threads, _GROUPS)
+        starts, length, piece = pieces(steps, len(own), self._threads)
+        rest = self._rule(batch), self._plain, numbers, *self._member_arguments(), True, nothing
 
-        def task(member: int, start: int, thread: int) -> None:
-            for first_of_piece in range(start, min(start + length, steps), size):
-                piece(member, first_of_piece, thread)
+        def task(group: int, start: int, thread: int) -> None:
+            part, taken = own[group], (start, min(start + length, steps))
+            network.run(*self._memory(thread), *shared, *rest, everyone[part], taken, piece, *sums[:, part])
 
-        def piece(member: int, start: int, thread: int) -> None:
-            cost, score = network.run(
-                *self._memory(member, thread),
-                flat[member if flat.ndim > 2 else ...],
-                *sight,
-                head,
-                orders[member if rows > 1 else 0, start : start + size],
-                int(first[member]) + start,
-                rules[member],
-                numbers[member, start : start + size],
-                dropout[member],
-                self.spec.model.inverted,
-                np.uint32(self.hyper["seed"][member].item()),
-                True,
-                nothing,
-            )
-            costs[member] += cost
-            scores[member] += score
+        self._workers.run(Queue(len(own), starts), task)
+        return Sums(*from_numpy(sums))
 
-        self._workers.run(Queue(members, starts), task)
-        return Sums(from_numpy(costs), from_numpy(scores))
-
-    def _memory(self, member: int, thread: int) -> tuple[Any, ...]:
-        """The first arguments of `network.run`: plan, the member's rows, the thread's working memory, channels."""
+    def _memory(self, thread: int) -> tuple[Any, ...]:
+        """The first arguments of `network.run`: plan, the members' rows, the thread's working memory."""
         plan = self._plan
-        own = self._weights[member], self._slots[member]
-        return plan.signals, plan.layers, plan.tables, *own, *self._work[thread], plan.channels
+        return (plan.signals, plan.layers, plan.tables, plan.channels), self._weights, self._slots, *self._work[thread]
 
-    def _rules(self, batch: int) -> list[Rule]:
-        """Each member's rule for mini-batches of `batch` images, before the numbers of a step are filled in."""
-        if batch in self._rules_by_batch:
-            return self._rules_by_batch[batch]
-        rule, share = self.spec.rule, np.float32(1) / np.float32(batch)
-        assert rule.kernel is not None
-        moves = (self.hyper["momentum"] != 0) | (self.hyper["l1"] != 0) | (rule.adaptive)
-        own = rule.kernel, self._plan.size, self.spec.decay_all
-        self._rules_by_batch[batch] = [first_rule(float(share), not one, *own) for one in moves.tolist()]
-        return self._rules_by_batch[batch]
+    def _member_arguments(self) -> tuple[Any, ...]:
+        """Each member's dropout, the convention of all of them, and each one's seed."""
+        return _numpy(self.hyper["dropout"]), self.spec.model.inverted, _numpy(self.hyper["seed"]).astype(np.uint32)
+
+    @property
+    def _plain(self) -> np.ndarray:
+        """Rule.plain of each member, (K,)."""
+        moves = (self.hyper["momentum"] != 0) | (self.hyper["l1"] != 0) | self.spec.rule.adaptive
+        return _numpy(~moves)
+
+    def _rule(self, batch: int) -> Rule:
+        """The rule for mini-batches of `batch` images."""
+        assert self.spec.rule.kernel is not None
+        share = np.float32(1) / np.float32(batch)
+        return first_rule(float(share), self.spec.rule.kernel, self._plan.size, self.spec.decay_all)
 
     def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:
         """Mean cost and mean score of every member over N images; a class or label by a NaN counts as wrong."""
@@ -227,8 +211,8 @@ class CpuEngine:
         self, images: Tensor, targets: Tensor, members: Sequence[int] | None
     ) -> tuple[Tensor, np.ndarray, np.ndarray]:
         """Predictions (K, N, C), summed cost (K,), summed scores (K,) of these members; None: of all."""
-        chosen = range(len(self.hyper["seed"])) if members is None else members
-        flat, sight = _flat(images), self._sight(images)
+        everyone = np.arange(len(self.hyper["seed"]))
+        chosen = everyone if members is None else np.array(members, np.int64)
         # Blocks of whole mini-batches; the images that remain make one smaller mini-batch.
         count, head = len(targets), head_of(self.spec.task, self._outputs, targets)
         full = count // _EVALUATION_BATCH * _EVALUATION_BATCH
@@ -237,30 +221,21 @@ class CpuEngine:
         if full < count:
             blocks.append(np.arange(full, count).reshape(1, -1))
         predictions = np.empty((len(chosen), count, self._outputs), np.float32)
-        costs, scores = np.zeros((2, len(chosen), len(blocks)))
-        dropout, nothing = _numpy(self.hyper["dropout"]), np.empty((0, len(NUMBERS)), np.float32)
+        sums = np.zeros((2, len(blocks), len(chosen)))
+        shared, steps = (_flat(images), self._sight(images), head), np.zeros(len(everyone), np.int64)
+        nothing = np.empty((len(everyone), 0, len(NUMBERS)), np.float32)
+        rest = steps, self._rule(1), self._plain, nothing, *self._member_arguments(), False
+        own = groups(len(chosen), self._threads, _EVALUATED_GROUPS)
 
-        def evaluate(row: int, number: int, thread: int) -> None:
-            member, block = chosen[row], blocks[number]
-            cost, scores[row, number] = network.run(
-                *self._memory(member, thread),
-                flat[member if flat.ndim > 2 else ...],
-                *sight,
-                head,
-                block,
-                0,
-                _NO_RULE,
-                nothing,
-                dropout[member],
-                self.spec.model.inverted,
-                np.uint32(0),
-                False,
-                predictions[row, block[0, 0] : block[-1, -1] + 1],
-            )
-            costs[row, number] = cost * block.shape[1]
+        def evaluate(group: int, number: int, thread: int) -> None:
+            part, block = own[group], blocks[number]
+            taken = predictions[part], chosen[part], (0, len(block)), len(block)
+            network.run(*self._memory(thread), *shared, block[None], *rest, *taken, *sums[:, number, part])
 
-        self._workers.run(Queue(len(chosen), range(len(blocks)), together=True), evaluate)
-        return from_numpy(predictions), costs.sum(1), scores.sum(1)
+        self._workers.run(Queue(len(own), range(len(blocks)), together=True), evaluate)
+        sums[0] *= np.array([[block.shape[1]] for block in blocks])
+        costs, scores = np.ascontiguousarray(sums.transpose(0, 2, 1)).sum(2)  # (K, blocks), added up member by member
+        return from_numpy(predictions), costs, scores
 
     def _sight(self, images: Tensor) -> tuple[np.float32, np.ndarray]:
         """The divisor of the images' values, 255 or 1, and their scaling: means and sds (2, C), or (2, 0) for none."""
@@ -284,5 +259,6 @@ def _numpy(values: Tensor) -> np.ndarray:
 
 
 def _flat(images: Tensor) -> np.ndarray:
-    """The images as an array (N, C·H·W), uint8 or float32; those of each member as (K, N, C·H·W)."""
-    return _numpy(images.flatten(-3))
+    """The images as an array (1, N, C·H·W), uint8 or float32; those of each member as (K, N, C·H·W)."""
+    flat = _numpy(images.flatten(-3))
+    return flat if flat.ndim > 2 else flat[None]

@@ -1,4 +1,4 @@
-"""One member's network: `run` trains it for a number of steps, or evaluates it, in one compiled call.
+"""The members' networks: `run` trains some for a number of steps, or evaluates them, in one compiled call.
 
 Dropout is equation (4) of src/training/engines/engine.py. Memory is described by a Plan (layout.py): `signals` and
 `layers` are its records, `tables` its index tables, `work` and `whole` a thread's working memory of floats and of
@@ -273,55 +273,94 @@ def _backward(signals, layers, tables, weights, slots, work, whole, batch, dropo
     _backward_convolutions(signals, layers, tables, weights, slots, work, whole, batch, rule)
 
 
+@kernel
+def _steps(  # type: ignore[no-untyped-def]
+    plan,
+    weights,  # (size,)
+    slots,  # (slots · size,)
+    work,
+    whole,
+    images,  # (N, C·H·W)
+    sight,
+    head,
+    order,  # (M, B)
+    steps,  # (first, end) of M
+    first_step,
+    rule,
+    plain,
+    numbers,  # (M, H)
+    dropout,  # (D,)
+    inverted,
+    seed,
+    training,
+    predictions,  # (N, C)
+):
+    """One member's steps `steps`; the sum of their mean costs, and that of the images' scores."""
+    signals, layers, tables, channels = plan
+    divisor, scaling = sight
+    cost, score, batch = 0.0, 0.0, order.shape[1]
+    last = signals[len(layers)]
+    streams = np.zeros(len(dropout), np.uint32)
+    for step in range(steps[0], steps[1]):
+        for dense in range(len(dropout)):
+            streams[dense] = mix(u32(step_key(seed, first_step + step) ^ u32(dense)))
+        for b in range(batch):
+            _fetch_image(images, order, step * batch + b + _AHEAD)
+            seen = _image(work, signals[0].values, signals[0], b)
+            _place_image(channels, images[order[step, b]], divisor, scaling, seen)
+        _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams)
+        o, d = _from(work, last.values), _from(work, last.gradients)
+        cost, score = judge(head, o, d, last.stride, last.units, order[step], cost, score, training)
+        if training:
+            now = in_step(rule, plain, numbers[step])
+            _backward(signals, layers, tables, weights, slots, work, whole, batch, dropout, now)
+        else:
+            for b in range(batch):
+                _copy(_image(work, last.gradients, last, b), predictions[order[step, b]])
+    return cost, score
+
+
 def _kernel_of(version: int) -> Any:
     def run(  # type: ignore[no-untyped-def]
-        signals,
-        layers,
-        tables,
-        weights,  # (size,)
-        slots,  # (slots · size,)
+        plan,  # signals, layers, tables, channels
+        weights,  # (K, size)
+        slots,  # (K, slots · size)
         work,
         whole,
-        channels,
-        images,  # (N, C·H·W) uint8 or float32
-        divisor,  # float32 of an image's values: 255 or 1
-        scaling,  # (2, C) float32: mean and sd of each channel; (2, 0): none
+        images,  # (N, C·H·W) of each member or, once, of all: (K or 1, N, C·H·W) uint8 or float32
+        sight,  # what an image's values are divided by, 255 or 1; mean and sd of each channel (2, C), or (2, 0): none
         head,  # with the targets of the N images
-        order,  # (steps, B) int64
-        first_step,
+        order,  # (K or 1, M, B) int64
+        first_step,  # (K,) int64
         rule,
-        numbers,  # (steps, H) float32, as update.NUMBERS; empty in evaluation
-        dropout,  # (D,) float32
+        plain,  # (K,) bool: Rule.plain
+        numbers,  # (K, M, H) float32, as update.NUMBERS; not read in evaluation
+        dropout,  # (K, D) float32
         inverted,
-        seed,  # uint32
+        seeds,  # (K,) uint32
         training,
-        predictions,  # (steps·B, C), written in evaluation only
+        predictions,  # (n, N, C) of the members, written in evaluation only
+        members,  # (n,) int64: those that take these steps
+        steps,  # (first, end) of the M
+        piece,  # steps whose costs are added up before they are added to the others
+        costs,  # (n,) float64: to which each member's mean costs are added
+        scores,  # (n,) float64: to which the images' scores are added
     ):
-        """Trains a member on `steps` mini-batches, which updates weights and slots, or evaluates it on them.
-
-        Returns the sum of the mini-batches' mean costs, and that of the images' scores.
-        """
+        """Trains members on mini-batches, which updates weights and slots, or evaluates them on these."""
         _ = version
-        cost, score, batch = 0.0, 0.0, order.shape[1]
-        last = signals[len(layers)]
-        streams = np.zeros(len(dropout), np.uint32)
-        for step in range(order.shape[0]):
-            for dense in range(len(dropout)):
-                streams[dense] = mix(u32(step_key(seed, first_step + step) ^ u32(dense)))
-            for b in range(batch):
-                _fetch_image(images, order, step * batch + b + _AHEAD)
-                seen = _image(work, signals[0].values, signals[0], b)
-                _place_image(channels, images[order[step, b]], divisor, scaling, seen)
-            _forward(signals, layers, tables, weights, work, whole, batch, dropout, inverted, training, streams)
-            o, d = _from(work, last.values), _from(work, last.gradients)
-            cost, score = judge(head, o, d, last.stride, last.units, order[step], cost, score, training)
-            if training:
-                now = in_step(rule, numbers[step])
-                _backward(signals, layers, tables, weights, slots, work, whole, batch, dropout, now)
-            else:
-                for b in range(batch):
-                    _copy(_image(work, last.gradients, last, b), predictions[step * batch + b])
-        return cost, score
+        for row in range(len(members)):
+            k = members[row]
+            shared = k if len(images) > 1 else 0
+            own_order = order[k if len(order) > 1 else 0]
+            for start in range(steps[0], steps[1], piece):
+                part = start, min(start + piece, steps[1])
+                cost, score = _steps(
+                    plan, weights[k], slots[k], work, whole, images[shared], sight, head, own_order, part,
+                    first_step[k], rule, plain[k], numbers[k], dropout[k], inverted, seeds[k], training,
+                    predictions[row if not training else 0],
+                )  # fmt: skip
+                costs[row] += cost
+                scores[row] += score
 
     return run
 

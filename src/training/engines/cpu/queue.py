@@ -23,6 +23,12 @@ def pieces(steps: int, members: int, threads: int) -> tuple[range, int, int]:
     return range(0, steps, task), task, length
 
 
+def groups(members: int, threads: int, tasks: int) -> list[slice]:
+    """The positions of K members in groups that a thread works on in one call, about `tasks` of them a thread."""
+    size = max(1, members // (tasks * threads))
+    return [slice(first, min(first + size, members)) for first in range(0, members, size)]
+
+
 class Queue:
     """The tasks (member, start) of a chunk; hands out next that of the member with the most left to do.
 

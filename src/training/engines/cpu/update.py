@@ -47,19 +47,19 @@ class Rule(NamedTuple):
     decay_all: bool  # whether biases decay too
 
 
-def first_rule(batch_share: float, plain: bool, kernel_name: str, size: int, decay_all: bool) -> Rule:
-    """A rule without the numbers of a step, which `in_step` fills in."""
+def first_rule(batch_share: float, kernel_name: str, size: int, decay_all: bool) -> Rule:
+    """A rule without what a member and a step have of their own, which `in_step` fills in."""
     o, kind = f32(0), KERNELS.index(kernel_name)
-    return Rule(o, f32(batch_share), o, o, o, o, o, o, o, o, o, plain, kind, size, decay_all)
+    return Rule(o, f32(batch_share), o, o, o, o, o, o, o, o, o, False, kind, size, decay_all)
 
 
 @kernel
-def in_step(rule: Rule, numbers: np.ndarray) -> Rule:
-    """The rule with the numbers of one step, (H,) in the order of NUMBERS."""
+def in_step(rule: Rule, plain: bool, numbers: np.ndarray) -> Rule:
+    """The rule with a member's `plain` and with the numbers of one step, (H,) in the order of NUMBERS."""
     n = numbers
     return Rule(
         n[0], rule.batch_share, n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9],
-        rule.plain, rule.kind, rule.size, rule.decay_all,
+        plain, rule.kind, rule.size, rule.decay_all,
     )  # fmt: skip
 
 
