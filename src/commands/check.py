@@ -12,6 +12,8 @@ for C classes. And whether a few examples can be learnt by heart, with the confi
 Exit status: 0 the gradients are right; 1 one is wrong; 2 nothing was checked; 130 stopped by the user.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from src.commands.arguments import at_home, key_values, run_command
@@ -69,8 +71,9 @@ def _check(arguments: list[str]) -> int:
             "task": run_words.task_words(config) or "classes, by the cross-entropy",
         }
     )
-    _tell_first_cost(member, spec, dataset)
-    found = _gradients(member, spec, dataset, small.batch_size, numbers["sample"])
+    with _in_float64():
+        _tell_first_cost(member, spec, dataset)
+        found = _gradients(member, spec, dataset, small.batch_size, numbers["sample"])
     if numbers["heart"] and config.task.name != "contrast":  # whose cost has no end to come to
         _tell_by_heart(config, dataset, numbers["heart"])
     return _verdict(found)
@@ -111,6 +114,26 @@ def _mini_batch(spec: "StackSpec", dataset: "Dataset", count: int) -> "tuple[Ten
     return x.double(), few.targets.double() if few.targets.is_floating_point() else few.targets
 
 
+@contextmanager
+def _in_float64() -> Iterator[None]:
+    """A context in which new tensors are float64; an error of a network's or loss's own becomes a UserError."""
+    import torch
+
+    from src.config.own_error import said
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The network or its loss cannot be computed in float64, which the comparison needs: {said(error)}; "
+            "accepted: tensors of its own that are parameters or buffers, made in its call, or of the inputs' type."
+        ) from error
+    finally:
+        torch.set_default_dtype(before)
+
+
 def _tell_first_cost(member: "FloatingMember", spec: "StackSpec", dataset: "Dataset") -> None:
     from src.runs import terminal
     from src.training.sanity import first_cost
@@ -132,20 +155,13 @@ def _gradients(
     from rich.table import Table
     from rich.text import Text
 
-    from src.config.own_error import said
     from src.runs import terminal
     from src.training.gradient_check import check_gradients, count_of
 
     x, y = _mini_batch(spec, dataset, examples)
     with Progress(console=terminal.console, transient=True, disable=not terminal.console.is_terminal) as bar:
         task = bar.add_task("Comparing gradients", total=count_of(member, sample))
-        try:
-            found = list(check_gradients(member, spec.task, x, y, sample, lambda: bar.advance(task)))
-        except (RuntimeError, TypeError, ValueError) as error:  # of a network or a loss of the user's
-            raise UserError(
-                f"The network or its loss cannot be computed in float64, which the comparison needs: {said(error)}; "
-                "accepted: tensors of its own that are parameters or buffers, or take the type of the inputs."
-            ) from error
+        found = list(check_gradients(member, spec.task, x, y, sample, lambda: bar.advance(task)))
     table = Table(box=SIMPLE_HEAD)
     for column in ("parameter", "shape", "compared", "largest error", "kinks", "gradient"):
         table.add_column(column, justify="left" if column == "parameter" else "right")

@@ -86,8 +86,9 @@ def excited_figure(
                 ax.text(left + wide / 2, top, words, ha="center", va="bottom", fontsize=8)
                 if marked:
                     down, right = excited.places[one, unit].tolist()
-                    style: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.3}
-                    ax.plot(left + right * wide, top + down * high, "o", color=VERMILLION, **style)
+                    for colour, edge in (("white", 2.8), (VERMILLION, 1.4)):  # seen on any colour
+                        [mark] = ax.plot(left + right * wide, top + down * high, "o", color=colour, markersize=9)
+                        mark.set(markerfacecolor="none", markeredgewidth=edge)
         middles = [row * (high + gap) + gap + high / 2 for row in range(len(lines))]
         ax.set_yticks(
             middles, [f"unit {unit}" if len(units) > 1 or row == 0 else "" for row, (unit, _) in enumerate(lines)]
@@ -243,7 +244,7 @@ def _row(name: str, outputs: Tensor) -> tuple[str, np.ndarray]:
 def _inches(picture: np.ndarray) -> tuple[float, float]:
     """Height and width of a picture in a row of its own."""
     high, wide = picture.shape[:2]
-    pixel = min(WIDTH / wide, VALUE if wide <= VALUES_ASIDE and high < VALUES_ASIDE / 3 else PIXEL)
+    pixel = min(WIDTH / wide, VALUE if wide <= VALUES_ASIDE and high <= MOST_VALUES / VALUES_ASIDE else PIXEL)
     return high * pixel, wide * pixel
 
 

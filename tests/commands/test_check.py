@@ -1,6 +1,7 @@
 """What src.check says of networks, and what it refuses."""
 
 import pytest
+import torch
 
 from src.commands import check
 
@@ -27,6 +28,16 @@ def test_a_wrong_gradient_ends_with_1_and_is_named(capsys: pytest.CaptureFixture
     assert said.count("WRONG") == 2
     assert "first.weight[" in said
     assert "Wrong: 8 of 16 derivatives, in first.weight, first.bias." in said
+
+
+def test_a_loss_that_makes_tensors_is_compared_in_float64_and_one_that_keeps_float32_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert check.main([*DIGITS, "model.hidden=[5]", "task.loss=tests.tasks.own_losses.weighted"]) == 0
+    capsys.readouterr()
+    assert check.main([*DIGITS, "model.hidden=[5]", "task.loss=tests.tasks.own_losses.of_one_type"]) == 2
+    assert "cannot be computed in float64" in capsys.readouterr().err
+    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.parametrize(
