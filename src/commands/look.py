@@ -23,6 +23,7 @@ from src.commands.arguments import run_command, words_and_keys
 from src.commands.networks import KEYS, chosen_networks, data_of
 from src.config.error import UserError
 from src.config.folder import file_name
+from src.config.wording import number_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -245,9 +246,8 @@ class _Drawing:
 
         layer, codes = self.look.codes(min(CODES, len(self.look.targets)))
         if len(codes) < FEWEST or not bool((codes.nan_to_num() != codes.nan_to_num()[0]).any()):
-            self.left.append(
-                f"codes, for {len(codes):,} examples {'are too few' if len(codes) < FEWEST else 'have one'}"
-            )
+            why = "are too few" if len(codes) < FEWEST else "all have the same one"
+            self.left.append(f"codes, for the {number_of(len(codes), 'example')} {why}")
             return
         targets, wrong = self.look.targets[: len(codes)], None
         if self.look.kind == "classes":

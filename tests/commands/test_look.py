@@ -106,6 +106,15 @@ def test_changed_images_are_those_that_the_member_trains_on(monkeypatch: pytest.
     assert not torch.equal(found[0], found[1])
 
 
+def test_codes_that_are_all_the_same_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_in(tmp_path / "run", model={"maps": []})
+    weights = run / "member-00" / "weights.pt"
+    state = torch.load(weights, weights_only=True)
+    torch.save({name: torch.full_like(value, torch.nan) for name, value in state.items()}, weights)
+    assert look.main([f"run={run}"]) == 0
+    assert "Not drawn: codes, for the 30 examples all have the same one." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
