@@ -25,7 +25,7 @@ from src.config.wording import number_of
 
 if TYPE_CHECKING:
     from src.runs.evaluation import Evaluation
-    from src.runs.test_data import TestData
+    from src.runs.evaluation_data import TestData
 
 USAGE = f"python -m src.evaluate {WHICH} [data=NAME] [data.KEY=VALUE ...] [output=FOLDER]"
 STUDIES_FOLDER = Path("mlruns/evaluations")

@@ -14,7 +14,7 @@ from src.config.task import task_in
 if TYPE_CHECKING:
     from src.config.data import DataConfig
     from src.data.columns import Columns
-    from src.runs.test_data import TestData
+    from src.runs.evaluation_data import TestData
     from src.runs.trained import Left, Trained
 
 WHICH = "run=RUN|study=NAME [top=N]"
@@ -102,7 +102,7 @@ def data_of(networks: "Sequence[Trained]", columns: "Columns | None", changes: I
 
     Raises UserError where other data are there now than they were trained on, or their sizes do not fit.
     """
-    from src.runs.test_data import refuse_other_tests, test_data
+    from src.runs.evaluation_data import refuse_other_tests, test_data
 
     first, given = networks[0].result, list(changes)
     config = _data_config(first.config, given, usage)

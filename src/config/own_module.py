@@ -1,4 +1,4 @@
-"""A module of the user's, by its dotted name: of a network, a loss or a function that gives data."""
+"""A module of the user's, by its dotted name: of a network, a loss, a function that gives data or one that samples."""
 
 import sys
 from importlib import import_module

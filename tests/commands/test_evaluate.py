@@ -69,7 +69,7 @@ def test_the_figures_of_labels_and_numbers_are_scikit_learns() -> None:
 def test_the_command_writes_figures_and_numbers_beside_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("src.runs.test_data.load", lambda config, kind: example.dataset())
+    monkeypatch.setattr("src.runs.evaluation_data.load", lambda config, kind: example.dataset())
     monkeypatch.setattr(canvas, "DPI", 60)
     run = run_in(tmp_path / "run")
     assert evaluate.main([f"run={run}"]) == 0

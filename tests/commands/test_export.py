@@ -18,7 +18,7 @@ from tests.trained_runs import run_in, table, table_run
 
 @pytest.fixture
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.runs.test_data.load", lambda config, kind: example.dataset())
+    monkeypatch.setattr("src.runs.evaluation_data.load", lambda config, kind: example.dataset())
 
 
 def served(uri: str, version: str) -> Any:

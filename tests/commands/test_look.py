@@ -23,7 +23,7 @@ MLP = {"target": "tests.own_networks.Mlp", "args": {"dropout": 0.4}, "maps": [],
 
 @pytest.fixture(autouse=True)
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.runs.test_data.load", lambda config, kind: example.dataset())
+    monkeypatch.setattr("src.runs.evaluation_data.load", lambda config, kind: example.dataset())
     monkeypatch.setattr(canvas, "DPI", 50)
 
 

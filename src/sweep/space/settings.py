@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, Valida
 from src.config.address import RULE, STUDIES, is_database, lower_scheme
 from src.config.limit import Limit
 from src.config.metric import ACCURACY, Metric
+from src.config.own_module import own_module
 from src.config.problems import explain
 from src.config.section import Section
 from src.sweep.space.dimension import flat
@@ -128,13 +129,11 @@ class StudySettings(Section):
 
     def hook(self) -> Hook | None:
         """The function that `custom_search_space` names. Raises ValueError where there is no such function."""
-        from importlib import import_module
-
         if self.custom_search_space is None:
             return None
         module, _, name = self.custom_search_space.rpartition(".")
         try:
-            found = getattr(import_module(module), name)
+            found = getattr(own_module(module), name)
         except Exception as error:  # a module of the user's may raise anything
             raise ValueError(f"cannot be imported: {type(error).__name__}: {error}") from error
         if not callable(found):
