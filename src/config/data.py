@@ -18,7 +18,7 @@ FOUND = ("channels", "height", "width", "classes", "target_count", "shape")  # t
 _DEALT = ("test", "split")
 DATA_KEYS: dict[str, tuple[str, ...]] = {
     "arrays": ("path", *_DEALT),
-    "table": ("path", "target", "drop", "columns", "group", "time", *_DEALT),
+    "table": ("path", "target", "drop", "columns", "group", "time", "weight", *_DEALT),
     "folder": _DEALT,
     "function": ("function", *_DEALT),
 }
@@ -44,6 +44,7 @@ class DataConfig(Section):
     split: Literal["auto", "random", "stratified", "group", "time"] = "auto"
     group: str | None = None  # table: rows with the same value in this column stay together
     time: str | None = None  # table: rows with the latest values in this column test, those before validate
+    weight: str | None = None  # table: the column with each example's weight in the cost of training
     test: Size | None = None  # test examples of own data
     expand: Literal["none", "shifts"] = "none"  # shifts: each image and its four one-pixel moves [N6, expand_mnist.py]
     normalise: Literal["none", "channel"] = "none"  # channel: mean 0, sd 1 of each channel over the training images

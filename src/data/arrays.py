@@ -1,5 +1,7 @@
 """data=arrays: numpy arrays in one .npz file: x and y, or x_train, y_train and those of validation and test.
 
+Beside each x and y there may be the examples' weights in the cost of training: weight, or weight_train and so on.
+
 x has a row of numbers an example (N, F), a sequence or grey image (N, A, B), or an image (N, C, H, W) or (N, H, W, C).
 Bytes (uint8) are seen as value / 255, all other numbers as float32: a token of a sequence, say, as 17.0.
 """
@@ -15,9 +17,13 @@ from numpy.typing import NDArray
 from src.config.data import DataConfig
 from src.config.task import Kind
 from src.data.error import DataError
-from src.data.examples import PARTS, Examples, consecutive, targets_of
+from src.data.examples import PARTS, Examples, consecutive, targets_of, weights_of
 
-NAMES = "x and y, or x_train and y_train with, if you like, x_validation, y_validation, x_test and y_test"
+NAMES = (
+    "x and y, or x_train and y_train with, if you like, x_validation, y_validation, x_test and y_test; beside each "
+    "x, if you like, its examples' weights in the cost: weight, or weight_train and so on"
+)
+ARRAYS = ("x", "y", "weight")
 MOST_LAYOUTS = (1, 3, 4)  # channels by which the last axis of an image is known for that of its colours
 
 
@@ -77,6 +83,7 @@ def examples_of(
     wanted = [(f"x_{part}", f"y_{part}") for part in PARTS] if split else [("x", "y")]
     xs: list[NDArray[Any]] = []
     ys: list[NDArray[Any]] = []
+    weights: list[NDArray[np.float64]] = []
     counts: list[int] = []
     for number, (x_name, y_name) in enumerate(wanted):
         there = [one for one in (x_name, y_name) if one in arrays]
@@ -100,10 +107,17 @@ def examples_of(
             )
         if ys and y.shape[1:] != ys[0].shape[1:]:
             raise DataError(f"{field}: {y_name} has other dimensions than {wanted[0][1]}; accepted: the same")
+        if (weight := x_name.replace("x", "weight", 1)) in arrays:
+            weights.append(weights_of(np.asarray(arrays[weight]), len(x), f"{field}: {weight}"))
         xs.append(x)
         ys.append(y)
         counts.append(len(x))
     targets, class_names = targets_of(np.concatenate(ys), kind, f"{field}: {' and '.join(y for _, y in wanted[:1])}")
+    if len(weights) != sum(one in _names("weight") for one in arrays) or 0 < len(weights) < len(xs):
+        raise DataError(
+            f"{field}: has weights without an x, or an x without; accepted: none, or weight beside x, or weight_train "
+            "and so on beside each of x_train, x_validation and x_test that there is"
+        )
     inputs = np.concatenate(xs)
     if inputs.ndim == 4:
         inputs = _channels_first(inputs, config)
@@ -114,12 +128,14 @@ def examples_of(
         targets,
         class_names,
         consecutive(counts) if split else None,
+        weights=np.concatenate(weights) if weights else None,
         unit="images" if inputs.ndim == 4 else "examples",
     )
 
 
-def _names() -> list[str]:
-    return ["x", "y", *(f"{one}_{part}" for one in "xy" for part in PARTS)]
+def _names(*kinds: str) -> list[str]:
+    """The names of the arrays of these kinds that are read; by default of all."""
+    return [name for one in kinds or ARRAYS for name in (one, *(f"{one}_{part}" for part in PARTS))]
 
 
 def _inputs(values: Any, where: str) -> NDArray[Any]:

@@ -29,7 +29,7 @@ def coded(data: Dataset, weights: Sequence[dict[str, Tensor]], activation: str) 
         for k, own in enumerate(weights):
             images = split.inputs[k] if split.by_member else split.inputs
             every[k, ..., 0, 0] = _codes(images, own, activation)
-        return Split(every, split.targets)
+        return replace(split, inputs=every)
 
     return replace(
         data, train=codes(data.train), validation=codes(data.validation), test=codes(data.test), scaling=None

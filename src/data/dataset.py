@@ -5,6 +5,7 @@ Legend: N examples, C channels (1: grey, 3: red, green, blue), H × W pixels, T 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ class Split:
     inputs: Tensor  # (N, C, H, W) uint8 or float32; src/data/scaling.py says what a network sees of them. By member:
     # (K, N, C, H, W) float32
     targets: Tensor  # classes (N,) int64, or what else the task compares with: (N, T) float32
+    weights: Tensor | None = None  # of each example in the cost of training, (N,) float32; None: all count the same
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -34,19 +36,29 @@ class Split:
         """Whether each member of a stack has inputs of its own."""
         return self.inputs.dim() == BY_MEMBER
 
+    @cached_property
+    def trained_on(self) -> Tensor:
+        """The targets as `Engine.train` takes them: with weights, these behind them, (N, 2) or (N, T + 1) float32."""
+        if self.weights is None:
+            return self.targets
+        columns = self.targets[:, None] if self.targets.dim() == 1 else self.targets
+        return torch.cat([columns.float(), self.weights[:, None]], dim=1)
+
     def first(self, count: int) -> "Split":
         """The first `count` examples."""
-        return Split(self.inputs[..., :count, :, :, :], self.targets[:count])
+        weights = None if self.weights is None else self.weights[:count]
+        return Split(self.inputs[..., :count, :, :, :], self.targets[:count], weights)
 
     def of(self, members: list[int]) -> "Split":
         """The split of the members at these positions, in this order: the same one where inputs are shared."""
         if not self.by_member or members == list(range(len(self.inputs))):
             return self
-        return Split(self.inputs[members], self.targets)
+        return replace(self, inputs=self.inputs[members])
 
     def to(self, device: torch.device) -> "Split":
         """The same split on `device`."""
-        return Split(self.inputs.to(device), self.targets.to(device))
+        weights = None if self.weights is None else self.weights.to(device)
+        return Split(self.inputs.to(device), self.targets.to(device), weights)
 
 
 @dataclass(frozen=True)
@@ -109,7 +121,7 @@ def scaled(data: Dataset) -> Dataset:
     numbers = applied.on(torch.device("cpu"))
 
     def seen(split: Split) -> Split:
-        return Split(as_seen(split.inputs, numbers), split.targets)
+        return replace(split, inputs=as_seen(split.inputs, numbers))
 
     train, validation, test = map(seen, (data.train, data.validation, data.test))
     return replace(data, train=train, validation=validation, test=test, applied=applied)
@@ -123,5 +135,10 @@ def crossed(folds: list[Dataset]) -> Dataset:
     """
     size = min(len(fold.train) for fold in folds)
     parts = [fold.train.first(size) for fold in folds]
-    train = Split(torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts]))
+    weights = [part.weights for part in parts if part.weights is not None]  # of all folds, or of none
+    train = Split(
+        torch.cat([part.inputs for part in parts]),
+        torch.cat([part.targets for part in parts]),
+        torch.cat(weights) if weights else None,
+    )
     return replace(folds[0], train=train, folds=tuple(replace(fold, folds=()) for fold in folds))

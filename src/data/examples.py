@@ -30,6 +30,7 @@ class Examples:
     given: tuple[Rows, Rows, Rows] | None = None  # rows of the three parts that the source has; an empty one is dealt
     groups: NDArray[Any] | None = None  # (N,) rows with an equal value go to the same split
     times: NDArray[Any] | None = None  # (N,) later rows validate and test earlier ones
+    weights: NDArray[np.float64] | None = None  # (N,) of each example in the cost of training, 0 or more, at any scale
     unit: str = "rows"  # what an example is, in the plural
     notes: tuple[str, ...] = ()  # what was changed in reading, a sentence each
 
@@ -109,6 +110,23 @@ def _classes(values: NDArray[Any], where: str) -> tuple[NDArray[Any], list[str]]
         if plain:
             return values.astype("int64"), []
     return codes.astype("int64"), [str(one) for one in kinds]
+
+
+def weights_of(values: NDArray[Any], count: int, where: str) -> NDArray[np.float64]:
+    """The weights of `count` examples, (N,) from (N,) or (N, 1), finite numbers of 0 or more. Raises DataError."""
+    accepted = "accepted: a number of 0 or more for every example"
+    if values.shape not in ((count,), (count, 1)):
+        raise DataError(f"{where}: has the shape {values.shape}, and there are {count} examples; {accepted}")
+    values = values.reshape(count)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{where}: is of the type {values.dtype}; {accepted}")
+    weights: NDArray[np.float64] = values.astype("float64")
+    wrong = np.flatnonzero(~((weights >= 0) & (weights <= np.finfo("float32").max)))
+    if len(wrong):
+        odd = weights[wrong[0]]
+        what = "the weight is missing (NaN)" if np.isnan(odd) else f"holds {odd:g}"
+        raise DataError(f"{where}: {what} in example {wrong[0]} (from 0); {accepted}, at most 3.4e38")
+    return weights
 
 
 def _first_missing(values: NDArray[Any]) -> int | None:

@@ -24,11 +24,11 @@ def shifts(split: Split) -> Split:
     generator = torch.Generator().manual_seed(SHUFFLE_SEED)
     places = torch.randperm(len(MOVES) * count, generator=generator).to(split.inputs.device)
     images = split.inputs.new_zeros(len(places), *split.inputs.shape[1:])  # (5N, C, H, W)
-    labels = split.targets.new_empty(len(places))
+    origins = torch.empty_like(places)
     for (down, right), target in zip(MOVES, places.split(count), strict=True):
         images[..., _into(down), _into(right)].index_copy_(0, target, split.inputs[..., _into(-down), _into(-right)])
-        labels[target] = split.targets
-    return Split(images, labels)
+        origins[target] = torch.arange(count, device=places.device)
+    return Split(images, split.targets[origins], None if split.weights is None else split.weights[origins])
 
 
 def _into(move: int) -> slice:

@@ -70,10 +70,11 @@ def load(config: DataConfig, kind: Kind = "classes") -> "list[Dataset]":
     def dataset(deal: Deal, seen: NDArray[Any], preprocessing: Preprocessing | None) -> Dataset:
         inputs = torch.from_numpy(seen)
         train, validation, test = (Split(inputs[own], targets[own]) for own in map(torch.from_numpy, deal))
+        weights = None if examples.weights is None else torch.from_numpy(_of_mean_1(examples.weights[deal[0]]))
         return Dataset(
             named(examples, config),
             examples.source + one.notes,
-            train,
+            replace(train, weights=weights),
             validation,
             test,
             config.classes,
@@ -83,6 +84,12 @@ def load(config: DataConfig, kind: Kind = "classes") -> "list[Dataset]":
         )
 
     return [dataset(*own) for own in zip(one.deals, one.seen, one.preprocessing, strict=True)]
+
+
+def _of_mean_1(weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The weights of a training split at the scale at which eta means what it means without them."""
+    scaled: NDArray[np.float32] = (weights / weights.mean()).astype("float32")
+    return scaled
 
 
 def dealt_anew(data: "Dataset", config: DataConfig, kind: Kind) -> "list[Dataset]":
@@ -161,6 +168,11 @@ def _prepared(config: DataConfig, kind: Kind) -> Prepared:
     found = _found(x, seen[0], examples, config, kind)
     for deal in dealt:
         _check_classes(examples, deal, kind)
+        if examples.weights is not None and not examples.weights[deal[0]].any():
+            raise DataError(
+                f"{examples.source}: the training {examples.unit} all have the weight 0, so nothing can be learnt; "
+                "accepted: a weight above 0 for at least one"
+            )
     return Prepared(examples, tuple(dealt), tuple(seen), tuple(preprocessing), found)
 
 

@@ -12,7 +12,7 @@ from src.config.data import DataConfig
 from src.config.task import Kind
 from src.data.arrays import existing
 from src.data.error import DataError
-from src.data.examples import Examples, targets_of
+from src.data.examples import Examples, targets_of, weights_of
 from src.data.preprocessing import as_numbers, is_numbers, missing_words
 
 ENDINGS = (".csv", ".parquet")
@@ -31,12 +31,13 @@ def read(config: DataConfig, kind: Kind) -> Examples:
         )
     named = {"target": targets, "drop": config.drop, "columns": config.columns or []}
     named |= {"group": [config.group] if config.group else [], "time": [config.time] if config.time else []}
+    named |= {"weight": [config.weight] if config.weight else []}
     for key, names in named.items():
         if missing := [name for name in names if name not in frame.columns]:
             raise DataError(
                 f"data.{key} = {missing[0]!r}: {config.path} has no such column; accepted: {_listed(frame)}"
             )
-    used = [name for name in config.columns or frame.columns if name not in {*targets, *config.drop}]
+    used = [name for name in config.columns or frame.columns if name not in {*targets, *config.drop, config.weight}]
     used = [name for name in used if name != config.group and (name != config.time or name in (config.columns or []))]
     if not used:
         raise DataError(f"{field}: no column is left as input; accepted: a table with other columns than its target")
@@ -55,6 +56,7 @@ def read(config: DataConfig, kind: Kind) -> Examples:
         class_names,
         groups=_column(frame, config.group, "group"),
         times=_column(frame, config.time, "time"),
+        weights=_weights(frame, config.weight),
         notes=tuple(notes),
     )
 
@@ -183,6 +185,16 @@ def _column(frame: Any, name: str | None, key: str) -> NDArray[Any] | None:
         ) from None
     seconds: NDArray[Any] = times.astype("int64").to_numpy()
     return seconds
+
+
+def _weights(frame: Any, name: str | None) -> NDArray[Any] | None:
+    """The column of the examples' weights. Raises DataError."""
+    if name is None:
+        return None
+    values = frame[name].to_numpy()
+    if is_numbers(frame[name]):
+        values = _column(frame, name, "weight")
+    return weights_of(values, len(frame), f"data.weight = {name!r}")
 
 
 def as_strings(values: Any) -> NDArray[Any]:

@@ -62,7 +62,7 @@ def test_data(networks: Sequence[Trained], config: DataConfig, columns: Columns 
 def _own(config: DataConfig, kind: Kind, columns: Columns | None, other: bool) -> tuple[TestData, list[str]]:
     """The examples and their classes' names."""
     if columns is not None and config.name == "table" and other:
-        config = config.model_copy(update={"columns": columns.names, "group": None, "time": None})
+        config = config.model_copy(update={"columns": columns.names, "group": None, "time": None, "weight": None})
     examples = own.read(config, kind)
     rows, words = np.arange(len(examples.targets)), "all its {}"
     if not other or (examples.given is not None and len(examples.given[2])):

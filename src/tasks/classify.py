@@ -33,12 +33,14 @@ class Classify(Supervised):
         self.plain = not (targets.weights or config.label_smoothing or config.owns_loss)
 
     def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The mean over the mini-batch of equation (1), and the logits (B, C)."""
+        """The mean over the mini-batch of equation (1), each times its example's weight, and the logits (B, C)."""
         if not self.plain:
             return super().cost(call, x, y, key)
         logits = self.outputs(call, x, key)
+        y, weights = self.parted(y, logits.shape[-1])
         # F.cross_entropy under vmap takes three times as many kernels.
-        return -logits.log_softmax(1).gather(1, y[:, None]).mean(), logits
+        own = logits.log_softmax(1).gather(1, y[:, None])
+        return -(own if weights is None else own * weights[:, None]).mean(), logits
 
     def costs(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The sum of the examples' costs, in nats: logits (…, B, C), classes (…, B) -> (…)."""

@@ -32,7 +32,7 @@ class OwnLoss:
         values: Tensor = self._function(outputs, targets)
         return values.expand(outputs.shape[0]) if values.dim() == 0 else values
 
-    def check(self, outputs: Tensor, targets: Tensor) -> None:
+    def check(self, outputs: Tensor, targets: Tensor, weighted: bool = False) -> None:
         """Raises ConfigError where it fails on outputs (B, C) and targets, or its values cannot be minimised."""
         field = f"task.loss = {self.name!r}"
         try:
@@ -42,6 +42,11 @@ class OwnLoss:
         if not isinstance(values, Tensor) or tuple(values.shape) not in ((), (len(outputs),)):
             what = _shape(values) if isinstance(values, Tensor) else type(values).__name__
             raise ConfigError(f"{field}: gives {what} for outputs {_shape(outputs)}; {ACCEPTED}")
+        if weighted and values.dim() == 0:
+            raise ConfigError(
+                f"{field}: gives a mean, and the examples have weights; accepted: a function that gives each example's "
+                "loss, or data without weights"
+            )
         if not bool(values.isfinite().all()):
             raise ConfigError(f"{field}: gives {values.flatten()[0].item():g} for outputs near 0; accepted: finite")
         try:
@@ -69,8 +74,11 @@ def _shape(values: Tensor) -> str:
     return f"{str(values.dtype).removeprefix('torch.')} {tuple(values.shape)}"
 
 
-def check_loss(loss: Any, outputs: int, targets: Tensor) -> None:
-    """Checks a loss of the user's on small outputs for these targets, (B,) or (B, C); another one is not looked at."""
+def check_loss(loss: Any, outputs: int, targets: Tensor, weighted: bool = False) -> None:
+    """Checks a loss of the user's on small outputs for these targets, (B,) or (B, C); another one is not looked at.
+
+    weighted: whether examples have weights, for which it must give each example's loss. Raises ConfigError.
+    """
     if isinstance(loss, OwnLoss):
         generator = torch.Generator().manual_seed(0)
-        loss.check(0.1 * torch.randn(len(targets), outputs, generator=generator), targets)
+        loss.check(0.1 * torch.randn(len(targets), outputs, generator=generator), targets, weighted)

@@ -31,6 +31,7 @@ class Supervised(Task):
         judged = [*([self.score] if self.score != running else []), *config.reported]
         self.measures: dict[str, Measure] = {one.name: measure(one.name, config.kind) for one in judged}
         self.loss = OwnLoss(config.loss) if config.loss and config.owns_loss else loss
+        self._classes = config.kind == "classes"
         self._score_of = measure(self.score.name, config.kind)
 
     def aims(self, y: Tensor) -> Tensor:
@@ -38,9 +39,17 @@ class Supervised(Task):
         return y
 
     def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The mean of the examples' losses, and the outputs (B, C)."""
+        """The mean of the examples' losses, each times its weight, and the outputs (B, C)."""
         outputs = self.outputs(call, x, key)
-        return self.loss(outputs, self.aims(y)).mean(), outputs
+        y, weights = self.parted(y, outputs.shape[-1])
+        losses = self.loss(outputs, self.aims(y))
+        return (losses if weights is None else weights * losses).mean(), outputs
+
+    def parted(self, y: Tensor, outputs: int) -> tuple[Tensor, Tensor | None]:
+        """Targets and weights, which are there where classes are no integers, or y has a column more than outputs."""
+        if self._classes:
+            return (y[..., 0].long(), y[..., 1]) if y.is_floating_point() else (y, None)
+        return (y, None) if y.shape[-1] == outputs else (y[..., :outputs], y[..., outputs])
 
     def costs(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The sum of the examples' losses: outputs (…, B, C), targets (…, B) or (…, B, C) -> (…)."""

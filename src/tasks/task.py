@@ -35,7 +35,17 @@ class Task(Protocol):
         return call(x, key)
 
     def cost(self, call: Call, x: Tensor, y: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The mean cost (a scalar) of a mini-batch, inputs x (B, …) and targets y (B, …), and the outputs for it."""
+        """The mean cost (a scalar) of a mini-batch, inputs x (B, …) and targets y (B, …), and the outputs for it.
+
+        With weights w behind the targets (`Split.trained_on`) it is the mean of w_i · cost_i.
+        """
+
+    def parted(self, y: Tensor, outputs: int) -> tuple[Tensor, Tensor | None]:
+        """Of what an engine is trained on, targets and the examples' weights (…, B); None where all count the same.
+
+        y: (…, B), or (…, B, T); outputs: the network's, C. By default there are no weights.
+        """
+        return y, None
 
     def costs(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The sum of the examples' costs: outputs (…, B, C) and targets y (…, B), with any leading axes -> (…)."""

@@ -159,7 +159,7 @@ def _refuse_other_targets(config: RunConfig, dataset: Dataset) -> None:
         task = task_of(config.task, targets_of(config, targets))
         assert isinstance(task, Supervised)
         few = targets[: config.batch_size].cpu()
-        check_loss(task.loss, config.data.outputs(config.task.name), task.aims(few))
+        check_loss(task.loss, config.data.outputs(config.task.name), task.aims(few), dataset.train.weights is not None)
     if config.task.loss == "poisson" and any(
         bool((split.targets < 0).any()) for split in (dataset.train, dataset.validation, dataset.test)
     ):

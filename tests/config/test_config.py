@@ -74,6 +74,7 @@ BAD = {
     "data.split": no_option,
     "data.group": no_text,
     "data.time": no_text,
+    "data.weight": no_text,
     "data.test": optional(st.one_of(not_a_number, st.sampled_from([0, -1, 0.0, 1.0, 1.5, -0.2, math.nan]))),
     "data.expand": no_option,
     "data.normalise": no_option,

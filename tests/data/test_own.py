@@ -98,6 +98,18 @@ BAD = {
     "no dates": (table(TABLE, time="b"), "data.time = 'b'"),
     "stratified numbers": (table(TABLE, target="a", kind="numbers", split="stratified"), "no classes"),
     "all held out": (table(TABLE, validation=20), "some must be left"),
+    "weight not there": (table(TABLE, weight="w"), "data.weight = 'w'"),
+    "weight below 0": (table(TABLE.replace("\n4,", "\n-4,"), weight="a"), "holds -4 in example 4"),
+    "weight missing": (table(TABLE.replace("\n4,", "\n,"), weight="a"), "data.weight = 'a': row 5 has no value"),
+    "weight of text": (table(TABLE, weight="b"), "is of the type"),
+    "weights 0": (table(TABLE.replace(",x,", ",0,").replace(",y,", ",0,"), weight="b"), "all have the weight 0"),
+    "weights too few": (arrays(x=X, y=Y, weight=X[:5, 0]), "there are 20 examples"),
+    "weight nan": (arrays(x=X, y=Y, weight=np.where(X == 3, np.nan, X)[:, 0]), "missing (NaN) in example 1"),
+    "weights of a part": (
+        arrays(x_train=X, y_train=Y, x_test=X, y_test=Y, weight_train=X[:, 0]),
+        "an x without",
+    ),
+    "weights of nothing": (arrays(x_train=X, y_train=Y, weight=X[:, 0]), "weights without an x"),
     "too many to train": (table(TABLE, train=100), "data.train = 100"),
     "pickle": (arrays(x=np.array([{}, 1], object), y=Y), "Python objects"),
     "no x": (arrays(y=Y), "has no x"),
@@ -179,6 +191,23 @@ def test_splits_keep_shares_of_classes_groups_and_time(tmp_path):
     one = prepared(*table(groups, target=["a"], kind="numbers", group="g", columns=["a", "t"])(tmp_path))
     held = [set(y[:, 0] // 4) for _, y in one.splits]
     assert not held[0] & held[1] | held[0] & held[2] | held[1] & held[2]
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_weights_stay_with_their_examples_at_mean_1_over_the_training_split(parts, tmp_path):
+    data, _ = table(TABLE, weight="a", folds=2 if parts else None)(tmp_path)
+    config = DataConfig.model_validate({"validation": 0.2, "test": 0.2, **data})
+    named = {"x": X, "y": Y, "weight": X[:, 0]}
+    saved, _ = arrays(**({f"{name}_train": value for name, value in named.items()} if parts else named))(tmp_path)
+    others = own.load(DataConfig.model_validate({"validation": 0.2, "test": 0.2, **saved}))
+    assert own.prepared(config, "classes").sizes["shape"] == [3]  # b as two columns, and c
+    for deal, one in zip(own.prepared(config, "classes").deals, own.load(config), strict=True):
+        raw = np.arange(20.0)[deal[0]]
+        assert one.train.weights.numpy() == pytest.approx(raw / raw.mean())
+        assert one.validation.weights is one.test.weights is None
+    for one in others:
+        raw = one.train.inputs[:, 0, 0, 0].numpy()
+        assert one.train.weights.numpy() == pytest.approx(raw / raw.mean())
 
 
 def test_a_configuration_gets_the_sizes_of_its_data_and_keeps_them(tmp_path):

@@ -73,7 +73,7 @@ class Augmenter:
     def train(self, engine: Engine, split: Split, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
         """Trains one chunk; split: the training split, the other arguments and the result are those of Engine.train."""
         if not self._members:
-            return engine.train(split.inputs, split.targets, order, first_step, eta)
+            return engine.train(split.inputs, split.trained_on, order, first_step, eta)
         members = len(self._members)
         every, first_step = order.expand(members, -1, -1), first_step.expand(members)
         length = self._piece_length(every, split)
@@ -135,7 +135,7 @@ class Augmenter:
         """Inputs, targets and order for the engine: the piece's images as one split, each with its own index."""
         order = torch.arange(piece.order.numel()).view(piece.order.shape)
         device = split.inputs.device
-        targets = split.targets[piece.order.flatten().to(device)]
+        targets = split.trained_on[piece.order.flatten().to(device)]
         if device.type == "cpu":
             return piece.images, targets, order
         if self._on_device is None:

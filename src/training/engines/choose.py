@@ -47,7 +47,7 @@ class EngineChoice:
 
             def probe(steps: int) -> float:
                 chunk = order.repeat(1, steps, 1)
-                return timed(lambda: engine.train(train.inputs, train.targets, chunk, start, eta)) / steps
+                return timed(lambda: engine.train(train.inputs, train.trained_on, chunk, start, eta)) / steps
 
             probe(1)
             rough = probe(1)

@@ -132,14 +132,14 @@ class Engine(Protocol):
 
         inputs (N, C, H, W): uint8, of which networks see value / 255, or float32, which they see as it is; both scaled
         by spec.scaling if there is one. Or (K, N, C, H, W) float32: each member's own. targets: classes (N,) int64, or
-        numbers or labels (N, T) float32. order (K or 1, M, B) int64: the examples of each mini-batch by their index
-        (1: the same for all members). first_step (K,) or () int64: the number of the chunk's first mini-batch, counted
-        from each member's own start. eta: learning rates, (K,) float32 for the whole chunk or (K, M). A chunk that
-        begins no epoch must follow the one before it.
+        numbers or labels (N, T) float32; or with the examples' weights behind them (`Split.trained_on`). order (K or 1,
+        M, B) int64: the examples of each mini-batch by their index (1: the same for all members). first_step (K,) or ()
+        int64: the number of the chunk's first mini-batch, counted from each member's own start. eta: learning rates,
+        (K,) float32 for the whole chunk or (K, M). A chunk that begins no epoch must follow the one before it.
         """
 
     def evaluate(self, inputs: Tensor, targets: Tensor, members: Sequence[int] | None = None) -> Means:
-        """Mean cost and mean score of every member over N examples, shapes and types as in `train`.
+        """Mean cost and mean score of every member over N examples, shapes and types as in `train`, without weights.
 
         members: the positions of those to evaluate, to which the result then belongs; None: all K.
         """

@@ -270,7 +270,8 @@ class TorchEngine:
         each = [self._call(inputs, targets, *step) for step in zip(*steps, strict=True)]
         costs, outputs = (torch.stack(parts) for parts in zip(*each, strict=True))  # (S, K), (S, K, B, …)
         cost += costs.sum(0)
-        score += self.spec.task.scores(outputs, targets[steps.order]).sum(0)
+        task = self.spec.task
+        score += task.scores(outputs, task.parted(targets[steps.order], outputs.shape[-1])[0]).sum(0)
 
     def _call(self, *arguments: Tensor) -> tuple[Tensor, Tensor]:
         """One step, compiled if wanted; where compilation fails, says so and uses the plain step from now on."""

@@ -43,13 +43,15 @@ class Head(NamedTuple):
     sd: np.ndarray  # (T,) float32
     table: np.ndarray  # (C, C) float32: t_c w_c of each class; (0, 0): 1 for the class itself, 0 for the others
     delta: np.float32  # of huber
+    weights: np.ndarray  # (N,) float32: of each example in the cost and its gradient; (0,): all count the same
 
 
 def head_of(task: Task, outputs: int, targets: Tensor) -> Head:
-    """The head of a task for T or C outputs and these targets: classes (N,) int64, or (N, T) float32."""
+    """The head of a task for T or C outputs and these targets, with or without weights, as in Engine.train."""
     assert isinstance(task, Supervised)
+    targets, weights = task.parted(targets.cpu(), outputs)
     classes, kind, scaling = not targets.is_floating_point(), HEADS.index(task.head), task.targets.scaling
-    own, none = np.ascontiguousarray(targets.cpu().numpy()), np.empty((0, 0), np.float32)
+    own, none = np.ascontiguousarray(targets.numpy()), np.empty((0, 0), np.float32)
     mean, sd = ([0.0] * outputs, [1.0] * outputs) if scaling is None else (scaling.mean, scaling.sd)
     weighted = task if isinstance(task, Classify) and not task.plain else None
     return Head(
@@ -60,12 +62,13 @@ def head_of(task: Task, outputs: int, targets: Tensor) -> Head:
         np.array(sd, np.float32),
         weighted.table(outputs, torch.device("cpu")).numpy() if weighted else none,
         np.float32(task.delta),
+        np.empty(0, np.float32) if weights is None else np.ascontiguousarray(weights.numpy()),
     )
 
 
 @kernel
 def judge(head, values, gradients, stride, units, order, cost, score, training):  # type: ignore[no-untyped-def]
-    """`cost` plus a mini-batch's mean cost, and `score` plus its examples' scores.
+    """`cost` plus a mini-batch's mean cost, of each example times its weight, and `score` plus its examples' scores.
 
     values: the outputs, rows of `stride` floats of which `units` count. gradients: rows likewise, which become the
     gradient of each example's cost in training, and the task's predictions in evaluation. order: the examples (B,).
@@ -83,6 +86,11 @@ def judge(head, values, gradients, stride, units, order, cost, score, training):
                 d[label] -= f32(1)  # now the gradient of −ln softmax in the logits
         else:
             one_cost, one_score = _numbers(head, order[b], o, d, training)
+        if len(head.weights):
+            weight = head.weights[order[b]]
+            one_cost *= f64(weight)
+            for c in range(units):
+                d[c] *= weight
         cost, score = cost + one_cost / batch, score + one_score
     return cost, score
 
