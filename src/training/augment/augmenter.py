@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from src.training.augment.strengths import Colours
 
 PIECE_BYTES = 32 << 20  # of a piece's images at most, unless those of one mini-batch are more; two pieces are held
-PIECES = 16  # of a chunk: the engine waits for the first one
+PIECES = 8  # of a chunk: the engine waits for the first one, and a call of it takes about as long as two steps of conv2
 BLOCK = 20  # a piece's mini-batches are a multiple of it, where they are more, which is what CUDA graphs take at once
 TASK_IMAGES = 500  # that a thread changes before it takes the next task
 
