@@ -31,7 +31,7 @@ PACKAGES="
     greenlet==3.5.6 hydra-core==1.3.8 hypothesis==6.170.15 iniconfig==2.3.1 joblib==1.6.0 Mako==1.4.3
     markdown-it-py==4.3.0 MarkupSafe==3.0.4 mdurl==0.1.2 narwhals==2.29.0 omegaconf==2.3.1 optuna==5.0.0 platformdirs==4.14.5
     pluggy==1.7.0 pooch==1.9.0 pydantic==2.14.3 pydantic_core==2.50.4 Pygments==2.21.0 pytest==9.2.0 pytest-timeout==2.4.0
-    rich==15.0.0 scikit-learn==1.9.1 sortedcontainers==2.4.0 SQLAlchemy==2.1.9 threadpoolctl==3.8.0 tqdm==4.70.1
+    pyyaml==6.0.4 rich==15.0.0 scikit-learn==1.9.1 sortedcontainers==2.4.0 SQLAlchemy==2.1.9 threadpoolctl==3.8.0 tqdm==4.70.1
     typing_extensions==4.16.0 typing-inspection==0.4.5
 "
 WHEELS=benchmarks/wheels
