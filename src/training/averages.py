@@ -10,7 +10,7 @@ Sets enter every `average.every_batches` mini-batches, or at the end of each epo
 member's training is over. Legend: K members.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
@@ -60,20 +60,22 @@ class Averages:
                     value[k].copy_(state[name][k])
         return self.values
 
-    def join(self, each: Sequence[tuple[State, int]], state: State) -> None:
-        """Takes in members behind those that are here: their means and counts; state: that of the new members."""
-        counts = [count for _, count in each]
-        if any(counts) or self.values:
-            new = {name: value.clone() for name, value in state.items()}
-            for k, (own, count) in enumerate(each):
-                for name in new if count else ():
-                    new[name][k] = own[name]
-            device = next(iter(self.values.values())).device if self.values else None
-            old = self.values or {
-                name: value[:0].expand(len(self.counts), *value.shape[1:]) for name, value in new.items()
-            }
-            self.values = {name: torch.cat([old[name], value.to(device)]) for name, value in new.items()}
-        self.counts += counts
+    def join(self, each: Sequence[tuple[State, int]], state: Callable[[], State]) -> None:
+        """Takes in members behind those that are here: their means and counts.
+
+        state: gives the stack's, in which they are already; called where a member has a mean.
+        """
+        before = len(self.counts)
+        self.counts += [count for _, count in each]
+        if not any(self.counts):
+            return
+        whole = {name: value.clone() for name, value in state().items()}
+        for name, value in self.values.items():
+            whole[name][:before] = value
+        for k, (own, _) in enumerate(each, before):
+            for name, value in own.items():
+                whole[name][k] = value
+        self.values = whole
 
     def select(self, positions: torch.Tensor) -> None:
         """Keeps the members at these positions."""

@@ -61,9 +61,8 @@ class Chunks:
         """The members from the next epoch on, by position: (seed, the stack's epoch in which it started, fold)."""
         self.seeds, self.born, folds = map(list, zip(*members, strict=True))
         self.first = torch.tensor(folds)[:, None, None] * self.images  # where the fold's examples begin, (K, 1, 1)
-        self.stops: list[
-            int
-        ] = []  # each member's: a chunk ends after every so many of its mini-batches; 0: it need not
+        # Each member's: a chunk ends after every so many of its mini-batches; 0: it need not.
+        self.stops = [0] * len(members)
 
     @property
     def several(self) -> bool:
@@ -90,7 +89,7 @@ class Chunks:
 
     def _stops(self, own: list[int]) -> set[int]:
         """Where chunks end for members with `stops`."""
-        return self._each({(epoch, every) for epoch, every in zip(own, self.stops, strict=False) if every})
+        return self._each({(epoch, every) for epoch, every in zip(own, self.stops, strict=True) if every})
 
     def _each(self, members: set[tuple[int, int]]) -> set[int]:
         """The multiples of a number of mini-batches, from a member's start, within its epoch: (epoch, number)."""

@@ -229,9 +229,9 @@ def run_roster(
         tested,
         observers,
         interrupted,
+        lambda state: evaluating_engine(prepared.engine, config, prepared.engine.hyper, state),
         0 if prepared.engine.resize_seconds else capacity,
         offer,
-        lambda state: evaluating_engine(prepared.engine, config, prepared.engine.hyper, state),
     )
     prepared.members = [replace(member, checkpoint=None) for member in prepared.members]  # frees memory
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # the run's own header says what matters

@@ -19,7 +19,7 @@ from src.training.augment.augmenter import Augmenter
 from src.training.averages import Averages
 from src.training.checkpoint import Checkpoint
 from src.training.chunks import Chunk, Chunks
-from src.training.engines.engine import Engine, Means, State, joined_means, without_slots
+from src.training.engines.engine import Engine, Means, State, joined_means
 from src.training.lightning import LightningModule
 from src.training.look import Look
 from src.training.progress import Progress
@@ -35,8 +35,8 @@ class StackModule(LightningModule):
     """Trains `members`, and those that `roster` lets join, with `engine` until all have stopped.
 
     tested: adds what the test set says to finished results; interrupted: asked after each chunk, whether to stop;
-    capacity: the most members that the stack may grow to, at least those at the start; offer: called with checkpoints;
-    judged_by: gives an engine with the same members in another state, for members that are judged by averages.
+    judged_by: gives an engine with the same members in another state, for those that are judged by averages; capacity:
+    the most members that the stack may grow to, at least those at the start; offer: called with checkpoints.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class StackModule(LightningModule):
         tested: Tested,
         observers: list[Observer],
         interrupted: Callable[[], bool],
+        judged_by: Callable[[State], Engine],
         capacity: int = 0,
         offer: OfferCheckpoints | None = None,
-        judged_by: Callable[[State], Engine] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -69,7 +69,7 @@ class StackModule(LightningModule):
         self._held: dict[int, Checkpoint] = {}  # those of the last epoch's end, while an epoch of several chunks trains
         self._joined = 0
         chunks.epoch = max(member.epochs for member in members)  # a run that goes on continues the count
-        self._take_in(members, chunks.epoch, engine.state(slots=False))
+        self._take_in(members, chunks.epoch)
         self._tell_chunks()
         # With a leading axis of positions: the parameters and buffers of each member's best epoch so far.
         self.best = best_state(members, engine.state(slots=False))
@@ -191,14 +191,12 @@ class StackModule(LightningModule):
                 eta[k] = torch.from_numpy(member.schedule.etas(chunk.epoch - member.born, first, eta.shape[1]))
         return eta
 
-    def _take_in(self, members: list[Member], epoch: int, state: State) -> None:
-        """Gives members, which the engine has already, their numbers and the positions behind those that are taken.
-
-        state: of these members, with a leading axis.
-        """
+    def _take_in(self, members: list[Member], epoch: int) -> None:
+        """Gives members, which the engine has already, their numbers and the positions behind those that are taken."""
         now = time.perf_counter()
         begun = [member.checkpoint for member in members]
-        self.averages.join([(one.average, one.averaged) if one else ({}, 0) for one in begun], without_slots(state))
+        means = [(one.average, one.averaged) if one else ({}, 0) for one in begun]
+        self.averages.join(means, lambda: self.engine.state(slots=False))
         for member in members:
             config = member.config
             schedule = Schedule(config.optim, config.max_epochs, self.score, self.chunks.batches)
@@ -218,11 +216,13 @@ class StackModule(LightningModule):
     def _average(self, chunk: Chunk) -> None:
         """Lets the weights of those members enter their means for whom it is time."""
         live, done, batches = set(self._live()), chunk.done, self.chunks.batches
-        for k, number in enumerate(self.rows):
-            if number in live:
-                config = self.members[number].member.config
-                if config.average.enters(done[k], batches, config.max_epochs * batches):
-                    self.averages.enter(k, config.average, self.engine.state(slots=False))
+        here = [(k, self.members[number].member.config) for k, number in enumerate(self.rows) if number in live]
+        entering = [
+            (k, one.average) for k, one in here if one.average.enters(done[k], batches, one.max_epochs * batches)
+        ]
+        state = self.engine.state(slots=False) if entering else {}
+        for k, average in entering:
+            self.averages.enter(k, average, state)
 
     def _check(self, chunk: Chunk) -> dict[int, Row]:
         """Evaluates the validation set, keeps best weights, stops members and, at an epoch's end, writes the history.
@@ -234,7 +234,7 @@ class StackModule(LightningModule):
             return {}
         trained = self.engine.state(slots=False)
         state = self.averages.over(trained)
-        judge = self.engine if state is trained or self.judged_by is None else self.judged_by(state)
+        judge = self.engine if state is trained else self.judged_by(state)
         means = self._evaluated(judge)
         costs, scores, watched = means.cost.tolist(), means.score.tolist(), self._watched(means, judge)
         self._keep_best([look for look in looks if math.isfinite(costs[look.k])], state, scores)
@@ -360,7 +360,7 @@ class StackModule(LightningModule):
         if joining:
             state = first_state(joining, self.engine.spec.model)
             self.engine.add(hyper_of_stack(joining), state)
-            self._take_in(joining, epoch, state)
+            self._take_in(joining, epoch)
             best = best_state(joining, state)
             for name, value in self.best.items():
                 self.best[name] = torch.cat([value, best[name].to(value.device)])

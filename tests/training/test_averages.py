@@ -30,7 +30,7 @@ def test_means_are_those_of_torch(config, theirs):
     networks = [model.build() for _ in range(2)]
     wanted = [AveragedModel(network, multi_avg_fn=theirs, use_buffers=True) for network in networks]
     averages = Averages(model)
-    averages.join([({}, 0)] * 2, {})
+    averages.join([({}, 0)] * 2, dict)
     for step in range(4):
         for network in networks:
             for value in [*network.parameters(), *network.buffers()]:
@@ -70,3 +70,15 @@ def test_members_of_a_stack_have_means_of_their_own_or_none():
         for name, value in alone.weights.items():
             torch.testing.assert_close(result.weights[name], value)
     assert not torch.equal(together[0].weights["layers.0.weight"], together[1].weights["layers.0.weight"])
+
+
+def test_a_member_with_a_mean_joins_those_that_have_none_so_far():
+    """As a trial that goes on does in a stack whose members have not reached `average.start`."""
+    averages, name = Averages(model_of(example.config())), "layers.2.bias"
+    averages.join([({}, 0)] * 2, dict)
+    state = {name: torch.arange(12.0).view(3, 4)}
+    averages.join([({name: torch.full((4,), 7.0)}, 5)], lambda: state)
+    assert averages.counts == [0, 0, 5]
+    wanted = torch.stack([state[name][0], state[name][1], torch.full((4,), 7.0)])
+    assert torch.equal(averages.over(state)[name], wanted)
+    assert averages.of(1) == ({}, 0)
