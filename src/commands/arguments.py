@@ -44,6 +44,20 @@ def words_and_keys(
     return words, key_values(keys, defaults, usage)
 
 
+def whole_numbers(values: Mapping[str, str], ranges: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """The values of the keys in `ranges`, (least, most) each. Raises one UserError for all that are none of these."""
+    numbers, problems = dict[str, int](), list[str]()
+    for key, (low, high) in ranges.items():
+        text = values[key]
+        if text.isascii() and text.isdigit() and low <= int(text) <= high:
+            numbers[key] = int(text)
+        else:
+            problems.append(f"{key}={text}: must be a whole number; accepted: {low} to {high:,}.")
+    if problems:
+        raise UserError(" ".join(problems))
+    return numbers
+
+
 def key_values(arguments: list[str], defaults: Mapping[str, str | None], usage: str) -> dict[str, str]:
     """Each key of `defaults` with the value given, or its default; a default of None marks a key that must be given.
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from src.commands.arguments import at_home, key_values, run_command
+from src.commands.arguments import at_home, key_values, run_command, whole_numbers
 from src.config.compose import composed
 from src.config.error import UserError
 from src.config.wording import number_of
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
 USAGE = "python -m src.check [+exp=NAME] [KEY=VALUE ...] [examples=10] [sample=20] [heart=20]"
 DEFAULTS = {"examples": "10", "sample": "20", "heart": "20"}
-LEAST = {"examples": 1, "sample": 1, "heart": 0}
-MOST = 10_000
+RANGES = {"examples": (1, 10_000), "sample": (1, 10_000), "heart": (0, 10_000)}
 FIRST = 200  # examples of the first cost
 SHOWN = 3  # wrong derivatives of a parameter that are shown
 
@@ -44,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _check(arguments: list[str]) -> int:
     own = [one for one in arguments if one.partition("=")[0] in DEFAULTS]
-    numbers = _numbers(key_values(own, DEFAULTS, USAGE))
+    numbers = whole_numbers(key_values(own, DEFAULTS, USAGE), RANGES)
     config = _config([at_home(one) for one in arguments if one not in own])
 
     from src.runs import run_words, terminal
@@ -77,18 +76,6 @@ def _check(arguments: list[str]) -> int:
     if numbers["heart"] and config.task.name != "contrast":  # whose cost has no end to come to
         _tell_by_heart(config, dataset, numbers["heart"])
     return _verdict(found)
-
-
-def _numbers(options: dict[str, str]) -> dict[str, int]:
-    """The command's own keys. Raises one UserError for all that are no whole numbers in their range."""
-    problems = [
-        f"{key}={text}: must be a whole number; accepted: {LEAST[key]} to {MOST:,}."
-        for key, text in options.items()
-        if not (text.isascii() and text.isdigit() and LEAST[key] <= int(text) <= MOST)
-    ]
-    if problems:
-        raise UserError(" ".join(problems))
-    return {key: int(text) for key, text in options.items()}
 
 
 def _config(arguments: list[str]) -> "RunConfig":

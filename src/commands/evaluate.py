@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.commands.arguments import run_command, words_and_keys
-from src.commands.networks import KEYS, WHICH, chosen_networks, data_of
+from src.commands.networks import KEYS, WHICH, chosen_networks, data_of, output_folder
 from src.config.error import UserError
 from src.config.files import write_json
 from src.config.folder import file_name
@@ -65,12 +65,8 @@ def _evaluate(arguments: list[str]) -> int:
 
 def _folder(options: dict[str, str], other: str) -> Path:
     """Where all is written; other: the name of data that are not the run's own."""
-    if options["output"]:
-        return Path(options["output"])
-    run = Path(options["run"]).expanduser()
-    run = run.parent if run.is_file() else run
-    above = run / "evaluation" if options["run"] else STUDIES_FOLDER / file_name(options["study"])
-    return above / file_name(other) if other else above
+    folder = output_folder(options, "evaluation", STUDIES_FOLDER)
+    return folder / file_name(other) if other and not options["output"] else folder
 
 
 def _show(evaluation: "Evaluation", who: str, data: "TestData") -> None:

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.commands.arguments import run_command, words_and_keys
-from src.commands.networks import KEYS, chosen_networks, data_of
+from src.commands.networks import KEYS, chosen_networks, data_of, output_folder
 from src.config.error import UserError
-from src.config.folder import file_name
 from src.config.wording import number_of
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def _look(arguments: list[str]) -> int:
             "data": f"{data.name}, {data.which}",
         }
     )
-    drawing = _Drawing(network, look, data.name, _folder(options))
+    drawing = _Drawing(network, look, data.name, output_folder(options, "figures/look", STUDIES_FOLDER))
     with terminal.waiting("Drawing"):
         paths = list(drawing.unit(*unit) if unit else drawing.every(image))
     for path in paths:
@@ -97,14 +96,6 @@ def _image(text: str, count: int) -> int:
     if not (text.isascii() and text.isdigit() and int(text) < count):
         raise UserError(f"image={text}: must be the number of a test example; accepted: 0 to {count - 1:,}.")
     return int(text)
-
-
-def _folder(options: dict[str, str]) -> Path:
-    if options["output"]:
-        return Path(options["output"])
-    run = Path(options["run"]).expanduser()
-    run = run.parent if run.is_file() else run
-    return run / "figures" / "look" if options["run"] else STUDIES_FOLDER / file_name(options["study"])
 
 
 class _Drawing:
@@ -181,20 +172,24 @@ class _Drawing:
         config = self.network.config
         if not config.augment.wanted:
             return
+        import torch
+
         from src.data.load import load
         from src.data.scaling import as_seen
-        from src.runs.changed_images import changed_images
         from src.runs.pictures import rows_figure
+        from src.training.augment.examples import changed_images
 
         try:
             dataset = load(config.data, config.task.kind)
         except UserError as error:
             self.left.append(f"training images as augment changed them: {str(error).rstrip('.')}")
             return
-        count = min(SEEN, len(dataset.train))
-        changed = changed_images(config, self.network.result.seed, dataset, count, TIMES)
-        rows = {"as stored": _in_range(as_seen(dataset.train.first(count).inputs, None))}
-        rows |= {f"time {time}": _in_range(one) for time, one in enumerate(changed, start=1)}
+        train = dataset.train.first(dataset.epoch_examples)  # of a cross-validation those of the first fold
+        count = min(SEEN, len(train))
+        order = torch.arange(count).repeat(TIMES)  # a mini-batch a time
+        changed = changed_images(config.augment, train, order, self.network.result.seed, batch=count)
+        rows = {"as stored": _in_range(as_seen(train.first(count).inputs, None))}
+        rows |= {f"time {time}": _in_range(one) for time, one in enumerate(changed.split(count), start=1)}
         path = self.folder / "changed.png"
         caption = f"the first {count} training images, each anew whenever it is seen"
         rows_figure(rows, path, f"{self.who}: training images as augment changes them", caption)

@@ -9,6 +9,7 @@ from src.commands.compare import RESULT_FILE, read_run
 from src.config.address import STUDIES
 from src.config.data import FOUND, OWN
 from src.config.error import UserError
+from src.config.folder import file_name
 from src.config.task import task_in
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ def chosen_networks(options: Mapping[str, str]) -> "list[Trained]":
         differ = " and ".join(f"({', '.join(one)})" for one in sorted(answers))
         raise UserError(f"top={top}: its networks answer with different classes or numbers, {differ}; accepted: top=1.")
     return networks
+
+
+def output_folder(options: Mapping[str, str], below: str, studies: Path) -> Path:
+    """Where a command writes: output=, else `below` in the run's folder, or the study's folder in `studies`."""
+    if options["output"]:
+        return Path(options["output"])
+    if options["study"]:
+        return studies / file_name(options["study"])
+    run = Path(options["run"]).expanduser()
+    return (run.parent if run.is_file() else run) / below
 
 
 def _top(text: str) -> int | None:

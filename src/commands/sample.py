@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.commands.arguments import key_values, run_command
+from src.commands.arguments import key_values, run_command, whole_numbers
 from src.commands.compare import RESULT_FILE, read_run
 from src.config.error import UserError
 from src.config.section import SEEDS
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sample(arguments: list[str]) -> int:
     options = key_values(arguments, DEFAULTS | dict.fromkeys(DATA, ""), USAGE)
-    numbers = _numbers(options)
+    numbers = whole_numbers(options, RANGES)
     run = Path(options["run"])
     output = Path(options["out"] or run / "samples.png")
     if output.suffix != ".png":
@@ -84,20 +84,6 @@ def _sample(arguments: list[str]) -> int:
     made.write(output.with_suffix(".npz"))
     terminal.say(f"Picture: {output}\nSamples: {output.with_suffix('.npz')}")
     return 0
-
-
-def _numbers(options: dict[str, str]) -> dict[str, int]:
-    """The values of RANGES. Raises one UserError for all that are no whole numbers within them."""
-    numbers, problems = dict[str, int](), list[str]()
-    for key, (low, high) in RANGES.items():
-        text = options[key]
-        if text.isascii() and text.isdigit() and low <= int(text) <= high:
-            numbers[key] = int(text)
-        else:
-            problems.append(f"{key}={text}: must be a whole number; accepted: {low} to {high:,}.")
-    if problems:
-        raise UserError(" ".join(problems))
-    return numbers
 
 
 def phases_of(run: Path) -> list[Path]:

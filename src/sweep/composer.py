@@ -62,8 +62,8 @@ class Composer:
         A composition takes a tenth of a second. Where `changing` only sets plain values, the composition of `fixed` is
         kept and the values are set in a copy of it, with the same result. Raises what Hydra raises.
         """
-        parsed = OverridesParser.create().parse_overrides(list(changing))
-        if not all(map(_sets_value, parsed)):
+        parsed = _plain_values(changing)
+        if parsed is None:
             loader: ConfigLoader = self.hydra_context.config_loader
             return loader.load_sweep_config(self.config, [*fixed, *changing])
         config = copy.deepcopy(self._composition(fixed))
@@ -127,8 +127,8 @@ class Composer:
 
         It then has no JobReturn.
         """
-        parsed = OverridesParser.create().parse_overrides(list(changing))
-        if all(map(_sets_value, parsed)):
+        parsed = _plain_values(changing)
+        if parsed is not None:
             config = self._composition(fixed)
             if self._template is None:
                 self._template = Template(config, self.task_function.plain_job)  # type: ignore[attr-defined]
@@ -139,6 +139,12 @@ class Composer:
                 job.number, job.label = number, label
                 return job
         return self.job(self.composed(fixed, changing), number, label, owner, known)
+
+
+def _plain_values(overrides: Sequence[str]) -> list[Override] | None:
+    """The overrides, parsed, where each only sets a plain value; else None."""
+    parsed: list[Override] = OverridesParser.create().parse_overrides(list(overrides))
+    return parsed if all(map(_sets_value, parsed)) else None
 
 
 def _sets_value(override: Override) -> bool:

@@ -9,9 +9,9 @@ from src.commands import look
 from src.commands.networks import chosen_networks
 from src.models.model import trained_network
 from src.runs import canvas
-from src.runs.changed_images import changed_images
 from src.runs.look import Look
 from src.runs.predictor import Predictor
+from src.training.augment.examples import changed_images
 from src.training.engines.engine import Sums
 from src.training.fit import prepare
 from src.training.fit import run as trained_run
@@ -101,7 +101,9 @@ def test_changed_images_are_those_that_the_member_trains_on(monkeypatch: pytest.
 
     monkeypatch.setattr(prepared.engine, "train", recorded)
     trained_run(prepared, [])
-    found = changed_images(config, 3, example.dataset(), config.batch_size, 2)
+    count = config.batch_size
+    order = torch.arange(count).repeat(2)
+    found = changed_images(config.augment, example.dataset().train, order, 3, batch=count).split(count)
     assert torch.equal(torch.cat(trained)[: config.batch_size], found[0])  # its first mini-batch
     assert not torch.equal(found[0], found[1])
 

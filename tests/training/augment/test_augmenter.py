@@ -1,5 +1,6 @@
 """Stacks that train on changed images: each member as if alone, and nothing changed that is not trained on."""
 
+import pytest
 import torch
 
 from src.config.schema import structure_key
@@ -31,12 +32,13 @@ def same(one, other):
     return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_a_member_alone_trains_as_in_a_stack_whatever_the_threads_and_pieces(monkeypatch):
+@pytest.mark.parametrize("cut", [{"PIECE_BYTES": 1}, {"PIECES": 2}], ids=["a mini-batch a piece", "several a piece"])
+def test_a_member_alone_trains_as_in_a_stack_whatever_the_threads_and_pieces(cut, monkeypatch):
     configs = [config(strengths, seed) for seed, strengths in enumerate(STRENGTHS)]
     assert len({structure_key(one) for one in configs}) == 1
     together = weights(configs)
-    monkeypatch.setattr(augmenter, "PIECE_BYTES", 1)  # pieces of one mini-batch
-    monkeypatch.setattr(augmenter, "TASK_IMAGES", 1)
+    for name, value in {**cut, "TASK_IMAGES": 1}.items():  # a task a mini-batch
+        monkeypatch.setattr(augmenter, name, value)
     for seed, strengths in enumerate(STRENGTHS):
         alone = config(strengths, seed, trainer={"engine": "cpu", "threads": 1, "chunk": 12})
         assert same(weights([alone])[0], together[seed])
