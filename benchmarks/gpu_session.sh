@@ -5,6 +5,7 @@
 #     bash benchmarks/gpu_session.sh wheels     # once, where there is a network: fills benchmarks/wheels, 34 MiB with MNIST
 #     bash benchmarks/gpu_session.sh            # there; OUT=FOLDER names where the results go (gpu_session)
 #     DEVICE=cpu QUICK=1 bash benchmarks/gpu_session.sh    # a rehearsal without a GPU: every part, in a tiny form
+#     PARTS="tests runs" bash benchmarks/gpu_session.sh    # only these, by the names of their files below
 #
 # Carry along with the repository: benchmarks/wheels, which git ignores. The machine must have Python 3.12, torch (2.11
 # or newer, with CUDA), pytorch-lightning with torchmetrics, numpy and scipy; torch stays as it is there. Of PACKAGES
@@ -13,9 +14,10 @@
 # (`wheels` copies it there from MNIST_DIR); without it everything runs on the digits that come with scikit-learn.
 #
 # Each part writes to its own file as it goes and has its own limit in seconds; one that fails or lasts too long stops no
-# other, and one for which too little of DEADLINE (540) seconds is left is skipped. In OUT lie eight files:
+# other, and one for which too little of DEADLINE (540) seconds is left is skipped. In OUT lie nine files:
 #     summary.txt    the machine, its packages, and a line for each part: passed, failed, timed out or skipped, seconds
-#     tests.txt      the CUDA tests
+#     tests.txt      the CUDA tests of graphs and kernels
+#     kinds.txt      every kind of run against the same on the CPU: tasks, rules, layers, own networks
 #     runs.txt       conv2_relu three times, and a sweep of 16 trials, with their accuracies
 #     steps.txt      µs a step in float32: nets c and d, K = 3 and 64, in the ways of benchmarks/gpu.py
 #     precisions.txt the same in tf32 and bf16
@@ -39,6 +41,7 @@ PYTHON=${PYTHON:-python3}
 DEVICE=${DEVICE:-cuda}
 QUICK=${QUICK:-}
 DEADLINE=${DEADLINE:-540}
+PARTS=${PARTS:-tests kinds runs steps precisions trials chapter}
 export PYTHONUNBUFFERED=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 
 fill_wheels() { # antlr comes as source only, so its wheel is made here; the others are those for Python 3.12
@@ -67,6 +70,7 @@ say() { printf '%s\n' "$*" | tee -a "$OUT/summary.txt"; }
 step() {
     local file=$1 limit=$2 least=$3 left=$((DEADLINE - SECONDS)) start=$SECONDS status words
     shift 3
+    [[ " $PARTS " == *" $file "* ]] || return 0
     [ -z "$QUICK" ] || least=1 limit=$DEADLINE
     if [ $left -lt "$least" ]; then
         say "skipped      0 s  $file: $* ($left of $DEADLINE s left, needs $least)"
@@ -146,8 +150,10 @@ if [ -n "$QUICK" ]; then
 fi
 
 # 1. The CUDA tests. Warnings of other versions than ours are no failures here.
-step tests 120 20 "$PYTHON" -m pytest -p pytest_timeout -p no:cacheprovider -v -W default -k on_cuda \
-    tests/training/engines/test_graphs.py tests/data/test_expansion.py tests/benchmarks/test_benchmarks.py
+pytest=("$PYTHON" -m pytest -p pytest_timeout -p no:cacheprovider -v -rA --tb=short --durations=10 -W default -k on_cuda)
+step tests 120 20 "${pytest[@]}" tests/training/engines/test_graphs.py tests/data/test_expansion.py \
+    tests/benchmarks/test_benchmarks.py
+step kinds 150 60 "${pytest[@]}" tests/commands/test_on_cuda.py
 
 # 2. From the command to accuracies.
 train runs 60 20 run +exp=conv2_relu repeats=3 max_epochs=$epochs
