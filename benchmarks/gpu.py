@@ -36,6 +36,7 @@ from src.training.engines.torch_engine import TorchEngine
 WAYS = ("eager", "graph", "compiled", "compiled+graph", "by-hand", "by-hand+graph")
 SIZES = "1 3 5 15 64 256"  # 3 and 5: the chapter's repeats and ensembles; 15: three of these together
 TRIALS = 64
+STEPS, SHOWN = 200, 15  # profiled steps, and kernels of them that are shown
 GOAL = Goal(20, 60)  # of 64 trials against plain Lightning one at a time, on the same GPU
 PEER = "plain Lightning"
 
@@ -60,6 +61,8 @@ def main() -> None:
         report.say(f"Matrix products in {precision}:")
         if "steps" in options.parts:
             _steps(fleet, options, report)
+        if "kernels" in options.parts:
+            _kernels(fleet, options, report)
         if "trials" in options.parts:
             _against_lightning(fleet, options, report)
     report.save(options.json)
@@ -74,7 +77,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--precision", type=command.listed("32 tf32 bf16"), default=["32"], help="such as tf32,bf16 (32)"
     )
-    parser.add_argument("--parts", type=command.listed("steps trials"), default=["steps", "trials"], help="(both)")
+    parser.add_argument(
+        "--parts", type=command.listed("steps kernels trials"), default=["steps", "trials"],
+        help="kernels: where a step's time goes (steps,trials)"
+    )  # fmt: skip
     parser.add_argument("--rounds", type=command.at_least_one, default=5, help="interleaved rounds (5)")
     options = parser.parse_args()
     if options.device == "cpu" and not options.quick:
@@ -152,6 +158,27 @@ def _steps(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
             print(f"net {net}, K = {size}: {', '.join(f'{way} {taken[way]}' for way in fleet.ways)}", flush=True)
     print()
     report.table(["net", "K", *fleet.ways], rows, raw)
+
+
+def _kernels(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
+    """Reports which kernels a step of the largest K takes, how often, and how long they run, in every way."""
+    for net in options.nets:
+        for way in fleet.ways:
+            engine = fleet._engine(net, size := options.sizes[-1], way)
+            trained = fleet._trained(engine, net, size)
+            trained.seconds(STEPS)
+            kind = torch.profiler.ProfilerActivity
+            with torch.profiler.profile(activities=[kind.CUDA if options.device == "cuda" else kind.CPU]) as profile:
+                trained.seconds(STEPS)
+            done = STEPS + STEPS // 10  # with the warm-up of Trained.seconds
+            found = [(one.self_device_time_total or one.self_cpu_time_total, one) for one in profile.key_averages()]
+            found.sort(key=lambda pair: -pair[0])
+            total, count = sum(time for time, _ in found), sum(one.count for _, one in found)
+            report.say(
+                f"Net {net}, K = {size}, {way}: {count / done:.1f} kernels a step, {total / done:.1f} µs in them."
+            )
+            rows = [[one.key[:90], round(one.count / done, 2), round(time / done, 2)] for time, one in found[:SHOWN]]
+            report.table(["kernel", "times a step", "µs a step"], rows, {})
 
 
 def _against_lightning(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:

@@ -19,7 +19,7 @@
 #     tests.txt      the CUDA tests of graphs and kernels
 #     kinds.txt      every kind of run against the same on the CPU: tasks, rules, layers, own networks
 #     runs.txt       conv2_relu three times, and a sweep of 16 trials, with their accuracies
-#     steps.txt      µs a step in float32: nets c and d, K = 3 and 64, in the ways of benchmarks/gpu.py
+#     steps.txt      µs a step in float32: nets c and d, K = 3 and 64, in the ways of benchmarks/gpu.py, and the kernels
 #     precisions.txt the same in tf32 and bf16
 #     trials.txt     64 trials of net c as one stack against plain Lightning
 #     chapter.txt    the chapter's rows, three repeats each, the short ones first, until the time is up
@@ -163,7 +163,7 @@ train runs 90 20 sweep -m hydra/sweeper=optuna +exp=conv2_relu max_epochs=$epoch
 
 # 3. and 4. Steps. Several stacks on streams of their own (5.) are not built.
 ways=eager,graph,by-hand,by-hand+graph
-measure steps 120 30 --parts=steps --rounds=3 --nets=$nets --sizes=$sizes --ways=$ways
+measure steps 120 30 --parts=steps,kernels --rounds=3 --nets=$nets --sizes=$sizes --ways=$ways
 measure precisions 150 30 --parts=steps --rounds=3 --nets=$nets --sizes=$sizes --ways=$ways --precision=tf32,bf16
 
 # 6. Trials.

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from src import train
+from src import Stopped, load_run, train
 from src.commands import evaluate, look, resume
-from src.training.lightning import Trainer  # noqa: F401  (imported before a test's clock runs)
+from src.config.error import UserError
+from src.runs import checkpoint
+from tests.commands.test_resume import stops_after
+from tests.own_networks import Transformer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
 
@@ -62,13 +65,25 @@ RUNS = {
     "own mlp": OWN | {"model.target": NETS + "Mlp", "model.args": {"dropout": 0.2}},
     "own plain": OWN | {"model.target": NETS + "Plain"},
     "own lstm": OWN | {"model.target": NETS + "Lstm", "data.path": "rows.npz"},
-    "own attention": OWN | {"model.target": NETS + "Transformer", "data.path": "rows.npz"},
+    "own attention": OWN | {"model.target": "tests.commands.test_on_cuda.Attention", "data.path": "rows.npz"},
     "own residual": OWN | {"model.target": NETS + "Resnet", "data.path": IMAGES},
     "own embedding": OWN | {"model.target": NETS + "Embedded"},
     "own branching": OWN | {"model.target": NETS + "Branching"},
     "regress": OWN | DENSE | {"task": "regress", "data.path": VALUES, "optim.eta": 0.01},
     "multilabel": OWN | DENSE | {"task": "multilabel", "data.path": "labels.npz", "optim.eta": 0.01},
 }  # fmt: skip
+
+
+class Attention(Transformer):
+    """The same, with its position in a buffer, which moves to the GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        position = self.position
+        del self.position
+        self.register_buffer("position", position, persistent=False)
+
+
 LOOSE = {"rbm": 0.03, "dbn": 0.03}  # Gibbs chains take another turn where a probability is rounded differently
 
 
@@ -107,11 +122,28 @@ def test_on_cuda_a_run_learns_what_it_learns_on_the_cpu(name, capsys):
         np.testing.assert_allclose(table[column], other[column], rtol=LOOSE.get(name, 5e-3), err_msg=column)
 
 
-def test_on_cuda_a_run_goes_on_is_evaluated_and_looked_at(monkeypatch):
-    whole = train(BASE | RUNS["momentum"] | {"max_epochs": 3, "trainer.accelerator": "cuda"})
-    assert whole.frame()["status"].eq("FINISHED").all()
-    folder = os.fspath(whole.folder)
-    for module, arguments in ((evaluate, [f"run={folder}"]), (look, [f"run={folder}"])):
-        monkeypatch.setattr("sys.argv", [module.__name__, *arguments])
-        assert module.main() in (None, 0)
-    assert resume is not None
+def test_on_cuda_a_tensor_that_does_not_move_is_named():
+    with pytest.raises(UserError, match=r"moves to the GPU where it is a parameter or a buffer: self\.register_buffer"):
+        train(BASE | RUNS["own attention"] | {"model.target": NETS + "Transformer", "trainer.accelerator": "cuda"})
+
+
+def test_on_cuda_a_run_that_was_stopped_goes_on_as_if_it_had_not(monkeypatch):
+    settings = BASE | RUNS["momentum"] | {"trainer.accelerator": "cuda", "max_epochs": 4, "trainer.chunk": 20}
+    whole = train(settings)
+    monkeypatch.setattr(checkpoint, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+    with monkeypatch.context() as patched:
+        stops_after(2, patched)
+        with pytest.raises(Stopped) as stopped:
+            train(settings)
+    folder = stopped.value.kept.folder
+    assert resume.main([os.fspath(folder)]) == 0
+    table, other = whole.history(), load_run(folder).history()
+    assert len(table) == len(other) == 12
+    np.testing.assert_allclose(table["train/cost"], other["train/cost"], rtol=1e-3)
+
+
+def test_on_cuda_a_run_is_evaluated_and_looked_at():
+    run = train(BASE | RUNS["momentum"] | {"trainer.accelerator": "cuda"})
+    for command in (evaluate, look):
+        assert command.main([f"run={os.fspath(run.folder)}"]) == 0

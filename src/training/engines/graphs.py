@@ -9,7 +9,9 @@ Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
 Legend: K members, M mini-batches in a chunk, S = BLOCK of them in a block, B images in a mini-batch.
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+import gc
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -65,6 +67,7 @@ class CudaRecorder:
 
     def warm_up(self, call: Callable[[], None]) -> None:
         """Runs `call` once on the stream that captures use, and begins a memory pool for the graphs that follow."""
+        gc.collect()  # graphs of stacks that have ended give their memory back first
         self.pool = torch.cuda.graph_pool_handle()
         here = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(here)
@@ -81,17 +84,32 @@ class CudaRecorder:
         So each capture makes cuBLAS take new memory, which lies in the graphs' own pool, and release it afterwards
         [torch._inductor, cudagraph_trees.py]. Otherwise code that frees cuBLAS's memory, as Lightning does when it
         starts, would free what the graph still writes to.
+
+        A graph that is destroyed meanwhile ends the capture with an error, and the stack of an earlier run, which
+        refers to itself, is destroyed by the garbage collector. So this waits.
         """
         graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         torch._C._cuda_clearCublasWorkspaces()
         with torch.cuda.device(self.device):
             try:
-                with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+                with _no_collection(), torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
                     call()
             finally:
                 torch.cuda.set_stream(here)  # a capture that fails leaves its own stream as the current one
                 torch._C._cuda_clearCublasWorkspaces()
         return graph.replay
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """A context in which the garbage collector destroys nothing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class Replay:

@@ -31,7 +31,15 @@ def why_not(found: TorchEngine, alone: OneByOne, inputs: Tensor, targets: Tensor
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the class is the user's and may raise anything
-        raise ConfigError(f"model.target: its first step of training fails: {said(error)}") from error
+        hint = (
+            ""
+            if "same device" not in str(error)
+            else (
+                "; a tensor that forward reads moves to the GPU where it is a parameter or a buffer: "
+                "self.register_buffer(NAME, TENSOR, persistent=False)"
+            )
+        )
+        raise ConfigError(f"model.target: its first step of training fails: {said(error)}{hint}") from error
     model = found.spec.model
     if isinstance(model, OwnModel) and model.known_strangers and not isinstance(found, OneByOne):
         return model.known_strangers

@@ -3,12 +3,14 @@
 A stand-in for CUDA graphs repeats the captured calls, so that all but the capture itself runs on any machine.
 """
 
+import gc
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from src.training.engines.graphs import BLOCK, Steps, no_sums
+from src.training.engines.graphs import BLOCK, CudaRecorder, Steps, no_sums
 from src.training.engines.torch_engine import TorchEngine
 from src.training.fit import prepare, run
 from src.training.spec import spec_of
@@ -311,6 +313,35 @@ def test_on_cuda_graphs_keep_their_memory_while_others_free_and_take_theirs():
     for name, value in eager.state(slots=False).items():
         torch.testing.assert_close(replaying.state(slots=False)[name], value, rtol=2e-3, atol=2e-4)
         assert value.isfinite().all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
+def test_on_cuda_a_capture_outlives_graphs_that_nobody_holds_any_more(monkeypatch):
+    """As in a sweep, whose last stack is garbage, and in circles, while the next one is captured."""
+
+    class Circle:
+        pass
+
+    lines, recorder, before = [], CudaRecorder(torch.device("cuda")), gc.get_threshold()
+    here = torch.zeros(3, device="cuda")
+    recorder.warm_up(lambda: here.add_(1))
+    engine, split = on_cuda(seven(), lines.append)
+    warm_up = engine.recorder.warm_up
+
+    def littered(call):
+        warm_up(call)
+        for _ in range(20):
+            circle = Circle()
+            circle.itself, circle.graph = circle, recorder.capture(lambda: here.add_(1))
+
+    monkeypatch.setattr(engine.recorder, "warm_up", littered)
+    gc.set_threshold(50, 1, 1)
+    try:
+        engine.train(split.inputs, split.targets, orders(7, 2 * BLOCK), torch.tensor(0), ETA)
+    finally:
+        gc.set_threshold(*before)
+    assert lines == []
+    assert engine.description == "torch, CUDA graph"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and none is here")
