@@ -2,6 +2,7 @@
 
     eager           every kernel started from Python
     graph           blocks of mini-batches captured as CUDA graphs: what the engine does on CUDA
+    grouped+graph   the same with cuDNN's convolutions in groups, one a member, in the place of products of matrices
     compiled        the step through torch.compile, without graphs
     compiled+graph  both
     by-hand         the step without vmap and autograd (benchmarks/by_hand.py), a candidate for the engine
@@ -33,7 +34,7 @@ from src.data.dataset import Split
 from src.training.device import cores
 from src.training.engines.torch_engine import TorchEngine
 
-WAYS = ("eager", "graph", "compiled", "compiled+graph", "by-hand", "by-hand+graph")
+WAYS = ("eager", "graph", "grouped+graph", "compiled", "compiled+graph", "by-hand", "by-hand+graph")
 SIZES = "1 3 5 15 64 256"  # 3 and 5: the chapter's repeats and ensembles; 15: three of these together
 TRIALS = 64
 STEPS, SHOWN = 200, 15  # profiled steps, and kernels of them that are shown
@@ -136,6 +137,8 @@ class Fleet:
         )
         if not way.endswith("graph"):
             engine.recorder = None
+        if way.startswith("grouped"):
+            engine.convolves_by_products = False
         return engine
 
     def _trained(self, engine: TorchEngine, net: str, size: int) -> stack.Trained:

@@ -14,13 +14,14 @@
 # (`wheels` copies it there from MNIST_DIR); without it everything runs on the digits that come with scikit-learn.
 #
 # Each part writes to its own file as it goes and has its own limit in seconds; one that fails or lasts too long stops no
-# other, and one for which too little of DEADLINE (540) seconds is left is skipped. In OUT lie nine files:
+# other, and one for which too little of DEADLINE (540) seconds is left is skipped. In OUT lie ten files:
 #     summary.txt    the machine, its packages, and a line for each part: passed, failed, timed out or skipped, seconds
 #     tests.txt      the CUDA tests of graphs and kernels
 #     kinds.txt      every kind of run against the same on the CPU: tasks, rules, layers, own networks
 #     runs.txt       conv2_relu three times, and a sweep of 16 trials, with their accuracies
-#     steps.txt      µs a step in float32: nets c and d, K = 3 and 64, in the ways of benchmarks/gpu.py, and the kernels
-#     precisions.txt the same in tf32 and bf16
+#     steps.txt      µs a step in float32: nets c and d, K = 3, 15 and 64, in the ways of benchmarks/gpu.py
+#     kernels.txt    where the time of a step of net c goes, K = 64
+#     precisions.txt steps of net c, K = 64, in tf32 and bf16
 #     trials.txt     64 trials of net c as one stack against plain Lightning
 #     chapter.txt    the chapter's rows, three repeats each, the short ones first, until the time is up
 #     details.tar.gz every run's folder but for its weights, every sample of the measurements
@@ -41,7 +42,8 @@ PYTHON=${PYTHON:-python3}
 DEVICE=${DEVICE:-cuda}
 QUICK=${QUICK:-}
 DEADLINE=${DEADLINE:-540}
-PARTS=${PARTS:-tests kinds runs steps precisions trials chapter}
+PARTS=${PARTS:-tests kinds runs steps kernels precisions trials chapter}
+TESTS=${TESTS:-on_cuda} # a choice among the tests, as pytest's -k takes it
 export PYTHONUNBUFFERED=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 
 fill_wheels() { # antlr comes as source only, so its wheel is made here; the others are those for Python 3.12
@@ -141,7 +143,7 @@ elif [ -n "$missing" ]; then
 fi
 [ -n "${MNIST_DIR:-}" ] || [ ! -d $WHEELS/mnist ] || export MNIST_DIR=$PWD/$WHEELS/mnist
 [ -n "${MNIST_DIR:-}" ] && data=mnist || data=digits
-only_quick="" nets=c,d sizes=3,64 epochs=5
+only_quick="" nets=c,d sizes=3,15,64 epochs=5
 if [ -n "$QUICK" ]; then
     unset MNIST_DIR
     export OMP_NUM_THREADS=1
@@ -150,7 +152,7 @@ if [ -n "$QUICK" ]; then
 fi
 
 # 1. The CUDA tests. Warnings of other versions than ours are no failures here.
-pytest=("$PYTHON" -m pytest -p pytest_timeout -p no:cacheprovider -v -rA --tb=short --durations=10 -W default -k on_cuda)
+pytest=("$PYTHON" -m pytest -p pytest_timeout -p no:cacheprovider -v -rA --tb=short --durations=10 -W default -k "$TESTS")
 step tests 120 20 "${pytest[@]}" tests/training/engines/test_graphs.py tests/data/test_expansion.py \
     tests/benchmarks/test_benchmarks.py
 step kinds 150 60 "${pytest[@]}" tests/commands/test_on_cuda.py
@@ -162,12 +164,13 @@ train runs 90 20 sweep -m hydra/sweeper=optuna +exp=conv2_relu max_epochs=$epoch
     "optim.eta=tag(log, interval(0.01, 0.1))" "optim.lambda_=tag(log, interval(0.01, 1))"
 
 # 3. and 4. Steps. Several stacks on streams of their own (5.) are not built.
-ways=eager,graph,by-hand,by-hand+graph
-measure steps 120 30 --parts=steps,kernels --rounds=3 --nets=$nets --sizes=$sizes --ways=$ways
-measure precisions 150 30 --parts=steps --rounds=3 --nets=$nets --sizes=$sizes --ways=$ways --precision=tf32,bf16
+ways=graph,grouped+graph,by-hand+graph
+measure steps 120 30 --parts=steps --rounds=3 --nets=$nets --sizes=$sizes --ways=$ways
+measure kernels 60 30 --parts=kernels --nets=${nets%,*} --sizes=${sizes##*,} --ways=graph,grouped+graph
+measure precisions 60 30 --parts=steps --rounds=3 --nets=${nets%,*} --sizes=${sizes##*,} --ways=graph --precision=tf32,bf16
 
 # 6. Trials.
-measure trials 120 30 --parts=trials --nets=${nets%,*} --rounds=3 --ways=$ways
+measure trials 90 30 --parts=trials --nets=${nets%,*} --rounds=3 --ways=graph
 
 # 7. The chapter.
 "$PYTHON" -c 'from src.commands.reproduce import RUNS

@@ -27,7 +27,7 @@ def session(folder, **variables):
 def test_a_rehearsal_fills_every_file_without_a_gpu_and_without_mlflow(tmp_path):
     (tmp_path / "mlflow.py").write_text("raise ImportError('not on that machine')")
     out = tmp_path / "out"
-    parts = ["tests", "runs", "runs", "steps", "precisions", "trials", "chapter"]
+    parts = ["tests", "kinds", "runs", "runs", "steps", "kernels", "precisions", "trials", "chapter"]
     assert session(out, PYTHONPATH=str(tmp_path), DEADLINE="1200") == ([("passed", part) for part in parts], 0)
     texts = {path.stem: path.read_text() for path in out.glob("*.txt")}
     assert set(texts) == {"summary", *parts}
@@ -62,8 +62,8 @@ esac
 """
     )
     python.chmod(0o755)
-    ended = [("failed", "tests"), ("passed", "runs"), ("timed out", "runs")]
-    late = [("skipped", part) for part in ("steps", "precisions", "trials", "chapter")]
+    ended = [("failed", "tests"), ("failed", "kinds"), ("passed", "runs"), ("timed out", "runs")]
+    late = [("skipped", part) for part in ("steps", "kernels", "precisions", "trials", "chapter")]
     assert session(tmp_path / "out", PYTHON=str(python), DEADLINE="2") == (ended + late, 1)
 
 

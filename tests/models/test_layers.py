@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.func import grad_and_value, vmap
 
 from src.config.error import ConfigError
 from src.config.shapes import parameter_count
 from src.models.dropout import CONVOLUTIONS, SLOPES, step_key, uniform
 from src.models.init import initial_weights
+from src.models.layers.convolution import products
 from src.models.network import Network
 from tests import example
 
@@ -158,3 +161,20 @@ def test_batch_norm_needs_two_values_of_each_map_or_unit_in_a_mini_batch():
     example.config(model={"layers": [{"conv": 4, "norm": "batch"}]}, batch_size=1)  # 100 pixels of each map
     words = "batch_size = 1: layer 1 has norm = 'batch', which needs two examples or more in a mini-batch"
     assert words in problem({"fc": 4, "norm": "batch"}, batch_size=1)
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (1, 2), (3, 0)])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_convolution_by_products_is_torchs_own_with_its_gradients_in_a_stack(stride, padding, shared):
+    generator = torch.Generator().manual_seed(1)
+    members, options = 3, {"stride": stride, "padding": padding}
+    x = torch.randn(*([] if shared else [members]), 5, 2, 11, 13, dtype=torch.float64, generator=generator)
+    weight = torch.randn(members, 4, 2, 3, 3, dtype=torch.float64, generator=generator)
+
+    def by(convolve):
+        def loss(weight, x):
+            return (convolve(x, weight, **options).relu() ** 2).sum()
+
+        return vmap(grad_and_value(loss, argnums=(0, 1)), (0, None if shared else 0))(weight, x)
+
+    torch.testing.assert_close(by(products), by(F.conv2d))

@@ -21,6 +21,7 @@ from src.data.dataset import BY_MEMBER
 from src.data.scaling import as_seen
 from src.models.dropout import step_key
 from src.models.hidden import hidden_matrices
+from src.models.layers.convolution import Convolution
 from src.models.layers.dense import Dense
 from src.models.own import OwnModel, own_state
 from src.training.engines.arithmetic import cuda_arithmetic
@@ -73,6 +74,7 @@ class TorchEngine:
         dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
         self._dense = [name for name, module in dense if module.bias is not None]
         self._hidden = hidden_matrices(self.network)
+        self.convolves_by_products = device.type == "cuda" and not compiled
         self.recorder: Recorder | None = CudaRecorder(device) if device.type == "cuda" else None
         self._replay: Replay | None = None
         self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
@@ -104,6 +106,19 @@ class TorchEngine:
     def compiled(self) -> bool:
         """Whether steps run through torch.compile."""
         return self._compiled_step is not None
+
+    @property
+    def convolves_by_products(self) -> bool:
+        """Whether training convolves by one product of matrices a member, not by cuDNN's convolutions in groups."""
+        return any(one.as_products for one in self._convolutions())
+
+    @convolves_by_products.setter
+    def convolves_by_products(self, wanted: bool) -> None:
+        for one in self._convolutions():
+            one.as_products = wanted
+
+    def _convolutions(self) -> list[Convolution]:
+        return [one for one in self.network.modules() if isinstance(one, Convolution)]
 
     @property
     def description(self) -> str:

@@ -75,6 +75,16 @@ def test_replayed_blocks_equal_the_plain_loop_bit_for_bit(lengths, rows):
     assert engines[1].recorder.captures == 2  # a block and a single mini-batch, once for all chunks
 
 
+def test_convolutions_by_products_train_as_torchs_own():
+    engines = pair(norm="batch")
+    engines[1].convolves_by_products = True
+    for engine in engines:
+        train(engine, orders(7, BLOCK + 3))
+    for name, value in engines[0].state().items():
+        torch.testing.assert_close(engines[1].state()[name], value, rtol=1e-4, atol=1e-5)
+    assert not torch.equal(engines[0].state()["layers.0.weight"], engines[1].state()["layers.0.weight"])
+
+
 def test_the_dropout_of_a_replayed_step_is_that_of_its_number():
     plain, replaying = pair()
     order = orders(7, BLOCK)
