@@ -146,5 +146,5 @@ class RbmModel:
     def arguments(self, hyper: dict[str, Tensor]) -> dict[str, Tensor | int]:
         """Of the hyperparameters of K members: `k` and `persistent` (K,), and the most Gibbs steps of any of them."""
         k, persistent = hyper["k"].float(), hyper["persistent"].float()
-        arguments: dict[str, Tensor | int] = {"k": k, "most": int(k.max())}
+        arguments: dict[str, Tensor | int] = {"k": k, "most": max(k.int().tolist(), default=0)}
         return arguments | ({"persistent": persistent} if persistent.any() else {})

@@ -15,6 +15,7 @@ from src import Stopped, load_run, train
 from src.commands import evaluate, look, resume
 from src.config.error import UserError
 from src.runs import checkpoint
+from src.training.engines.torch_engine import BY_PRODUCTS
 from tests.commands.test_resume import stops_after
 from tests.own_networks import Transformer
 
@@ -38,6 +39,7 @@ NETS = "tests.own_networks."
 RUNS = {
     "sgd": DENSE,
     "momentum": {"optim.momentum": 0.9, "model.maps": [4], "optim.lambda_": 0.5},
+    "many": {"optim.momentum": 0.9, "model.maps": [4, 4], "repeats": BY_PRODUCTS},
     "l1 and bounds": DENSE | {"optim.l1": 0.01, "optim.max_norm": 3.0, "optim.clip_norm": 1.0},
     "rmsprop": DENSE | {"optim": "rmsprop", "optim.eta": 0.003},
     "adam, by step": DENSE | {"optim": "adam", "optim.eta": 0.003, "optim.schedule": "one_cycle"},

@@ -145,6 +145,17 @@ def test_a_member_alone_is_the_member_in_a_stack(task, engine):
         torch.testing.assert_close(means.score[row], mine.score[0], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("engine", ["torch", "cpu"])
+@pytest.mark.parametrize("task", TASKS)
+def test_all_members_may_leave_before_others_join(task, engine):
+    _, spec, hyper, first = stack(task, TASKS[task])
+    emptied, fresh = ENGINES[engine](spec, hyper, first), ENGINES[engine](spec, hyper, first)
+    emptied.select(torch.tensor([], dtype=torch.int64))
+    emptied.add(hyper, first)
+    for name, value in emptied.state().items():
+        assert torch.equal(value, fresh.state()[name]), name
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("batch", [5, 1])
 def test_neither_threads_nor_chunks_change_what_the_kernels_compute(task, batch):

@@ -7,6 +7,7 @@ S mini-batches in a block of it, B examples in a mini-batch, N examples, H numbe
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -48,6 +49,8 @@ EVALUATION_BATCH = 500
 # On other devices, larger mini-batches where members are few, so many images in all members together: a mini-batch is a
 # few hundred kernels, whose start takes time.
 EVALUATION_IMAGES = 8_000
+# Members from which on a GPU's convolutions are faster as products of matrices: measured, docs/benchmarks.md.
+BY_PRODUCTS = 24
 
 
 class TorchEngine:
@@ -74,10 +77,10 @@ class TorchEngine:
         dense = [(name, module) for name, module in self.network.named_modules() if isinstance(module, Dense)]
         self._dense = [name for name, module in dense if module.bias is not None]
         self._hidden = hidden_matrices(self.network)
-        self.convolves_by_products = device.type == "cuda" and not compiled
         self.recorder: Recorder | None = CudaRecorder(device) if device.type == "cuda" else None
         self._replay: Replay | None = None
         self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
+        self._many = BY_PRODUCTS if device.type == "cuda" and not compiled else math.inf
         self._take(hyper, {name: value.to(device, copy=True) for name, value in state.items()})
         self._compiled_step = compiled_step(self._plain_step) if compiled else None
 
@@ -90,6 +93,7 @@ class TorchEngine:
         """Makes these the members; `state` is on the device and is not copied."""
         self.hyper = hyper
         self.numbers = StepNumbers(self.spec, hyper)
+        self.convolves_by_products = len(hyper["seed"]) >= self._many
         self._seed = hyper["seed"].to(self.device)
         arguments = self.spec.model.arguments(hyper)
         # Further arguments of the network's call: each member's own (K, …), and those that all members share.
