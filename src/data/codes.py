@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from src.data.dataset import Dataset, Split
+from src.data.one_thread import one_thread
 from src.data.scaling import as_seen
 
 PART = 2_000  # examples that are coded at a time
@@ -38,11 +39,7 @@ def coded(data: Dataset, weights: Sequence[dict[str, Tensor]], activation: str) 
 
 def _codes(images: Tensor, weights: dict[str, Tensor], activation: str) -> Tensor:
     """(N, C, H, W) -> (N, H), the same whatever number of threads torch uses, so that a run can go on exactly."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         weight, bias = (weights[f"layers.0.{part}"].to(images.device) for part in ("weight", "bias"))
         parts = [F.linear(as_seen(part, None).flatten(1), weight, bias) for part in images.split(PART)]
         return torch.cat([ACTIVATIONS[activation](part) for part in parts])
-    finally:
-        torch.set_num_threads(threads)
