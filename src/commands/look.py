@@ -151,7 +151,8 @@ class _Drawing:
             figure(one, path, f"{self.who}: filters of {name}")
             yield path
         dense = [(name, one) for name, one in weights if one.dim() == 2 and one.shape[1] == size.numel()]
-        for name, one in dense[:1] if not kernels else []:
+        pixels = self.network.config.data.normalise != "pca"  # not components
+        for name, one in dense[:1] if pixels and not kernels else []:
             path = self.folder / f"filters_{name}.png"
             units_figure(one, (size[0], size[1], size[2]), path, f"{self.who}: weights of {name}")
             yield path
@@ -184,7 +185,7 @@ class _Drawing:
         except UserError as error:
             self.left.append(f"training images as augment changed them: {str(error).rstrip('.')}")
             return
-        train = dataset.train.first(dataset.epoch_examples)  # of a cross-validation those of the first fold
+        train = dataset.train.first(dataset.member_examples)  # of a cross-validation those of the first fold
         count = min(SEEN, len(train))
         order = torch.arange(count).repeat(TIMES)  # a mini-batch a time
         changed = changed_images(config.augment, train, order, self.network.result.seed, batch=count)

@@ -24,7 +24,7 @@ def recount(folder: Path, config: RunConfig, images: int) -> dict[str, Any]:
     images: how many images of each set count, the first ones; networks with dropout are not meant. Raises UserError
     where results or weights cannot be read.
     """
-    dataset = load(config.data, config.task.kind)
+    dataset = load(config.data.as_stored, config.task.kind)
     splits = {"validation": dataset.validation, "test": dataset.test}
     results = [Result.from_kept(one) for one in results_in(folder)]
     networks = [Member(one.read()) for one in networks_in(folder, results)]

@@ -25,7 +25,7 @@ def draw_figures(
     try:
         from src.runs.figures import draw
 
-        return draw(results, folder / "figures", test.inputs, test.targets, votes[0] if votes else None)
+        return draw(results, folder / "figures", dataset.pictures, test.targets, votes[0] if votes else None)
     except Exception as error:  # the run's results must not be lost because a picture fails
         terminal.say(f"The figures could not be drawn ({error}); everything else is kept.")
         return []

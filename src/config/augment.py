@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from src.config.data import OWN, DataConfig
+from src.config.data import OWN, WHITENED, DataConfig
 from src.config.section import PER_MEMBER, Section
 
 COLOURS = 3  # channels of a colour image: red, green, blue
@@ -114,7 +114,12 @@ def problems(augment: AugmentConfig, data: DataConfig, kind: str, pretrains: boo
             f"{field}: pretraining computes each layer's codes once, from images as they are stored; accepted: "
             "augment=none, or pretrain=none"
         )
-    if data.folds is not None and data.normalise != "none":
+    if data.normalise in WHITENED:
+        lines.append(
+            f"{field}: data.normalise={data.normalise} whitens the images once, before training, and after that they "
+            "are no pictures to be changed; accepted: data.normalise=none, centre or channel, or augment=none"
+        )
+    elif data.folds is not None and data.normalise != "none":
         lines.append(
             f"{field}: with data.folds={data.folds} and data.normalise={data.normalise} images are scaled before they "
             "are dealt, and what moves in from outside would not be black; accepted: data.normalise=none"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from src.config import augment, own_data, own_network, task_problems
+from src.config import augment, data_problems, own_data, own_network, task_problems
 from src.config.address import refuse_unusable
 from src.config.augment import AugmentConfig
 from src.config.data import SIZES, DataConfig
@@ -69,6 +69,7 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
         *_unread_by_tasks(configs),
         *_unread_by_pretraining(configs),
         *own_network.unread(configs),
+        *data_problems.unread(configs),
     ]
 
 
@@ -158,14 +159,13 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
         problems += own_data.problems(data)
         if (problem := _size_problem(data)) is not None:
             problems.append(problem)
-        problems += _range_problems(data, _task_name(raw))
         if data.folds is not None and data.expand != "none":
             problems.append(
                 f"data.expand = {data.expand!r}: with data.folds={data.folds}, copies of an image that validates would "
                 "be trained on; accepted: none"
             )
         problems += own_network.problems(model, _task_name(raw), raw.get("pretrain", {}))
-    problems += _pretraining_problems(raw) + _task_problems(raw) + _augment_problems(raw)
+    problems += _pretraining_problems(raw) + _task_problems(raw) + _augment_problems(raw) + _data_problems(raw)
     problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
     try:
         optim = OptimConfig.model_validate(raw.get("optim"))
@@ -267,21 +267,23 @@ def _augment_problems(raw: dict[str, Any]) -> list[str]:
     return augment.problems(own, data, task.kind, pretrain.wanted)
 
 
+def _data_problems(raw: dict[str, Any]) -> list[str]:
+    """The problems of how networks see the examples with the network, the task and pretraining."""
+    try:
+        model, data = ModelConfig.model_validate(raw.get("model")), DataConfig.model_validate(raw.get("data"))
+        task = TaskConfig.model_validate(raw.get("task", {}))
+        pretrain = PretrainConfig.model_validate(raw.get("pretrain", {}))
+    except ValidationError:
+        return []
+    return data_problems.problems(data, model, task, pretrain)
+
+
 def _task_name(raw: dict[str, Any]) -> str:
     """The name of the task, as far as it is valid; else that of the default."""
     try:
         return TaskConfig.model_validate(raw.get("task", {})).name
     except ValidationError:
         return TaskConfig().name
-
-
-def _range_problems(data: DataConfig, task: str) -> list[str]:
-    """The problem of scaled inputs in a task that takes each of them for a probability."""
-    if task not in TIED or data.normalise == "none":
-        return []
-    return [
-        f"data.normalise = {data.normalise!r}: task={task} takes each input for a probability, 0 to 1; accepted: none"
-    ]
 
 
 def _batch_problems(batch_size: Any, layers: list[LayerShape]) -> list[str]:

@@ -14,6 +14,11 @@ SIZES = {"auto": (1, 28, 28, 10), "mnist": (1, 28, 28, 10), "digits": (1, 28, 28
 OWN = ("arrays", "table", "folder", "function")
 FOUND = ("channels", "height", "width", "classes", "target_count", "shape")  # these sizes
 
+# The values of data.normalise that mix an example's numbers by a matrix, and the most numbers of which one is made:
+# it has their square, and they are those of a 64x64 image, or of one of CIFAR-10.
+WHITENED = ("pca", "zca")
+MOST_WHITENED = 4096
+
 # The keys of data that only some sources read.
 _DEALT = ("test", "split")
 DATA_KEYS: dict[str, tuple[str, ...]] = {
@@ -47,10 +52,16 @@ class DataConfig(Section):
     weight: str | None = None  # table: the column with each example's weight in the cost of training
     test: Size | None = None  # test examples of own data
     expand: Literal["none", "shifts"] = "none"  # shifts: each image and its four one-pixel moves [N6, expand_mnist.py]
-    normalise: Literal["none", "channel"] = "none"  # channel: mean 0, sd 1 of each channel over the training images
+    # over the training examples. centre: mean 0 of each channel; channel: and sd 1; pca, zca: inputs without
+    # correlations, of variance 1, as principal components or turned back to pixels
+    normalise: Literal["none", "centre", "channel", "pca", "zca"] = "none"
+    epsilon: float = Field(1e-5, gt=0)  # pca, zca: added to the eigenvalues, the components' variances [CS231n]
     order: Literal["fixed", "once", "epoch"] = (
         "fixed"  # fixed: as stored [N6]; once: permuted; epoch: again every epoch
     )
+    # how often training examples are seen in an epoch. over: each class as often as the largest, by repetition; under:
+    # as often as the smallest, by other examples each epoch
+    sampling: Literal["none", "over", "under"] = "none"
     channels: int = Field(1, ge=1)  # 1: grey; 3: red, green, blue
     height: int = Field(28, ge=1)  # pixels
     width: int = Field(28, ge=1)  # pixels
@@ -63,6 +74,11 @@ class DataConfig(Section):
     folds: int | None = Field(None, ge=2, le=1000)  # cross-validation: each member is validated by a part of its own
     outer_folds: int | None = Field(None, ge=2, le=1000)  # each fold in turn is the test set: nested cross-validation
     outer_fold: int = Field(0, ge=0)  # the one that is, from 0
+
+    @property
+    def as_stored(self) -> "DataConfig":
+        """The same data as they are stored, for networks that scale or whiten them by what their own runs have left."""
+        return self.model_copy(update={"normalise": "none"})
 
     def outputs(self, task: str) -> int:
         """The outputs that a network needs for `task`: one a class, or one a number or label to predict."""

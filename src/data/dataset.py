@@ -6,12 +6,15 @@ Legend: N examples, C channels (1: grey, 3: red, green, blue), H × W pixels, T 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from src.data.one_thread import one_thread
 from src.data.preprocessing import Preprocessing
-from src.data.scaling import Scaling, as_seen, fitted
+from src.data.sampling import Sampling
+from src.data.scaling import PART, Scaling, as_seen, fitted
 
 BY_MEMBER = 5  # dimensions of inputs that have an axis of members
 
@@ -73,9 +76,12 @@ class Dataset:
     classes: int
     scaling: Scaling | None = None  # of what a network sees; fitted on the training images before their expansion
     applied: Scaling | None = None  # that of inputs which are scaled already, as those of folds are
+    whitening: Tensor | None = None  # (1 + D, D), that of inputs which are whitened already
+    stored_test: Tensor | None = None  # the test inputs as stored, where those of `test` are scaled or whitened
     warning: str | None = None  # a text that the user must not miss, such as that digits stand in for MNIST
     class_names: tuple[str, ...] = ()  # of own data whose classes are texts or other values than 0, 1, …
     preprocessing: Preprocessing | None = None  # of the columns of a table, fitted on its training rows
+    sampling: Literal["none", "over", "under"] = "none"  # how often examples of a class are seen in an epoch
     unit: str = "images"  # what an example is, in the plural: images, rows or examples
     # Of a cross-validation: each fold's own splits. `train` then holds the folds' training examples one fold behind the
     # other, `validation` and `test` are those of the first fold.
@@ -87,9 +93,26 @@ class Dataset:
         return self.name in ("mnist", "mnist-expanded")
 
     @property
-    def epoch_examples(self) -> int:
-        """The training examples that a member sees in an epoch: all, or those of its fold."""
+    def member_examples(self) -> int:
+        """The training examples that a member has: all, or those of its fold."""
         return len(self.train) // max(1, len(self.folds))
+
+    @property
+    def epoch_examples(self) -> int:
+        """How many training examples a member sees in an epoch: each of its own once, unless they are sampled."""
+        return self.sampled.examples if self.sampled else self.member_examples
+
+    @cached_property
+    def sampled(self) -> Sampling | None:
+        """Which training examples a member sees in an epoch; None: each of its own once."""
+        if self.sampling == "none":
+            return None
+        return Sampling(self.sampling, [own.numpy() for own in self.train.targets.cpu().split(self.member_examples)])
+
+    @property
+    def pictures(self) -> Tensor:
+        """The test inputs as stored, to be drawn."""
+        return self.test.inputs if self.stored_test is None else self.stored_test
 
     def of_fold(self, fold: int) -> "Dataset":
         """The data of the members of this fold, counted from 0; without a cross-validation all of it."""
@@ -115,16 +138,32 @@ class Dataset:
         return replace(self, train=change(self.train), validation=change(self.validation), test=change(self.test))
 
 
-def scaled(data: Dataset) -> Dataset:
-    """The data with inputs as a network sees them after a scaling that is fitted on the training split, float32."""
-    applied = fitted(data.train.inputs)
-    numbers = applied.on(torch.device("cpu"))
+def scaled(data: Dataset, centre_only: bool = False) -> Dataset:
+    """The data with inputs as a network sees them after a scaling that is fitted on the training split, float32.
+
+    centre_only: the mean of each channel is subtracted, and nothing is divided.
+    """
+    applied = fitted(data.train.inputs, centre_only)
+    return replace(_seen(data, applied.on(torch.device("cpu"))), applied=applied)
+
+
+def whitened(data: Dataset, whitening: Tensor) -> Dataset:
+    """The data with whitened inputs, float32; whitening: (1 + D, D), as src/data/whitening.py gives it."""
+    with one_thread():  # so that a run that goes on finds the same
+        return replace(_seen(data, whitening), whitening=whitening)
+
+
+def _seen(data: Dataset, scaling: Tensor) -> Dataset:
+    """The data with the inputs of all splits as a network sees them with this scaling, as `as_seen` takes it."""
 
     def seen(split: Split) -> Split:
-        return replace(split, inputs=as_seen(split.inputs, numbers))
+        inputs = torch.empty(split.inputs.shape)
+        for part, out in zip(split.inputs.split(PART), inputs.split(PART), strict=True):
+            out.copy_(as_seen(part, scaling))
+        return replace(split, inputs=inputs)
 
     train, validation, test = map(seen, (data.train, data.validation, data.test))
-    return replace(data, train=train, validation=validation, test=test, applied=applied)
+    return replace(data, train=train, validation=validation, test=test, stored_test=data.pictures)
 
 
 def crossed(folds: list[Dataset]) -> Dataset:

@@ -12,12 +12,15 @@ from typing import Protocol
 from src.config.data import OWN, DataConfig
 from src.config.task import Kind
 from src.data import own
-from src.data.dataset import Dataset, crossed, scaled
+from src.data.dataset import Dataset, crossed, scaled, whitened
 from src.data.error import DataError
 from src.data.expansion import shifts
 from src.data.scaling import fitted
+from src.data.whitening import whitening
 
 __all__ = ["DataError", "Source", "load"]
+
+SCALED = ("channel", "centre")  # by numbers of each channel
 
 
 class Source(Protocol):
@@ -43,11 +46,27 @@ def load(config: DataConfig, kind: Kind = "classes") -> Dataset:
         dealt = [source.load(config)]
         if config.folds is not None or config.outer_folds is not None:
             dealt = own.dealt_anew(dealt[0], config, kind)
+    dealt = [replace(one, sampling=config.sampling) for one in dealt]
     if config.folds is not None:
-        return crossed([scaled(fold) for fold in dealt] if config.normalise == "channel" else dealt)
+        return crossed([_as_seen(fold, config) for fold in dealt])
     [dataset] = dealt
-    if config.normalise == "channel":
-        dataset = replace(dataset, scaling=fitted(dataset.train.inputs))
+    if config.normalise in SCALED:
+        dataset = replace(dataset, scaling=fitted(dataset.train.inputs, config.normalise == "centre"))
     if config.expand == "shifts":
         dataset = replace(dataset, name=f"{dataset.name}-expanded", train=shifts(dataset.train))
-    return dataset
+    return _whitened(dataset, config)
+
+
+def _as_seen(fold: Dataset, config: DataConfig) -> Dataset:
+    """A fold with its inputs as its networks see them, by its own training examples; folds have one set of inputs."""
+    if config.normalise in SCALED:
+        return scaled(fold, config.normalise == "centre")
+    return _whitened(fold, config)
+
+
+def _whitened(data: Dataset, config: DataConfig) -> Dataset:
+    """The data, whitened where `config` says so, by all that is trained on, with the moved copies of images: a pixel
+    that never varies otherwise would be divided by the root of epsilon, and the copies vary in it."""
+    if config.normalise == "pca" or config.normalise == "zca":
+        return whitened(data, whitening(data.train.inputs, config.normalise, config.epsilon))
+    return data

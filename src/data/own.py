@@ -138,7 +138,7 @@ def _keep(key: tuple[Any, ...], one: Prepared) -> None:
 
 
 def _key(config: DataConfig, kind: Kind, given: Sequence[str]) -> tuple[Any, ...]:
-    own = config.model_dump(exclude={*FOUND, "order", "normalise", "expand"})
+    own = config.model_dump(exclude={*FOUND, "order", "normalise", "epsilon", "expand", "sampling"})
     stamp: tuple[int, ...] = ()
     if config.path is not None and Path(config.path).expanduser().is_file():
         state = Path(config.path).expanduser().stat()

@@ -1,8 +1,11 @@
 """What a network sees of stored inputs: bytes as value / 255, float32 values as they are; then, with a scaling,
 
     (value − mean) / sd        mean and sd of each channel over the training split, as float32                      (1)
+    (x − mean) · matrix        of an example's D numbers x as a row: whitened, by src/data/whitening.py              (2)
 
-Legend: N images, C channels, H × W pixels.
+Zero-centring is (1) with sd 1: the mean of each channel, such as red, is subtracted from all of its pixels; of rows of
+numbers, whose columns are channels, each column's. Source: A. Karpathy et al., CS231n, notes, "Neural Networks Part 2".
+Legend: N images, C channels, H × W pixels, D = C·H·W.
 """
 
 from collections.abc import Sequence
@@ -12,7 +15,8 @@ import torch
 from torch import Tensor
 
 BYTE = 255  # the largest value of a byte
-PART = 1_000  # images that `fitted` converts to float64 at a time
+PART = 1_000  # images that are converted to other numbers at a time
+MATRIX = 2  # dimensions of a whitening's mean and matrix
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,22 @@ class Scaling:
 def as_seen(inputs: Tensor, scaling: Tensor | None) -> Tensor:
     """What a network sees of inputs (…, C, H, W) uint8 or float32, as float32.
 
-    scaling: means and standard deviations (2, C, 1, 1) for equation (1), or None.
+    scaling: means and standard deviations (2, C, 1, 1) for equation (1), mean and matrix (1 + D, D) for (2), or None.
     """
     x = inputs.float() / BYTE if inputs.dtype == torch.uint8 else inputs
-    return x if scaling is None else (x - scaling[0]) / scaling[1]
+    if scaling is None:
+        return x
+    if scaling.dim() == MATRIX:
+        whitened: Tensor = ((x.flatten(-3) - scaling[0]) @ scaling[1:]).unflatten(-1, x.shape[-3:])
+        return whitened
+    return (x - scaling[0]) / scaling[1]
 
 
-def fitted(images: Tensor) -> Scaling:
+def fitted(images: Tensor, centre_only: bool = False) -> Scaling:
     """The scaling that training images (N, C, H, W) need, computed in float64.
 
-    sd divides by the number of pixels, not by one less; a channel with the same value everywhere gets sd 1.
+    sd divides by the number of pixels, not by one less; a channel with the same value everywhere gets sd 1, with
+    centre_only all do.
     """
     count = images[:, 0].numel()
 
@@ -53,5 +63,5 @@ def fitted(images: Tensor) -> Scaling:
         return torch.stack([part.sum((0, 2, 3)) for part in parts]).sum(0) / count
 
     mean = average(torch.zeros(images.shape[1], dtype=torch.float64), 1)
-    sd = average(mean, 2).sqrt().float()
+    sd = torch.zeros_like(mean) if centre_only else average(mean, 2).sqrt().float()
     return Scaling(mean.float().tolist(), torch.where(sd > 0, sd, 1.0).tolist())

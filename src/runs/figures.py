@@ -104,7 +104,9 @@ def _draw_examples(best: Result, test_images: Tensor, named: Named) -> None:
 
 
 def _sees(best: Result, test_images: Tensor) -> bool:
-    """Whether the first layer is fully connected and its inputs are the pixels of images, not of a phase's codes."""
+    """Whether the first layer is fully connected and its inputs are the pixels of images, not codes or components."""
+    if best.config["data"].get("normalise") == "pca":
+        return False
     weight = best.weights.get("layers.0.weight")
     channels, height, width = test_images.shape[1:]
     return weight is not None and min(height, width) > 1 and weight.shape[1:] == (channels * height * width,)

@@ -1,9 +1,9 @@
 """What trained networks predict for inputs as a data set stores them: the mean of their predictions.
 
 Each network sees the inputs as it saw them in training: bytes as value / 255, then scaled by its own means and standard
-deviations if it was trained so; the columns of a table through its own preprocessing. Predictions are those of the
-task: probabilities of classes or labels, or numbers in the targets' units. A module of torch.nn, so that what is
-exported is what is computed here.
+deviations, or whitened by its own matrix, if it was trained so; the columns of a table through its own preprocessing.
+Predictions are those of the task: probabilities of classes or labels, or numbers in the targets' units. A module of
+torch.nn, so that what is exported is what is computed here.
 Legend: N examples, C classes, labels or numbers, D columns of a table.
 """
 
@@ -35,7 +35,7 @@ class Member(nn.Module):
         super().__init__()
         result, model = trained.result, trained.config.model
         self.network = trained_network(trained.config, result.weights).requires_grad_(False)
-        scaling = Scaling(**result.scaling).on(torch.device("cpu")) if result.scaling else None
+        scaling = Scaling(**result.scaling).on(torch.device("cpu")) if result.scaling else result.whitening
         own = trained.preprocessing
         self.features = Features(own, columns) if own is not None and columns is not None else None
         self.register_buffer("scaling", scaling)

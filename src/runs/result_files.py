@@ -3,6 +3,8 @@
 FOLDER/result.json             a list, one object a member
 FOLDER/member-00/weights.pt    a plain state_dict: torch.load(path, weights_only=True)
 FOLDER/member-00/plain_weights.pt    weights for ordinary layers without dropout, where they differ from weights.pt
+FOLDER/whitening.pt            with data.normalise=pca or zca: {member: tensor (1 + D, D)}, one for all that share
+                               it; the network sees (x - tensor[0]) @ tensor[1:] of x (N, D), bytes as value / 255
 FOLDER/votes.json              one object a repeat of an ensemble
 """
 
@@ -25,6 +27,7 @@ from src.training.result import RUNNING, Result
 # Seconds between two writings of results in training, at least; they are written at the ends of epochs.
 KEEP_SECONDS = 30.0
 RESULTS = "result.json"
+WHITENING = "whitening.pt"
 
 
 def write_results(results: list[Result], folder: Path) -> Path:
@@ -38,9 +41,12 @@ def write_results(results: list[Result], folder: Path) -> Path:
 
 
 def write_weights(results: list[Result], folder: Path) -> None:
-    """Writes weights.pt of every member. Raises OSError, such as for a full disk."""
+    """Writes weights.pt of every member, and the whitening of its inputs. Raises OSError, such as for a full disk."""
     for number, result in enumerate(results):
         _save(result.weights, weights_path(folder, number))
+    every = {number: one.whitening for number, one in enumerate(results) if one.whitening is not None}
+    if every:  # members that share a tensor share its place in the file
+        _save(every, folder / WHITENING)
 
 
 def write_plain_weights(results: list[Result], folder: Path) -> None:
@@ -57,10 +63,10 @@ def write_plain_weights(results: list[Result], folder: Path) -> None:
             _save(plain, folder / f"member-{number:02d}" / "plain_weights.pt")
 
 
-def _save(weights: dict[str, torch.Tensor], path: Path) -> None:
+def _save(tensors: dict[str, torch.Tensor] | dict[int, torch.Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()  # because the error of torch.save does not say that the disk is full
-    torch.save(weights, content)
+    torch.save(tensors, content)
     with whole(path) as draft:
         draft.write_bytes(content.getbuffer())
 
@@ -75,14 +81,29 @@ def read_weights(folder: Path, member: int) -> dict[str, torch.Tensor]:
 
     Raises OSError where there are none, and ValueError where the file is broken.
     """
-    path = weights_path(folder, member)
+    weights: dict[str, torch.Tensor] = _read(weights_path(folder, member))
+    return weights
+
+
+def read_whitening(folder: Path, member: int) -> torch.Tensor:
+    """What whitened the inputs of one member of the run in `folder`, (1 + D, D) float32.
+
+    Raises OSError where the file is missing, and ValueError where it is broken or has nothing of the member.
+    """
     try:
-        weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        whitening: torch.Tensor = _read(folder / WHITENING)[member]
+    except LookupError:
+        raise ValueError(f"{folder / WHITENING}: has nothing of member {member}") from None
+    return whitening
+
+
+def _read(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # torch.load raises whatever the broken part makes of it
         raise ValueError(f"{path}: {error}") from None
-    return weights
 
 
 def results_in(folder: Path) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ def data_words(data: "Dataset") -> str:
     """The data set in one line: name, source, numbers of examples, sizes, scaling."""
     folds = f"{len(data.folds)} folds, each of " if data.folds else ""
     sizes = (
-        f"{folds}{data.epoch_examples:,} training, {len(data.validation):,} validation, {len(data.test):,} test "
+        f"{folds}{data.member_examples:,} training, {len(data.validation):,} validation, {len(data.test):,} test "
         + data.unit
     )
     channels, height, width = data.test.inputs.shape[1:]
@@ -26,7 +26,10 @@ def data_words(data: "Dataset") -> str:
     if data.scaling:
         mean, sd = (", ".join(f"{value:.3g}" for value in one) for one in (data.scaling.mean, data.scaling.sd))
         scaling = f"; normalised from mean {mean}, sd {sd}"
-    return f"{data.name} ({data.source}): {sizes}{colours}{scaling}"
+    if data.whitening is not None:
+        scaling = "; whitened over the training split"
+    sampling = f"; {data.sampling}-sampled, {data.epoch_examples:,} in an epoch" if data.sampled else ""
+    return f"{data.name} ({data.source}): {sizes}{colours}{scaling}{sampling}"
 
 
 def who(config: "RunConfig") -> str:

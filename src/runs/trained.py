@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from src.config.data import WHITENED
 from src.config.error import UserError
 from src.config.kept_config import recalled
 from src.config.schema import RunConfig
 from src.data.preprocessing import Preprocessing
-from src.runs.result_files import read_weights, weights_path
+from src.runs.result_files import read_weights, read_whitening, weights_path
 from src.training.result import Result
 
 
@@ -51,13 +52,16 @@ class Left:
 
     def read(self) -> Trained:
         """The network with its weights. Raises UserError where they or the configuration cannot be read."""
+        config, whitening = recalled(self.result.config), None
         try:
             weights = read_weights(self.folder, self.member)
+            if config.data.normalise in WHITENED:
+                whitening = read_whitening(self.folder, self.member)
         except (OSError, ValueError) as error:
             reason = (str(error) or repr(error)).splitlines()[0]
             path = weights_path(self.folder, self.member)
             raise UserError(f"{path}: cannot be read as the weights of a network ({reason}).") from None
-        return Trained(replace(self.result, weights=weights), recalled(self.result.config), self.name)
+        return Trained(replace(self.result, weights=weights, whitening=whitening), config, self.name)
 
 
 def networks_in(folder: Path, results: Sequence[Result], name: str = "") -> list[Left]:

@@ -97,7 +97,7 @@ def train_plainly(config: RunConfig, dataset: Dataset) -> None:
         "seed": PROBE_SEED,
     }
     tiny = config.model_copy(update=plain)
-    prepared = prepare([tiny], replace(dataset, train=few), lambda _: None, members_of([tiny]))
+    prepared = prepare([tiny], replace(dataset, train=few, sampling="none"), lambda _: None, members_of([tiny]))
     run(prepared, [])
 
 

@@ -41,7 +41,7 @@ def chosen(config: RunConfig, arguments: Iterable[str] = ()) -> tuple[list[Train
         )
     data = voters[0].config.data
     _refuse_unheard(config, arguments, data.name)
-    dataset = load(data.model_copy(update={"dir": config.data.dir or data.dir}), voters[0].config.task.kind)
+    dataset = load(data.as_stored.model_copy(update={"dir": config.data.dir or data.dir}), voters[0].config.task.kind)
     if dataset.name != names[0]:
         raise ConfigError(
             f"from_study = {config.from_study}: trained on {names[0]}; here data={data.name} gives {dataset.name}"

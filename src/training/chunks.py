@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from src.data.order import orders
+from src.data.sampling import Sampling
 
 Order = Literal["fixed", "once", "epoch"]
 
@@ -35,10 +36,10 @@ class Chunk:
 class Chunks:
     """The chunks of the stack's next epoch, each time that it is iterated; how many they are differs by epoch.
 
-    seeds: the members' seeds in the stack's order; images: the examples that a member sees in an epoch, which lie one
-    fold behind the other; length: mini-batches in a chunk at most; check_every: mini-batches
-    between two looks of a member at the validation set, counted from its own start; watched: whether the mini-batch
-    before each look is a chunk of its own.
+    seeds: the members' seeds in the stack's order; images: the examples that a member has, which lie one fold behind
+    the other; length: mini-batches in a chunk at most; check_every: mini-batches between two looks of a member at the
+    validation set, counted from its own start; watched: whether the mini-batch before each look is a chunk of its own;
+    sampling: which of its examples a member sees in an epoch, None: each one once.
     """
 
     def __init__(
@@ -50,17 +51,19 @@ class Chunks:
         length: int,
         check_every: int,
         watched: bool = False,
+        sampling: Sampling | None = None,
     ) -> None:
-        self.order, self.images, self.batch_size = order, images, batch_size
+        self.order, self.images, self.batch_size, self.sampling = order, images, batch_size, sampling
         self.set_members([(seed, 0, 0) for seed in seeds])
-        self.batches = images // batch_size  # an incomplete last mini-batch is left out [network3.py]
+        self.seen = sampling.examples if sampling else images  # in an epoch
+        self.batches = self.seen // batch_size  # an incomplete last mini-batch is left out [network3.py]
         self.length, self.check_every, self.watched = length, check_every, watched
         self.epoch = 0
 
     def set_members(self, members: list[tuple[int, int, int]]) -> None:
         """The members from the next epoch on, by position: (seed, the stack's epoch in which it started, fold)."""
-        self.seeds, self.born, folds = map(list, zip(*members, strict=True))
-        self.first = torch.tensor(folds)[:, None, None] * self.images  # where the fold's examples begin, (K, 1, 1)
+        self.seeds, self.born, self.folds = map(list, zip(*members, strict=True))
+        self.first = torch.tensor(self.folds)[:, None, None] * self.images  # where the fold's examples begin, (K, 1, 1)
         # Each member's: a chunk ends after every so many of its mini-batches; 0: it need not.
         self.stops = [0] * len(members)
 
@@ -73,7 +76,8 @@ class Chunks:
     def __iter__(self) -> Iterator[Chunk]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         own = [epoch - born for born in self.born]  # each member's own epoch, from 0
-        order = orders(self.order, self.seeds, self.images, self.batch_size, own)
+        drawn = list(map(self.sampling.drawn, self.seeds, own, self.folds)) if self.sampling else None
+        order = orders(self.order, self.seeds, self.seen, self.batch_size, own, drawn)
         order = order + self.first if self.first.any() else order
         checks = self._checks(own)
         start = 0

@@ -95,7 +95,15 @@ def prepare(
     spec, hyper = spec_of(config, batches, dataset.scaling, targets), hyper_of_stack(stack)
     check_memory(parameters, len(stack), len(spec.rule.slots(hyper)), device)
     dataset = dataset.to(device)
-    chunks = Chunks(config.data.order, [m.seed for m in stack], dataset.epoch_examples, config.batch_size, 1, batches)
+    chunks = Chunks(
+        config.data.order,
+        [member.seed for member in stack],
+        dataset.member_examples,
+        config.batch_size,
+        1,
+        batches,
+        sampling=dataset.sampled,
+    )
     probe = next(iter(chunks)).order
     with enough_memory(len(stack), device):
         state = first_state(stack, spec.model)
@@ -111,6 +119,7 @@ def prepare(
         length,
         check_every(config.stop, batches),
         config.trainer.watch,
+        chunks.sampling,
     )
     seconds = epochs * batches * step_seconds
     if getattr(engine, "compiled", False):
@@ -127,9 +136,11 @@ def check(config: RunConfig, dataset: Dataset) -> torch.device:
     )
     for key, size in sizes.items():
         if size > (count := dataset.epoch_examples):
+            of = f"of {dataset.name}" + (
+                f" in an epoch with data.sampling={dataset.sampling}" if dataset.sampled else ""
+            )
             raise ConfigError(
-                f"{key} = {size}: more than the {count} training {dataset.unit} of {dataset.name}; accepted: 1 to "
-                f"{count}"
+                f"{key} = {size}: more than the {count} training {dataset.unit} {of}; accepted: 1 to {count}"
             )
     if (config.trainer.threads or 1) > cores():
         raise ConfigError(

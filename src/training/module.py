@@ -158,6 +158,7 @@ class StackModule(LightningModule):
             test_score=None,
             seconds=progress.seconds,
             dataset=self.dataset.name,
+            whitening=own.whitening,
             scaling=scaling.as_json() if (scaling := own.scaling or own.applied) else None,
             target_scaling=targets.scaling.as_json() if (targets := self.engine.spec.task.targets).scaling else None,
             preprocessing=own.preprocessing.as_json() if own.preprocessing else None,

@@ -12,6 +12,7 @@ from src.config.task import task_in
 
 Row = dict[str, float]  # one epoch of one member, as in Result.history
 RUNNING = "RUNNING"
+TENSORS = ("weights", "probabilities", "whitening")  # fields of a Result that result.json leaves out
 Status = str  # FINISHED, KILLED (stopped by the user), FAILED (no finite validation cost), PRUNED, or RUNNING so far
 
 
@@ -29,6 +30,8 @@ class Result:
     validation score [N6, network3.py]; None when no epoch ended.
     weights: name -> tensor of that epoch, as the network's state_dict.
     probabilities: (N, C) on the test set with those weights; None when it was not evaluated.
+    whitening: (1 + D, D) float32 of what the network sees, the mean and below it the matrix, as `as_seen` of
+    src/data/scaling.py takes it; None for inputs that are not whitened. Members with the same data share it.
     """
 
     config: dict[str, Any]  # the resolved configuration
@@ -43,6 +46,7 @@ class Result:
     device: str  # in the words of the run's header
     weights: dict[str, Any] = field(repr=False, default_factory=dict)
     probabilities: Any = field(repr=False, default=None)
+    whitening: Any = field(repr=False, default=None)
     scaling: dict[str, list[float]] | None = None  # of what the network sees: each channel's mean and sd
     target_scaling: dict[str, list[float]] | None = None  # of numbers to predict: each one's mean and sd
     preprocessing: dict[str, Any] | None = None  # of a table's columns (src/data/preprocessing.py, `from_json`)
@@ -57,8 +61,8 @@ class Result:
         return replace(self, status=status) if self.status == RUNNING else self
 
     def without_tensors(self) -> "Result":
-        """The result without weights and probabilities, to save memory; the weights are in the run's folder."""
-        return replace(self, weights={}, probabilities=None)
+        """The result without its tensors, to save memory; weights and whitening are in the run's folder."""
+        return replace(self, weights={}, probabilities=None, whitening=None)
 
     @property
     def score(self) -> Metric:
@@ -71,7 +75,7 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """The member's object in result.json: all fields but tensors."""
-        return {name: value for name, value in self.as_kept().items() if name not in ("weights", "probabilities")}
+        return {name: value for name, value in self.as_kept().items() if name not in TENSORS}
 
     @classmethod
     def from_kept(cls, content: Mapping[str, Any]) -> "Result":

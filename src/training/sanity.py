@@ -4,7 +4,7 @@ Source: [CS231n] A. Karpathy et al., notes, "Neural Networks Part 3: Sanity chec
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -65,7 +65,7 @@ def by_heart(config: RunConfig, dataset: Dataset, examples: int) -> ByHeart:
 
     Without decay of the weights, and at a constant rate. It ends once they are learnt, after EPOCHS or SECONDS.
     """
-    few = dataset.first(examples)
+    few = replace(dataset.first(examples), sampling="none")
     decay = {"lambda_": 0.0, "l1": 0.0, "weight_decay": 0.0, "schedule": "constant", "warmup_steps": 0}
     changes = {
         "optim": config.optim.model_copy(update=decay),

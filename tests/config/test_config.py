@@ -78,6 +78,8 @@ BAD = {
     "data.test": optional(st.one_of(not_a_number, st.sampled_from([0, -1, 0.0, 1.0, 1.5, -0.2, math.nan]))),
     "data.expand": no_option,
     "data.normalise": no_option,
+    "data.epsilon": numbers(above=0),
+    "data.sampling": no_option,
     "data.order": no_option,
     "data.channels": at_least(1),
     "data.height": at_least(1),
@@ -333,6 +335,20 @@ def test_a_layer_that_does_not_fit_is_named_with_the_sizes(model, sizes):
             "1x5 pixels are no images",
         ),
         ({"augment": {"flip": 0.5}, "data": {"folds": 3, "normalise": "channel"}}, "would not be black"),
+        ({"augment": {"flip": 0.5}, "data": {"normalise": "zca"}}, "=zca whitens the images once, .*=none, centre or"),
+        ({"data": {"normalise": "pca"}}, "no neighbours that a convolution could look at; accepted: zca"),
+        ({"data": {"normalise": "zca", "height": 65, "width": 64}}, "are 4,160 numbers each.*; accepted: up to 4,096"),
+        (
+            {"data": {"normalise": "centre"}, "task": {"name": "reconstruct"}, "model": {"maps": []}},
+            "takes each input for a probability",
+        ),
+        ({"data": {"sampling": "over"}}, "data.order=fixed keeps them; accepted: data.order=epoch"),
+        ({"data": {"sampling": "over", "order": "epoch"}, "task": {"class_weights": "balanced"}}, "one of the two"),
+        ({"data": {"sampling": "under", "order": "epoch"}, "task": {"name": "regress"}}, "has no classes to draw from"),
+        (
+            {"data": {"sampling": "over", "order": "epoch"}, "pretrain": {"task": "contrast"}, "model": {"maps": []}},
+            "pretraining looks at no classes",
+        ),
         ({"optim": {"schedule": "exponential"}}, "needs the last epoch's rate"),
         ({"optim": {"schedule": "steps"}}, "needs where eta falls"),
         ({"pretrain": {"task": "contrast"}, "model": {"maps": [], "norm": "group"}}, "layer 1 has norm = 'group', so"),
@@ -353,6 +369,11 @@ def test_a_key_that_no_rule_of_the_run_or_sweep_reads_is_refused():
         "optim.beta1 = 0.5: optim.rule=sgd does not read it; accepted: 0.9, or optim.rule=adam,adamw,muon"
     ]
     assert unread_keys([sgd, adam]) == []
+    seen, whitened = (example.config(data={"normalise": one, "epsilon": 0.1}) for one in ("centre", "zca"))
+    assert unread_keys([seen]) == [
+        "data.epsilon = 0.1: data.normalise=centre does not read it; accepted: 1e-05, or data.normalise=pca,zca"
+    ]
+    assert unread_keys([seen, whitened]) == []
     none = example.config(pretrain={"eta": 0.3})
     pretrained = example.config(model={"maps": []}, pretrain={"task": "contrast", "eta": 0.3})
     assert unread_keys([none])[0].startswith("pretrain.eta = 0.3: pretrain=none does not read it; accepted: 0.01, or")

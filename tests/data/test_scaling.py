@@ -25,6 +25,17 @@ def test_mean_and_deviation_are_those_of_numpy(monkeypatch, kind):
     np.testing.assert_allclose(seen[:, :2].std((0, 2, 3), correction=0), [1, 1], rtol=1e-5)
 
 
+def test_zero_centring_takes_each_channels_mean_and_divides_by_nothing():
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (40, 3, 5, 6)).astype(np.uint8))
+    plain, found = scaling.fitted(images), scaling.fitted(images, centre_only=True)
+    assert (found.mean, found.sd) == (plain.mean, [1.0] * 3)
+    seen = scaling.as_seen(images, found.on(torch.device("cpu")))
+    assert seen.equal(images.float() / 255 - torch.tensor(plain.mean)[:, None, None])
+    data = load(DataConfig(name="digits", train=50, validation=20, normalise="centre"))
+    assert data.scaling == scaling.fitted(digits(50, 20).train.inputs, centre_only=True)
+    assert data.train.inputs.dtype == torch.uint8  # engines centre while they train
+
+
 def test_the_scaling_is_of_the_training_images_used_before_they_are_expanded():
     plain = load(DataConfig(name="digits", train=50, validation=20))
     dataset = load(DataConfig(name="digits", train=50, validation=20, normalise="channel", expand="shifts"))

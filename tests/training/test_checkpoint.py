@@ -19,7 +19,8 @@ def trained(config, checkpoints=None):
     """Results by seed, and by epoch the checkpoints after it, by seed; `checkpoints`: of those that go on, alone."""
     members = [replace(member, checkpoint=(checkpoints or {}).get(member.seed)) for member in members_of([config])]
     members = [member for member in members if checkpoints is None or member.checkpoint]
-    prepared, everyone, kept = prepare([config], example.dataset(), lambda line: None, members), Everyone(), {}
+    data = replace(example.dataset(), sampling=config.data.sampling)
+    prepared, everyone, kept = prepare([config], data, lambda line: None, members), Everyone(), {}
 
     def keep(take, last):
         assert not last
@@ -60,6 +61,7 @@ def assert_same(results, others):
             "augment": {"shift": 1.0, "alpha": [3.0, 6.0], "sigma": 2.0},
             "stop": {"rule": "patience_epochs", "patience_epochs": 2},
         },
+        {"data": {"order": "epoch", "sampling": "under"}, "optim": {"eta": 0.5, "lambda_": 0.1, "schedule": "cosine"}},
         {"optim": {"rule": "adam", "schedule": "one_cycle", "eta": 0.02, "warmup_steps": 20, "weight_decay": 1e-4}},
     ],
     ids=[
@@ -70,6 +72,7 @@ def assert_same(results, others):
         "ema",
         "swa",
         "augment",
+        "under-cosine",
         "adam-one_cycle",
     ],
 )

@@ -153,7 +153,7 @@ class Augmenter:
         if classes not in self._turns:
             self._turns[classes] = turns_of(train.targets, classes)
         if (fold, components) not in self._colours:
-            count = self._dataset.epoch_examples
+            count = self._dataset.member_examples
             self._colours[fold, components] = colours_of(train.inputs[fold * count :][:count], components)
         own = self._turns[classes], strengths_of(config), self._colours[fold, components]
         return _Own(np.uint32(seed), *own)

@@ -1,0 +1,70 @@
+"""What contradicts how networks see the examples (data.normalise) and how often they do (data.sampling)."""
+
+from collections.abc import Sequence
+
+from src.config.data import MOST_WHITENED, WHITENED, DataConfig
+from src.config.model import ConvLayer, ModelConfig
+from src.config.problems import written
+from src.config.schema import PretrainConfig, RunConfig
+from src.config.task import TIED, TaskConfig
+
+
+def problems(data: DataConfig, model: ModelConfig, task: TaskConfig, pretrain: PretrainConfig) -> list[str]:
+    """A line for each."""
+    return [*_of_normalise(data, model, task), *_of_sampling(data, task, pretrain)]
+
+
+def _of_normalise(data: DataConfig, model: ModelConfig, task: TaskConfig) -> list[str]:
+    field, lines = f"data.normalise = {data.normalise!r}", []
+    if task.name in TIED and data.normalise != "none":
+        lines.append(f"{field}: task={task.name} takes each input for a probability, 0 to 1; accepted: none")
+    numbers = data.channels * data.height * data.width
+    if data.normalise in WHITENED and numbers > MOST_WHITENED:
+        lines.append(
+            f"{field}: examples of {data.channels}x{data.height}x{data.width} are {numbers:,} numbers each, and the "
+            f"matrix has their square; accepted: up to {MOST_WHITENED:,} numbers, or none, centre or channel"
+        )
+    if (
+        data.normalise == "pca"
+        and model.target is None
+        and any(isinstance(one, ConvLayer) for one in model.all_layers())
+    ):
+        lines.append(
+            f"{field}: principal components are no pixels, with no neighbours that a convolution could look at; "
+            "accepted: zca, whose inputs are pictures, or a network without convolutions, such as model.maps=[]"
+        )
+    return lines
+
+
+def _of_sampling(data: DataConfig, task: TaskConfig, pretrain: PretrainConfig) -> list[str]:
+    if data.sampling == "none":
+        return []
+    field, lines = f"data.sampling = {data.sampling!r}", []
+    if task.name != "classify":
+        lines.append(f"{field}: task={task.name} has no classes to draw from; accepted: none, or task=classify")
+    if pretrain.wanted:
+        lines.append(f"{field}: pretraining looks at no classes; accepted: none, or pretrain=none")
+    if data.order != "epoch":
+        lines.append(
+            f"{field}: draws its examples anew in every epoch, and data.order={data.order} keeps them; accepted: "
+            "data.order=epoch, or data.sampling=none"
+        )
+    if task.class_weights == "balanced":
+        lines.append(
+            f"{field}: classes are drawn equally often, and task.class_weights=balanced would weigh the rare ones once "
+            "more; accepted: one of the two"
+        )
+    return lines
+
+
+def unread(configs: Sequence[RunConfig]) -> list[str]:
+    """A line where data.epsilon is set and all configurations see their inputs without whitening."""
+    default = DataConfig.model_fields["epsilon"].default
+    value = next((found for one in configs if (found := one.data.epsilon) != default), default)
+    if value == default or any(one.data.normalise in WHITENED for one in configs):
+        return []
+    seen = ",".join(sorted({one.data.normalise for one in configs}))
+    return [
+        f"data.epsilon = {written(value)}: data.normalise={seen} does not read it; accepted: {default:g}, or "
+        f"data.normalise={','.join(WHITENED)}"
+    ]
