@@ -108,9 +108,11 @@ class Run:
 
 def _row(number: int, result: "Result") -> dict[str, Any]:
     from src.config.kept_config import dotted
+    from src.training.result import SNAPSHOTS
 
     kept, score = result.as_json(), result.score
-    names = ("seed", "repeat", "vote", "status", "best_epoch", *map(score.field, ("validation", "test")), "seconds")
+    splits = ("validation", "test", *(SNAPSHOTS if result.snapshot_epochs else ()))
+    names = ("seed", "repeat", "vote", "status", "best_epoch", *map(score.field, splits), "seconds")
     settings = {
         key: value
         for key, value in dotted(result.config).items()

@@ -6,7 +6,8 @@ By default on the run's own test split; data=NAME and keys data.KEY=VALUE, as of
 data.path=new.csv: their test split counts, of own data that have none all examples; classes count by their names. Of
 several networks the mean of their predictions counts. All is written to a folder.
 
-    top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best;
+    top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best,
+                       a network with snapshots by their vote (top=1: without);
                        of a study of cross-validations so many of the best trials, with the networks of all folds
     storage=URL        where the study lies, if not in mlruns/studies.db
     output=FOLDER      RUN/evaluation, or mlruns/evaluations/STUDY; with other data the data's name follows

@@ -7,7 +7,8 @@ float64, NaN where a value is missing, and categories as codes; FILE.json beside
 graph is compared with the networks on their test set before the file gets its name. pt2 is read by
 torch.export.load(FILE).module(), ONNX by onnxruntime; neither needs this tool.
 
-    top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best;
+    top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best,
+                       a network with snapshots by their vote (top=1: without);
                        of a study of cross-validations so many of the best trials, with the networks of all folds
     storage=URL        where the study lies, if not in mlruns/studies.db
     format=pt2         or onnx; by default what the file's name ends in

@@ -27,13 +27,14 @@ PREDICT = ("classify", "regress", "multilabel")  # the tasks whose networks answ
 def chosen_networks(options: Mapping[str, str]) -> "list[Trained]":
     """The networks that `options`, the values of KEYS, name, the best first; all have one task and see one data set.
 
-    Of a run by default its ensemble or its folds, else its best network; of a study its best. Raises UserError.
+    Of a run by default its ensemble, its folds, or the snapshots of its best network, else that network; of a study
+    its best one, likewise. Raises UserError.
     """
     if bool(options["run"]) == bool(options["study"]):
         given = "both are given" if options["run"] else "neither is given"
         raise UserError(f"run= or study=: {given}; accepted: one of them, the folder of a run or the name of a study.")
     top = _top(options["top"])
-    left = of_study(options["study"], options["storage"], top or 1) if options["study"] else of_run(options["run"], top)
+    left = of_study(options["study"], options["storage"], top) if options["study"] else of_run(options["run"], top)
     first = task_in(left[0].result.config).name
     if first not in PREDICT:
         raise UserError(f"its networks are of task={first}; accepted: those of task={', '.join(PREDICT)}.")
@@ -63,8 +64,9 @@ def _top(text: str) -> int | None:
     return int(text) if text else None
 
 
-def of_study(name: str, storage: str, top: int) -> "list[Left]":
-    """The `top` best networks of a study; of cross-validations those of all folds of the `top` best trials.
+def of_study(name: str, storage: str, top: int | None) -> "list[Left]":
+    """The `top` best networks of a study, by default those that answer together with the best one; of cross-validations
+    those of all folds of the `top` best trials.
 
     Raises UserError where there is no such study, or it has fewer.
     """
@@ -75,7 +77,7 @@ def of_study(name: str, storage: str, top: int) -> "list[Left]":
 
 
 def of_run(text: str, top: int | None) -> "list[Left]":
-    """The `top` best networks of a run; by default those of its best ensemble or cross-validation, or its best one.
+    """The `top` best networks of a run; by default those that answer together with the best one (`together`).
 
     Raises UserError where there is no such run, or it has fewer.
     """

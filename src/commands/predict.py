@@ -9,7 +9,8 @@ for data=folder like the others there, else its middle is resized. Answers go to
 example; beside it FILE.png shows what the networks saw of pictures. Of several networks the mean of their predictions
 counts.
 
-    top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best;
+    top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best,
+                       a network with snapshots by their vote (top=1: without);
                        of a study of cross-validations so many of the best trials, with the networks of all folds
     storage=URL        where the study lies, if not in mlruns/studies.db
     invert=auto        digits: light on dark if the border is light; yes or no: light and dark are exchanged, or not

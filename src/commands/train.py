@@ -261,7 +261,7 @@ def _conclude(record: "Record", dataset: "Dataset", names: Sequence[str] = ()) -
     if any(result.status == "KILLED" for result in conclusion.results):  # published figures are of whole runs
         config = config.model_copy(update={"published": None})
     terminal.table(conclusion.results, config, dataset, names)
-    terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary, conclusion.folds)
+    terminal.conclusion(config, dataset, conclusion.votes, conclusion.summary, conclusion.folds, conclusion.snapshots)
     conclusion.files += draw_figures(config, conclusion.results, record.folder, dataset, conclusion.votes)
     lost = conclusion.lost
     try:

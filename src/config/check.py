@@ -166,7 +166,8 @@ def _cross_checks(raw: dict[str, Any]) -> list[str]:
             )
         problems += own_network.problems(model, _task_name(raw), raw.get("pretrain", {}))
     problems += _pretraining_problems(raw) + _task_problems(raw) + _augment_problems(raw) + _data_problems(raw)
-    problems += [problem for one in (_seed_problem, _vote_problem) if (problem := one(raw)) is not None]
+    each = (_seed_problem, _vote_problem, _snapshots_problem)
+    problems += [problem for one in each if (problem := one(raw)) is not None]
     try:
         optim = OptimConfig.model_validate(raw.get("optim"))
     except ValidationError:
@@ -332,6 +333,24 @@ def _vote_problem(raw: dict[str, Any]) -> str | None:
     if task.votes or not isinstance(ensemble, int) or ensemble <= 1:
         return None
     return f"ensemble = {ensemble}: its networks vote, which those of task={task.name} cannot; accepted: 1"
+
+
+def _snapshots_problem(raw: dict[str, Any]) -> str | None:
+    """The problem of snapshots that a training is too short for, or that cannot vote; None where there is none."""
+    fields, tied = RunConfig.model_fields, _task_name(raw) in TIED
+    keys = ("snapshots", "snapshot_every_epochs", "max_epochs")
+    count, every, epochs = (raw.get(key, fields[key].default) for key in keys)
+    if not all(type(value) is int and value > 0 for value in (count, every, epochs)):
+        return None
+    if tied:
+        return f"snapshots = {count}: their predictions vote, of which task={_task_name(raw)} has none; accepted: 0"
+    if count * every <= epochs:
+        return None
+    apart = "" if every == 1 else f" {every} epochs apart"
+    return (
+        f"snapshots = {count}:{apart} need {count * every} epochs, and max_epochs is {epochs}; "
+        f"accepted: 0 to {epochs // every}"
+    )
 
 
 def _seed_problem(raw: dict[str, Any]) -> str | None:

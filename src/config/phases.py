@@ -44,5 +44,6 @@ def _phase(config: RunConfig, number: int) -> RunConfig:
             "max_epochs": own.max_epochs,
             "repeats": config.members,
             "ensemble": 1,
+            "snapshots": 0,
         }
     )

@@ -169,6 +169,8 @@ class RunConfig(Section):
     max_epochs: int = Field(60, ge=1)
     repeats: int = Field(1, ge=1)  # the same configuration with consecutive seeds
     ensemble: int = Field(1, ge=1)  # networks that vote; a repeat is then one whole ensemble
+    snapshots: int = Field(0, ge=0, json_schema_extra=PER_MEMBER)  # of each network, which vote (src/training/voted.py)
+    snapshot_every_epochs: int = Field(1, ge=1, json_schema_extra=PER_MEMBER)  # from one snapshot to the next
     seed: int = Field(0, ge=0, lt=SEEDS, json_schema_extra=PER_MEMBER)  # of the first member, those of others follow
     figures: bool = True
     plan: bool = False  # say what would be trained, how long it takes and what memory it needs, and train nothing

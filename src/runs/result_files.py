@@ -2,6 +2,7 @@
 
 FOLDER/result.json             a list, one object a member
 FOLDER/member-00/weights.pt    a plain state_dict: torch.load(path, weights_only=True)
+FOLDER/member-00/snapshot-1.pt    likewise, at the end of the first of the epochs in result.json's snapshot_epochs, …
 FOLDER/member-00/plain_weights.pt    weights for ordinary layers without dropout, where they differ from weights.pt
 FOLDER/whitening.pt            with data.normalise=pca or zca: {member: tensor (1 + D, D)}, one for all that share
                                it; the network sees (x - tensor[0]) @ tensor[1:] of x (N, D), bytes as value / 255
@@ -41,9 +42,14 @@ def write_results(results: list[Result], folder: Path) -> Path:
 
 
 def write_weights(results: list[Result], folder: Path) -> None:
-    """Writes weights.pt of every member, and the whitening of its inputs. Raises OSError, such as for a full disk."""
+    """Writes the weights of every member and of its snapshots, and the whitening of its inputs.
+
+    Raises OSError, such as for a full disk.
+    """
     for number, result in enumerate(results):
         _save(result.weights, weights_path(folder, number))
+        for snapshot, weights in enumerate(result.snapshot_weights, start=1):
+            _save(weights, weights_path(folder, number, snapshot))
     every = {number: one.whitening for number, one in enumerate(results) if one.whitening is not None}
     if every:  # members that share a tensor share its place in the file
         _save(every, folder / WHITENING)
@@ -71,17 +77,17 @@ def _save(tensors: dict[str, torch.Tensor] | dict[int, torch.Tensor], path: Path
         draft.write_bytes(content.getbuffer())
 
 
-def weights_path(folder: Path, member: int) -> Path:
-    """The file with the weights of one member of the run in `folder`."""
-    return folder / f"member-{member:02d}" / "weights.pt"
+def weights_path(folder: Path, member: int, snapshot: int | None = None) -> Path:
+    """The file with the weights of one member of the run in `folder`: of its best epoch, or of a snapshot, from 1."""
+    return folder / f"member-{member:02d}" / ("weights.pt" if snapshot is None else f"snapshot-{snapshot}.pt")
 
 
-def read_weights(folder: Path, member: int) -> dict[str, torch.Tensor]:
-    """The weights of one member of the run in `folder`.
+def read_weights(folder: Path, member: int, snapshot: int | None = None) -> dict[str, torch.Tensor]:
+    """The weights of one member of the run in `folder`: of its best epoch, or of a snapshot, from 1.
 
     Raises OSError where there are none, and ValueError where the file is broken.
     """
-    weights: dict[str, torch.Tensor] = _read(weights_path(folder, member))
+    weights: dict[str, torch.Tensor] = _read(weights_path(folder, member, snapshot))
     return weights
 
 

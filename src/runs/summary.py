@@ -76,6 +76,14 @@ def of_folds(results: Sequence[Result], score: Metric) -> Summary:
     return replace(summarise(validation=own, test=own, score=score), chapter_rule=None)
 
 
+def of_snapshots(results: Sequence[Result], score: Metric) -> Summary | None:
+    """The figures of the votes of the networks' snapshots, a vote a network; None where none has voted."""
+    if all(result.snapshots_test_score is None for result in results):
+        return None
+    validation = [result.snapshots_validation_score for result in results]
+    return summarise(validation=validation, test=[result.snapshots_test_score for result in results], score=score)
+
+
 def summarise(*, validation: Sequence[float | None], test: Sequence[float | None], score: Metric = ACCURACY) -> Summary:
     """Figures (1) to (3) of a trial's repeats; validation, test: a value of `score` for each repeat, in the same order.
 

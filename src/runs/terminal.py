@@ -256,6 +256,8 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
     score = config.task.metric
     reported = [one for one in config.task.reported if any(result.metrics for result in results)]
     headings = [f"test {one.title}{one.unit}" for one in reported]
+    voted = any(result.snapshots_test_score is not None for result in results)
+    headings += [f"snapshots: {score.heading(split)}" for split in ("validation", "test")] if voted else []
     for column in ("member", "seed", "best epoch", *map(score.heading, ("validation", "test")), *headings):
         shown.add_column(column, justify="right")
     if names:
@@ -269,6 +271,8 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
         cells = [str(number), str(result.seed), str(result.best_epoch or "–")]
         cells += [score.figure(result.validation_score), score.figure(result.test_score)]
         cells += [one.figure(result.metrics.get(one.field("test"))) for one in reported]
+        votes = (result.snapshots_validation_score, result.snapshots_test_score)
+        cells += map(score.figure, votes) if voted else []
         cells += names[number : number + 1]
         # The ensemble's published figure belongs to its vote, not to a member.
         cells += [f"{config.published:.2f}" if config.ensemble == 1 else ""] if published else []
@@ -278,10 +282,15 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
 
 
 def conclusion(
-    config: "RunConfig", dataset: "Dataset", votes: "list[Vote]", summary: "Summary", folds: "Summary | None" = None
+    config: "RunConfig",
+    dataset: "Dataset",
+    votes: "list[Vote]",
+    summary: "Summary",
+    folds: "Summary | None" = None,
+    snapshots: "Summary | None" = None,
 ) -> None:
     """Prints the score of a cross-validation and the votes of ensembles, then the score by the chapter's rule with mean
-    and spread."""
+    and spread, last that of the votes of snapshots."""
     if folds:
         which = f"{folds.score.words('validation')} over {config.replicates_in_words}"
         tell(f"{which}, each network by examples that it was not trained on: {folds.spread()}")
@@ -296,6 +305,8 @@ def conclusion(
         )
     if not votes or len(votes) > 1:
         tell(f"{summary.score.words('test')}: {summary.sentence()}{beside}")
+    if snapshots:
+        tell(f"{snapshots.score.words('test')} by the vote of a network's snapshots: {snapshots.sentence()}")
 
 
 def next_command(config: "RunConfig", arguments: list[str] | None, folder: Path, hint: str = "") -> None:

@@ -43,23 +43,33 @@ class Trained:
 
 @dataclass(frozen=True)
 class Left:
-    """A network as it lies in a run's folder: its result without weights, its member's number, its name."""
+    """A network as it lies in a run's folder: its result without weights, its member's number, its name.
+
+    snapshot: the number, from 1, of one of its snapshots; None: the network of its best epoch.
+    """
 
     result: Result
     folder: Path
     member: int
     name: str
+    snapshot: int | None = None
+
+    @property
+    def snapshots(self) -> "list[Left]":
+        """Its snapshots, the earliest first; [] without any."""
+        each = enumerate(self.result.snapshot_epochs, start=1)
+        return [replace(self, snapshot=number, name=f"{self.name}, epoch {epoch}") for number, epoch in each]
 
     def read(self) -> Trained:
         """The network with its weights. Raises UserError where they or the configuration cannot be read."""
         config, whitening = recalled(self.result.config), None
         try:
-            weights = read_weights(self.folder, self.member)
+            weights = read_weights(self.folder, self.member, self.snapshot)
             if config.data.normalise in WHITENED:
                 whitening = read_whitening(self.folder, self.member)
         except (OSError, ValueError) as error:
             reason = (str(error) or repr(error)).splitlines()[0]
-            path = weights_path(self.folder, self.member)
+            path = weights_path(self.folder, self.member, self.snapshot)
             raise UserError(f"{path}: cannot be read as the weights of a network ({reason}).") from None
         return Trained(replace(self.result, weights=weights, whitening=whitening), config, self.name)
 
@@ -78,9 +88,10 @@ def networks_in(folder: Path, results: Sequence[Result], name: str = "") -> list
 
 
 def together(left: Sequence[Left]) -> list[Left]:
-    """Of the networks of a run or trial those that answer together with the first one, its ensemble or its folds."""
+    """Of the networks of a run or trial those that answer together with the first one: its ensemble or its folds, else
+    its snapshots."""
     first = left[0].result
     folds = first.config.get("data", {}).get("folds") or 1  # each fold is a repeat
     if folds == 1 and first.config.get("ensemble", 1) == 1:
-        return [*left[:1]]
+        return left[0].snapshots or [*left[:1]]
     return [one for one in left if one.result.repeat // folds == first.repeat // folds]

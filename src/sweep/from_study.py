@@ -53,7 +53,8 @@ def _tested(voter: Trained, place: int, dataset: Dataset) -> Trained:
     """The voter with its network's probabilities and score on the test set, as voter number `place` of one ensemble."""
     probabilities = predictions(Predictor([voter]), dataset.test.inputs)
     score = task_of(voter.config.task).score_of(probabilities, dataset.test.targets)
-    tested = replace(voter.result, repeat=0, vote=place, probabilities=probabilities, test_score=score)
+    alone = replace(voter.result, snapshot_epochs=[], snapshots_validation_score=None, snapshots_test_score=None)
+    tested = replace(alone, repeat=0, vote=place, probabilities=probabilities, test_score=score)
     return replace(voter, result=tested)
 
 

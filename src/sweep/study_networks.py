@@ -31,15 +31,16 @@ def best_networks(study: Study, top: int, key: str = "study") -> list[Left]:
     return found[:top]
 
 
-def answering_networks(study: Study, top: int) -> list[Left]:
+def answering_networks(study: Study, top: int | None) -> list[Left]:
     """The networks that answer for a study, best first: its `top` best, or all folds' of its `top` best trials.
 
-    The second where trials are cross-validations: a fold's own score says more of its examples than of its network.
-    Raises as `best_networks`.
+    By default its best one, or the snapshots of that. All folds' where trials are cross-validations: a fold's own score
+    says more of its examples than of its network. Raises as `best_networks`.
     """
     best = best_networks(study, 1)
     if not best[0].result.config.get("data", {}).get("folds"):
-        return best if top == 1 else best_networks(study, top)
+        return best_networks(study, top) if top else best[0].snapshots or best
+    top = top or 1
     every = [left for trial in study.ranked if (left := _networks(study, trial))]
     if len(every) < top:
         raise ConfigError(

@@ -16,7 +16,7 @@ from src.config.schema import RunConfig
 from src.data.dataset import Dataset
 from src.runs.checkpoint import Saved
 from src.runs.result_files import RESULTS, ResultsSoFar, write_plain_weights, write_weights
-from src.runs.summary import Summary, of_folds, summarise
+from src.runs.summary import Summary, of_folds, of_snapshots, summarise
 from src.runs.vote import Vote, vote
 from src.tracking.study_tracking import TrialTracker
 from src.tracking.tracker import Tracker
@@ -34,6 +34,7 @@ class Conclusion:
     lost: str  # what could not be written to the folder and why, for the user; empty where all is there
     files: list[Path] = field(default_factory=list)
     folds: Summary | None = None  # of a cross-validation
+    snapshots: Summary | None = None  # of the votes of each network's snapshots
 
 
 class Record:
@@ -77,8 +78,9 @@ class Record:
         lost = self._keep(results, votes)
         self.keeper.close()
         path, files = self.folder / RESULTS, [self.folder / "votes.json"] if votes else []
-        folds = of_folds(results, self.config.task.metric) if self.config.data.folds else None
-        return Conclusion(results, votes, summary, path, lost, files, folds)
+        score = self.config.task.metric
+        folds = of_folds(results, score) if self.config.data.folds else None
+        return Conclusion(results, votes, summary, path, lost, files, folds, of_snapshots(results, score))
 
     def _keep(self, results: list[Result], votes: list[Vote]) -> str:
         """Writes the files, small ones first; returns what could not be written and why, empty where all was."""
@@ -140,6 +142,7 @@ def _metrics(conclusion: Conclusion, members: int) -> Row | None:
         return None
     metrics, votes = conclusion.summary.metrics(), conclusion.votes
     metrics |= conclusion.folds.metrics("validation") if conclusion.folds else {}
+    metrics |= conclusion.snapshots.metrics("snapshots") if conclusion.snapshots else {}
     if votes and votes[0].accuracy is not None and votes[0].mean_probability_accuracy is not None:
         metrics["vote/plurality"] = votes[0].accuracy
         metrics["vote/mean_probability"] = votes[0].mean_probability_accuracy

@@ -295,10 +295,12 @@ def curve_values(row: Row, score: Metric) -> tuple[Row, list[str]]:
 
 
 def last_values(result: Result) -> Row:
-    """The metrics that are recorded when a member ends: best epoch, scores, errors and seconds."""
+    """The metrics that are recorded when a member ends: best epoch, scores, errors, its snapshots' scores, seconds."""
     values = {
         "best/epoch": result.best_epoch,
         **score_values(result.score, result.validation_score, result.test_score),
+        f"snapshots/{result.score.field('validation')}": result.snapshots_validation_score,
+        f"snapshots/{result.score.field('test')}": result.snapshots_test_score,
         "seconds": result.seconds,
         **_reported(result),
     }

@@ -22,6 +22,7 @@ class Checkpoint:
     best: dict[str, Tensor]  # parameters and buffers of its best epoch
     average: dict[str, Tensor] = field(default_factory=dict)  # the running mean of its weights; empty without one
     averaged: int = 0  # the sets of weights in that mean
+    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # epoch -> its parameters and buffers
 
     @property
     def epochs(self) -> int:

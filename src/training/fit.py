@@ -32,6 +32,7 @@ from src.training.roster import Everyone, Observer, OfferCheckpoints, Roster
 from src.training.spec import spec_of
 from src.training.stack import Member, first_state, hyper_of_stack, members_of
 from src.training.stopping import check_every
+from src.training.voted import voted
 
 # Seconds that a chunk should train: short enough to stop a run at its end, long enough that cutting costs nothing.
 CHUNK_SECONDS = 1.0
@@ -228,7 +229,7 @@ def run_roster(
     config = prepared.members[0].config
 
     def tested(members: list[Member], results: list[Result], data: Dataset) -> list[Result]:
-        return _tested(prepared.engine, members, results, data)
+        return voted(prepared.engine, members, _tested(prepared.engine, members, results, data), data)
 
     module = StackModule(
         prepared.members,

@@ -167,6 +167,8 @@ class StackModule(LightningModule):
             weights={name: value[k].detach().cpu().clone() for name, value in self.best.items()},
             repeat=progress.member.repeat,
             vote=progress.member.vote,
+            snapshot_epochs=list(progress.snapshots),
+            snapshot_weights=list(progress.snapshots.values()),
             code=code_of(progress.member.config.model.target),
         )
 
@@ -256,6 +258,7 @@ class StackModule(LightningModule):
             rows[look.number] = row
             member.history.append(row)
             member.schedule.epoch_ended(scores[k])
+        self._keep_snapshots([look for look in looks if look.number in rows and math.isfinite(costs[look.k])], state)
         if rows:
             for observer in self.observers:
                 observer.epoch_ended(rows, self.so_far)
@@ -300,6 +303,13 @@ class StackModule(LightningModule):
         if better:
             for name, value in state.items():
                 _copy_rows([look.k for look in better], value, self.best[name])
+
+    def _keep_snapshots(self, looks: list[Look], state: State) -> None:
+        """Copies the state of those members whose weights at the end of this epoch are to vote."""
+        voting = [look for look in looks if look.member.keeps_snapshot(look.epoch) and not look.is_void]
+        whole = {name: value.detach().cpu() for name, value in state.items()} if voting else {}
+        for look in voting:
+            look.member.keep_snapshot(look.epoch, {name: value[look.k].clone() for name, value in whole.items()})
 
     def _row(self, k: int, epoch: int, eta: float, state: State) -> Row:
         images, task = self._batches * self.chunks.batch_size, self.engine.spec.task

@@ -27,6 +27,7 @@ class Progress:
     done: bool = False
     pruned: bool = False
     seconds: float = 0.0  # from joining to the member's last epoch
+    snapshots: dict[int, State] = field(default_factory=dict)  # the latest ones: epoch -> its state, on the CPU
 
     def checkpoint(self, state: State, best: State, average: State, averaged: int) -> Checkpoint:
         """The member's checkpoint, of states of it alone.
@@ -44,12 +45,25 @@ class Progress:
             best=best,
             average=average,
             averaged=averaged,
+            snapshots=dict(self.snapshots),
         )
+
+    def keeps_snapshot(self, epoch: int) -> bool:
+        """Whether the weights at the end of this epoch are to vote, if no later ones take their place."""
+        config = self.member.config
+        return config.snapshots > 0 and epoch % config.snapshot_every_epochs == 0
+
+    def keep_snapshot(self, epoch: int, state: State) -> None:
+        """Keeps the state at the end of an epoch; of more than `snapshots` the oldest one goes."""
+        self.snapshots[epoch] = state
+        while len(self.snapshots) > self.member.config.snapshots:
+            del self.snapshots[min(self.snapshots)]
 
     def go_on(self, checkpoint: Checkpoint) -> None:
         """Puts a member that has not trained here yet to where the checkpoint was made."""
         self.history, self.seconds = list(checkpoint.history), checkpoint.seconds
         self.best_epoch, self.best_score = checkpoint.best_epoch, checkpoint.best_score
+        self.snapshots = dict(checkpoint.snapshots)
         self.start -= self.seconds
         vars(self.schedule).update(checkpoint.schedule)
         vars(self.stopping).update(checkpoint.stopping)

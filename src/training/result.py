@@ -10,9 +10,11 @@ from typing import Any
 from src.config.metric import Metric
 from src.config.task import task_in
 
+TENSORS = ("weights", "probabilities", "whitening", "snapshot_weights")  # fields that result.json leaves out
+SNAPSHOTS = ("snapshots_validation", "snapshots_test")  # the scores of its snapshots' vote
+SPLITS = ("validation", "test", *SNAPSHOTS)  # of what a result has a score
 Row = dict[str, float]  # one epoch of one member, as in Result.history
 RUNNING = "RUNNING"
-TENSORS = ("weights", "probabilities", "whitening")  # fields of a Result that result.json leaves out
 Status = str  # FINISHED, KILLED (stopped by the user), FAILED (no finite validation cost), PRUNED, or RUNNING so far
 
 
@@ -29,6 +31,8 @@ class Result:
     best_epoch: the epoch whose weights are kept (src/training/stopping.py), by default the latest one with the best
     validation score [N6, network3.py]; None when no epoch ended.
     weights: name -> tensor of that epoch, as the network's state_dict.
+    snapshot_weights: those of the epochs `snapshot_epochs`, which vote (src/training/voted.py): snapshots_test_score is
+    the score of their mean predictions.
     probabilities: (N, C) on the test set with those weights; None when it was not evaluated.
     whitening: (1 + D, D) float32 of what the network sees, the mean and below it the matrix, as `as_seen` of
     src/data/scaling.py takes it; None for inputs that are not whitened. Members with the same data share it.
@@ -52,6 +56,10 @@ class Result:
     preprocessing: dict[str, Any] | None = None  # of a table's columns (src/data/preprocessing.py, `from_json`)
     class_names: list[str] = field(default_factory=list)  # of own data whose classes are not 0, 1, …
     metrics: dict[str, float] = field(default_factory=dict)  # task.metrics of the best epoch, such as validation_f1
+    snapshot_epochs: list[int] = field(default_factory=list)
+    snapshots_validation_score: float | None = None
+    snapshots_test_score: float | None = None
+    snapshot_weights: list[dict[str, Any]] = field(repr=False, default_factory=list)
     repeat: int = 0  # which repeat of the trial the member belongs to
     vote: int = 0  # its index in the repeat's ensemble
     code: int | None = None  # the checksum of the file of model.target, None without one
@@ -62,7 +70,7 @@ class Result:
 
     def without_tensors(self) -> "Result":
         """The result without its tensors, to save memory; weights and whitening are in the run's folder."""
-        return replace(self, weights={}, probabilities=None, whitening=None)
+        return replace(self, weights={}, probabilities=None, whitening=None, snapshot_weights=[])
 
     @property
     def score(self) -> Metric:
@@ -93,5 +101,5 @@ def kept_names(content: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(config, dict):
         raise TypeError("a result is an object with a configuration")
     score = task_in(config).metric
-    scores = {f"{split}_score": score.field(split) for split in ("validation", "test")}
+    scores = {f"{split}_score": score.field(split) for split in SPLITS}
     return {one.name: scores.get(one.name, one.name) for one in fields(Result)}

@@ -33,7 +33,7 @@ def trained(config, checkpoints=None):
 
 
 def assert_same(results, others):
-    timing = ("seconds", "history", "weights", "probabilities")
+    timing = ("seconds", "history", "weights", "probabilities", "snapshot_weights")
     assert results.keys() == others.keys()
     for number, one in results.items():
         other = others[number]
@@ -43,8 +43,9 @@ def assert_same(results, others):
         rows = [[{k: v for k, v in row.items() if k != "images_per_second"} for row in r.history] for r in (one, other)]
         assert rows[0] == rows[1]
         assert torch.equal(one.probabilities, other.probabilities)
-        for name, value in one.weights.items():
-            assert torch.equal(value, other.weights[name])
+        states = [[result.weights, *result.snapshot_weights] for result in (one, other)]
+        for mine, theirs in zip(*states, strict=True):
+            assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -62,6 +63,7 @@ def assert_same(results, others):
             "stop": {"rule": "patience_epochs", "patience_epochs": 2},
         },
         {"data": {"order": "epoch", "sampling": "under"}, "optim": {"eta": 0.5, "lambda_": 0.1, "schedule": "cosine"}},
+        {"snapshots": 3, "average": {"rule": "ema"}},
         {"optim": {"rule": "adam", "schedule": "one_cycle", "eta": 0.02, "warmup_steps": 20, "weight_decay": 1e-4}},
     ],
     ids=[
@@ -73,6 +75,7 @@ def assert_same(results, others):
         "swa",
         "augment",
         "under-cosine",
+        "snapshots",
         "adam-one_cycle",
     ],
 )
