@@ -8,6 +8,7 @@ import pytest
 from src.commands import evaluate, resume
 from src.commands.networks import of_run, of_study
 from src.runs import checkpoint
+from src.runs.checkpoint import read
 from src.runs.result_files import read_weights
 from tests.commands.test_resume import stopped, the_run
 from tests.sweeping import SMALL, command, replaced, study
@@ -25,7 +26,8 @@ def test_the_vote_of_a_run_that_was_stopped_is_that_of_the_whole_and_of_evaluate
     assert command(monkeypatch, tmp_path / "whole", *arguments, "tracking=none") == 0
     whole = tmp_path / "whole" / the_run(tmp_path / "whole")
     (wanted,) = json.loads((whole / "result.json").read_text())
-    folder = stopped(monkeypatch, tmp_path, *SNAPSHOTS, chunks=5)
+    folder = stopped(monkeypatch, tmp_path, *SNAPSHOTS)
+    assert read(folder).epochs == 5
     capsys.readouterr()
     assert resume.main([str(folder)]) == 0
     (found,) = json.loads((folder / "result.json").read_text())
