@@ -10,6 +10,7 @@ from src.commands.compare import read_run
 from src.config.error import UserError
 from src.data.columns import UNKNOWN
 from src.data.preprocessing import Preprocessing
+from src.data.whitening import whitening
 from src.models.model import trained_network
 from src.runs import export_file
 from src.runs.export_file import export, largest_difference
@@ -24,6 +25,10 @@ RUNS = {
         "scores": (0.5, 0.6, 0.7), "ensemble": 3, "model": {"dropout": 0.5},
         "result": {"scaling": {"mean": [0.3], "sd": [0.2]}},
     },
+    "whitened": {
+        "data": {"normalise": "pca"}, "model": {"maps": []},
+        "result": {"whitening": whitening(example.split(300, 1).inputs, "pca", 0.1)},
+    },
 }  # fmt: skip
 
 
@@ -35,7 +40,9 @@ def predictor_of(folder: Path, **sections: object) -> Predictor:
     return predictor_in(run_in(folder, **sections))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("kind", "name"), [("pt2", "one"), ("pt2", "ensemble"), ("onnx", "ensemble")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("pt2", "one"), ("pt2", "whitened"), ("pt2", "ensemble"), ("onnx", "ensemble")]
+)
 @pytest.mark.filterwarnings("ignore")  # the exporters' own
 def test_a_graph_gives_what_the_networks_give_for_any_number_of_examples(kind: str, name: str, tmp_path: Path) -> None:
     if kind == "onnx":
