@@ -15,7 +15,7 @@ from src.config.folder import named_owner
 from src.config.schema import RunConfig
 from src.data.dataset import Dataset
 from src.runs.checkpoint import Saved
-from src.runs.result_files import RESULTS, ResultsSoFar, write_plain_weights, write_weights
+from src.runs.result_files import RESULTS, WHITENING, ResultsSoFar, write_plain_weights, write_weights
 from src.runs.summary import Summary, of_folds, of_snapshots, summarise
 from src.runs.vote import Vote, vote
 from src.tracking.study_tracking import TrialTracker
@@ -78,6 +78,7 @@ class Record:
         lost = self._keep(results, votes)
         self.keeper.close()
         path, files = self.folder / RESULTS, [self.folder / "votes.json"] if votes else []
+        files += [self.folder / WHITENING] if any(one.whitening is not None for one in results) else []
         score = self.config.task.metric
         folds = of_folds(results, score) if self.config.data.folds else None
         return Conclusion(results, votes, summary, path, lost, files, folds, of_snapshots(results, score))

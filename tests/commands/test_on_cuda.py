@@ -55,6 +55,8 @@ RUNS = {
     "elastic": {"augment": "simard", "model.maps": [4]},
     "smoothing, class weights": DENSE | {"task.label_smoothing": 0.1, "task.class_weights": "balanced"},
     "scaled": DENSE | {"data.normalise": "channel"},
+    "whitened, sampled": DENSE | {"data.normalise": "zca", "data.epsilon": 0.1, "data.order": "epoch",
+                                  "data.sampling": "over"},
     "logistic": {"exp": "logistic", "batch_size": 40, "max_epochs": 3},
     "mlp": {"exp": "mlp", "max_epochs": 2, "model.hidden": [30]},
     "lenet": {"exp": "lenet", "batch_size": 40, "max_epochs": 2, "model.maps": [4, 6]},

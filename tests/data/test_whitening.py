@@ -10,16 +10,16 @@ import torch
 from src.commands.compare import read_run
 from src.config.data import DataConfig
 from src.config.error import UserError
-from src.config.files import write_json
 from src.data import scaling
 from src.data.dataset import Dataset, crossed, whitened
 from src.data.load import load
 from src.data.own import dealt_anew
 from src.data.whitening import whitening
 from src.runs.predictor import Predictor, predictions
-from src.runs.result_files import WHITENING, write_weights
+from src.runs.result_files import WHITENING
 from src.runs.run_words import data_words
 from src.runs.trained import networks_in
+from src.tracking.record import Record
 from src.training.fit import prepare, run
 from tests import example
 
@@ -110,8 +110,9 @@ def test_what_a_run_leaves_answers_raw_inputs_as_it_did_in_training(tmp_path: Pa
     config = example.config(data=seen, model={"maps": []}, trainer={"engine": engine}, repeats=2)
     data = folds_of(example.dataset(), kind, folds)
     results = run(prepare([config], data, lambda _: None), [])
-    write_json(tmp_path / "result.json", [one.as_json() for one in results])
-    write_weights(results, tmp_path)
+    record = Record(config, tmp_path, None)  # type: ignore[arg-type]  # which is told later
+    record.ended(dict(enumerate(results)))
+    assert record.conclude(data).files == [tmp_path / WHITENING]  # for the tracking store
     matrix = 4 * 145 * 144
     assert (tmp_path / WHITENING).stat().st_size < matrix * ((folds or 1) + 0.5)  # one for all members of a fold
     raw = example.dataset().test.inputs
