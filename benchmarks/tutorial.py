@@ -29,6 +29,7 @@ from src.config.check import parse
 from src.config.compose import composed
 from src.config.schema import RunConfig
 from src.data.dataset import Dataset, Split
+from src.training.augment.augmenter import Augmenter
 from src.training.device import cores
 from src.training.engines.choose import EngineChoice
 from src.training.engines.engine import Engine
@@ -110,7 +111,7 @@ def _stack(config: RunConfig, data: Dataset) -> _Stack:
     members, spec = members_of([config]), spec_of(config, len(data.train) // config.batch_size)
     order = torch.arange(config.batch_size)[None, None]
     choice = EngineChoice(config, spec, torch.device("cpu"), say=lambda _: None)
-    engine, _ = choice.timed(hyper_of_stack(members), stack.first(config), data, order)
+    engine, _ = choice.timed(hyper_of_stack(members), stack.first(config), data, order, Augmenter(data, None))
     return _Stack(config, engine, torch.get_num_threads())
 
 

@@ -19,6 +19,7 @@ from src.tasks.own_loss import check_loss
 from src.tasks.supervised import Supervised
 from src.tasks.targets import targets_of
 from src.tasks.task import task_of
+from src.training.augment.augmenter import Augmenter
 from src.training.chunks import Chunks
 from src.training.device import begin_on, choose_device, cores
 from src.training.engines.choose import EngineChoice, evaluating_engine
@@ -62,7 +63,8 @@ class Prepared:
         folds = self.dataset.folds or (self.dataset,)
         splits = [self.dataset.train, *(split for fold in folds for split in (fold.validation, fold.test))]
         slots = len(self.engine.spec.rule.slots(hyper_of_stack(self.members)))
-        return weight_bytes(self.parameters, len(self.members), slots) + sum(split.inputs.nbytes for split in splits)
+        weights = weight_bytes(self.parameters, self.members, slots, self.device)
+        return weights + sum(split.inputs.nbytes for split in splits)
 
     @property
     def device_name(self) -> str:
@@ -94,7 +96,7 @@ def prepare(
         say(line)
     targets = targets_of(config, dataset.train.targets)
     spec, hyper = spec_of(config, batches, dataset.scaling, targets), hyper_of_stack(stack)
-    check_memory(parameters, len(stack), len(spec.rule.slots(hyper)), device)
+    check_memory(parameters, stack, len(spec.rule.slots(hyper)), device)
     dataset = dataset.to(device)
     chunks = Chunks(
         config.data.order,
@@ -108,7 +110,9 @@ def prepare(
     probe = next(iter(chunks)).order
     with enough_memory(len(stack), device):
         state = first_state(stack, spec.model)
-        engine, step_seconds = EngineChoice(config, spec, device, say).timed(hyper, state, dataset, probe)
+        augmenter = Augmenter(dataset, config.trainer.threads)
+        augmenter.set_members(stack)
+        engine, step_seconds = EngineChoice(config, spec, device, say).timed(hyper, state, dataset, probe, augmenter)
         look_seconds = _seconds_a_look(engine, dataset)
     epochs = max(member.config.max_epochs - member.epochs for member in stack)
     length = config.trainer.chunk or max(1, round(CHUNK_SECONDS / step_seconds))

@@ -1,24 +1,28 @@
 """Whether a stack fits into the memory of its device."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
 from src.config.error import ConfigError
+from src.training.stack import Member
 
 
 class TooLargeError(ConfigError):
     """A stack that the device's memory cannot hold."""
 
 
-def weight_bytes(parameters: int, members: int, slots: int) -> int:
-    """Bytes of the members' float32 copies of a weight: itself, its gradient, that of the best epoch, and the slots.
+def weight_bytes(parameters: int, stack: Sequence[Member], slots: int, device: torch.device) -> int:
+    """Bytes on the device of the members' float32 copies of a weight: itself, its gradient, that of the best epoch, the
+    slots, its running mean if any member has one, and on a CPU its snapshots, which lie in the computer's memory.
 
     parameters: weights and biases of one member.
     """
-    return (3 + slots) * 4 * members * parameters
+    averages = any(member.config.average.rule != "none" for member in stack)
+    snapshots = sum(member.config.snapshots for member in stack) if device.type == "cpu" else 0
+    return ((3 + slots + averages) * len(stack) + snapshots) * 4 * parameters
 
 
 def check_codes(members: int, examples: int, units: int, device: torch.device) -> None:
@@ -41,15 +45,15 @@ def _room(device: torch.device) -> int | None:
     return None
 
 
-def check_memory(parameters: int, members: int, slots: int, device: torch.device) -> None:
-    """Raises TooLargeError where the weights of `members`, with all that is kept beside them, exceed its memory.
+def check_memory(parameters: int, stack: Sequence[Member], slots: int, device: torch.device) -> None:
+    """Raises TooLargeError where the weights of these members, with all that is kept beside them, exceed its memory.
 
     parameters: weights and biases of one member; slots: numbers that the update rule keeps beside each weight.
     """
-    needed, room = weight_bytes(parameters, members, slots), _room(device)
+    needed, room = weight_bytes(parameters, stack, slots, device), _room(device)
     if room is not None and needed > room:
         raise TooLargeError(
-            f"model: {members} members of {parameters:,} parameters need {needed / 2**30:,.0f} GiB, and "
+            f"model: {len(stack)} members of {parameters:,} parameters need {needed / 2**30:,.0f} GiB, and "
             f"{device} has {room / 2**30:,.0f}; accepted: smaller layers, or fewer repeats"
         )
 

@@ -431,6 +431,20 @@ def test_a_stack_that_cannot_fit_the_memory_is_refused():
         prepare([example.config(model={"hidden": [10**10]})], example.dataset())
 
 
+def test_running_means_and_snapshots_are_part_of_the_memory(monkeypatch):
+    def needed(**sections):
+        return prepare([example.config(repeats=2, **sections)], example.dataset(), lambda line: None)
+
+    plain = needed()
+    copy = 4 * plain.parameters * 2
+    assert needed(average={"rule": "ema"}).memory == plain.memory + copy
+    assert needed(max_epochs=3, snapshots=3).memory == plain.memory + 3 * copy
+    monkeypatch.setattr(memory, "_room", lambda device: 3 * copy)
+    needed()
+    with pytest.raises(memory.TooLargeError, match="2 members"):
+        needed(average={"rule": "swa"})
+
+
 def test_a_compiled_step_is_the_torch_engines():
     config = example.config(trainer={"engine": "auto", "compile": True})
     assert EngineChoice(config, spec_of(config, 1), torch.device("cpu"))._cpu_refusal() == "trainer.compile=true"

@@ -70,6 +70,11 @@ class Augmenter:
         wanted = any(one and one.config.augment.wanted for one in members)
         self._members = [self._own(one) for one in members] if wanted else []
 
+    @property
+    def changes(self) -> bool:
+        """Whether any of the members has its images changed."""
+        return bool(self._members)
+
     def train(self, engine: Engine, split: Split, order: Tensor, first_step: Tensor, eta: Tensor) -> Sums:
         """Trains one chunk; split: the training split, the other arguments and the result are those of Engine.train."""
         if not self._members:

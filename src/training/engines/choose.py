@@ -11,6 +11,7 @@ from torch import Tensor
 from src.config.error import ConfigError
 from src.config.schema import RunConfig
 from src.data.dataset import Dataset
+from src.training.augment.augmenter import Augmenter
 from src.training.device import cores
 from src.training.engines.compilation import COMPILE_GAIN, compilation_pays, fastest_threads, timed
 from src.training.engines.engine import Engine, State
@@ -33,10 +34,13 @@ class EngineChoice:
     device: torch.device
     say: Callable[[str], None] = print
 
-    def timed(self, hyper: Hyper, state: State, dataset: Dataset, order: Tensor) -> tuple[Engine, float]:
+    def timed(
+        self, hyper: Hyper, state: State, dataset: Dataset, order: Tensor, augmenter: Augmenter
+    ) -> tuple[Engine, float]:
         """The engine with its members in `state`, and the seconds that a step of the whole stack takes.
 
         order: a mini-batch of `dataset`, (K or 1, 1, B), to measure the time with; the training on it is undone.
+        augmenter: of these members; where it changes images, a step's time is that with changed images.
         Raises ConfigError where trainer.engine=cpu is asked for, and its kernels cannot be used on this machine.
         """
         eta, start = hyper["eta"].float(), torch.zeros(len(hyper["seed"]), dtype=torch.int64)
@@ -47,11 +51,15 @@ class EngineChoice:
 
             def probe(steps: int) -> float:
                 chunk = order.repeat(1, steps, 1)
-                return timed(lambda: engine.train(train.inputs, train.trained_on, chunk, start, eta)) / steps
+                return timed(lambda: augmenter.train(engine, train, chunk, start, eta)) / steps
 
             probe(1)
-            rough = probe(1)
-            result = probe(max(1, min(200, round(PROBE_SECONDS / rough)))) if rough < PROBE_SECONDS else rough
+            result = probe(1)
+            if result < PROBE_SECONDS:
+                steps = max(1, min(200, round(PROBE_SECONDS / result)))
+                if augmenter.changes and self.device.type == "cuda":
+                    probe(steps)  # captures graphs that read the changed images of so many steps
+                result = probe(steps)
             engine.load(state)
             return result
 

@@ -5,9 +5,11 @@ import torch
 
 from src.config.schema import structure_key
 from src.training.augment import augmenter
+from src.training.engines import choose
 from src.training.engines.torch_engine import TorchEngine
 from src.training.fit import prepare, run
 from tests import example
+from tests.sweeping import spy
 
 CPU = {"engine": "cpu", "threads": 2, "chunk": 5}
 STRENGTHS = [
@@ -47,6 +49,23 @@ def test_a_member_alone_trains_as_in_a_stack_whatever_the_threads_and_pieces(cut
 
 def test_without_strengths_a_member_among_changed_ones_trains_on_the_images_as_they_are():
     assert same(*(weights([config({}, 5), *others])[0] for others in ([], [config({"flip": 1.0}, 5)])))
+
+
+def test_the_estimate_is_of_steps_with_changed_images(monkeypatch):
+    changed = []
+    spy(monkeypatch, augmenter.Augmenter, "_begun", lambda *_: changed.append(None))
+
+    def timed(call):
+        """By the clock a call that changes images takes a second, any other a millisecond."""
+        before = len(changed)
+        call()
+        return 1.0 if len(changed) > before else 0.001
+
+    monkeypatch.setattr(choose, "timed", timed)
+    plain, slow = (prepare([config(one, 0)], example.dataset(), lambda line: None) for one in STRENGTHS[:2])
+    assert plain.step_seconds < 0.01
+    assert slow.step_seconds == 1.0
+    assert slow.seconds > 36 > plain.seconds  # 3 epochs of 12 mini-batches
 
 
 def test_both_engines_train_on_the_same_changed_images():
