@@ -4,13 +4,16 @@ Sources: [S] P. Simard et al. (2003), [C] D. Cireşan et al. (2010), elastic dis
 jitter along the principal components of colour; T. DeVries and G. Taylor (2017), cut-out.
 """
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
 from src.config.data import OWN, WHITENED, DataConfig
 from src.config.section import PER_MEMBER, Section
+
+if TYPE_CHECKING:
+    from src.config.schema import RunConfig
 
 COLOURS = 3  # channels of a colour image: red, green, blue
 
@@ -74,8 +77,9 @@ class AugmentConfig(Section):
         return any(high(getattr(self, name)) > 0 for name in AMOUNTS)
 
 
-# The keys that change images by themselves; the others say how.
-AMOUNTS = [name for name in AugmentConfig.model_fields if name not in ("sigma", "rotate_or_shear", "half_angle")]
+# The keys that say how images change, each with those that read it; the others change images by themselves.
+READERS = {"rotate_or_shear": ("rotate", "shear"), "half_angle": ("rotate", "shear"), "sigma": ("alpha",)}
+AMOUNTS = [name for name in AugmentConfig.model_fields if name not in READERS]
 
 
 def ends(value: Strength) -> tuple[float, float]:
@@ -86,6 +90,21 @@ def ends(value: Strength) -> tuple[float, float]:
 def high(value: Strength) -> float:
     """The highest strength that a value stands for."""
     return ends(value)[1]
+
+
+def unread(configs: "Sequence[RunConfig]") -> list[str]:
+    """A line for each key that says how images change and is set, while none of the configurations changes them so."""
+    lines = []
+    for key, readers in READERS.items():
+        default = AugmentConfig.model_fields[key].default
+        value = next((found for one in configs if (found := getattr(one.augment, key)) != default), default)
+        if value != default and not any(high(getattr(one.augment, name)) > 0 for one in configs for name in readers):
+            names = " or ".join(f"augment.{name}" for name in readers)
+            lines.append(
+                f"augment.{key} = {value}: nothing reads it, for {names.replace(' or ', ' and ')} "
+                f"{'is' if len(readers) == 1 else 'are'} 0; accepted: {str(default).lower()}, or {names} above 0"
+            )
+    return lines
 
 
 def problems(augment: AugmentConfig, data: DataConfig, kind: str, pretrains: bool) -> list[str]:

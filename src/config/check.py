@@ -68,6 +68,7 @@ def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
         *_unread_by_rules(configs),
         *_unread_by_tasks(configs),
         *_unread_by_pretraining(configs),
+        *augment.unread(configs),
         *own_network.unread(configs),
         *data_problems.unread(configs),
     ]

@@ -383,6 +383,14 @@ def test_a_key_that_no_rule_of_the_run_or_sweep_reads_is_refused():
     pretrained = example.config(model={"maps": []}, pretrain={"task": "contrast", "eta": 0.3})
     assert unread_keys([none])[0].startswith("pretrain.eta = 0.3: pretrain=none does not read it; accepted: 0.01, or")
     assert unread_keys([none, pretrained]) == []
+    how = example.config(augment={"sigma": [2.0, 3.0], "half_angle": [1], "flip": 0.5})
+    assert unread_keys([how]) == [
+        "augment.half_angle = [1]: nothing reads it, for augment.rotate and augment.shear are 0; accepted: [], or "
+        "augment.rotate or augment.shear above 0",
+        "augment.sigma = [2.0, 3.0]: nothing reads it, for augment.alpha is 0; accepted: 4.0, or augment.alpha above 0",
+    ]
+    read = example.config(augment={"alpha": [0.0, 3.0], "rotate": 9.0})
+    assert unread_keys([how, read]) == []
 
 
 def test_maps_and_hidden_are_a_short_form_of_layers():
