@@ -61,7 +61,7 @@ def _check(arguments: list[str]) -> int:
         check(config, dataset)
         # A Boltzmann machine has as many chains as a mini-batch has examples.
         small = config.model_copy(update={"batch_size": min(numbers["examples"], len(dataset.train))})
-        spec = spec_of(small, 1, dataset.scaling, targets_of(config, dataset.train.targets))
+        spec = spec_of(small, 1, dataset.scaling, targets_of(config, dataset.train.targets, dataset.train.weights))
         member = FloatingMember(spec, members_of([small])[0])
     terminal.grid(
         {

@@ -23,18 +23,29 @@ class Targets:
 NOTHING = Targets()
 
 
-def targets_of(config: RunConfig, targets: Tensor) -> Targets:
+def targets_of(config: RunConfig, targets: Tensor, weights: Tensor | None = None) -> Targets:
     """What the task takes from the training split's targets: classes (N,) int64 or numbers (N, T) float32.
 
+    weights: of each example (N,) in the cost of training, by which it counts here too; None: all count the same.
     Balanced weights give every class the same part of the cost: N / (C · examples of the class); 0 for one without.
     """
     task, classes = config.task, config.data.classes
     if task.class_weights == "balanced":
-        count = torch.bincount(targets, minlength=classes).double()
-        weights = torch.where(count > 0, len(targets) / (classes * count), 0.0)
-        return Targets(weights=tuple(weights.tolist()))
-    scaled = task.kind == "numbers" and task.standardise and task.loss != "poisson"
-    return Targets(tuple(task.class_weights), fitted(targets[..., None, None]) if scaled else None)
+        own = torch.ones(len(targets)) if weights is None else weights.cpu()
+        count = torch.bincount(targets.cpu(), own.double(), minlength=classes)
+        balanced = torch.where(count > 0, count.sum() / (classes * count), 0.0)
+        return Targets(weights=tuple(balanced.tolist()))
+    if task.kind != "numbers" or not task.standardise or task.loss == "poisson":
+        return Targets(tuple(task.class_weights))
+    return Targets(scaling=fitted(targets[..., None, None]) if weights is None else _weighted(targets, weights))
+
+
+def _weighted(targets: Tensor, weights: Tensor) -> Scaling:
+    """As src/data/scaling.py fits, but the weighted mean and standard deviation of numbers (N, T); weights: (N,)."""
+    y, share = targets.double(), (weights.double() / weights.double().sum())[:, None]
+    mean = (share * y).sum(0)
+    sd = (share * (y - mean).square()).sum(0).sqrt().float()
+    return Scaling(mean.float().tolist(), torch.where(sd > 0, sd, 1.0).tolist())
 
 
 class Units:

@@ -94,7 +94,7 @@ def prepare(
     batches = dataset.epoch_examples // config.batch_size
     for line in undefined(config, dataset):
         say(line)
-    targets = targets_of(config, dataset.train.targets)
+    targets = targets_of(config, dataset.train.targets, dataset.train.weights)
     spec, hyper = spec_of(config, batches, dataset.scaling, targets), hyper_of_stack(stack)
     check_memory(parameters, stack, len(spec.rule.slots(hyper)), device)
     dataset = dataset.to(device)

@@ -48,6 +48,9 @@ def test_balanced_classes_have_the_weights_of_scikit_learn_and_an_empty_class_ha
     y = torch.cat([y, torch.tensor([1])])
     known = compute_class_weight("balanced", classes=np.arange(4), y=y.numpy())
     assert targets_of(config, y).weights == pytest.approx(known)
+    own = torch.tensor([0.5, 2.0, 0.0, 1.0, 3.0, 0.25, 1.5])  # of each example
+    known = compute_class_weight("balanced", classes=np.arange(4), y=y.numpy(), sample_weight=own.numpy())
+    assert targets_of(config, y, own).weights == pytest.approx(known)
 
 
 def test_labels_cost_the_binary_cross_entropy():
