@@ -127,10 +127,13 @@ def test_what_cannot_be_read_is_named_in_a_paragraph(docs: Path, capsys: pytest.
     assert "conv2.json: cannot be read" in capsys.readouterr().err
 
 
-def test_every_experiment_is_reproduced() -> None:
+RECORDS = {"simard", "ciresan", "modern", "fast", "cifar10"}  # what was measured stands in their headers and docs/log.md
+
+
+def test_every_experiment_of_the_chapter_and_the_tutorial_is_reproduced() -> None:
     experiments = {path.stem for path in (CONF / "exp").glob("*.yaml")}
     tutorial = {model.experiment or name for name, model in reproduce.TUTORIAL.items()}
-    assert {*reproduce.TABLE, "dropout", "ensemble", *tutorial} == experiments
+    assert {*reproduce.TABLE, "dropout", "ensemble", *tutorial} == experiments - RECORDS
     runs = {*reproduce.TABLE, *reproduce.ENSEMBLES, *reproduce.ORDERS, *reproduce.TUTORIAL}
     assert runs == set(reproduce.RUNS)
 

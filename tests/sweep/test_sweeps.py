@@ -32,7 +32,9 @@ def study(name):
 
 
 def test_the_sweeps_of_the_issue_are_here():
-    assert set(NAMES) == {"activation", "cd", "corruption", "dropout", "eta", "full", "lambda_", "quick", "width"}
+    assert set(NAMES) == {
+        "activation", "cd", "corruption", "dropout", "eta", "fast", "full", "lambda_", "modern", "quick", "simard", "width",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
