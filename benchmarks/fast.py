@@ -115,6 +115,7 @@ def _network(config: RunConfig) -> nn.Sequential:
     for module in network:
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            assert module.bias is not None
             nn.init.zeros_(module.bias)
     return network
 
@@ -124,7 +125,7 @@ def _optimiser(network: nn.Module, config: RunConfig, batches: int) -> torch.opt
     weights = [one for one in network.parameters() if one.dim() > 1]
     biases = [one for one in network.parameters() if one.dim() == 1]
     optim = config.optim
-    groups = [{"params": weights, "weight_decay": optim.lambda_ / batches}, {"params": biases}]
+    groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": optim.lambda_ / batches}, {"params": biases}]
     return torch.optim.SGD(groups, lr=optim.eta, momentum=optim.momentum, nesterov=optim.nesterov)
 
 
@@ -162,20 +163,20 @@ def _lightning(config: RunConfig, dataset: Dataset) -> tuple[float, list[float]]
 
 
 def _loop(config: RunConfig, dataset: Dataset) -> tuple[float, list[float]]:
-    train, validation, test = (one.tensors for one in _floats(dataset))
-    batches = len(train[0]) // config.batch_size
+    (x, y), validation, test = (one.tensors for one in _floats(dataset))
+    batches = len(x) // config.batch_size
     network, etas = _network(config), _etas(config, batches)
     optimiser = _optimiser(network, config, batches)
     torch.set_num_threads(cores())
     start, step = time.perf_counter(), 0
     for _ in range(config.max_epochs):
-        order = torch.randperm(len(train[0]))[: batches * config.batch_size].view(batches, -1)
+        order = torch.randperm(len(x))[: batches * config.batch_size].view(batches, -1)
         network.train()
         for rows in order:
-            _step(network, optimiser, train[0][rows], train[1][rows], float(etas[step]))
+            _step(network, optimiser, x[rows], y[rows], float(etas[step]))
             step += 1
-        plain.evaluate(network, *validation, peer.EVALUATION_BATCH)
-    _, score = plain.evaluate(network, *test, peer.EVALUATION_BATCH)
+        plain.evaluate(network, validation[0], validation[1], peer.EVALUATION_BATCH)
+    _, score = plain.evaluate(network, test[0], test[1], peer.EVALUATION_BATCH)
     return time.perf_counter() - start, [score]
 
 

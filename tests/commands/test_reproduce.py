@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_named_in_a_paragraph(docs: Path, capsys: pytest.
     assert "conv2.json: cannot be read" in capsys.readouterr().err
 
 
-RECORDS = {"simard", "ciresan", "modern", "fast", "cifar10"}  # what was measured stands in their headers and docs/log.md
+RECORDS = {"simard", "ciresan", "modern", "fast", "cifar10"}  # what was measured stands in their headers
 
 
 def test_every_experiment_of_the_chapter_and_the_tutorial_is_reproduced() -> None:
