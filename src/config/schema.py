@@ -58,7 +58,7 @@ SCHEDULES: dict[str, tuple[str, ...]] = {
     "inverse": ("decay",),
     "exponential": ("eta_end",),
     "halve": ("plateau_epochs", "min_eta_factor"),
-    "cosine": ("eta_end",),
+    "cosine": ("eta_end", "cycles"),
     "one_cycle": (),
     "steps": ("steps", "step_factor"),
 }
@@ -91,6 +91,7 @@ class OptimConfig(Section):
     schedule: Schedule = "constant"
     decay: float = Field(0.001, ge=0, json_schema_extra=PER_MEMBER)  # inverse: eta / (1 + decay · epoch)
     eta_end: float | None = Field(None, gt=0, json_schema_extra=PER_MEMBER)  # in the last epoch; cosine: None is 0
+    cycles: int = Field(1, ge=1, json_schema_extra=PER_MEMBER)  # cosine: so many times eta falls, from its height
     plateau_epochs: int = Field(10, ge=1, json_schema_extra=PER_MEMBER)  # halve: epochs without a better validation
     min_eta_factor: float = Field(1 / 128, gt=0, le=1)  # halve: the schedule stops halving here [N6, ch. 3]
     steps: list[Annotated[float, Field(gt=0)]] = Field(

@@ -184,12 +184,16 @@ def schedule_words(config: "RunConfig") -> str:
         "inverse": f"eta inverse with decay {optim.decay:g}",
         "exponential": f"eta exponential to {optim.eta_end or 0:g}",
         "halve": halves,
-        "cosine": f"eta along a cosine to {optim.eta_end or 0:g}",
+        "cosine": f"eta along {_cosines(optim.cycles)} to {optim.eta_end or 0:g}",
         "one_cycle": "eta in one cycle",
         "steps": f"eta times {optim.step_factor:g} at {', '.join(f'{one:g}' for one in optim.steps)}",
     }
     warm_up = f"warm-up over {optim.warmup_steps:,} mini-batches" if optim.warmup_steps else ""
     return ", ".join(filter(None, [words.get(optim.schedule), warm_up]))
+
+
+def _cosines(count: int) -> str:
+    return "a cosine" if count == 1 else f"{count} cosines"
 
 
 def duration(seconds: float) -> str:

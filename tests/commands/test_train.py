@@ -187,6 +187,7 @@ HALVE, BATCHES = "optim.schedule=halve", "stop=patience_batches"
         (["model.dropout=0.1"], "model.dropout_convention=inverted"),
         *(([], f"optim.{one}") for one in ("eta=0.2", "lambda_=0.1", "l1=0.1", "momentum=0.5", "schedule=inverse")),
         (["optim.schedule=inverse"], "optim.decay=0.5"),
+        (["optim.schedule=cosine"], "optim.cycles=3"),
         (["optim.schedule=exponential", "optim.eta_end=0.01"], "optim.eta_end=0.02"),
         *(([HALVE], f"optim.{one}") for one in ("plateau_epochs=3", "min_eta_factor=0.5")),
         *(([BATCHES], f"stop.{one}") for one in ("patience_increase=3", "improvement_threshold=0.9")),

@@ -167,6 +167,7 @@ BAD = {
     "optim.schedule": no_option,
     "optim.decay": numbers(low=0),
     "optim.eta_end": optional(numbers(above=0)),
+    "optim.cycles": at_least(1),
     "optim.plateau_epochs": at_least(1),
     "optim.min_eta_factor": numbers(above=0, high=1),
     "optim.clip_norm": optional(numbers(above=0)),

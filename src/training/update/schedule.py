@@ -10,7 +10,8 @@ By epoch:
 
 By mini-batch:
 
-    cosine        eta_end + (η − eta_end) · (1 + cos(π t / T)) / 2  I. Loshchilov, F. Hutter (2017)
+    cosine        eta_end + (η − eta_end) · (1 + cos(π u)) / 2, u the fractional part of cycles · t / T
+                                                                    I. Loshchilov, F. Hutter (2017)
     one_cycle     up from η / 25 to η in 3 T / 10 mini-batches, then down to η / 250,000, both along half a cosine
                                                                     L. Smith, N. Topin (2019); torch's OneCycleLR
     steps         η · step_factor for each of `steps` that is over
@@ -64,7 +65,7 @@ class Schedule:
     def _by_step(self, step: np.ndarray) -> np.ndarray:
         config, total = self.config, self.max_epochs * self.batches
         if config.schedule == "cosine":
-            return _half_cosine(config.eta, config.eta_end or 0.0, step / total)
+            return _half_cosine(config.eta, config.eta_end or 0.0, step * config.cycles / total % 1)
         if config.schedule == "one_cycle":
             top = RISE * total - 1
             up = _half_cosine(config.eta * FIRST, config.eta, step / top if top > 0 else np.ones(len(step)))

@@ -6,7 +6,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LinearLR, MultiStepLR, OneCycleLR
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    LinearLR,
+    MultiStepLR,
+    OneCycleLR,
+)
 
 from src.config.metric import ACCURACY
 from src.config.schema import OptimConfig, StopConfig
@@ -48,6 +55,7 @@ EPOCHS, BATCHES = 6, 25
 BY_TORCH = {
     "cosine": ({}, lambda w: CosineAnnealingLR(w, EPOCHS * BATCHES)),
     "cosine to": ({"eta_end": 0.02}, lambda w: CosineAnnealingLR(w, EPOCHS * BATCHES, 0.02)),
+    "cosine in cycles": ({"cycles": 3}, lambda w: CosineAnnealingWarmRestarts(w, EPOCHS * BATCHES // 3)),
     "one_cycle": ({}, lambda w: OneCycleLR(w, 0.8, EPOCHS * BATCHES, cycle_momentum=False)),
     "steps": ({"steps": [0.3, 3, 5], "step_factor": 0.5}, lambda w: MultiStepLR(w, [45, 75, 125], 0.5)),
     "constant": ({"warmup_steps": 40}, lambda w: LinearLR(w, 1 / 40, total_iters=39)),
