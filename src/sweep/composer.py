@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -18,7 +18,7 @@ from src.config.folder import claim, trial_folder
 from src.config.problems import all_keys, is_open
 from src.config.schema import RunConfig
 from src.sweep.job import Job, Returned
-from src.sweep.template import Template
+from src.sweep.template import Template, override_dirname
 
 # Keys that hold values, no config groups.
 VALUES = frozenset(all_keys())
@@ -69,11 +69,8 @@ class Composer:
         config = copy.deepcopy(self._composition(fixed))
         ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
         config.hydra.overrides.task.extend([override.input_line for override in parsed])
-        names = config.hydra.job.config.override_dirname
         tasks = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-        config.hydra.job.override_dirname = get_overrides_dirname(
-            tasks, exclude_keys=names.exclude_keys, item_sep=names.item_sep, kv_sep=names.kv_sep
-        )
+        config.hydra.job.override_dirname = override_dirname(tasks, config.hydra.job.config.override_dirname)
         return config
 
     def _composition(self, fixed: Sequence[str]) -> DictConfig:
@@ -132,7 +129,7 @@ class Composer:
             config = self._composition(fixed)
             if self._template is None:
                 self._template = Template(config, self.task_function.plain_job)  # type: ignore[attr-defined]
-            if self._template.serves(parsed, self.hydra_context.callbacks):
+            if self._template.serves(parsed, self.hydra_context.callbacks.callbacks):
                 folder = self._template.folder(number, folder_of)
                 claim(folder, owner, goes_on=folder.resolve() in known)
                 job = self._template.job(parsed, number, folder)

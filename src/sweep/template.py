@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
@@ -39,7 +37,7 @@ class Template:
         self._tasks = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
         self._serves: dict[frozenset[str], bool] = {}
 
-    def serves(self, changing: Sequence[Override], callbacks: Callbacks) -> bool:
+    def serves(self, changing: Sequence[Override], callbacks: Sequence[Callback]) -> bool:
         """Whether a trial that sets these values is a copy with these values, for which nothing else is to be done.
 
         Not where other values follow from them, where the folder does, or where the user's callbacks are told of jobs.
@@ -54,7 +52,7 @@ class Template:
                 _depends([self._written, *folder], keys)
                 or self._hydra["job"]["env_set"]
                 or self._hydra["job"]["chdir"]
-                or any(_hears_of_jobs(one) for one in callbacks.callbacks)
+                or any(map(_hears_of_jobs, callbacks))
             )
         return self._serves[keys]
 
@@ -67,8 +65,7 @@ class Template:
         written, values = (_with(one, changing) for one in (self._written, self._values))
         hydra = copy.deepcopy(self._hydra)
         hydra["overrides"]["task"] += [override.input_line for override in changing]
-        names = hydra["job"]["config"]["override_dirname"]
-        name = get_overrides_dirname([*self._tasks, *changing], **names)
+        name = override_dirname([*self._tasks, *changing], hydra["job"]["config"]["override_dirname"])
         hydra["job"] |= {"num": number, "id": str(number), "override_dirname": name}
         hydra["runtime"]["output_dir"] = str(folder.absolute())
         if hydra["output_subdir"] is not None:
@@ -81,6 +78,12 @@ class Template:
             ):
                 (below / f"{file}.yaml").write_text(_yaml(content), encoding="utf-8")
         return self._make(values, folder, hydra["overrides"]["task"])
+
+
+def override_dirname(overrides: Sequence[Override], words: Any) -> str:
+    """What Hydra names hydra.job.override_dirname; words: its section hydra.job.config.override_dirname."""
+    lines = [str(one.input_line) for one in overrides if one.key_or_group not in words["exclude_keys"]]
+    return str(words["item_sep"]).join(sorted(lines)).replace("=", words["kv_sep"])
 
 
 def _hears_of_jobs(callback: Any) -> bool:
