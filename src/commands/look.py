@@ -55,7 +55,7 @@ def _look(arguments: list[str]) -> int:
     if words:
         raise UserError(f"{' '.join(words)}: accepted: keys of data, and {', '.join(OWN)}. Usage: {USAGE}")
     unit = _unit(options["unit"])
-    [network] = chosen_networks({**options, "top": "1"})
+    network = chosen_networks({**options, "top": "1"})[0]  # of a cross-validation, which gives all folds, the first
 
     from src.runs import terminal
     from src.runs.look import Look

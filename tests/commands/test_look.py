@@ -47,6 +47,16 @@ def test_a_convolution_has_every_figure_beside_the_runs_own(tmp_path: Path, caps
     assert drawn(tmp_path / "out") == ["unit_layers.1_3"]
 
 
+def test_of_the_folds_that_a_study_answers_with_the_first_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_in(tmp_path / "run", scores=(0.7, 0.5))
+    folds = chosen_networks({"run": str(run), "study": "", "storage": "", "top": "2"})
+    monkeypatch.setattr(look, "chosen_networks", lambda options: folds)
+    assert look.main([f"run={run}", "unit=layers.1:3"]) == 0
+    assert drawn(run / "figures" / "look") == ["unit_layers.1_3"]
+
+
 def test_own_networks_and_rows_of_a_table_have_what_applies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
