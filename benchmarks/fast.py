@@ -60,6 +60,7 @@ def main() -> None:
     for turn in range(max(stacks, options.rounds)):
         for name in [*ways][turn % len(ways) :] + [*ways][: turn % len(ways)]:
             if turn < (stacks if name == IN_STACK else options.rounds):
+                torch.set_num_threads(1 if options.quick else cores())
                 took, found = ways[name](turn)
                 seconds[name].append(took)
                 scores[name] += found
@@ -87,7 +88,7 @@ def _options() -> argparse.Namespace:
 
 
 def _config(options: argparse.Namespace, seed: int, repeats: int = 1) -> RunConfig:
-    changes = ["data=digits", "data.validation=100", "max_epochs=1"] if options.quick else []
+    changes = ["data=digits", "data.train=null", "data.validation=100", "max_epochs=1"] if options.quick else []
     return parse(composed(["+exp=fast", "figures=false", f"seed={seed}", f"repeats={repeats}", *changes]))
 
 
@@ -155,7 +156,6 @@ def _lightning(config: RunConfig, dataset: Dataset) -> tuple[float, list[float]]
     train, validation, test = _floats(dataset)
     module = _Fast(config, len(train) // config.batch_size)
     loaders = [peer.evaluation_loader(validation), peer.evaluation_loader(test)]
-    torch.set_num_threads(cores())
     start = time.perf_counter()
     trainer = peer.fit(module, peer.loader(train, config), loaders[0], max_epochs=config.max_epochs)
     score = peer.test(trainer, module, loaders[1])
@@ -167,7 +167,6 @@ def _loop(config: RunConfig, dataset: Dataset) -> tuple[float, list[float]]:
     batches = len(x) // config.batch_size
     network, etas = _network(config), _etas(config, batches)
     optimiser = _optimiser(network, config, batches)
-    torch.set_num_threads(cores())
     start, step = time.perf_counter(), 0
     for _ in range(config.max_epochs):
         order = torch.randperm(len(x))[: batches * config.batch_size].view(batches, -1)

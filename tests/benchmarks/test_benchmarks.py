@@ -38,6 +38,7 @@ def numbers(content):
     ("name", "arguments"),
     [
         ("augment", []),
+        ("fast", []),
         ("engine", ["--nets", "a,c"]),
         ("evaluate", ["--nets", "a,c"]),
         ("own", ["--nets", "mlp"]),
