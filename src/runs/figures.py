@@ -105,7 +105,7 @@ def _draw_examples(best: Result, test_images: Tensor, named: Named) -> None:
 
 def _sees(best: Result, test_images: Tensor) -> bool:
     """Whether the first layer is fully connected and its inputs are the pixels of images, not codes or components."""
-    if best.config["data"].get("normalise") == "pca":
+    if best.config.get("data", {}).get("normalise") == "pca":
         return False
     weight = best.weights.get("layers.0.weight")
     channels, height, width = test_images.shape[1:]
