@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import TensorDataset
 
 from benchmarks import command, peer, plain
@@ -172,19 +171,13 @@ def _loop(config: RunConfig, dataset: Dataset) -> tuple[float, list[float]]:
         order = torch.randperm(len(x))[: batches * config.batch_size].view(batches, -1)
         network.train()
         for rows in order:
-            _step(network, optimiser, x[rows], y[rows], float(etas[step]))
+            for group in optimiser.param_groups:
+                group["lr"] = float(etas[step])
+            plain.step(network, optimiser, x[rows], y[rows])
             step += 1
         plain.evaluate(network, validation[0], validation[1], peer.EVALUATION_BATCH)
     _, score = plain.evaluate(network, test[0], test[1], peer.EVALUATION_BATCH)
     return time.perf_counter() - start, [score]
-
-
-def _step(network: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, eta: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = eta
-    optimiser.zero_grad()
-    F.cross_entropy(network(x), y).backward()
-    optimiser.step()
 
 
 if __name__ == "__main__":

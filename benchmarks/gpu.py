@@ -111,8 +111,8 @@ class Fleet:
         cells, engines, contenders = dict[str, Sample | str](), dict[str, TorchEngine](), list[Contender]()
         for way in self.ways:
             try:
-                engine = self._engine(net, size, way)
-                contender = Contender(way, self._trained(engine, net, size).seconds, size)
+                engine = self.engine(net, size, way)
+                contender = Contender(way, self.trained(engine, net, size).seconds, size)
                 contender.run(contender.smallest)
             except torch.OutOfMemoryError:
                 cells[way] = "out of memory"
@@ -126,7 +126,7 @@ class Fleet:
         cells |= {way: samples[way] if _is(way, one) else "does not work here" for way, one in engines.items()}
         return cells, {other.name: samples[other.name] for other in others}
 
-    def _engine(self, net: str, size: int, way: str) -> TorchEngine:
+    def engine(self, net: str, size: int, way: str) -> TorchEngine:
         engine = stack.torch_engine(
             nets.config(net, repeats=size),
             len(self.split) // nets.BATCH_SIZE,
@@ -138,10 +138,10 @@ class Fleet:
         if not way.endswith("graph"):
             engine.recorder = None
         if way.startswith("grouped"):
-            engine.convolves_by_products = False
+            engine.convolve_by_products(False)
         return engine
 
-    def _trained(self, engine: TorchEngine, net: str, size: int) -> stack.Trained:
+    def trained(self, engine: TorchEngine, net: str, size: int) -> stack.Trained:
         return stack.Trained(engine, nets.config(net, repeats=size), self.split.to(self.device))
 
 
@@ -167,8 +167,8 @@ def _kernels(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
     """Reports which kernels a step of the largest K takes, how often, and how long they run, in every way."""
     for net in options.nets:
         for way in fleet.ways:
-            engine = fleet._engine(net, size := options.sizes[-1], way)
-            trained = fleet._trained(engine, net, size)
+            engine = fleet.engine(net, size := options.sizes[-1], way)
+            trained = fleet.trained(engine, net, size)
             trained.seconds(STEPS)
             kind = torch.profiler.ProfilerActivity
             with torch.profiler.profile(activities=[kind.CUDA if options.device == "cuda" else kind.CPU]) as profile:

@@ -15,12 +15,12 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import TensorDataset
 
 from benchmarks import command, nets, peer, stack
 from benchmarks.measure import Contender, Goal, Sample, interleaved, threaded
+from benchmarks.plain import step as one_step
 from benchmarks.report import Report
 from src.config.check import parse
 from src.config.schema import RunConfig
@@ -154,7 +154,7 @@ def _measure(net: str, options: argparse.Namespace) -> dict[str, Sample]:
     def loop(steps: int) -> float:
         start = time.perf_counter()
         for step in range(steps):
-            _step(network, optimiser, pixels[order[step % batches]], split.targets[order[step % batches]])
+            one_step(network, optimiser, pixels[order[step % batches]], split.targets[order[step % batches]])
         return time.perf_counter() - start
 
     eager = stack.torch_engine(members, batches)
@@ -167,12 +167,6 @@ def _measure(net: str, options: argparse.Namespace) -> dict[str, Sample]:
     ]
     others = [Contender(PEER, threaded(1, lightning)), Contender(LOOP, threaded(1, loop))]
     return interleaved([*others, *ours], options.rounds, options.seconds)
-
-
-def _step(network: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
-    optimiser.zero_grad()
-    F.cross_entropy(network(x), y).backward()
-    optimiser.step()
 
 
 if __name__ == "__main__":

@@ -53,6 +53,13 @@ def train(network: nn.Sequential, images: Tensor, labels: Tensor, order: Tensor,
     return time.perf_counter() - start
 
 
+def step(network: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
+    """Trains on one mini-batch as anyone would write it with torch's optimisers."""
+    optimiser.zero_grad()
+    F.cross_entropy(network(x), y).backward()
+    optimiser.step()
+
+
 def evaluate(network: nn.Sequential, images: Tensor, labels: Tensor, batch: int) -> tuple[float, float]:
     """The mean cost and the accuracy over the images, evaluated in mini-batches of `batch`."""
     cost, correct = 0.0, 0

@@ -11,6 +11,7 @@ import pytest
 
 from src.commands import train
 from src.sweep import launch, screen
+from src.training.engines import choose
 
 SMALL = [
     "data=digits",
@@ -82,6 +83,19 @@ def spy(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, told: Callable[.
         return result
 
     monkeypatch.setattr(owner, name, spied)
+
+
+def slow_where(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """By the clock that engines are chosen by, a step that calls owner.name takes a second, any other a millisecond."""
+    called: list[None] = []
+    spy(monkeypatch, owner, name, lambda *_: called.append(None))
+
+    def timed(call: Callable[[], object]) -> float:
+        before = len(called)
+        call()
+        return 1.0 if len(called) > before else 0.001
+
+    monkeypatch.setattr(choose, "timed", timed)
 
 
 def job_returns(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

@@ -11,7 +11,7 @@ from src.commands import rerun, resume
 from src.models import own
 from src.training.engines import choose
 from tests.commands.test_resume import left, left_by_a_whole_run, stopped
-from tests.sweeping import command, folders, members, one_paragraph, replaced, spy, study
+from tests.sweeping import command, folders, members, one_paragraph, replaced, slow_where, study
 
 CLASS = '''
 import torch
@@ -84,16 +84,7 @@ def test_an_argument_that_a_stack_cannot_hold_sends_trials_that_join_it_one_by_o
 
 
 def stacks_win(monkeypatch):
-    """By the clock a step one by one takes a second, any other a millisecond."""
-    trained = []
-    spy(monkeypatch, choose.OneByOne, "train", lambda *_: trained.append(None))
-
-    def timed(call):
-        before = len(trained)
-        call()
-        return 1.0 if len(trained) > before else 0.001
-
-    monkeypatch.setattr(choose, "timed", timed)
+    slow_where(monkeypatch, choose.OneByOne, "train")
 
 
 def test_a_class_that_cannot_be_built_is_refused_before_anything_is_trained(tmp_path, monkeypatch, capsys):

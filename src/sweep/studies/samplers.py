@@ -89,14 +89,10 @@ def sampling(sampler: BaseSampler) -> Iterator[None]:
     if not isinstance(sampler, GPSampler):
         yield
         return
-    import torch
+    from src.data.one_thread import one_thread
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager

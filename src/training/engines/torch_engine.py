@@ -7,7 +7,6 @@ S mini-batches in a block of it, B examples in a mini-batch, N examples, H numbe
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -80,9 +79,8 @@ class TorchEngine:
         self.recorder: Recorder | None = CudaRecorder(device) if device.type == "cuda" else None
         self._replay: Replay | None = None
         self._replay_reads: tuple[Tensor, Tensor, torch.Size] | None = None
-        self._many = BY_PRODUCTS if device.type == "cuda" and not compiled else math.inf
-        self._take(hyper, {name: value.to(device, copy=True) for name, value in state.items()})
         self._compiled_step = compiled_step(self._plain_step) if compiled else None
+        self._take(hyper, {name: value.to(device, copy=True) for name, value in state.items()})
 
     @classmethod
     def refuses(cls, spec: StackSpec) -> str | None:
@@ -93,7 +91,8 @@ class TorchEngine:
         """Makes these the members; `state` is on the device and is not copied."""
         self.hyper = hyper
         self.numbers = StepNumbers(self.spec, hyper)
-        self.convolves_by_products = len(hyper["seed"]) >= self._many
+        on_cuda = self.device.type == "cuda" and not self.compiled
+        self.convolve_by_products(on_cuda and len(hyper["seed"]) >= BY_PRODUCTS)
         self._seed = hyper["seed"].to(self.device)
         arguments = self.spec.model.arguments(hyper)
         # Further arguments of the network's call: each member's own (K, …), and those that all members share.
@@ -111,18 +110,11 @@ class TorchEngine:
         """Whether steps run through torch.compile."""
         return self._compiled_step is not None
 
-    @property
-    def convolves_by_products(self) -> bool:
-        """Whether training convolves by one product of matrices a member, not by cuDNN's convolutions in groups."""
-        return any(one.as_products for one in self._convolutions())
-
-    @convolves_by_products.setter
-    def convolves_by_products(self, wanted: bool) -> None:
-        for one in self._convolutions():
-            one.as_products = wanted
-
-    def _convolutions(self) -> list[Convolution]:
-        return [one for one in self.network.modules() if isinstance(one, Convolution)]
+    def convolve_by_products(self, wanted: bool) -> None:
+        """Whether training convolves by one product of matrices a member, or by torch's convolutions in groups."""
+        for one in self.network.modules():
+            if isinstance(one, Convolution):
+                one.as_products = wanted
 
     @property
     def description(self) -> str:

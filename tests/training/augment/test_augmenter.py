@@ -5,11 +5,10 @@ import torch
 
 from src.config.schema import structure_key
 from src.training.augment import augmenter
-from src.training.engines import choose
 from src.training.engines.torch_engine import TorchEngine
 from src.training.fit import prepare, run
 from tests import example
-from tests.sweeping import spy
+from tests.sweeping import slow_where
 
 CPU = {"engine": "cpu", "threads": 2, "chunk": 5}
 STRENGTHS = [
@@ -52,16 +51,7 @@ def test_without_strengths_a_member_among_changed_ones_trains_on_the_images_as_t
 
 
 def test_the_estimate_is_of_steps_with_changed_images(monkeypatch):
-    changed = []
-    spy(monkeypatch, augmenter.Augmenter, "_begun", lambda *_: changed.append(None))
-
-    def timed(call):
-        """By the clock a call that changes images takes a second, any other a millisecond."""
-        before = len(changed)
-        call()
-        return 1.0 if len(changed) > before else 0.001
-
-    monkeypatch.setattr(choose, "timed", timed)
+    slow_where(monkeypatch, augmenter.Augmenter, "_begun")
     plain, slow = (prepare([config(one, 0)], example.dataset(), lambda line: None) for one in STRENGTHS[:2])
     assert plain.step_seconds < 0.01
     assert slow.step_seconds == 1.0

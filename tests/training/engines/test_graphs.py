@@ -77,7 +77,7 @@ def test_replayed_blocks_equal_the_plain_loop_bit_for_bit(lengths, rows):
 
 def test_convolutions_by_products_train_as_torchs_own():
     engines = pair(norm="batch")
-    engines[1].convolves_by_products = True
+    engines[1].convolve_by_products(True)
     for engine in engines:
         train(engine, orders(7, BLOCK + 3))
     for name, value in engines[0].state().items():
