@@ -88,7 +88,7 @@ def _config(arguments: list[str]) -> "RunConfig":
     except REFUSALS as error:
         raise UserError(explain(arguments, error)) from None
     config = parse(raw)
-    refuse_unread_keys(config)
+    refuse_unread_keys(config, arguments)
     return config
 
 

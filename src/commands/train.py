@@ -130,7 +130,7 @@ def _as_job(composed: Any) -> "Job":
     folder, overrides = Path(os.path.relpath(runtime.runtime.output_dir)), list(runtime.overrides.task)
     job = _plain_job(OmegaConf.to_container(composed, resolve=True), folder, overrides)
     if HydraConfig.get().mode == RunMode.RUN:  # in a sweep it is enough that one of the trials reads a key
-        refuse_unread_keys(job.config)
+        refuse_unread_keys(job.config, overrides)
     return job
 
 

@@ -6,11 +6,19 @@ from pydantic import Field
 
 from src.config.section import PER_MEMBER, Section
 
+# The means (src/training/averages.py), each with those of its keys that not all read.
+Average = Literal["none", "swa", "ema"]
+AVERAGES: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "swa": ("start", "every_batches"),
+    "ema": ("start", "every_batches", "decay"),
+}
+
 
 class AverageConfig(Section):
     """Which mean of its weights a member is judged by (src/training/averages.py); all of it may differ in a stack."""
 
-    rule: Literal["none", "swa", "ema"] = Field("none", json_schema_extra=PER_MEMBER)
+    rule: Average = Field("none", json_schema_extra=PER_MEMBER)
     start: float = Field(0.0, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # the part of the training without a mean
     every_batches: int | None = Field(None, ge=1, json_schema_extra=PER_MEMBER)  # None: an epoch
     decay: float = Field(0.9, ge=0, lt=1, json_schema_extra=PER_MEMBER)  # ema

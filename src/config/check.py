@@ -1,7 +1,6 @@
 """From raw values to a checked configuration; `parse` reports everything that is wrong in one go."""
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,10 +12,11 @@ from src.config.data import SIZES, DataConfig
 from src.config.error import ConfigError
 from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
 from src.config.problems import explain, written
-from src.config.schema import RULES, OptimConfig, PretrainConfig, RunConfig, TrainerConfig, unread
-from src.config.section import SEEDS, Section
+from src.config.schema import OptimConfig, PretrainConfig, RunConfig, TrainerConfig
+from src.config.section import SEEDS
 from src.config.shapes import LayerShape, ShapeError
-from src.config.task import TASK_KEYS, TIED, TaskConfig
+from src.config.task import TIED, TaskConfig
+from src.config.unread import unread_keys
 
 
 def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
@@ -58,79 +58,9 @@ def refuse_unusable_store(config: RunConfig) -> None:
         refuse_unusable("tracking.uri", config.tracking.uri)
 
 
-def unread_keys(configs: Sequence[RunConfig]) -> list[str]:
-    """A line for each key that has another value than its default but is read by none of the update rules and tasks.
-
-    configs: that of one run, or those of all trials of a sweep. It is enough that one trial's rule reads a key: a sweep
-    over rules sets the keys of all of them.
-    """
-    return [
-        *_unread_by_rules(configs),
-        *_unread_by_tasks(configs),
-        *_unread_by_pretraining(configs),
-        *augment.unread(configs),
-        *own_network.unread(configs),
-        *data_problems.unread(configs),
-    ]
-
-
-def _set(sections: Sequence[Section], key: str) -> tuple[Any, Any]:
-    """The first value of `key` in these sections that is not its default, else the default; and the default."""
-    default = type(sections[0]).model_fields[key].default
-    return next((value for one in sections if (value := getattr(one, key)) != default), default), default
-
-
-def _unread_by_pretraining(configs: Sequence[RunConfig]) -> list[str]:
-    tasks = {config.pretrain.task for config in configs}
-    by_some = {key for keys in TIED.values() for key in keys}
-    readers = {
-        key: [task for task, keys in TIED.items() if key in keys or key not in by_some]
-        for key in PretrainConfig.model_fields
-        if key != "task"
-    }
-    lines = []
-    for key in sorted(key for key, reading in readers.items() if not tasks.intersection(reading)):
-        value, default = _set([config.pretrain for config in configs], key)
-        if value != default:
-            lines.append(
-                f"pretrain.{key} = {written(value)}: pretrain={','.join(sorted(tasks))} does not read it; accepted: "
-                f"{written(default)}, or pretrain={','.join(readers[key])}"
-                + ("; pretrain.max_epochs=0 leaves an experiment's pretraining out" if tasks == {"none"} else "")
-            )
-    return lines
-
-
-def _unread_by_tasks(configs: Sequence[RunConfig]) -> list[str]:
-    tasks = {config.task.name for config in configs}
-    readers = {key: [task for task, keys in TASK_KEYS.items() if key in keys] for key in chain(*TASK_KEYS.values())}
-    lines = []
-    for key in (key for key, reading in readers.items() if not tasks.intersection(reading)):
-        value, default = _set([config.task for config in configs], key)
-        if value != default:
-            lines.append(
-                f"task.{key} = {written(value)}: task={','.join(sorted(tasks))} does not read it; accepted: "
-                f"{written(default)}, or task={','.join(readers[key])}"
-            )
-    return lines
-
-
-def _unread_by_rules(configs: Sequence[RunConfig]) -> list[str]:
-    rules = list(dict.fromkeys(config.optim.rule for config in configs))
-    lines = []
-    for key in sorted(set.intersection(*(unread(RULES, rule) for rule in rules))):
-        value, default = _set([config.optim for config in configs], key)
-        if value != default:
-            readers = ",".join(rule for rule, keys in RULES.items() if key in keys)
-            lines.append(
-                f"optim.{key} = {written(value)}: optim.rule={','.join(rules)} does not read it; "
-                f"accepted: {default}, or optim.rule={readers}"
-            )
-    return lines
-
-
-def refuse_unread_keys(config: RunConfig) -> None:
-    """Raises ConfigError where a run sets keys of the optimiser that its update rule does not read."""
-    if lines := unread_keys([config]):
+def refuse_unread_keys(config: RunConfig, overrides: Sequence[str]) -> None:
+    """Raises ConfigError where a run sets keys that nothing of what it chooses reads; overrides: of its command."""
+    if lines := unread_keys([config], overrides):
         raise _refused(lines)
 
 

@@ -106,10 +106,19 @@ class OptimConfig(Section):
         return self.schedule in BY_STEP or self.warmup_steps > 0
 
 
+# The rules of early stopping (src/training/stopping.py), each with those of its keys that not all rules read.
+StopRule = Literal["none", "patience_epochs", "patience_batches"]
+STOPS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "patience_epochs": ("patience_epochs",),
+    "patience_batches": ("patience_batches", "patience_increase", "improvement_threshold"),
+}
+
+
 class StopConfig(Section):
     """When a member ends before `max_epochs`."""
 
-    rule: Literal["none", "patience_epochs", "patience_batches"] = "none"
+    rule: StopRule = "none"
     patience_epochs: int = Field(10, ge=1)  # epochs without a better validation score [N6, ch. 3]
     patience_batches: int = Field(10_000, ge=1)  # mini-batches that are trained in any case [DLT]
     patience_increase: float = Field(2.0, ge=1)  # a real improvement at mini-batch t extends patience to this times t

@@ -10,13 +10,14 @@ from uuid import uuid4
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
-from src.config.check import refuse_unusable_store, unread_keys
+from src.config.check import refuse_unusable_store
 from src.config.compose import UNLOGGED
 from src.config.error import ConfigError
 from src.config.folder import refuse_shared, refuse_taken
 from src.config.kept_config import dotted
 from src.config.metric import Metric
 from src.config.schema import RunConfig
+from src.config.unread import unread_keys
 from src.config.wording import command, number_of
 from src.sweep.composer import Composer, folder_of, split, swept, swept_keys
 from src.sweep.job import Job
@@ -192,7 +193,7 @@ def all_checked(
             refusals.append(str(error))
             problems += [line.strip() for line in refusals[-1].splitlines()[1:]]
     if not problems:
-        problems = unread_keys(configs)
+        problems = unread_keys(configs, [one for config in composed for one in config.hydra.overrides.task])
     if len(refusals) == len(composed) > 1 and len(set(refusals)) == 1:  # the fault lies in what all share
         raise ConfigError(refusals[0])
     names = dict.fromkeys(score.name for score in [*scores, *(config.task.metric for config in configs)])

@@ -14,12 +14,13 @@ from sqlalchemy import make_url
 
 from src.config import address, schema
 from src.config.address import masked
-from src.config.check import parse, unread_keys
+from src.config.check import parse
 from src.config.compose import CONF, composed
 from src.config.data import DATA_KEYS, DataConfig
 from src.config.error import ConfigError
 from src.config.problems import all_keys
 from src.config.schema import RULES, RunConfig, structure_key
+from src.config.unread import unread_keys
 from tests import example
 
 words = st.text(alphabet="abcdefgxyz", min_size=1, max_size=8).map(lambda word: f"{word}_")
@@ -392,6 +393,37 @@ def test_a_key_that_no_rule_of_the_run_or_sweep_reads_is_refused():
     ]
     read = example.config(augment={"alpha": [0.0, 3.0], "rotate": 9.0})
     assert unread_keys([how, read]) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "overrides", "words"),
+    [
+        (
+            {"optim": {"eta_end": 0.001}},
+            [],
+            "optim.eta_end = 0.001: optim.schedule=constant does not read it; accepted: None",
+        ),
+        (
+            {"optim": {"schedule": "inverse", "step_factor": 0.5}},
+            [],
+            "step_factor = 0.5: optim.schedule=inverse does not",
+        ),
+        ({"stop": {"patience_epochs": 5}}, ["stop.patience_epochs=5"], "accepted: 10, or stop=patience_epochs"),
+        ({"stop": {"rule": "patience_epochs", "patience_batches": 5}}, [], "stop=patience_epochs does not read it"),
+        (
+            {"average": {"decay": 0.5}},
+            ["++average.decay=0.5"],
+            "average=none does not read it; accepted: 0.9, or average=ema",
+        ),
+        ({"average": {"rule": "swa", "decay": 0.5}}, [], "average=swa does not read it"),
+    ],
+)
+def test_a_key_that_no_schedule_stop_or_mean_reads_is_refused(sections, overrides, words):
+    assert words in "".join(unread_keys([example.config(**sections)], overrides))
+
+
+def test_what_an_experiment_sets_may_be_switched_off():
+    assert unread_keys([example.config(stop={"patience_batches": 50}, average={"decay": 0.98})], ["stop=none"]) == []
 
 
 def test_maps_and_hidden_are_a_short_form_of_layers():

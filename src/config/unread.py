@@ -1,0 +1,79 @@
+"""Keys that are set while nothing that a run or a sweep chooses reads them, so that setting them would do nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from src.config import augment, data_problems, own_network
+from src.config.average import AVERAGES
+from src.config.problems import written
+from src.config.schema import RULES, SCHEDULES, STOPS, PretrainConfig, RunConfig
+from src.config.task import TASK_KEYS, TIED
+
+_OF_SOME_MACHINES = {key for keys in TIED.values() for key in keys}
+_OF_ALL_MACHINES = tuple(key for key in PretrainConfig.model_fields if key not in {"task", *_OF_SOME_MACHINES})
+_PRETRAINED = {"none": (), **{task: (*keys, *_OF_ALL_MACHINES) for task, keys in TIED.items()}}
+
+
+class _Choice(NamedTuple):
+    """A key of a section whose value says which of the section's other keys are read."""
+
+    section: str
+    key: str
+    written: str  # how a command line names it
+    readers: Mapping[str, tuple[str, ...]]  # by value: the keys that it reads and some other values do not
+    switches_off: bool = False  # whether "none" is a way to leave out what an experiment sets with the keys
+
+
+_CHOICES = (
+    _Choice("optim", "rule", "optim.rule", RULES),
+    _Choice("optim", "schedule", "optim.schedule", SCHEDULES),
+    _Choice("task", "name", "task", TASK_KEYS),
+    _Choice("pretrain", "task", "pretrain", _PRETRAINED),
+    _Choice("stop", "rule", "stop", STOPS, switches_off=True),
+    _Choice("average", "rule", "average", AVERAGES, switches_off=True),
+)
+
+
+def unread_keys(configs: Sequence[RunConfig], overrides: Sequence[str] = ()) -> list[str]:
+    """A line for each key that has another value than its default, but that nothing reads.
+
+    configs: that of one run, or those of all trials of a sweep. It is enough that one trial's rule reads a key: a sweep
+    over rules sets the keys of all of them. overrides: those of the command line, or of all trials. With stop=none and
+    average=none only they count, so that +exp=NAME stop=none leaves out what the experiment has set.
+    """
+    return [
+        *(line for choice in _CHOICES for line in _unread(choice, configs, overrides)),
+        *augment.unread(configs),
+        *own_network.unread(configs),
+        *data_problems.unread(configs),
+    ]
+
+
+def _unread(choice: _Choice, configs: Sequence[RunConfig], overrides: Sequence[str]) -> list[str]:
+    sections = [getattr(config, choice.section) for config in configs]
+    chosen = list(dict.fromkeys(getattr(section, choice.key) for section in sections))
+    keys = dict.fromkeys(key for own in choice.readers.values() for key in own)
+    lines = []
+    for key in sorted(keys.keys() - {key for one in chosen for key in choice.readers[one]}):
+        name = f"{choice.section}.{key}"
+        value, default = _set(sections, key)
+        if value == default or (choice.switches_off and chosen == ["none"] and not _named(name, overrides)):
+            continue
+        readers = ",".join(one for one, own in choice.readers.items() if key in own)
+        line = f"{name} = {written(value)}: {choice.written}={','.join(chosen)} does not read it; accepted: "
+        line += f"{written(default)}, or {choice.written}={readers}"
+        if choice.section == "pretrain" and chosen == ["none"]:
+            line += "; pretrain.max_epochs=0 leaves an experiment's pretraining out"
+        lines.append(line)
+    return lines
+
+
+def _set(sections: Sequence[Any], key: str) -> tuple[Any, Any]:
+    """The first value of `key` in these sections that is not its default, else the default; and the default."""
+    default = type(sections[0]).model_fields[key].default
+    return next((value for one in sections if (value := getattr(one, key)) != default), default), default
+
+
+def _named(name: str, overrides: Sequence[str]) -> bool:
+    """Whether one of the overrides sets this key."""
+    return any(one.lstrip("+").split("=", 1)[0] == name for one in overrides)
