@@ -1,4 +1,5 @@
-"""The section augment: how training images are changed anew each time that they are seen.
+"""The section augment: how training images are changed anew each time that they are seen, and with which views of an
+image trained networks answer.
 
 Sources: [S] P. Simard et al. (2003), [C] D. Cireşan et al. (2010), elastic distortions; A. Krizhevsky et al. (2012),
 jitter along the principal components of colour; T. DeVries and G. Taylor (2017), cut-out.
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 from src.config.data import OWN, WHITENED, DataConfig
 from src.config.section import PER_MEMBER, Section
+from src.config.task import TaskConfig
 
 if TYPE_CHECKING:
     from src.config.schema import RunConfig
@@ -71,15 +73,24 @@ class AugmentConfig(Section):
     colour_pca: Annotated[Strength, AfterValidator(_within("colour_pca"))] = Field(0.0, json_schema_extra=PER_MEMBER)
     cutout: int = Field(0, ge=0, le=1000, json_schema_extra=PER_MEMBER)  # side of the square, in pixels
 
+    test_shift: int = Field(0, ge=0, le=5, json_schema_extra=PER_MEMBER)  # pixels; src/data/views.py
+    test_flip: bool = Field(False, json_schema_extra=PER_MEMBER)
+
     @property
     def wanted(self) -> bool:
-        """Whether it changes any image."""
+        """Whether it changes any training image."""
         return any(high(getattr(self, name)) > 0 for name in AMOUNTS)
+
+    @property
+    def view_count(self) -> int:
+        """The views of an image over which a trained network's prediction is the mean; 1 where it is the image's."""
+        return (2 * self.test_shift + 1) ** 2 * (1 + self.test_flip)
 
 
 # The keys that say how images change, each with those that read it; the others change images by themselves.
 READERS = {"rotate_or_shear": ("rotate", "shear"), "half_angle": ("rotate", "shear"), "sigma": ("alpha",)}
-AMOUNTS = [name for name in AugmentConfig.model_fields if name not in READERS]
+AT_TEST = ("test_shift", "test_flip")
+AMOUNTS = [name for name in AugmentConfig.model_fields if name not in (*READERS, *AT_TEST)]
 
 
 def ends(value: Strength) -> tuple[float, float]:
@@ -107,14 +118,14 @@ def unread(configs: "Sequence[RunConfig]") -> list[str]:
     return lines
 
 
-def problems(augment: AugmentConfig, data: DataConfig, kind: str, pretrains: bool) -> list[str]:
-    """What contradicts the data or the training, a line each; kind: what the targets are; none where nothing changes.
+def problems(augment: AugmentConfig, data: DataConfig, task: TaskConfig, pretrains: bool) -> list[str]:
+    """What contradicts the data or the training, a line each; none where nothing changes.
 
     pretrains: whether layers are pretrained.
     """
-    if not augment.wanted:
+    named = next((name for name in (*AMOUNTS, *AT_TEST) if high(getattr(augment, name)) > 0), None)
+    if named is None:
         return []
-    named = next(name for name in AMOUNTS if high(getattr(augment, name)) > 0)
     field = f"augment.{named} = {getattr(augment, named)}"
     if (no_image := _no_image(data)) is not None:
         return [f"{field}: {no_image}, and only images can be changed in this way; accepted: augment=none"]
@@ -125,10 +136,16 @@ def problems(augment: AugmentConfig, data: DataConfig, kind: str, pretrains: boo
                 f"augment.{name} = {value}: images with data.channels={data.channels} have no colours to change; "
                 "accepted: 0, or data with 3 channels (red, green, blue)"
             )
+    if augment.view_count > 1 and task.tied:
+        lines.append(
+            f"augment.{'test_shift' if augment.test_shift else 'test_flip'}: the mean of predictions over an image's "
+            f"views, of which task={task.name} has none; accepted: 0, false"
+        )
+    kind = task.kind
     if augment.half_angle and (kind != "classes" or max(augment.half_angle) >= data.classes):
         found = f"{data.classes} classes, from 0 to {data.classes - 1}" if kind == "classes" else f"{kind} as targets"
         lines.append(f"augment.half_angle = {augment.half_angle}: the data have {found}; accepted: classes of theirs")
-    if pretrains:
+    if pretrains and augment.wanted:
         lines.append(
             f"{field}: pretraining computes each layer's codes once, from images as they are stored; accepted: "
             "augment=none, or pretrain=none"
@@ -163,6 +180,6 @@ def _size_problems(augment: AugmentConfig, data: DataConfig) -> list[str]:
     return [
         f"augment.{name} = {value}: the images have {data.height}x{data.width} pixels, so nothing of them would be left"
         f"; accepted: 0 to {side - 1}"
-        for name in ("shift", "crop", "cutout")
+        for name in ("shift", "crop", "cutout", "test_shift")
         if high(value := getattr(augment, name)) >= side
     ]

@@ -196,7 +196,7 @@ def _augment_problems(raw: dict[str, Any]) -> list[str]:
         pretrain = PretrainConfig.model_validate(raw.get("pretrain", {}))
     except ValidationError:
         return []
-    return augment.problems(own, data, task.kind, pretrain.wanted)
+    return augment.problems(own, data, task, pretrain.wanted)
 
 
 def _data_problems(raw: dict[str, Any]) -> list[str]:

@@ -42,7 +42,7 @@ def trained(config: RunConfig) -> dict[str, Any]:
         "average": config.average.model_dump() if config.average.rule != "none" else None,
         "stop": stop if stop["rule"] != "none" else stop["keep"],
         "data": {key: value for key, value in data.items() if key not in ("name", "dir")},
-        "augment": config.augment.model_dump() if config.augment.wanted else None,
+        "augment": config.augment.model_dump() if config.augment.wanted or config.augment.view_count > 1 else None,
         "batch_size": config.batch_size,
         "max_epochs": config.max_epochs,
         "ensemble": config.ensemble,

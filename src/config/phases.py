@@ -4,6 +4,7 @@ Layer l is trained on the codes of the layers below, which are its data; the net
 Source: [DLT] LISA lab, Deep Learning Tutorials, "Stacked Denoising Autoencoders" and "Deep Belief Networks".
 """
 
+from src.config.augment import AugmentConfig
 from src.config.model import ModelConfig
 from src.config.schema import OptimConfig, PretrainConfig, RunConfig, StopConfig
 from src.config.task import TaskConfig
@@ -37,6 +38,7 @@ def _phase(config: RunConfig, number: int) -> RunConfig:
             "data": data,
             "model": ModelConfig(hidden=[units[number]], activation=activation, init=model.init),
             "task": TaskConfig(name=own.task, **keys),
+            "augment": AugmentConfig(),
             "pretrain": PretrainConfig(),
             "optim": OptimConfig(eta=own.eta),
             "stop": StopConfig(keep="last"),

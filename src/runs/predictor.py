@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from src.data.columns import Columns
 from src.data.scaling import Scaling, as_seen
+from src.data.views import answer
 from src.models.model import trained_network
 from src.runs.features import Features
 from src.runs.trained import Trained
@@ -41,7 +42,7 @@ class Member(nn.Module):
         self.register_buffer("scaling", scaling)
         self.register_buffer("dropout", None if model.target else torch.tensor(model.dropouts()))
         targets = Targets(scaling=Scaling(**result.target_scaling) if result.target_scaling else None)
-        self.task = task_of(trained.config.task, targets)
+        self.task, self.augment = task_of(trained.config.task, targets), trained.config.augment
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """(N, channels, height, width) uint8 or float32 -> the network's outputs (N, C), such as logits."""
@@ -55,7 +56,7 @@ class Member(nn.Module):
             inputs = self.features(inputs)
         if inputs.dim() == ROWS:
             inputs = inputs[..., None, None]
-        return self.task.predictions(self.outputs(inputs))
+        return answer(lambda view: self.task.predictions(self.outputs(view)), inputs, self.augment)
 
 
 class Predictor(nn.Module):

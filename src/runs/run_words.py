@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from src.config.augment import high
+from src.config.augment import AT_TEST, high
 from src.config.shapes import Dense, LayerShape, Tied
 from src.config.wording import number_of
 
@@ -117,13 +117,16 @@ def training_words(config: "RunConfig") -> str:
 
 
 def augment_words(config: "RunConfig") -> str:
-    """How training images are changed, in words; empty where they are not."""
-    augment = config.augment
-    if not augment.wanted:
-        return ""
-    read = {name: value for name, value in augment if value and (name != "sigma" or high(augment.alpha))}
-    words = [name if value is True else f"{name} {_numbers(value)}" for name, value in read.items()]
-    return f"images changed anew each time ({', '.join(words)})"
+    """How training images are changed, and how many views of an image answer, in words; empty where nothing is."""
+    augment, parts = config.augment, list[str]()
+    if augment.wanted:
+        own = {name: value for name, value in augment if value and name not in AT_TEST}
+        read = {name: value for name, value in own.items() if name != "sigma" or high(augment.alpha)}
+        words = [name if value is True else f"{name} {_numbers(value)}" for name, value in read.items()]
+        parts.append(f"images changed anew each time ({', '.join(words)})")
+    if augment.view_count > 1:
+        parts.append(f"answers are means over {augment.view_count} views of an image")
+    return ", ".join(parts)
 
 
 def _numbers(value: float | list[float]) -> str:

@@ -12,6 +12,7 @@ from src.config.schema import RunConfig, structure_key
 from src.config.wording import number_of
 from src.data.dataset import Dataset
 from src.data.scaling import as_seen
+from src.data.views import answers
 from src.models.model import parameters_of
 from src.models.own import check_network
 from src.tasks.measures import defined
@@ -130,6 +131,8 @@ def prepare(
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
     seconds += epochs * -(-batches // chunks.check_every) * look_seconds * max(1, len(dataset.folds))
+    further_views = max(member.config.augment.view_count for member in stack) - 1
+    seconds += 2 * further_views * look_seconds  # of validation and test images, at the end
     return Prepared(stack, parameters, dataset, device, engine, chunks, step_seconds, seconds)
 
 
@@ -275,31 +278,40 @@ def _seconds_a_look(engine: Engine, dataset: Dataset) -> float:
 
 
 def _tested(training: Engine, members: list[Member], results: list[Result], data: Dataset) -> list[Result]:
-    """The members' results with score and predictions on the test set, from the weights in the results."""
+    """The members' results with score and predictions on the test set, from the weights in the results.
+
+    Members that answer with several views of an image have their validation score by these, too.
+    """
     task = training.spec.task
     state = {name: torch.stack([result.weights[name] for result in results]) for name in results[0].weights}
     engine = evaluating_engine(training, members[0].config, hyper_of_stack(members), state)
     predictions, metrics = [torch.empty(0)] * len(members), [dict[str, float]() for _ in members]
+    validation_scores = [result.validation_score for result in results]
     targets = data.test.targets.cpu()
     for fold in sorted({member.fold for member in members}):
         here, part = [k for k, member in enumerate(members) if member.fold == fold], data.of_fold(fold)
-        every = engine.predictions(part.test.inputs, here).cpu()
+        augment = [members[k].config.augment for k in here]
+        every = answers(engine.predictions, part.test.inputs, here, augment)
         judged = {"test": (every, targets)}
-        if task.measures:
-            judged["validation"] = engine.predictions(part.validation.inputs, here).cpu(), part.validation.targets.cpu()
+        if task.measures or any(one.view_count > 1 for one in augment):
+            validation = answers(engine.predictions, part.validation.inputs, here, augment)
+            judged["validation"] = validation, part.validation.targets.cpu()
         values = {
             f"{split}_{name}": each for split, one in judged.items() for name, each in task.measured(*one).items()
         }
         for row, k in enumerate(here):
             predictions[k] = every[row]
             metrics[k] = {name: float(each[row]) for name, each in values.items()}
+            if augment[row].view_count > 1 and results[k].best_epoch is not None:
+                validation_scores[k] = task.score_of(judged["validation"][0][row], judged["validation"][1])
     own = {task.score.field(split) for split in ("validation", "test")}
     return [
         replace(
             result,
             probabilities=every,
+            validation_score=validation,
             test_score=task.score_of(every, targets),
             metrics={name: value for name, value in found.items() if name not in own},
         )
-        for result, every, found in zip(results, predictions, metrics, strict=True)
+        for result, every, validation, found in zip(results, predictions, validation_scores, metrics, strict=True)
     ]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from src.data.dataset import Dataset
+from src.data.views import answers
 from src.training.engines.choose import evaluating_engine
 from src.training.engines.engine import Engine, State
 from src.training.result import Result
@@ -55,6 +56,7 @@ def _predictions(
     found: dict[int, Predictions] = {}
     for fold in {member.fold for member in members}:
         here, own = [k for k, member in enumerate(members) if member.fold == fold], data.of_fold(fold)
-        both = [engine.predictions(split.inputs, here).cpu() for split in (own.validation, own.test)]
+        augment = [members[k].config.augment for k in here]
+        both = [answers(engine.predictions, split.inputs, here, augment) for split in (own.validation, own.test)]
         found |= zip(here, zip(*both, strict=True), strict=True)
     return [found[k] for k in range(len(members))]

@@ -109,6 +109,8 @@ BAD = {
     "augment.saturation": strength(0, 1),
     "augment.colour_pca": strength(0, 1),
     "augment.cutout": st.one_of(at_least(0), st.integers(min_value=1001)),
+    "augment.test_shift": st.one_of(at_least(0), st.integers(min_value=6)),
+    "augment.test_flip": st.one_of(words, st.integers(), st.none()),
     "average.rule": st.one_of(words, st.integers(), st.none()),
     "average.start": st.one_of(numbers(low=0, high=1), st.just(1.0)),
     "average.every_batches": optional(at_least(1)),
