@@ -10,6 +10,8 @@ torch.export.load(FILE).module(), ONNX by onnxruntime; neither needs this tool.
     top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best,
                        a network with snapshots by their vote (top=1: without);
                        of a study of cross-validations so many of the best trials, with the networks of all folds
+    augment.test_shift=1   pixels: they answer with the mean over an image and the same moved by up to so many, and with
+                       augment.test_flip=true over each of these and its mirror image; by default as in training
     storage=URL        where the study lies, if not in mlruns/studies.db
     format=pt2         or onnx; by default what the file's name ends in
     register=true      pt2: the graph becomes a version of a model in MLflow, in the run's tracking store

@@ -2,11 +2,13 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.commands.compare import RESULT_FILE, read_run
 from src.config.address import STUDIES
+from src.config.augment import AT_TEST
 from src.config.data import FOUND, OWN
 from src.config.error import UserError
 from src.config.folder import file_name
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from src.runs.trained import Left, Trained
 
 WHICH = "run=RUN|study=NAME [top=N]"
-KEYS = {"run": "", "study": "", "storage": STUDIES, "top": ""}
+VIEWS = tuple(f"augment.{name}" for name in AT_TEST)
+KEYS = {"run": "", "study": "", "storage": STUDIES, "top": "", **dict.fromkeys(VIEWS, "")}
 RUNS = Path("mlruns/hydra")  # where runs lie by default
 PREDICT = ("classify", "regress", "multilabel")  # the tasks whose networks answer
 
@@ -28,7 +31,7 @@ def chosen_networks(options: Mapping[str, str]) -> "list[Trained]":
     """The networks that `options`, the values of KEYS, name, the best first; all have one task and see one data set.
 
     Of a run by default its ensemble, its folds, or the snapshots of its best network, else that network; of a study
-    its best one, likewise. Raises UserError.
+    its best one, likewise. They answer by the views that `options` name, if any. Raises UserError.
     """
     if bool(options["run"]) == bool(options["study"]):
         given = "both are given" if options["run"] else "neither is given"
@@ -38,7 +41,8 @@ def chosen_networks(options: Mapping[str, str]) -> "list[Trained]":
     first = task_in(left[0].result.config).name
     if first not in PREDICT:
         raise UserError(f"its networks are of task={first}; accepted: those of task={', '.join(PREDICT)}.")
-    networks = [one.read() for one in left]
+    views = [f"{key}={options[key]}" for key in VIEWS if options.get(key)]
+    networks = [_seeing(one.read(), views) for one in left]
     names = sorted({one.result.dataset for one in networks})
     if len(names) > 1:
         raise UserError(f"top={top}: its networks were trained on different data ({', '.join(names)}).")
@@ -46,6 +50,14 @@ def chosen_networks(options: Mapping[str, str]) -> "list[Trained]":
         differ = " and ".join(f"({', '.join(one)})" for one in sorted(answers))
         raise UserError(f"top={top}: its networks answer with different classes or numbers, {differ}; accepted: top=1.")
     return networks
+
+
+def _seeing(network: "Trained", views: list[str]) -> "Trained":
+    """The network with these KEY=VALUE for the views by which it answers. Raises ConfigError."""
+    from src.config.kept_config import changed
+
+    usage = f"{WHICH} {' '.join(f'{key}=VALUE' for key in VIEWS)}"
+    return replace(network, config=changed(network.result.config, views, usage)) if views else network
 
 
 def output_folder(options: Mapping[str, str], below: str, studies: Path) -> Path:

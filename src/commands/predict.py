@@ -12,6 +12,8 @@ counts.
     top=N              so many of the best networks; by default a study's best, a run's ensemble, folds or its best,
                        a network with snapshots by their vote (top=1: without);
                        of a study of cross-validations so many of the best trials, with the networks of all folds
+    augment.test_shift=1   pixels: they answer with the mean over an image and the same moved by up to so many, and with
+                       augment.test_flip=true over each of these and its mirror image; by default as in training
     storage=URL        where the study lies, if not in mlruns/studies.db
     invert=auto        digits: light on dark if the border is light; yes or no: light and dark are exchanged, or not
     output=predictions.csv

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,25 @@ def test_the_command_writes_figures_and_numbers_beside_the_run(
     small = run_in(tmp_path / "small", data={"height": 8, "width": 8})
     assert evaluate.main([f"run={small}"]) == 2
     assert "its examples are 1 × 12 × 12; accepted: 1 × 8 × 8." in capsys.readouterr().err
+
+
+def test_networks_answer_by_as_many_views_as_the_command_or_their_training_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("src.runs.evaluation_data.load", lambda config, kind: example.dataset())
+    monkeypatch.setattr(canvas, "DPI", 60)
+    nine, one = "augment.test_shift=1", "augment.test_shift=0"
+    trained = {"plain": run_in(tmp_path / "plain"), "nine": run_in(tmp_path / "nine", augment={"test_shift": 1})}
+
+    def found(run: str, *views: str) -> Any:
+        assert evaluate.main([f"run={trained[run]}", *views]) == 0
+        return json.loads((trained[run] / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["reliability"]
+
+    assert found("plain", nine) == found("nine") == found("nine", nine) != found("plain")
+    assert found("nine", one) == found("plain")
+    capsys.readouterr()
+    assert evaluate.main([f"run={trained['plain']}", "augment.test_shift=9"]) == 2
+    assert "augment.test_shift = 9: must be less than or equal to 5" in capsys.readouterr().err
 
 
 def test_own_data_are_tested_by_the_runs_test_rows_and_other_data_by_all_rows_and_names(
