@@ -99,6 +99,7 @@ def training_words(config: "RunConfig") -> str:
         amounts = f" {dropouts[0]:g}" if len(set(dropouts)) == 1 else ""  # else `network_words` says each layer's
         words.append(f"dropout{amounts} ({config.model.dropout_convention})")
     words += [schedule] if (schedule := schedule_words(config)) else []
+    words += [average] if (average := average_words(config)) else []
     orders = {"once": "permuted once", "epoch": "reshuffled every epoch"}
     words += [f"images {orders[config.data.order]}"] if config.data.order != "fixed" else []
     words += [f"precision {config.trainer.precision}"] if config.trainer.precision != 32 else []
@@ -193,6 +194,17 @@ def schedule_words(config: "RunConfig") -> str:
     }
     warm_up = f"warm-up over {optim.warmup_steps:,} mini-batches" if optim.warmup_steps else ""
     return ", ".join(filter(None, [words.get(optim.schedule), warm_up]))
+
+
+def average_words(config: "RunConfig") -> str:
+    """The mean of the weights that is judged, in words; empty where the weights themselves are."""
+    average = config.average
+    if average.rule == "none":
+        return ""
+    every = "epoch" if average.every_batches is None else number_of(average.every_batches, "mini-batch")
+    kind = f"mean (decay {average.decay:g})" if average.rule == "ema" else "plain mean"
+    after = f" after {average.start:g} of the training" if average.start else ""
+    return f"judged by a running {kind} of the weights, every {every}{after}"
 
 
 def _cosines(count: int) -> str:

@@ -196,6 +196,9 @@ HALVE, BATCHES = "optim.schedule=halve", "stop=patience_batches"
         ([], "augment=mnist"),
         (["augment=simard"], "augment.sigma=[5,6]"),
         (["augment=mnist"], "augment.half_angle=[1,7]"),
+        ([], "augment.test_shift=1"),
+        ([], "average=swa"),
+        *((["average=ema"], f"average.{one}") for one in ("decay=0.5", "start=0.5", "every_batches=9")),
     ],
 )
 def test_the_header_shows_every_setting_that_changes_what_is_trained(of, change):
