@@ -12,7 +12,7 @@ from src.config.data import SIZES, DataConfig
 from src.config.error import ConfigError
 from src.config.model import NORMS_OVER_EXAMPLES, TIED_ACTIVATIONS, ConvLayer, ModelConfig
 from src.config.problems import explain, written
-from src.config.schema import OptimConfig, PretrainConfig, RunConfig, TrainerConfig
+from src.config.schema import OptimConfig, PretrainConfig, RunConfig, StopConfig, TrainerConfig
 from src.config.section import SEEDS
 from src.config.shapes import LayerShape, ShapeError
 from src.config.task import TIED, TaskConfig
@@ -200,14 +200,15 @@ def _augment_problems(raw: dict[str, Any]) -> list[str]:
 
 
 def _data_problems(raw: dict[str, Any]) -> list[str]:
-    """The problems of how networks see the examples with the network, the task and pretraining."""
+    """The problems of how networks see the examples, and which, with the network, the task and the training."""
     try:
         model, data = ModelConfig.model_validate(raw.get("model")), DataConfig.model_validate(raw.get("data"))
         task = TaskConfig.model_validate(raw.get("task", {}))
         pretrain = PretrainConfig.model_validate(raw.get("pretrain", {}))
+        stop, optim = StopConfig.model_validate(raw.get("stop", {})), OptimConfig.model_validate(raw.get("optim"))
     except ValidationError:
         return []
-    return data_problems.problems(data, model, task, pretrain)
+    return data_problems.problems(data, model, task, pretrain) + data_problems.of_refit(data, stop, optim)
 
 
 def _task_name(raw: dict[str, Any]) -> str:

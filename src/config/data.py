@@ -70,6 +70,7 @@ class DataConfig(Section):
     shape: list[Annotated[int, Field(ge=1)]] | None = None  # an example as an own network sees it; None: an image
     train: int | None = Field(None, ge=1)  # images; None: all but those for validation
     validation: Size = 10_000  # examples: of own data, see split; else the last of the training file
+    refit: bool = False  # whether the validation examples are trained on, too, as one does when all is chosen
     split_seed: int = Field(0, ge=0, lt=SEEDS)  # of how examples are dealt to splits and folds
     folds: int | None = Field(None, ge=2, le=1000)  # cross-validation: each member is validated by a part of its own
     outer_folds: int | None = Field(None, ge=2, le=1000)  # each fold in turn is the test set: nested cross-validation

@@ -1,11 +1,11 @@
-"""What contradicts how networks see the examples (data.normalise) and how often they do (data.sampling)."""
+"""What contradicts how networks see the examples (data.normalise), how often (data.sampling) and which (data.refit)."""
 
 from collections.abc import Sequence
 
 from src.config.data import MOST_WHITENED, WHITENED, DataConfig
 from src.config.model import ConvLayer, ModelConfig
 from src.config.problems import written
-from src.config.schema import PretrainConfig, RunConfig
+from src.config.schema import OptimConfig, PretrainConfig, RunConfig, StopConfig
 from src.config.task import TIED, TaskConfig
 
 
@@ -55,6 +55,24 @@ def _of_sampling(data: DataConfig, task: TaskConfig, pretrain: PretrainConfig) -
             "more; accepted: one of the two"
         )
     return lines
+
+
+def of_refit(data: DataConfig, stop: StopConfig, optim: OptimConfig) -> list[str]:
+    """A line for each choice that the validation examples would make while they are trained on."""
+    if not data.refit:
+        return []
+    choices = {
+        f"data.folds={data.folds} deals them; accepted: data.folds=null": data.folds is not None,
+        f"stop={stop.rule} ends a training by them; accepted: stop=none": stop.rule != "none",
+        "stop.keep=best chooses the epoch by them; accepted: stop.keep=last": stop.keep == "best",
+        "optim.schedule=halve lowers eta by them; accepted: another schedule": optim.schedule == "halve",
+    }
+    return [
+        f"data.refit = True: the validation examples are trained on, so they can choose nothing, and {why}, or "
+        "data.refit=false"
+        for why, holds in choices.items()
+        if holds
+    ]
 
 
 def unread(configs: Sequence[RunConfig]) -> list[str]:

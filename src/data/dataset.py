@@ -122,6 +122,13 @@ class Dataset:
         """All three splits on `device`."""
         return self._changed(lambda split: split.to(device))
 
+    @property
+    def refitted(self) -> "Dataset":
+        """The data of which the validation examples are trained on, too, behind the others; none has a weight."""
+        parts = self.train, self.validation
+        inputs, targets = torch.cat([one.inputs for one in parts]), torch.cat([one.targets for one in parts])
+        return replace(self, train=Split(inputs, targets))
+
     def first(self, count: int) -> "Dataset":
         """The first `count` examples of each split, or all where it has less."""
         return self._changed(lambda split: split.first(count))

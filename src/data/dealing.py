@@ -49,7 +49,7 @@ def _folds(examples: Examples, rows: Rows, kind: Kind, config: DataConfig, key: 
 
 
 def deal(examples: Examples, kind: Kind, config: DataConfig) -> Deal:
-    """The rows of the three splits, no row in two of them.
+    """The rows of the three splits, no row in two of them, but with data.refit those that validate train, too.
 
     Parts that the source has stay as they are; a missing test part is dealt from the training part, then a missing
     validation part. Training rows are in random order, or by time. Raises DataError where nothing is left to train on.
@@ -81,6 +81,8 @@ def deal(examples: Examples, kind: Kind, config: DataConfig) -> Deal:
                 f"to {len(train)}, or null for all of them"
             )
         train = train[-config.train :] if how == "time" else train[: config.train]
+    if config.refit:
+        train = _ordered(np.sort(np.concatenate([train, validation])), examples, how, config.split_seed)
     return train, np.sort(validation), np.sort(test)
 
 

@@ -46,6 +46,8 @@ def load(config: DataConfig, kind: Kind = "classes") -> Dataset:
         dealt = [source.load(config)]
         if config.folds is not None or config.outer_folds is not None:
             dealt = own.dealt_anew(dealt[0], config, kind)
+        elif config.refit:
+            dealt = [dealt[0].refitted]
     dealt = [replace(one, sampling=config.sampling) for one in dealt]
     if config.folds is not None:
         return crossed([_as_seen(fold, config) for fold in dealt])

@@ -102,6 +102,7 @@ def training_words(config: "RunConfig") -> str:
     words += [average] if (average := average_words(config)) else []
     orders = {"once": "permuted once", "epoch": "reshuffled every epoch"}
     words += [f"images {orders[config.data.order]}"] if config.data.order != "fixed" else []
+    words += ["the validation examples are trained on, too"] if config.data.refit else []
     words += [f"precision {config.trainer.precision}"] if config.trainer.precision != 32 else []
     words += [f"mini-batch {config.batch_size}", f"at most {number_of(config.max_epochs, 'epoch')}"]
     if config.stop.rule == "patience_epochs":

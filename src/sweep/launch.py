@@ -155,7 +155,13 @@ def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:
     samples = [composer.composed(sweep.fixed, sweep.space.overrides(sample)) for sample in ends]
     for sample in samples:  # two trials may have the same parameters
         refuse_shared([folder_of(sample, place) for place in range(2)])
-    return all_checked(composer, samples, "study's space", [sweep.settings.score])
+    configs = all_checked(composer, samples, "study's space", [sweep.settings.score])
+    if any(config.data.refit for config in configs):
+        raise ConfigError(
+            "data.refit = True: a study ranks its trials by the validation examples, which would be trained on; "
+            "accepted: data.refit=false, and afterwards one run of the best trial's settings with data.refit=true"
+        )
+    return configs
 
 
 def _check_wilcoxon(settings: "StudySettings", configs: Sequence[RunConfig]) -> None:

@@ -197,6 +197,7 @@ HALVE, BATCHES = "optim.schedule=halve", "stop=patience_batches"
         (["augment=simard"], "augment.sigma=[5,6]"),
         (["augment=mnist"], "augment.half_angle=[1,7]"),
         ([], "augment.test_shift=1"),
+        (["stop.keep=last"], "data.refit=true"),
         ([], "average=swa"),
         *((["average=ema"], f"average.{one}") for one in ("decay=0.5", "start=0.5", "every_batches=9")),
     ],

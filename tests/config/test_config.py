@@ -88,6 +88,7 @@ BAD = {
     "data.classes": st.one_of(at_least(2), st.integers(min_value=257)),
     "data.outer_folds": optional(st.one_of(at_least(2), st.integers(min_value=1001))),
     "data.outer_fold": at_least(0),
+    "data.refit": st.one_of(words, st.integers(), st.none()),
     "data.split_seed": st.one_of(at_least(0), st.integers(min_value=2**32)),
     "data.folds": optional(st.one_of(at_least(2), st.integers(min_value=1001))),
     "data.target_count": at_least(1),
