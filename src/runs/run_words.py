@@ -202,7 +202,8 @@ def average_words(config: "RunConfig") -> str:
     average = config.average
     if average.rule == "none":
         return ""
-    every = "epoch" if average.every_batches is None else number_of(average.every_batches, "mini-batch")
+    batches = average.every_batches
+    every = "epoch" if batches is None else f"{batches:,} mini-batches" if batches > 1 else "mini-batch"
     kind = f"mean (decay {average.decay:g})" if average.rule == "ema" else "plain mean"
     after = f" after {average.start:g} of the training" if average.start else ""
     return f"judged by a running {kind} of the weights, every {every}{after}"
