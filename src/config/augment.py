@@ -141,9 +141,9 @@ def problems(augment: AugmentConfig, data: DataConfig, task: TaskConfig, pretrai
             f"augment.{'test_shift' if augment.test_shift else 'test_flip'}: the mean of predictions over an image's "
             f"views, of which task={task.name} has none; accepted: 0, false"
         )
-    kind = task.kind
-    if augment.half_angle and (kind != "classes" or max(augment.half_angle) >= data.classes):
-        found = f"{data.classes} classes, from 0 to {data.classes - 1}" if kind == "classes" else f"{kind} as targets"
+    if augment.half_angle and (task.kind != "classes" or max(augment.half_angle) >= data.classes):
+        there = f"{data.classes} classes, from 0 to {data.classes - 1}"
+        found = there if task.kind == "classes" else f"{task.kind} as targets"
         lines.append(f"augment.half_angle = {augment.half_angle}: the data have {found}; accepted: classes of theirs")
     if pretrains and augment.wanted:
         lines.append(

@@ -32,7 +32,7 @@ def views(images: Tensor, augment: AugmentConfig) -> Iterator[Tensor]:
 
 def answer(predict: Callable[[Tensor], Tensor], images: Tensor, augment: AugmentConfig) -> Tensor:
     """The mean of `predict` over the views of these images; without any but themselves, what it says of them."""
-    if not augment.view_count - 1:
+    if augment.view_count == 1:
         return predict(images)
     total = sum(predict(view) for view in views(images, augment))
     assert isinstance(total, Tensor)
