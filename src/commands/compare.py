@@ -162,10 +162,10 @@ def _names(found: dict[Path, list[Result]]) -> list[str]:
     That part is the folder's name, its path below the folder that all share, or its whole path.
     """
     experiments = [str(members[0].config.get("name", "custom")) for members in found.values()]
-    top = os.path.commonpath(found)
+    top = os.path.commonpath([folder.resolve() for folder in found])
     pairs = list(zip(experiments, found, strict=True))
     short = [f"{name} ({_place(folder.name, name)})" for name, folder in pairs]
-    below = [f"{name} ({_place(folder.relative_to(top).as_posix(), name)})" for name, folder in pairs]
+    below = [f"{name} ({_place(folder.resolve().relative_to(top).as_posix(), name)})" for name, folder in pairs]
     whole = [f"{name} ({folder})" for name, folder in pairs]
     return next(names for names in (experiments, short, below, whole) if len(set(names)) == len(names))
 

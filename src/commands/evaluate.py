@@ -12,7 +12,7 @@ several networks the mean of their predictions counts. All is written to a folde
     augment.test_shift=1   pixels: they answer with the mean over an image and the same moved by up to so many, and with
                        augment.test_flip=true over each of these and its mirror image; by default as in training
     storage=URL        where the study lies, if not in mlruns/studies.db
-    output=FOLDER      RUN/evaluation, or mlruns/evaluations/STUDY; with other data the data's name follows
+    output=FOLDER      RUN/evaluation, or mlruns/evaluations/STUDY; the name of other data or views follows
 Exit status: 0 done; 2 nothing was evaluated; 130 stopped by the user.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.commands.arguments import run_command, words_and_keys
-from src.commands.networks import KEYS, WHICH, chosen_networks, data_of, output_folder
+from src.commands.networks import KEYS, VIEWS, WHICH, chosen_networks, data_of, output_folder
 from src.config.error import UserError
 from src.config.files import write_json
 from src.config.folder import file_name
@@ -59,17 +59,21 @@ def _evaluate(arguments: list[str]) -> int:
     kind, task = first.config.task.kind, task_of(first.config.task)
     evaluation = Evaluation(given, data.targets, kind, task, first.output_names)
     who = first.name if len(networks) == 1 else number_of(len(networks), "network")
+    views = max(one.config.augment.view_count for one in networks)
+    who += f", {views} views of an image" if views > 1 else ""
     _show(evaluation, f"{first.config.name}, {who}", data)
-    folder = _folder(options, data.name if changes else "")
-    for path in _written(evaluation, folder, f"{first.config.name} on {data.name}"):
+    given_views = any(options[key] for key in VIEWS)
+    folder = _folder(options, [*([data.name] if changes else []), *([f"views-{views}"] if given_views else [])])
+    title = f"{first.config.name} on {data.name}" + (f", {views} views" if views > 1 else "")
+    for path in _written(evaluation, folder, title, views):
         terminal.say(f"Written: {path}")
     return 0
 
 
-def _folder(options: dict[str, str], other: str) -> Path:
-    """Where all is written; other: the name of data that are not the run's own."""
+def _folder(options: dict[str, str], others: list[str]) -> Path:
+    """Where all is written; others: what is not the run's own, the name of other data, and other views."""
     folder = output_folder(options, "evaluation", STUDIES_FOLDER)
-    return folder / file_name(other) if other and not options["output"] else folder
+    return folder if options["output"] else folder.joinpath(*map(file_name, others))
 
 
 def _show(evaluation: "Evaluation", who: str, data: "TestData") -> None:
@@ -120,11 +124,11 @@ def _table(heads: list[str], rows: list[list[str]]) -> None:
     terminal.console.print(table)
 
 
-def _written(evaluation: "Evaluation", folder: Path, title: str) -> list[Path]:
-    """Writes the figures and numbers of an evaluation; returns their paths."""
+def _written(evaluation: "Evaluation", folder: Path, title: str, views: int) -> list[Path]:
+    """Writes the figures and numbers of an evaluation by so many views of an image; returns their paths."""
     from src.runs.evaluation_figures import confusion_figure, numbers_figure, reliability_figure
 
-    paths = [write_json(folder / "evaluation.json", evaluation.as_json())]
+    paths = [write_json(folder / "evaluation.json", {"views": views, **evaluation.as_json()})]
     score = evaluation.task.score
     title = f"{title}: {score.title} {score.written(evaluation.score)}"
     if evaluation.kind == "numbers":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from src.runs.evaluation_data import TestData
     from src.runs.trained import Left, Trained
 
-WHICH = "run=RUN|study=NAME [top=N]"
+WHICH = "run=RUN|study=NAME [top=N] [augment.test_shift=N] [augment.test_flip=true]"
 VIEWS = tuple(f"augment.{name}" for name in AT_TEST)
 KEYS = {"run": "", "study": "", "storage": STUDIES, "top": "", **dict.fromkeys(VIEWS, "")}
 RUNS = Path("mlruns/hydra")  # where runs lie by default
@@ -56,8 +56,10 @@ def _seeing(network: "Trained", views: list[str]) -> "Trained":
     """The network with these KEY=VALUE for the views by which it answers. Raises ConfigError."""
     from src.config.kept_config import changed
 
-    usage = f"{WHICH} {' '.join(f'{key}=VALUE' for key in VIEWS)}"
-    return replace(network, config=changed(network.result.config, views, usage)) if views else network
+    if not views:
+        return network
+    augment = changed({**network.result.config, "tracking": {"kind": "none"}}, views, WHICH).augment
+    return replace(network, config=network.config.model_copy(update={"augment": augment}))
 
 
 def output_folder(options: Mapping[str, str], below: str, studies: Path) -> Path:
@@ -102,7 +104,7 @@ def of_run(text: str, top: int | None) -> "list[Left]":
     from src.runs.trained import networks_in, together
 
     left = networks_in(folder, results)
-    left.sort(key=lambda one: one.result.score.merit(one.result.validation_score), reverse=True)
+    left.sort(key=lambda one: one.result.merit, reverse=True)
     if not left:
         raise UserError(f"run={text}: none of its networks has come to the end of an epoch; accepted: another run.")
     if top is None:

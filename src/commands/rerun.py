@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _rerun(arguments: list[str]) -> int:
     from src.config.address import STUDIES
+    from src.config.check import refuse_unread_keys
     from src.config.kept_config import changed, different
     from src.sweep.studies.study_record import read_study
     from src.sweep.studies.trial_results import results_of
@@ -58,6 +59,7 @@ def _rerun(arguments: list[str]) -> int:
         )
     before = results_of(study, trial)
     config = changed(before[0]["config"], changes, USAGE)
+    refuse_unread_keys(config, changes, kept=True)
     others = [key for key in different(before[0]["config"], config) if not key.startswith(UNCOMPARED)]
 
     from src.commands.train import train

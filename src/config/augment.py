@@ -137,9 +137,10 @@ def problems(augment: AugmentConfig, data: DataConfig, task: TaskConfig, pretrai
                 "accepted: 0, or data with 3 channels (red, green, blue)"
             )
     if augment.view_count > 1 and task.tied:
+        key = "test_shift" if augment.test_shift else "test_flip"
         lines.append(
-            f"augment.{'test_shift' if augment.test_shift else 'test_flip'}: the mean of predictions over an image's "
-            f"views, of which task={task.name} has none; accepted: 0, false"
+            f"augment.{key} = {getattr(augment, key)}: answers are means of predictions, and task={task.name} makes "
+            "none; accepted: 0 and false"
         )
     if augment.half_angle and (task.kind != "classes" or max(augment.half_angle) >= data.classes):
         there = f"{data.classes} classes, from 0 to {data.classes - 1}"

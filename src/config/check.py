@@ -58,9 +58,14 @@ def refuse_unusable_store(config: RunConfig) -> None:
         refuse_unusable("tracking.uri", config.tracking.uri)
 
 
-def refuse_unread_keys(config: RunConfig, overrides: Sequence[str]) -> None:
-    """Raises ConfigError where a run sets keys that nothing of what it chooses reads; overrides: of its command."""
-    if lines := unread_keys([config], overrides):
+def refuse_unread_keys(config: RunConfig, overrides: Sequence[str], kept: bool = False) -> None:
+    """Raises ConfigError where a run sets keys that nothing of what it chooses reads; overrides: of its command.
+
+    kept: whether the configuration is that of an earlier trial, in which only the overrides must be read: a sweep over
+    update rules has set the keys of all of them.
+    """
+    named = {one.partition("=")[0] for one in overrides}
+    if lines := [one for one in unread_keys([config], overrides) if not kept or one.partition(" ")[0] in named]:
         raise _refused(lines)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from src.config.data import MOST_WHITENED, WHITENED, DataConfig
 from src.config.model import ConvLayer, ModelConfig
 from src.config.problems import written
-from src.config.schema import OptimConfig, PretrainConfig, RunConfig, StopConfig
+from src.config.schema import SCHEDULES, OptimConfig, PretrainConfig, RunConfig, StopConfig
 from src.config.task import TIED, TaskConfig
 
 
@@ -61,11 +61,12 @@ def of_refit(data: DataConfig, stop: StopConfig, optim: OptimConfig) -> list[str
     """A line for each choice that the validation examples would make while they are trained on."""
     if not data.refit:
         return []
+    others = [name for name in SCHEDULES if name != "halve"]
     choices = {
         f"data.folds={data.folds} deals them; accepted: data.folds=null": data.folds is not None,
         f"stop={stop.rule} ends a training by them; accepted: stop=none": stop.rule != "none",
         "stop.keep=best chooses the epoch by them; accepted: stop.keep=last": stop.keep == "best",
-        "optim.schedule=halve lowers eta by them; accepted: another schedule": optim.schedule == "halve",
+        f"optim.schedule=halve lowers eta by them; accepted: {', '.join(others)}": optim.schedule == "halve",
     }
     return [
         f"data.refit = True: the validation examples are trained on, so they can choose nothing, and {why}, or "

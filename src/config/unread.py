@@ -9,9 +9,9 @@ from src.config.problems import written
 from src.config.schema import RULES, SCHEDULES, STOPS, PretrainConfig, RunConfig
 from src.config.task import TASK_KEYS, TIED
 
-_OF_SOME_MACHINES = {key for keys in TIED.values() for key in keys}
-_OF_ALL_MACHINES = tuple(key for key in PretrainConfig.model_fields if key not in {"task", *_OF_SOME_MACHINES})
-_PRETRAINED = {"none": (), **{task: (*keys, *_OF_ALL_MACHINES) for task, keys in TIED.items()}}
+_OF_SOME_TASKS = {key for keys in TIED.values() for key in keys}
+_OF_ALL_TASKS = tuple(key for key in PretrainConfig.model_fields if key not in {"task", *_OF_SOME_TASKS})
+_PRETRAINED = {"none": (), **{task: (*keys, *_OF_ALL_TASKS) for task, keys in TIED.items()}}
 
 
 class _Choice(NamedTuple):
@@ -21,7 +21,7 @@ class _Choice(NamedTuple):
     key: str
     written: str  # how a command line names it
     readers: Mapping[str, tuple[str, ...]]  # by value: the keys that it reads and some other values do not
-    switches_off: bool = False  # whether "none" is a way to leave out what an experiment sets with the keys
+    only_typed: bool = False  # whether keys count only where they are typed, as experiments set those of their choice
 
 
 _CHOICES = (
@@ -29,8 +29,8 @@ _CHOICES = (
     _Choice("optim", "schedule", "optim.schedule", SCHEDULES),
     _Choice("task", "name", "task", TASK_KEYS),
     _Choice("pretrain", "task", "pretrain", _PRETRAINED),
-    _Choice("stop", "rule", "stop", STOPS, switches_off=True),
-    _Choice("average", "rule", "average", AVERAGES, switches_off=True),
+    _Choice("stop", "rule", "stop", STOPS, only_typed=True),
+    _Choice("average", "rule", "average", AVERAGES, only_typed=True),
 )
 
 
@@ -38,11 +38,12 @@ def unread_keys(configs: Sequence[RunConfig], overrides: Sequence[str] = ()) -> 
     """A line for each key that has another value than its default, but that nothing reads.
 
     configs: that of one run, or those of all trials of a sweep. It is enough that one trial's rule reads a key: a sweep
-    over rules sets the keys of all of them. overrides: those of the command line, or of all trials. With stop=none and
-    average=none only they count, so that +exp=NAME stop=none leaves out what the experiment has set.
+    over rules sets the keys of all of them. overrides: those of the command line, or of all trials. Of stop and average
+    only keys count that they set, so that +exp=NAME stop=none leaves out what the experiment has set.
     """
     return [
         *(line for choice in _CHOICES for line in _unread(choice, configs, overrides)),
+        *_without_effect(configs),
         *augment.unread(configs),
         *own_network.unread(configs),
         *data_problems.unread(configs),
@@ -57,7 +58,7 @@ def _unread(choice: _Choice, configs: Sequence[RunConfig], overrides: Sequence[s
     for key in sorted(keys.keys() - {key for one in chosen for key in choice.readers[one]}):
         name = f"{choice.section}.{key}"
         value, default = _set(sections, key)
-        if value == default or (choice.switches_off and chosen == ["none"] and not _named(name, overrides)):
+        if value == default or (choice.only_typed and not _typed(name, overrides)):
             continue
         readers = ",".join(one for one, own in choice.readers.items() if key in own)
         line = f"{name} = {written(value)}: {choice.written}={','.join(chosen)} does not read it; accepted: "
@@ -68,12 +69,24 @@ def _unread(choice: _Choice, configs: Sequence[RunConfig], overrides: Sequence[s
     return lines
 
 
+def _without_effect(configs: Sequence[RunConfig]) -> list[str]:
+    """The lines of keys that change how something is done which none of the configurations does."""
+    lines, every = [], max(config.snapshot_every_epochs for config in configs)
+    if any(one.optim.nesterov for one in configs) and not any(one.optim.momentum for one in configs):
+        lines.append(
+            "optim.nesterov = True: optim.momentum is 0; accepted: false, or optim.momentum above 0, such as 0.9"
+        )
+    if every > 1 and not any(config.snapshots for config in configs):
+        lines.append(f"snapshot_every_epochs = {every}: snapshots is 0; accepted: 1, or snapshots above 0")
+    return lines
+
+
 def _set(sections: Sequence[Any], key: str) -> tuple[Any, Any]:
     """The first value of `key` in these sections that is not its default, else the default; and the default."""
     default = type(sections[0]).model_fields[key].default
     return next((value for one in sections if (value := getattr(one, key)) != default), default), default
 
 
-def _named(name: str, overrides: Sequence[str]) -> bool:
+def _typed(name: str, overrides: Sequence[str]) -> bool:
     """Whether one of the overrides sets this key."""
     return any(one.lstrip("+").split("=", 1)[0] == name for one in overrides)

@@ -8,6 +8,7 @@ Source: A. Krizhevsky et al., ImageNet Classification with Deep Convolutional Ne
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -44,14 +45,14 @@ def answers(predict: Predict, images: Tensor, members: Sequence[int], augment: S
 
     predict: gives the predictions of the members at K positions, (K, N, …); augment: that section of each of `members`.
     """
-    alike: dict[tuple[int, bool], list[int]] = {}  # members with the same views
-    for k, one in zip(members, augment, strict=True):
-        alike.setdefault((one.test_shift, one.test_flip), []).append(k)
-    own, found = dict(zip(members, augment, strict=True)), dict[int, Tensor]()
-
-    def of(group: list[int]) -> Tensor:
-        return answer(lambda view: predict(view, group), images, own[group[0]])
-
-    for group in alike.values():
-        found |= zip(group, of(group).cpu(), strict=True)
+    found: dict[int, Tensor] = {}
+    keys = [(one.test_shift, one.test_flip) for one in augment]
+    for key in dict.fromkeys(keys):
+        alike = [k for k, own in zip(members, keys, strict=True) if own == key]
+        predict_alike = partial(_of, predict, alike)
+        found |= zip(alike, answer(predict_alike, images, augment[keys.index(key)]).cpu(), strict=True)
     return torch.stack([found[k] for k in members])
+
+
+def _of(predict: Predict, members: Sequence[int], images: Tensor) -> Tensor:
+    return predict(images, members)

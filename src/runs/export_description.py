@@ -35,5 +35,6 @@ def description(networks: Sequence[Trained], columns: Columns | None, inputs: Te
         "inputs": takes,
         "outputs": gives if len(networks) == 1 else gives | {"mean_of": len(networks)},
         "networks": [one.name for one in networks],
+        "views": [one.config.augment.view_count for one in networks],  # of an image, over which each one's mean is
         "trained_on": first.result.dataset,
     }

@@ -71,9 +71,9 @@ def draw(
 
 
 def best_member(results: Sequence[Result]) -> Result | None:
-    """The member with the best finite validation score, the first of equals; None where no member has one."""
+    """The member with the best finite validation score, of equals and after a refit the first; None without any."""
     ranked = [result for result in results if math.isfinite(result.score.merit(result.validation_score))]
-    return max(ranked, key=lambda result: result.score.merit(result.validation_score), default=None)
+    return max(ranked, key=lambda result: result.merit, default=None)
 
 
 def _draw_filters(best: Result, test_images: Tensor, named: Named) -> None:

@@ -25,7 +25,7 @@ class Summary:
 
     n: int  # repeats that count
     left_out: int  # repeats without finite scores
-    chapter_rule: float | None
+    chapter_rule: float | None  # None also where the validation scores choose nothing
     mean: float | None
     sd: float | None
     low: float | None
@@ -57,11 +57,11 @@ class Summary:
         score = self.score
         if self.mean is None:
             return f"none; {number_of(self.left_out, 'run')} without finite {score.plural}"
-        parts = [score.written(self.chapter_rule or 0)]
         if self.low is None or self.high is None:
-            parts.append("n = 1, so neither spread nor interval")
+            parts = [score.written(self.mean), "n = 1, so neither spread nor interval"]
         else:
-            parts[0] += f" by the chapter's rule (the repeat with the best {score.words('validation')})"
+            rule = f" by the chapter's rule (the repeat with the best {score.words('validation')})"
+            parts = [] if self.chapter_rule is None else [score.written(self.chapter_rule) + rule]
             parts.append(self.spread())
         if self.coincides:
             parts.append(COINCIDENCE)
@@ -81,7 +81,8 @@ def of_snapshots(results: Sequence[Result], score: Metric) -> Summary | None:
     if all(result.snapshots_test_score is None for result in results):
         return None
     validation = [result.snapshots_validation_score for result in results]
-    return summarise(validation=validation, test=[result.snapshots_test_score for result in results], score=score)
+    found = summarise(validation=validation, test=[result.snapshots_test_score for result in results], score=score)
+    return replace(found, chapter_rule=None) if any(result.refit for result in results) else found
 
 
 def summarise(*, validation: Sequence[float | None], test: Sequence[float | None], score: Metric = ACCURACY) -> Summary:

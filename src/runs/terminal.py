@@ -258,7 +258,8 @@ def table(results: "list[Result]", config: "RunConfig", dataset: "Dataset", name
     headings = [f"test {one.title}{one.unit}" for one in reported]
     voted = any(result.snapshots_test_score is not None for result in results)
     headings += [f"snapshots: {score.heading(split)}" for split in ("validation", "test")] if voted else []
-    for column in ("member", "seed", "best epoch", *map(score.heading, ("validation", "test")), *headings):
+    judged = ["validation (trained on)" if config.data.refit else "validation", "test"]
+    for column in ("member", "seed", "best epoch", *map(score.heading, judged), *headings):
         shown.add_column(column, justify="right")
     if names:
         shown.add_column("network", overflow="fold")

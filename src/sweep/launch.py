@@ -155,13 +155,7 @@ def check(composer: Composer, sweep: "Sweep") -> list[RunConfig]:
     samples = [composer.composed(sweep.fixed, sweep.space.overrides(sample)) for sample in ends]
     for sample in samples:  # two trials may have the same parameters
         refuse_shared([folder_of(sample, place) for place in range(2)])
-    configs = all_checked(composer, samples, "study's space", [sweep.settings.score])
-    if any(config.data.refit for config in configs):
-        raise ConfigError(
-            "data.refit = True: a study ranks its trials by the validation examples, which would be trained on; "
-            "accepted: data.refit=false, and afterwards one run of the best trial's settings with data.refit=true"
-        )
-    return configs
+    return all_checked(composer, samples, "study's space", [sweep.settings.score])
 
 
 def _check_wilcoxon(settings: "StudySettings", configs: Sequence[RunConfig]) -> None:
@@ -202,6 +196,12 @@ def all_checked(
         problems = unread_keys(configs, [one for config in composed for one in config.hydra.overrides.task])
     if len(refusals) == len(composed) > 1 and len(set(refusals)) == 1:  # the fault lies in what all share
         raise ConfigError(refusals[0])
+    if any(config.data.refit for config in configs):
+        problems.append(
+            "data.refit = True: a sweep ranks its trials by the validation examples, which would be trained on; "
+            "accepted: data.refit=false, and afterwards a run of the best settings with data.refit=true, or of a study "
+            "python -m src.rerun study=NAME trial=N data.refit=true stop.keep=last"
+        )
     names = dict.fromkeys(score.name for score in [*scores, *(config.task.metric for config in configs)])
     if len(names) > 1:
         problems.append(f"task: trials with the scores {' and '.join(names)} cannot be ranked; accepted: one of them")

@@ -5,7 +5,7 @@ It writes to the trial's folder (results, weights, votes), and tells the trial's
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -121,7 +121,12 @@ class Record:
 
 
 def conclude(config: RunConfig, results: list[Result], dataset: Dataset) -> tuple[list[Vote], Summary]:
-    """The vote of each repeat of an ensemble, and the summary over the repeats."""
+    """The vote of each repeat of an ensemble, and the summary over the repeats; after a refit nothing chooses one."""
+    votes, summary = _concluded(config, results, dataset)
+    return votes, replace(summary, chapter_rule=None) if config.data.refit else summary
+
+
+def _concluded(config: RunConfig, results: list[Result], dataset: Dataset) -> tuple[list[Vote], Summary]:
     score = config.task.metric
     if config.ensemble == 1:
         validation = [result.validation_score for result in results]

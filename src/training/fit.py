@@ -131,8 +131,8 @@ def prepare(
     if getattr(engine, "compiled", False):
         seconds = seconds * (1 - COMPILE_GAIN) + COMPILE_SECONDS
     seconds += epochs * -(-batches // chunks.check_every) * look_seconds * max(1, len(dataset.folds))
-    further_views = max(member.config.augment.view_count for member in stack) - 1
-    seconds += 2 * further_views * look_seconds  # of validation and test images, at the end
+    looks = max((one.config.augment.view_count - 1) * (1 + one.config.snapshots) for one in stack)
+    seconds += 2 * looks * look_seconds * max(1, len(dataset.folds))  # at further views, of validation and test images
     return Prepared(stack, parameters, dataset, device, engine, chunks, step_seconds, seconds)
 
 

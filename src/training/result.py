@@ -77,6 +77,16 @@ class Result:
         """The metric of its scores."""
         return task_in(self.config).metric
 
+    @property
+    def refit(self) -> bool:
+        """Whether it was trained on the validation examples, too, so that their score chooses nothing."""
+        return bool(self.config.get("data", {}).get("refit", False))
+
+    @property
+    def merit(self) -> float:
+        """How good it is among results of the same task by its validation score; the same for all after a refit."""
+        return 0.0 if self.refit else self.score.merit(self.validation_score)
+
     def as_kept(self) -> dict[str, Any]:
         """All fields under their names in files: those of scores are the task's, such as validation_accuracy."""
         return {kept: getattr(self, name) for name, kept in kept_names(vars(self)).items()}

@@ -101,11 +101,17 @@ def test_networks_answer_by_as_many_views_as_the_command_or_their_training_says(
 
     def found(run: str, *views: str) -> Any:
         assert evaluate.main([f"run={trained[run]}", *views]) == 0
-        return json.loads((trained[run] / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["reliability"]
+        folder = {(): "", (nine,): "views-9", (one,): "views-1"}[views]
+        left = json.loads((trained[run] / "evaluation" / folder / "evaluation.json").read_text(encoding="utf-8"))
+        assert left["views"] == {"nine": 9, "plain": 1}[run] if not views else left["views"] == int(folder[-1])
+        return left["reliability"]
 
     assert found("plain", nine) == found("nine") == found("nine", nine) != found("plain")
     assert found("nine", one) == found("plain")
-    capsys.readouterr()
+    assert "9 views of an image" in capsys.readouterr().out
+    secret = {"kind": "mlflow", "uri": "http://user:***@somewhere"}  # a run keeps its store without the password
+    trained["plain"] = run_in(tmp_path / "tracked", tracking=secret)
+    assert found("plain", nine) == found("nine")
     assert evaluate.main([f"run={trained['plain']}", "augment.test_shift=9"]) == 2
     assert "augment.test_shift = 9: must be less than or equal to 5" in capsys.readouterr().err
 

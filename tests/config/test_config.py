@@ -412,21 +412,29 @@ def test_a_key_that_no_rule_of_the_run_or_sweep_reads_is_refused():
             "step_factor = 0.5: optim.schedule=inverse does not",
         ),
         ({"stop": {"patience_epochs": 5}}, ["stop.patience_epochs=5"], "accepted: 10, or stop=patience_epochs"),
-        ({"stop": {"rule": "patience_epochs", "patience_batches": 5}}, [], "stop=patience_epochs does not read it"),
+        (
+            {"stop": {"rule": "patience_epochs", "patience_batches": 5}},
+            ["stop.patience_batches=5"],
+            "stop=patience_epochs does not read it",
+        ),
         (
             {"average": {"decay": 0.5}},
             ["++average.decay=0.5"],
             "average=none does not read it; accepted: 0.9, or average=ema",
         ),
-        ({"average": {"rule": "swa", "decay": 0.5}}, [], "average=swa does not read it"),
+        ({"average": {"rule": "swa", "decay": 0.5}}, ["average.decay=0.5"], "average=swa does not read it"),
+        ({"optim": {"nesterov": True}}, [], "optim.nesterov = True: optim.momentum is 0; accepted"),
+        ({"snapshot_every_epochs": 3}, [], "snapshot_every_epochs = 3: snapshots is 0; accepted"),
     ],
 )
 def test_a_key_that_no_schedule_stop_or_mean_reads_is_refused(sections, overrides, words):
     assert words in "".join(unread_keys([example.config(**sections)], overrides))
 
 
-def test_what_an_experiment_sets_may_be_switched_off():
-    assert unread_keys([example.config(stop={"patience_batches": 50}, average={"decay": 0.98})], ["stop=none"]) == []
+@pytest.mark.parametrize(("stop", "average"), [("none", "none"), ("patience_epochs", "swa")])
+def test_what_an_experiment_sets_may_be_switched_off(stop, average):
+    sections = {"stop": {"rule": stop, "patience_batches": 50}, "average": {"rule": average, "decay": 0.98}}
+    assert unread_keys([example.config(**sections)], [f"stop={stop}", f"average={average}"]) == []
 
 
 def test_maps_and_hidden_are_a_short_form_of_layers():

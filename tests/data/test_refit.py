@@ -1,16 +1,21 @@
 """data.refit: the validation examples are trained on, too, and choose nothing any more."""
 
+import json
+from functools import partial
+
 import pytest
 import torch
 
+from src.commands.networks import of_run
 from src.config.check import parse
 from src.config.data import DataConfig
 from src.config.error import ConfigError
 from src.data.load import load
 from tests import example
-from tests.sweeping import one_paragraph, study
+from tests.sweeping import SMALL, command, one_paragraph, study
 
 LAST = {"keep": "last"}
+STUDY = ["data.refit=true", "stop.keep=last", "optim.eta=0.1,0.2"]
 
 
 def both(**data):
@@ -54,9 +59,20 @@ def test_what_the_validation_examples_would_choose_is_refused(sections, words):
         parse(example.raw(**{"data": {"refit": True}, **sections}))
 
 
-def test_a_run_trains_on_them_and_a_study_does_not(tmp_path, monkeypatch, capsys):
-    assert example.config(data={"refit": True}, stop=LAST).data.refit
-    assert study(monkeypatch, tmp_path, "data.refit=true", "stop.keep=last", "optim.eta=0.1,0.2") == 2
-    error = capsys.readouterr().err
-    assert one_paragraph(error)
-    assert "data.refit = True: a study ranks its trials by the validation examples" in error
+def test_a_run_tells_no_best_repeat_and_a_sweep_is_refused(tmp_path, monkeypatch, capsys):
+    refit = [*SMALL, "data.refit=true", "stop.keep=last", "tracking=none"]
+    assert command(monkeypatch, tmp_path, *refit, "repeats=2") == 0
+    said = capsys.readouterr().out
+    assert "validation (trained on) %" in said
+    assert "test accuracy: mean" in said
+    assert "chapter's rule" not in said
+    (folder,) = (tmp_path / "mlruns" / "hydra").glob("*/*")
+    scores = [one["validation_accuracy"] for one in json.loads((folder / "result.json").read_text(encoding="utf-8"))]
+    assert scores[1] > scores[0]  # which would be the best otherwise
+    assert of_run(str(folder), None)[0].member == 0
+    grid, sampled = partial(command, monkeypatch, tmp_path, "-m", *refit), partial(study, monkeypatch, tmp_path)
+    for sweep, arguments in ((grid, ["optim.eta=0.1,0.2"]), (sampled, STUDY)):
+        assert sweep(*arguments) == 2
+        error = capsys.readouterr().err
+        assert one_paragraph(error)
+        assert "data.refit = True: a sweep ranks its trials by the validation examples" in error

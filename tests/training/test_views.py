@@ -67,7 +67,7 @@ def test_what_has_no_views_is_refused():
     table = example.table_config(task={"name": "regress"}).model_dump()
     for raw, words in (
         ({**table, "augment": NINE}, "augment.test_shift = 1: examples of 1x1 pixels are no images"),
-        (example.raw(augment=NINE, task={"name": "reconstruct"}, model={"maps": []}), "of which task=reconstruct has"),
+        (example.raw(augment=NINE, task={"name": "reconstruct"}, model={"maps": []}), "task=reconstruct makes none"),
         (example.raw(augment=NINE, data={"normalise": "zca"}), "whitens the images once"),
     ):
         with pytest.raises(ConfigError, match=words):
