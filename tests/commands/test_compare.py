@@ -90,10 +90,14 @@ def test_what_differs_leaves_out_names_and_equal_settings(tmp_path: Path) -> Non
     }
 
 
-def test_runs_of_one_experiment_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+def test_runs_of_one_experiment_are_told_apart_by_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b, c = (Path(run_folder(tmp_path / place, member())) for place in ("x/1", "x/2", "y/1"))
     assert list(read_runs([a, b])) == ["conv2 (1)", "conv2 (2)"]
     assert list(read_runs([a, c])) == ["conv2 (x/1)", "conv2 (y/1)"]
+    monkeypatch.chdir(tmp_path)
+    assert list(read_runs([Path("x/1"), c])) == ["conv2 (x/1)", "conv2 (y/1)"]
 
 
 def test_the_legend_shows_what_differs_where_the_experiment_is_the_same(tmp_path: Path) -> None:
