@@ -174,9 +174,10 @@ def free_energy_figure(results: Sequence[Result], path: Path) -> Figure:
 
 
 def about(results: Sequence[Result]) -> str:
-    """Experiment and data set, such as `conv2 on mnist`."""
+    """Experiment and data set, such as `conv2 on mnist`, or after a refit (data.refit) `conv2 on mnist, refit`."""
+    refit = ", refit" if any(result.refit for result in results) else ""
     names = dict.fromkeys(_short(str(result.config.get("name", "custom"))) for result in results)
-    return f"{', '.join(names)} on {', '.join(dict.fromkeys(result.dataset for result in results))}"
+    return f"{', '.join(names)} on {', '.join(dict.fromkeys(result.dataset for result in results))}{refit}"
 
 
 def about_member(result: Result) -> str:
