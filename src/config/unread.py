@@ -55,7 +55,7 @@ def _unread(choice: _Choice, configs: Sequence[RunConfig], overrides: Sequence[s
     chosen = list(dict.fromkeys(getattr(section, choice.key) for section in sections))
     keys = dict.fromkeys(key for own in choice.readers.values() for key in own)
     lines = []
-    for key in sorted(keys.keys() - {key for one in chosen for key in choice.readers[one]}):
+    for key in sorted(keys.keys() - {key for one in chosen for key in choice.readers.get(one, ())}):
         name = f"{choice.section}.{key}"
         value, default = _set(sections, key)
         if value == default or (choice.only_typed and not _typed(name, overrides)):
