@@ -114,10 +114,8 @@ class Fleet:
                 engine = self.engine(net, size, way)
                 contender = Contender(way, self.trained(engine, net, size).seconds, size)
                 contender.run(contender.smallest)
-            except torch.OutOfMemoryError:
-                cells[way] = "out of memory"
             except RuntimeError as error:
-                cells[way] = f"failed: {str(error).strip().splitlines()[0][:100]}"
+                cells[way] = _failure(error)
             else:
                 engines[way] = engine
                 contenders.append(contender)
@@ -145,6 +143,13 @@ class Fleet:
         return stack.Trained(engine, nets.config(net, repeats=size), self.split.to(self.device))
 
 
+def _failure(error: RuntimeError) -> str:
+    """In words why a way does not work."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return "out of memory"
+    return f"failed: {str(error).strip().splitlines()[0][:100]}"
+
+
 def _is(way: str, engine: TorchEngine) -> bool:
     """Whether the engine really trains in that way; where graphs or compilation fail, it goes on without them."""
     return way.endswith("graph") == (engine.recorder is not None) and way.startswith("compiled") == engine.compiled
@@ -167,12 +172,16 @@ def _kernels(fleet: Fleet, options: argparse.Namespace, report: Report) -> None:
     """Reports which kernels a step of the largest K takes, how often, and how long they run, in every way."""
     for net in options.nets:
         for way in fleet.ways:
-            engine = fleet.engine(net, size := options.sizes[-1], way)
-            trained = fleet.trained(engine, net, size)
-            trained.seconds(STEPS)
-            kind = torch.profiler.ProfilerActivity
-            with torch.profiler.profile(activities=[kind.CUDA if options.device == "cuda" else kind.CPU]) as profile:
+            kind, size = torch.profiler.ProfilerActivity, options.sizes[-1]
+            try:
+                trained = fleet.trained(fleet.engine(net, size, way), net, size)
                 trained.seconds(STEPS)
+                own = kind.CUDA if options.device == "cuda" else kind.CPU
+                with torch.profiler.profile(activities=[own]) as profile:
+                    trained.seconds(STEPS)
+            except RuntimeError as error:
+                report.say(f"Net {net}, K = {size}, {way}: {_failure(error)}.")
+                continue
             done = STEPS + STEPS // 10  # with the warm-up of Trained.seconds
             found = [(one.self_device_time_total or one.self_cpu_time_total, one) for one in profile.key_averages()]
             found.sort(key=lambda pair: -pair[0])
