@@ -220,7 +220,11 @@ def legend(runs: Runs) -> list[str]:
 
 
 def table(runs: Runs) -> "Table":
-    """A row for each run: name, settings that differ, members, both scores (mean ± sd over members), data set."""
+    """A row for each run: name, settings that differ, members, both scores (mean ± sd over members), data set.
+
+    Where a run has snapshots, the test score of their votes stands beside. After a refit the validation score says that
+    its examples were trained on.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -230,14 +234,19 @@ def table(runs: Runs) -> "Table":
     result = Table(box=box.SIMPLE_HEAD, caption=caption)
     result.add_column("run", overflow="fold", min_width=max(len(word) for name in runs for word in name.split()))
     result.add_column("what differs", overflow="fold")
-    for heading in ("networks", score.heading("validation"), score.heading("test")):
+    voted = any(member.snapshots_test_score is not None for members in runs.values() for member in members)
+    votes = [f"snapshots: {score.heading('test')}"] if voted else []
+    for heading in ("networks", score.heading("validation"), score.heading("test"), *votes):
         result.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     result.add_column("data", overflow="fold")
     differing = differences(runs)
     for name, members in runs.items():
         settings = "\n".join(f"{key}={value}" for key, value in differing[name].items()) or "nothing"
-        cells = [name, settings, _counted(members), _spread(score, [m.validation_score for m in members])]
-        cells += [_spread(score, [m.test_score for m in members]), ", ".join(dict.fromkeys(m.dataset for m in members))]
+        refit = " (trained on)" if any(one.refit for one in members) else ""
+        cells = [name, settings, _counted(members), _spread(score, [one.validation_score for one in members]) + refit]
+        cells += [_spread(score, [one.test_score for one in members])]
+        cells += [_spread(score, [one.snapshots_test_score for one in members])] if voted else []
+        cells += [", ".join(dict.fromkeys(one.dataset for one in members))]
         result.add_row(*(Text(cell) for cell in cells))
     return result
 

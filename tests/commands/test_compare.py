@@ -66,6 +66,16 @@ def test_two_runs_give_a_row_each_and_a_figure(tmp_path: Path, capsys: pytest.Ca
     assert matplotlib.image.imread(tmp_path / "new" / "both.png")[..., :3].min() < 0.5
 
 
+def test_votes_of_snapshots_and_a_refit_show_in_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    voted = run_folder(tmp_path / "a", member(snapshots_test_accuracy=0.9550))
+    refit = member("refit")
+    refit["config"] |= {"data": {"refit": True}}
+    assert main([voted, run_folder(tmp_path / "b", refit), "-o", str(tmp_path / "both.png")]) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert any(row.startswith("conv2 ") and row.endswith(" 1 93.00 92.75 95.50 mnist") for row in rows)
+    assert any(row.startswith("refit ") and row.endswith(" 1 93.00 (trained on) 92.75 none mnist") for row in rows)
+
+
 def test_the_figure_shows_both_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
