@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.commands.arguments import run_command, words_and_keys
-from src.commands.networks import KEYS, VIEWS, chosen_networks, data_of, output_folder
+from src.commands.networks import WHERE, chosen_networks, data_of, output_folder
 from src.config.error import UserError
 from src.config.wording import number_of
 
@@ -32,12 +32,7 @@ if TYPE_CHECKING:
 
 USAGE = "python -m src.look run=RUN|study=NAME [image=N] [unit=LAYER:U] [data.KEY=VALUE ...] [output=FOLDER]"
 STUDIES_FOLDER = Path("mlruns/look")
-OWN = {
-    **{key: value for key, value in KEYS.items() if key not in ("top", *VIEWS)},
-    "image": "0",
-    "unit": "",
-    "output": "",
-}
+OWN = {**WHERE, "image": "0", "unit": "", "output": ""}
 EXAMPLES = 2_000  # test examples among which the exciting ones are looked for
 CODES = 1_000  # of which codes are drawn
 FEWEST = 3  # to lie in a plane

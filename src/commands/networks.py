@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 WHICH = "run=RUN|study=NAME [top=N] [augment.test_shift=N] [augment.test_flip=true]"
 VIEWS = tuple(f"augment.{name}" for name in AT_TEST)
-KEYS = {"run": "", "study": "", "storage": STUDIES, "top": "", **dict.fromkeys(VIEWS, "")}
+WHERE = {"run": "", "study": "", "storage": STUDIES}
+KEYS = {**WHERE, "top": "", **dict.fromkeys(VIEWS, "")}
 RUNS = Path("mlruns/hydra")  # where runs lie by default
 PREDICT = ("classify", "regress", "multilabel")  # the tasks whose networks answer
 

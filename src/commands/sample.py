@@ -108,7 +108,7 @@ def phases_of(run: Path) -> list[Path]:
 def _member(text: str, results: "list[Result]") -> int:
     """The index of the member that `text` names: best, or a number. Raises UserError."""
     if text == "best":
-        return max(range(len(results)), key=lambda one: results[one].score.merit(results[one].validation_score))
+        return max(range(len(results)), key=lambda one: results[one].merit)
     if not (text.isascii() and text.isdigit() and int(text) < len(results)):
         known = "0" if len(results) == 1 else f"0 to {len(results) - 1}"
         raise UserError(f"member={text}: the run has no such member; accepted: best, {known}.")

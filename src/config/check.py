@@ -16,7 +16,7 @@ from src.config.schema import OptimConfig, PretrainConfig, RunConfig, StopConfig
 from src.config.section import SEEDS
 from src.config.shapes import LayerShape, ShapeError
 from src.config.task import TIED, TaskConfig
-from src.config.unread import unread_keys
+from src.config.unread import typed, unread_keys
 
 
 def parse(raw: Any, known_problems: list[str] | None = None) -> RunConfig:
@@ -64,8 +64,8 @@ def refuse_unread_keys(config: RunConfig, overrides: Sequence[str], kept: bool =
     kept: whether the configuration is that of an earlier trial, in which only the overrides must be read: a sweep over
     update rules has set the keys of all of them.
     """
-    named = {one.partition("=")[0] for one in overrides}
-    if lines := [one for one in unread_keys([config], overrides) if not kept or one.partition(" ")[0] in named]:
+    own = typed(overrides)
+    if lines := [one for one in unread_keys([config], overrides) if not kept or one.partition(" ")[0] in own]:
         raise _refused(lines)
 
 

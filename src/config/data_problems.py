@@ -1,11 +1,8 @@
 """What contradicts how networks see the examples (data.normalise), how often (data.sampling) and which (data.refit)."""
 
-from collections.abc import Sequence
-
 from src.config.data import MOST_WHITENED, WHITENED, DataConfig
 from src.config.model import ConvLayer, ModelConfig
-from src.config.problems import written
-from src.config.schema import SCHEDULES, OptimConfig, PretrainConfig, RunConfig, StopConfig
+from src.config.schema import SCHEDULES, OptimConfig, PretrainConfig, StopConfig
 from src.config.task import TIED, TaskConfig
 
 
@@ -73,17 +70,4 @@ def of_refit(data: DataConfig, stop: StopConfig, optim: OptimConfig) -> list[str
         "data.refit=false"
         for why, holds in choices.items()
         if holds
-    ]
-
-
-def unread(configs: Sequence[RunConfig]) -> list[str]:
-    """A line where data.epsilon is set and all configurations see their inputs without whitening."""
-    default = DataConfig.model_fields["epsilon"].default
-    value = next((found for one in configs if (found := one.data.epsilon) != default), default)
-    if value == default or any(one.data.normalise in WHITENED for one in configs):
-        return []
-    seen = ",".join(sorted({one.data.normalise for one in configs}))
-    return [
-        f"data.epsilon = {written(value)}: data.normalise={seen} does not read it; accepted: {default:g}, or "
-        f"data.normalise={','.join(WHITENED)}"
     ]

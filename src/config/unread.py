@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from src.config import augment, data_problems, own_network
+from src.config import augment, own_network
 from src.config.average import AVERAGES
+from src.config.data import WHITENED
 from src.config.problems import written
 from src.config.schema import RULES, SCHEDULES, STOPS, PretrainConfig, RunConfig
 from src.config.task import TASK_KEYS, TIED
@@ -29,6 +30,7 @@ _CHOICES = (
     _Choice("optim", "schedule", "optim.schedule", SCHEDULES),
     _Choice("task", "name", "task", TASK_KEYS),
     _Choice("pretrain", "task", "pretrain", _PRETRAINED),
+    _Choice("data", "normalise", "data.normalise", dict.fromkeys(WHITENED, ("epsilon",))),
     _Choice("stop", "rule", "stop", STOPS, only_typed=True),
     _Choice("average", "rule", "average", AVERAGES, only_typed=True),
 )
@@ -46,7 +48,6 @@ def unread_keys(configs: Sequence[RunConfig], overrides: Sequence[str] = ()) -> 
         *_without_effect(configs),
         *augment.unread(configs),
         *own_network.unread(configs),
-        *data_problems.unread(configs),
     ]
 
 
@@ -58,7 +59,7 @@ def _unread(choice: _Choice, configs: Sequence[RunConfig], overrides: Sequence[s
     for key in sorted(keys.keys() - {key for one in chosen for key in choice.readers.get(one, ())}):
         name = f"{choice.section}.{key}"
         value, default = _set(sections, key)
-        if value == default or (choice.only_typed and not _typed(name, overrides)):
+        if value == default or (choice.only_typed and name not in typed(overrides)):
             continue
         readers = ",".join(one for one, own in choice.readers.items() if key in own)
         line = f"{name} = {written(value)}: {choice.written}={','.join(chosen)} does not read it; accepted: "
@@ -87,6 +88,6 @@ def _set(sections: Sequence[Any], key: str) -> tuple[Any, Any]:
     return next((value for one in sections if (value := getattr(one, key)) != default), default), default
 
 
-def _typed(name: str, overrides: Sequence[str]) -> bool:
-    """Whether one of the overrides sets this key."""
-    return any(one.lstrip("+").split("=", 1)[0] == name for one in overrides)
+def typed(overrides: Sequence[str]) -> set[str]:
+    """The keys that these overrides set."""
+    return {one.lstrip("+").partition("=")[0] for one in overrides}

@@ -26,7 +26,7 @@ from src.training.result import Result
 DASHES = ("-", "--", ":", "-.")  # line styles, one after another whenever all colours have been used
 
 FEW = 5  # up to so many members have a line and a legend entry each; more are thin lines around their mean
-ROW, MOST_ROWS = 0.1, 2  # of a legend: its part of a panel's height, and how many find a place between the lines
+MANY, ROW = 6, 0.1  # so many entries of a panel's legend stand in two columns; a row's part of the panel's height
 LONGEST_LABEL = 70  # characters of a name in a legend
 NARROW_LABEL = 30  # characters up to which two names stand side by side
 CUT_BELOW = 0.05  # the share of the worst scores that an axis may leave out,
@@ -127,9 +127,6 @@ def overfitting_figure(results: Sequence[Result], path: Path) -> Figure:
         _zoom_gap(axes[1, 0], gap)
 
         _draw_layers(axes[1, 1], results, "weight_norm/")
-        low, high = axes[1, 1].get_ylim()
-        rows = -(-len(axes[1, 1].lines) // 2)  # of a legend of two columns, for which room is left above the lines
-        axes[1, 1].set_ylim(low, high + ROW * rows * (high - low) * (rows > MOST_ROWS))
         _panel(axes[1, 1], "Weights of each layer", "Euclidean norm")
     return figure
 
@@ -285,7 +282,11 @@ def _panel(ax: Axes, title: str, label: str) -> None:
     _epoch_axis(ax, label)
     handles, labels = ax.get_legend_handles_labels()
     if labels:
-        ax.legend(handles, labels, loc="best", fontsize=9, ncols=1 if len(labels) < 6 else 2)
+        columns = 1 if len(labels) < MANY else 2
+        if columns > 1 and ax.get_autoscaley_on() and ax.get_yscale() == "linear":  # room for it above the lines
+            low, high = ax.get_ylim()
+            ax.set_ylim(low, high + ROW * -(-len(labels) // columns) * (high - low))
+        ax.legend(handles, labels, loc="best", fontsize=9, ncols=columns)
 
 
 def _zoom(ax: Axes, score: Metric) -> None:
